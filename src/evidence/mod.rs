@@ -1,0 +1,143 @@
+//! Evidence: what is published about a digest, as bytes with their origin. It proves nothing yet.
+//!
+//! The referrers API, the referrers tag `sha256-<hex>` and cosign's `.sig` and `.att` tags are searched at once. What
+//! was looked at, what was found and what could not be had is kept as a trace, for the person who asks why.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::oci::Digest;
+
+/// Everything found about one subject.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// The pieces, at most [`Limits::candidates`].
+    pub pieces: Vec<Piece>,
+    /// Each place looked at, in order of asking.
+    pub trace: Vec<Look>,
+    /// What could not be had and may have mattered. If requirements stay unmet, the outcome is undecided.
+    pub missing: Vec<String>,
+    /// Which limits ended the search or set a piece aside. If requirements stay unmet, the refusal names them.
+    pub limits_hit: Vec<String>,
+    /// The listing is older than the verdict life because the upstream could not be asked; this old.
+    pub stale: Option<Duration>,
+}
+
+/// One piece that may be evidence.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// Where it was found.
+    pub origin: Origin,
+    /// The manifest that carried it.
+    pub manifest: Digest,
+    /// The bytes.
+    pub content: Content,
+}
+
+/// Where a piece was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// cosign's `.att` tag.
+    CosignAttestationTag,
+    /// cosign's `.sig` tag.
+    CosignSignatureTag,
+    /// The referrers API.
+    ReferrersApi,
+    /// The referrers tag `sha256-<hex>`.
+    ReferrersTag,
+}
+
+impl Origin {
+    /// For sentences.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CosignAttestationTag => ".att tag",
+            Self::CosignSignatureTag => ".sig tag",
+            Self::ReferrersApi => "referrers API",
+            Self::ReferrersTag => "referrers tag",
+        }
+    }
+}
+
+/// The bytes of a piece, by the form they were published in.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A Sigstore bundle, any version, as JSON.
+    Bundle(Bytes),
+    /// A layer of a `.att` manifest: a DSSE envelope, with the certificate, chain and Rekor bundle of its annotations.
+    CosignAttestation {
+        /// The envelope.
+        envelope: Bytes,
+        /// `dev.sigstore.cosign/certificate`, PEM.
+        certificate: String,
+        /// `dev.sigstore.cosign/bundle`, the Rekor v1 SET and entry as JSON.
+        rekor_bundle: Option<String>,
+        /// `dev.sigstore.cosign/rfc3161timestamp`, as JSON.
+        timestamp: Option<String>,
+    },
+    /// A layer of a `.sig` manifest: a simple signing payload, its signature and the rest in annotations.
+    CosignSignature {
+        /// The payload.
+        payload: Bytes,
+        /// `dev.cosignproject.cosign/signature`, base64.
+        signature: String,
+        /// `dev.sigstore.cosign/certificate`, PEM.
+        certificate: String,
+        /// `dev.sigstore.cosign/bundle`.
+        rekor_bundle: Option<String>,
+        /// `dev.sigstore.cosign/rfc3161timestamp`.
+        timestamp: Option<String>,
+    },
+}
+
+/// One place looked at.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// Which.
+    pub origin: Origin,
+    /// What was found: how many pieces, or why none.
+    pub found: Found,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What a look found.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// Nothing there, authoritatively.
+    Absent,
+    /// It could not be asked.
+    Failed(String),
+    /// The registry has no such API.
+    NoApi,
+    /// So many pieces, of so many entries listed.
+    Pieces {
+        /// Entries listed.
+        listed: usize,
+        /// Pieces kept.
+        kept: usize,
+    },
+}
+
+/// Bounds of one search. Defaults are those of the design.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Pages of a referrers listing: 4.
+    pub pages: usize,
+    /// Candidates read: 100.
+    pub candidates: usize,
+    /// Bytes read in all: 128 MiB.
+    pub total_bytes: u64,
+    /// A bundle with a signature: 16 MiB.
+    pub signature_bytes: u64,
+    /// A bundle with an attestation: 96 MiB on the wire.
+    pub attestation_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { pages: 4, candidates: 100, total_bytes: 128 << 20, signature_bytes: 16 << 20, attestation_bytes: 96 << 20 }
+    }
+}

@@ -1,0 +1,59 @@
+//! Descriptors: what a manifest says of the content it lists.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Digest;
+
+/// A descriptor, as far as the gate acts on it. `urls` are never followed (CVE-2020-15157) and `data` is inside the
+/// judged bytes, so neither is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    /// `mediaType`, as written.
+    pub media_type: String,
+    /// `digest`.
+    pub digest: Digest,
+    /// `size` in bytes.
+    pub size: u64,
+    /// `artifactType`, where it is given.
+    pub artifact_type: Option<String>,
+    /// `annotations`; null and absent are empty.
+    pub annotations: BTreeMap<String, String>,
+    /// `platform` as `os/architecture[/variant]`, where one can be read.
+    pub platform: Option<String>,
+}
+
+impl Descriptor {
+    /// Reads a descriptor from a strictly parsed value.
+    ///
+    /// # Errors
+    /// Says which field is missing or wrong.
+    pub fn from_value(value: &Value) -> Result<Self, String> {
+        let object = value.as_object().ok_or("is not an object")?;
+        let text = |key: &str| object.get(key).and_then(Value::as_str);
+        let digest = text("digest").ok_or("has no `digest`")?.parse().map_err(|error| format!("{error}"))?;
+        let size = object.get("size").and_then(Value::as_u64).ok_or("has no `size`")?;
+        let annotations = match object.get("annotations") {
+            None | Some(Value::Null) => BTreeMap::new(),
+            Some(Value::Object(map)) => map
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), value.as_str().ok_or("has an annotation that is no string")?.to_owned())))
+                .collect::<Result<_, String>>()?,
+            Some(_) => return Err("has `annotations` that are no object".into()),
+        };
+        let platform = object.get("platform").and_then(Value::as_object).and_then(|platform| {
+            let part = |key: &str| platform.get(key).and_then(Value::as_str).filter(|part| !part.is_empty());
+            let base = format!("{}/{}", part("os")?, part("architecture")?);
+            Some(part("variant").map_or_else(|| base.clone(), |variant| format!("{base}/{variant}")))
+        });
+        Ok(Self {
+            media_type: text("mediaType").ok_or("has no `mediaType`")?.to_owned(),
+            digest,
+            size,
+            artifact_type: text("artifactType").map(str::to_owned),
+            annotations,
+            platform,
+        })
+    }
+}

@@ -1,0 +1,226 @@
+//! Content digests: `sha256:` and `sha512:` with lower-case hex, as the image specification registers them.
+
+use std::{fmt, str::FromStr};
+
+use sha2::Digest as _;
+
+/// A registered digest algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// `sha256`, 32 bytes.
+    Sha256,
+    /// `sha512`, 64 bytes.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The name as written before the colon.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// How many bytes a hash of this algorithm has.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+/// A digest: an algorithm and exactly as many bytes as it yields.
+///
+/// Parsing accepts the canonical form only: a registered algorithm, a colon, lower-case hex of the exact length.
+/// So `sha256:../../etc` cannot exist, and a digest may be used in a path or URL as it is (CVE-2024-3727).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest {
+    algorithm: Algorithm,
+    bytes: [u8; 64],
+}
+
+/// Why a string is no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not a digest: want sha256:<64 lower-case hex> or sha512:<128>", .0.escape_default().take(160).collect::<String>())]
+pub struct DigestError(String);
+
+impl Digest {
+    /// The SHA-256 digest of `bytes`.
+    #[must_use]
+    pub fn sha256(bytes: &[u8]) -> Self {
+        Self::of(Algorithm::Sha256, bytes)
+    }
+
+    /// The digest of `bytes` by `algorithm`.
+    #[must_use]
+    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// A SHA-256 digest from its 32 bytes.
+    #[must_use]
+    pub fn from_sha256(hash: [u8; 32]) -> Self {
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&hash);
+        Self { algorithm: Algorithm::Sha256, bytes }
+    }
+
+    /// Whether `bytes` hash to this digest, by this digest's own algorithm.
+    #[must_use]
+    pub fn matches(&self, bytes: &[u8]) -> bool {
+        Self::of(self.algorithm, bytes) == *self
+    }
+
+    /// The algorithm.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The hash itself, 32 or 64 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.algorithm.len()]
+    }
+
+    /// The hash in lower-case hex, without the algorithm.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.as_bytes())
+    }
+
+    /// `sha256:0123456789ab…` shortened for sentences that must stay short; never for look-ups.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{}:{}", self.algorithm.as_str(), &self.to_hex()[..12])
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm.as_str(), self.to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = || DigestError(text.to_owned());
+        let (name, hash) = text.split_once(':').ok_or_else(refuse)?;
+        let algorithm = match name {
+            "sha256" => Algorithm::Sha256,
+            "sha512" => Algorithm::Sha512,
+            _ => return Err(refuse()),
+        };
+        if hash.len() != algorithm.len() * 2 || hash.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(refuse());
+        }
+        let mut bytes = [0; 64];
+        hex::decode_to_slice(hash, &mut bytes[..algorithm.len()]).map_err(|_| refuse())?;
+        Ok(Self { algorithm, bytes })
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Hashes a stream, piece by piece.
+#[derive(Debug, Clone)]
+pub enum Hasher {
+    /// SHA-256 in progress.
+    Sha256(sha2::Sha256),
+    /// SHA-512 in progress.
+    Sha512(Box<sha2::Sha512>),
+}
+
+impl Hasher {
+    /// A hasher that has seen nothing.
+    #[must_use]
+    pub fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha256 => Self::Sha256(sha2::Sha256::new()),
+            Algorithm::Sha512 => Self::Sha512(Box::new(sha2::Sha512::new())),
+        }
+    }
+
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(piece),
+            Self::Sha512(hasher) => hasher.update(piece),
+        }
+    }
+
+    /// The digest of everything seen.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        let mut bytes = [0; 64];
+        let algorithm = match self {
+            Self::Sha256(hasher) => {
+                bytes[..32].copy_from_slice(&hasher.finalize());
+                Algorithm::Sha256
+            }
+            Self::Sha512(hasher) => {
+                bytes.copy_from_slice(&hasher.finalize());
+                Algorithm::Sha512
+            }
+        };
+        Digest { algorithm, bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_form_round_trips() {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let digest = Digest::of(algorithm, b"hello");
+            assert_eq!(digest.to_string().parse::<Digest>(), Ok(digest));
+            assert!(digest.matches(b"hello") && !digest.matches(b"hellp"));
+        }
+    }
+
+    #[test]
+    fn x11_other_spellings_are_not_digests() {
+        let hash = "a".repeat(64);
+        for text in [
+            "",
+            "sha256",
+            "sha256:",
+            &format!("sha256:{}", &hash[1..]),
+            &format!("sha256:{hash}a"),
+            &format!("sha256:{}", hash.to_uppercase()),
+            &format!("SHA256:{hash}"),
+            &format!("sha1:{}", &hash[..40]),
+            "sha256:../../../../../../../../../../../../../../../../../../../../../..",
+            &format!("sha512:{hash}"),
+        ] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
+        }
+    }
+}

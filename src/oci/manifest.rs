@@ -1,0 +1,257 @@
+//! Manifests and indexes: the exact bytes, their digest, and what they list.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::{Descriptor, Digest, json, media_type};
+
+/// How large a manifest may be. The specification asks registries for 4 MB; containerd refuses above `4*1048*1048` bytes.
+pub const MAX_MANIFEST: usize = 4 * 1024 * 1024;
+/// How many descriptors a manifest or index may list.
+pub const MAX_DESCRIPTORS: usize = 1_000;
+
+/// Which of the four documents it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestKind {
+    /// An image or artifact manifest, OCI or Docker.
+    Image,
+    /// An index or manifest list.
+    Index,
+}
+
+/// A manifest or index: the bytes as published, never serialised again, and our one reading of them.
+///
+/// # Invariants
+/// The bytes hash to `digest`; they are at most [`MAX_MANIFEST`]; they are strict JSON; they are a manifest or an index
+/// and not both; the media type is one of four and agrees with the body's own `mediaType`.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    bytes: Bytes,
+    digest: Digest,
+    media_type: &'static str,
+    kind: ManifestKind,
+    /// `artifactType`, where it is given.
+    pub artifact_type: Option<String>,
+    /// `subject`, where it is given.
+    pub subject: Option<Descriptor>,
+    /// An image's config.
+    pub config: Option<Descriptor>,
+    /// An image's layers, or an artifact's content.
+    pub layers: Vec<Descriptor>,
+    /// An index's manifests.
+    pub manifests: Vec<Descriptor>,
+    /// `annotations` of the document.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Why bytes with the right digest are no acceptable manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// It could be read as a manifest and as an index (CVE-2021-41190).
+    #[error("the document is ambiguous: {0}")]
+    Ambiguous(String),
+    /// It is not JSON, or not strict JSON, or a field is wrong.
+    #[error("the manifest is malformed: {0}")]
+    Malformed(String),
+    /// Docker schema 1: its digest does not cover all its bytes.
+    #[error("schema 1 manifests are not served")]
+    SchemaOne,
+    /// Larger than [`MAX_MANIFEST`], or more descriptors than [`MAX_DESCRIPTORS`].
+    #[error("the manifest is too large: {0}")]
+    TooLarge(String),
+    /// The transport's Content-Type is not the body's media type. The upstream's fault, not the content's.
+    #[error("Content-Type `{header}` does not agree with the body, which is {body}")]
+    TypeMismatch {
+        /// What the upstream's header said.
+        header: String,
+        /// What the body is.
+        body: String,
+    },
+}
+
+impl Manifest {
+    /// Reads `bytes`, which the caller found to hash to `digest`, as a manifest.
+    ///
+    /// `content_type` is the upstream's header, where there was one; it must agree with the body.
+    ///
+    /// # Errors
+    /// [`ManifestError`] says why the document is not served.
+    pub fn parse(digest: Digest, bytes: Bytes, content_type: Option<&str>) -> Result<Self, ManifestError> {
+        if bytes.len() > MAX_MANIFEST {
+            return Err(ManifestError::TooLarge(format!("{} bytes, at most {MAX_MANIFEST}", bytes.len())));
+        }
+        let malformed = |error: serde_json::Error| ManifestError::Malformed(error.to_string());
+        let value = json::parse(&bytes).map_err(malformed)?;
+        let object = value.as_object().ok_or_else(|| ManifestError::Malformed("it is not an object".into()))?;
+        if known_key_variant(object).is_some() {
+            let key = known_key_variant(object).unwrap_or_default();
+            return Err(ManifestError::Ambiguous(format!("key `{key}` differs from the specification's only by case")));
+        }
+        if object.get("schemaVersion") == Some(&Value::from(1)) || object.contains_key("fsLayers") {
+            return Err(ManifestError::SchemaOne);
+        }
+        if object.get("schemaVersion") != Some(&Value::from(2)) {
+            return Err(ManifestError::Malformed("schemaVersion is not 2".into()));
+        }
+        let (kind, media_type) = classify(object, content_type)?;
+        let list = |key: &str| descriptors(object, key);
+        let single = |key: &str| match object.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                Descriptor::from_value(value).map(Some).map_err(|why| ManifestError::Malformed(format!("`{key}` {why}")))
+            }
+        };
+        let manifest = Self {
+            digest,
+            media_type,
+            kind,
+            artifact_type: object.get("artifactType").and_then(Value::as_str).map(str::to_owned),
+            subject: single("subject")?,
+            config: single("config")?,
+            layers: list("layers")?,
+            manifests: list("manifests")?,
+            annotations: annotations(object)?,
+            bytes,
+        };
+        if kind == ManifestKind::Image && manifest.config.is_none() {
+            return Err(ManifestError::Malformed("it has no `config`".into()));
+        }
+        Ok(manifest)
+    }
+
+    /// The bytes as published.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// What the bytes hash to, by the algorithm they were asked for with.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The media type, derived from the body.
+    #[must_use]
+    pub const fn media_type(&self) -> &'static str {
+        self.media_type
+    }
+
+    /// Manifest or index.
+    #[must_use]
+    pub const fn kind(&self) -> ManifestKind {
+        self.kind
+    }
+
+    /// The blobs this manifest lists: config and layers. An index lists none.
+    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        self.config.iter().chain(&self.layers)
+    }
+
+    /// Whether this index lists `child`.
+    #[must_use]
+    pub fn lists(&self, child: &Digest) -> bool {
+        self.manifests.iter().any(|descriptor| descriptor.digest == *child)
+    }
+
+    /// Whether this manifest lists `blob` as config or layer.
+    #[must_use]
+    pub fn lists_blob(&self, blob: &Digest) -> bool {
+        self.blobs().any(|descriptor| descriptor.digest == *blob)
+    }
+}
+
+const KNOWN_KEYS: [&str; 9] =
+    ["schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations", "fsLayers"];
+
+fn known_key_variant(object: &Map<String, Value>) -> Option<String> {
+    object
+        .keys()
+        .find(|key| KNOWN_KEYS.iter().any(|known| key.to_lowercase() == known.to_lowercase() && key.as_str() != *known))
+        .cloned()
+}
+
+/// Which document it is, by its body first: the body decides what it is, and must not contradict itself or the header.
+fn classify(object: &Map<String, Value>, header: Option<&str>) -> Result<(ManifestKind, &'static str), ManifestError> {
+    let has = |key: &str| object.get(key).is_some_and(|value| !value.is_null());
+    let index = has("manifests");
+    let image = has("layers") || has("config");
+    if index && image {
+        return Err(ManifestError::Ambiguous("it has `manifests` and also `config` or `layers`".into()));
+    }
+    let known = |name: &str| match name {
+        media_type::OCI_MANIFEST => Some((ManifestKind::Image, media_type::OCI_MANIFEST)),
+        media_type::DOCKER_MANIFEST => Some((ManifestKind::Image, media_type::DOCKER_MANIFEST)),
+        media_type::OCI_INDEX => Some((ManifestKind::Index, media_type::OCI_INDEX)),
+        media_type::DOCKER_LIST => Some((ManifestKind::Index, media_type::DOCKER_LIST)),
+        _ => None,
+    };
+    let header = header.map(media_type::essence).filter(|header| !header.is_empty());
+    let named = match object.get("mediaType") {
+        None => None,
+        Some(Value::String(name)) => Some(
+            known(name).ok_or_else(|| ManifestError::Malformed(format!("mediaType `{}` is none that is served", short(name))))?,
+        ),
+        Some(_) => return Err(ManifestError::Malformed("`mediaType` is not a string".into())),
+    };
+    let by_header = header.as_deref().and_then(known);
+    let (kind, name) = match (named, by_header, &header) {
+        (Some(named), Some(header), _) if named != header => {
+            return Err(ManifestError::TypeMismatch { header: header.1.into(), body: named.1.into() });
+        }
+        (Some(named), None, Some(header)) => {
+            return Err(ManifestError::TypeMismatch { header: short(header), body: named.1.into() });
+        }
+        (Some(named), _, _) => named,
+        (None, Some(header), _) => header,
+        (None, None, Some(header)) => {
+            let body = if index { "an index without `mediaType`" } else { "a manifest without `mediaType`" };
+            return Err(ManifestError::TypeMismatch { header: short(header), body: body.into() });
+        }
+        (None, None, None) if index => (ManifestKind::Index, media_type::OCI_INDEX),
+        (None, None, None) => (ManifestKind::Image, media_type::OCI_MANIFEST),
+    };
+    match kind {
+        ManifestKind::Image if index => Err(ManifestError::Ambiguous(format!("it has `manifests` but says {name}"))),
+        ManifestKind::Index if image => Err(ManifestError::Ambiguous(format!("it has `config` or `layers` but says {name}"))),
+        ManifestKind::Image | ManifestKind::Index => Ok((kind, name)),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.escape_default().take(100).collect()
+}
+
+fn descriptors(object: &Map<String, Value>, key: &str) -> Result<Vec<Descriptor>, ManifestError> {
+    match object.get(key) {
+        // Go writes a nil slice as null, and readers take it as empty.
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(list)) if list.len() > MAX_DESCRIPTORS => {
+            Err(ManifestError::TooLarge(format!("{} entries in `{key}`, at most {MAX_DESCRIPTORS}", list.len())))
+        }
+        Some(Value::Array(list)) => list
+            .iter()
+            .enumerate()
+            .map(|(at, value)| {
+                Descriptor::from_value(value).map_err(|why| ManifestError::Malformed(format!("`{key}[{at}]` {why}")))
+            })
+            .collect(),
+        Some(_) => Err(ManifestError::Malformed(format!("`{key}` is not a list"))),
+    }
+}
+
+fn annotations(object: &Map<String, Value>) -> Result<BTreeMap<String, String>, ManifestError> {
+    match object.get("annotations") {
+        None | Some(Value::Null) => Ok(BTreeMap::new()),
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(key, value)| match value {
+                Value::String(text) => Ok((key.clone(), text.clone())),
+                _ => Err(ManifestError::Malformed(format!("annotation `{}` is not a string", short(key)))),
+            })
+            .collect(),
+        Some(_) => Err(ManifestError::Malformed("`annotations` is not an object".into())),
+    }
+}

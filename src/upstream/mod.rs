@@ -1,0 +1,215 @@
+//! Upstreams: where images really are. A registry over HTTP, or an OCI layout on disk.
+//!
+//! An upstream is asked, never believed: bytes come back with the digest they were checked against, a tag's digest is
+//! only a pointer. Every answer is one of *here it is*, *it is not there* ([`UpstreamError::NotFound`], authoritative),
+//! and *could not tell* (everything [`UpstreamError::could_not_tell`]); the three are never mixed up.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use crate::oci::{Digest, Host, Reference, Repository, Tag};
+
+/// Somewhere manifests and blobs can be had.
+///
+/// All methods are cancel safe. None retries without bound; none follows a redirect into a forbidden address.
+#[async_trait]
+pub trait Upstream: Send + Sync + fmt::Debug {
+    /// The host images of this upstream are named by, as in `ghcr.io/acme/app`.
+    fn host(&self) -> &Host;
+
+    /// What `tag` means now. The digest is a pointer: nothing is proved until bytes hash to it.
+    async fn resolve(&self, repository: &Repository, tag: &Tag) -> Result<Resolved, UpstreamError>;
+
+    /// The manifest named `reference`, at most [`MAX_MANIFEST`](crate::oci::manifest::MAX_MANIFEST) bytes.
+    /// By digest, the bytes were found to hash to it, else [`UpstreamError::Lied`].
+    async fn manifest(&self, repository: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError>;
+
+    /// One page of the referrers of `subject`. No `artifactType` filter is ever sent.
+    /// `next` is what an earlier page's [`ReferrersPage::next`] said.
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+        next: Option<&str>,
+    ) -> Result<ReferrersAnswer, UpstreamError>;
+
+    /// The tags of a repository: at most `n`, those after `last`, in lexical order.
+    async fn tags(&self, repository: &Repository, n: Option<u32>, last: Option<&str>) -> Result<TagsPage, UpstreamError>;
+
+    /// The size of a blob in bytes.
+    async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, UpstreamError>;
+
+    /// A blob, streamed. Not hashed here: whoever takes it in does.
+    async fn blob(&self, repository: &Repository, digest: &Digest) -> Result<BlobStream, UpstreamError>;
+
+    /// Indexes of this repository that list `child`, where the upstream can know without being asked over a network
+    /// (a layout can). A hint: the gate reads the index itself.
+    async fn parents(&self, repository: &Repository, child: &Digest) -> Vec<Digest> {
+        let _ = (repository, child);
+        Vec::new()
+    }
+
+    /// Manifests of this repository that list `blob`, where the upstream can know without being asked over a network.
+    async fn manifests_listing(&self, repository: &Repository, blob: &Digest) -> Vec<Digest> {
+        let _ = (repository, blob);
+        Vec::new()
+    }
+}
+
+/// A tag's meaning.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The digest the tag points at.
+    pub digest: Digest,
+    /// The manifest itself, where the upstream had to be asked with GET (no digest header on HEAD).
+    pub manifest: Option<FetchedManifest>,
+}
+
+/// A manifest's bytes, as the upstream gave them.
+#[derive(Debug, Clone)]
+pub struct FetchedManifest {
+    /// What the bytes hash to: the digest asked for, or SHA-256 when a tag was asked for.
+    pub digest: Digest,
+    /// The bytes.
+    pub bytes: Bytes,
+    /// The `Content-Type` header, where there was one.
+    pub content_type: Option<String>,
+}
+
+/// What a registry says about the referrers of a subject.
+#[derive(Debug, Clone)]
+pub enum ReferrersAnswer {
+    /// It has no referrers API (404, 400, 405, 406, 501, or 200 with another Content-Type): the referrers tag decides.
+    NoApi,
+    /// A page.
+    Page(ReferrersPage),
+}
+
+/// One page of an index of referrers.
+#[derive(Debug, Clone)]
+pub struct ReferrersPage {
+    /// The index, at most 4 MiB, unparsed.
+    pub bytes: Bytes,
+    /// What to ask [`Upstream::referrers`] with for the next page. Opaque; a registry's own URL, checked to stay on it.
+    pub next: Option<String>,
+}
+
+/// Some tags of a repository.
+#[derive(Debug, Clone, Default)]
+pub struct TagsPage {
+    /// In lexical order.
+    pub tags: Vec<String>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+/// A blob on its way.
+pub struct BlobStream {
+    /// How many bytes the upstream announced. A body of another length is an error on the stream.
+    pub size: Option<u64>,
+    /// The pieces.
+    pub pieces: BoxStream<'static, Result<Bytes, UpstreamError>>,
+}
+
+impl fmt::Debug for BlobStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobStream").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+/// Why an upstream did not give what was asked. Cheap to clone: many may wait for one answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UpstreamError {
+    /// The upstream refused our credentials, or wants some and has none configured.
+    #[error("upstream {host} refused our credentials ({status})")]
+    Denied {
+        /// Who.
+        host: String,
+        /// 401 or 403.
+        status: u16,
+    },
+    /// A rule of ours forbids the connection: an address, a redirect, a token realm. Names the key that would allow it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The upstream's answer is not what was asked for: another digest, size or type, or no answer of this protocol.
+    #[error("upstream {host} answered wrongly: {what}")]
+    Lied {
+        /// Who.
+        host: String,
+        /// How.
+        what: String,
+    },
+    /// The upstream has no such thing, and said so (404).
+    #[error("not found at the upstream")]
+    NotFound,
+    /// The upstream is throttling (429, or 503 with Retry-After).
+    #[error("upstream {host} is throttling")]
+    Throttled {
+        /// Who.
+        host: String,
+        /// How long it asked us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// An answer above our bound.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// The bound, in bytes.
+        limit: u64,
+    },
+    /// No answer: refused, reset, timed out, a TLS failure, a 5xx, an unreadable disk.
+    #[error("upstream {host} cannot be reached: {source}")]
+    Unreachable {
+        /// Who.
+        host: String,
+        /// Why.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl UpstreamError {
+    /// Whether asking again soon may help.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Unreachable { .. })
+    }
+}
+
+/// What the configuration says of one upstream.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What images are called.
+    pub host: Host,
+    /// Where they are.
+    pub location: Location,
+}
+
+/// Where an upstream is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// An OCI layout directory.
+    Layout(std::path::PathBuf),
+    /// A registry.
+    Registry(RegistryConfig),
+}
+
+/// How to talk to a registry.
+#[derive(Debug, Clone)]
+pub struct RegistryConfig {
+    /// Base URL, scheme and authority, perhaps a path prefix: `https://registry-1.docker.io`.
+    pub url: url::Url,
+    /// A docker `config.json` with credentials or credential helpers.
+    pub docker_config: Option<std::path::PathBuf>,
+    /// PEM file of certificate authorities trusted for this upstream, instead of the system's.
+    pub ca: Option<std::path::PathBuf>,
+    /// `plain_http: dangerous` was written: http without TLS.
+    pub plain_http: bool,
+    /// Hosts a bearer realm may be on, besides the upstream's own and the built-in table.
+    pub auth_hosts: Vec<String>,
+    /// Hosts whose private addresses may be connected to (blob redirects).
+    pub allow_hosts: Vec<String>,
+}

@@ -1,0 +1,170 @@
+//! What evidence proves: who signed, which statement, when. The only room that names `sigstore_*`.
+//!
+//! Verification is synchronous CPU work on a bounded pool, never on the async threads (TOB-SIGSTORE-8). It says what a
+//! bundle proves about a digest; whether that is enough is [`policy`](crate::policy)'s to say.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::oci::Digest;
+
+/// The version of everything that turns bytes into facts; part of every verdict's key, so that an upgrade judges anew.
+pub const VERIFIER_VERSION: &str = concat!("pullgate-", env!("CARGO_PKG_VERSION"), "+sigstore-verify-0.15.1");
+
+/// One proven fact about a digest: a signer, what they signed, and when.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Who, by the certificate.
+    pub signer: Signer,
+    /// What.
+    pub content: Proven,
+    /// The times authenticated by a log or a timestamp authority; never empty.
+    pub times: Vec<Timestamp>,
+    /// How the log vouches for it.
+    pub log: LogEvidence,
+}
+
+/// What was signed.
+#[derive(Debug, Clone)]
+pub enum Proven {
+    /// An in-toto statement whose subjects include the digest.
+    Attestation(Statement),
+    /// A signature over the digest: cosign's simple signing, or a statement of type `https://sigstore.dev/cosign/sign/v1`.
+    Signature,
+}
+
+/// An in-toto statement about the digest.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// `predicateType`, as found.
+    pub predicate_type: String,
+    /// `predicate`, as raw JSON text (`null` when absent). Strict: no duplicate keys.
+    pub predicate: Bytes,
+}
+
+/// How a transparency log vouches for an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogEvidence {
+    /// A signed entry timestamp only (Rekor v1 SET).
+    Promise,
+    /// An inclusion proof under a signed checkpoint.
+    Proof,
+}
+
+/// A certificate's identity and claims. Claims, proven to be the certificate's; authorisation is the policy's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Signer {
+    /// The OIDC issuer (extension 1.3.6.1.4.1.57264.1.8, else .1.1).
+    pub issuer: String,
+    /// The kind of the single SAN.
+    pub san_kind: SanKind,
+    /// The single SAN, exact.
+    pub subject: String,
+    /// Fulcio's CI claims by their policy name (`source_repository_uri`, `runner_environment`, …); absent ones are absent.
+    pub claims: BTreeMap<&'static str, String>,
+}
+
+/// The kind of a subject alternative name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SanKind {
+    /// rfc822Name.
+    Email,
+    /// otherName, as Fulcio's username identities use.
+    Other,
+    /// URI.
+    Uri,
+}
+
+/// Every claim a policy may name, in the order of Fulcio's extensions .9 to .23 and the six older GitHub ones (.2–.6, trigger…).
+pub const CLAIMS: [&str; 20] = [
+    "build_config_digest",
+    "build_config_uri",
+    "build_signer_digest",
+    "build_signer_uri",
+    "build_trigger",
+    "deployment_environment",
+    "github_workflow_name",
+    "github_workflow_ref",
+    "github_workflow_repository",
+    "github_workflow_sha",
+    "github_workflow_trigger",
+    "run_invocation_uri",
+    "runner_environment",
+    "source_repository_digest",
+    "source_repository_identifier",
+    "source_repository_owner_identifier",
+    "source_repository_owner_uri",
+    "source_repository_ref",
+    "source_repository_uri",
+    "source_repository_visibility_at_signing",
+];
+
+/// Identifies a trust root: the SHA-256 of the canonical document in use. Part of every verdict's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch(pub Digest);
+
+/// Why a piece proves nothing. Each is a reason to set the piece aside, never by itself a refusal.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum VerifyError {
+    /// The certificate is from no authority of the trust root, or not valid at the verified times, or has no single SAN.
+    #[error("certificate: {0}")]
+    Certificate(String),
+    /// Signed in the future by less than five minutes: our clock may be slow. Undecided, never a permit.
+    #[error("signed {ahead_seconds} s in the future: the clock here may be slow")]
+    Clock {
+        /// By how much.
+        ahead_seconds: u64,
+    },
+    /// It vouches for something else.
+    #[error("it is about {found}, not about the digest asked for")]
+    OtherSubject {
+        /// What it is about.
+        found: String,
+    },
+    /// The log entry is missing, from an unknown log, or not about this signature.
+    #[error("transparency log: {0}")]
+    Log(String),
+    /// It cannot be read.
+    #[error("malformed: {0}")]
+    Malformed(String),
+    /// The signature does not verify.
+    #[error("signature: {0}")]
+    Signature(String),
+    /// The timestamp does not verify, or there is no verified time.
+    #[error("timestamp: {0}")]
+    Timestamp(String),
+    /// Above a bound.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// A form we do not verify: a managed key, an unknown entry kind.
+    #[error("not supported: {0}")]
+    Unsupported(String),
+}
+
+/// Turns a piece of evidence into a proven fact. The seam with two implementations (sigstore, and scripted in tests).
+pub trait Verifier: Send + Sync + std::fmt::Debug {
+    /// What `content` proves about `subject`. Synchronous; callers run it on [`Pool`].
+    ///
+    /// # Errors
+    /// Why it proves nothing.
+    fn verify(&self, subject: &Digest, content: &crate::evidence::Content) -> Result<Verified, VerifyError>;
+
+    /// The trust root this verifier was made with.
+    fn epoch(&self) -> Epoch;
+}
+
+/// The verifier in use now, or why there is none.
+#[derive(Debug, Clone)]
+pub enum TrustState {
+    /// No trust root yet, or the last good one is past `hard_stale`.
+    NotReady(String),
+    /// Ready; `stale` says when a TUF root could not be refreshed.
+    Ready {
+        /// The verifier.
+        verifier: Arc<dyn Verifier>,
+        /// What `/readyz` and a metric say.
+        stale: Option<String>,
+    },
+}
