@@ -24,7 +24,9 @@ mod setup;
 mod via;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     setup::{SetupError, connect},
