@@ -197,7 +197,7 @@ impl Server {
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: Script, log: Arc<ArcSwap<Vec<Asked>>>) -> Option<()> {
     loop {
         let asked = read(&mut stream).await?;
-        log.rcu(|log| [&log[..], &[asked.clone()]].concat());
+        log.rcu(|log| log.iter().cloned().chain([asked.clone()]).collect::<Vec<_>>());
         let Reply { status, mut headers, body, fault, delay } = script(&asked);
         tokio::time::sleep(delay).await;
         if fault == Fault::Closes {

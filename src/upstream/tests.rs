@@ -82,8 +82,10 @@ fn manifest() -> Reply {
     Reply::ok(OCI_MANIFEST, MANIFEST)
 }
 
+type Answers = dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync;
+
 /// Answers names as a test says.
-struct Names(Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>);
+struct Names(Arc<Answers>);
 
 impl Names {
     fn all_at(address: SocketAddr) -> Self {
