@@ -38,3 +38,11 @@ pub const RELOADS: &str = "pullgate_reloads_total";
 pub const WEAKNESS: &str = "pullgate_weakness";
 /// Seconds since the trust root was last refreshed; 0 for one from a file.
 pub const TRUST_ROOT_AGE: &str = "pullgate_trust_root_age_seconds";
+/// Connections ended by us: `why` (crowded, drain, head, idle, refused, stalled, tls).
+pub const CONNECTIONS_CLOSED: &str = "pullgate_connections_closed_total";
+/// Requests answered by a limit: `why` (busy, panic, slow).
+pub const SHED: &str = "pullgate_requests_shed_total";
+/// Accepts that failed, as when the process is out of descriptors.
+pub const ACCEPT_ERRORS: &str = "pullgate_accept_errors_total";
+/// Log events dropped because nobody read the log.
+pub const LOG_DROPPED: &str = "pullgate_log_events_dropped_total";
