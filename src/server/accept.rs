@@ -114,10 +114,10 @@ impl Server {
 
     /// Stops accepting, lets open requests end within `drain`, then closes what is left. Says whether all ended by
     /// themselves.
-    pub async fn drain(self, drain: Duration) -> bool {
+    pub async fn drain(mut self, drain: Duration) -> bool {
         let _ = self.stop.send(true);
         // The listening socket is closed when this returns: new connections are refused, not left waiting (O12).
-        let _ = self.accepting.await;
+        let _ = (&mut self.accepting).await;
         self.table.tell_all(Signal::Drain);
         self.connections.close();
         let ended = tokio::time::timeout(drain, self.connections.wait()).await.is_ok();
@@ -125,8 +125,15 @@ impl Server {
             self.table.tell_all(Signal::Kill);
             let _ = tokio::time::timeout(Duration::from_secs(1), self.connections.wait()).await;
         }
-        self.sweeping.abort();
         ended
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.sweeping.abort();
+        self.table.tell_all(Signal::Kill);
     }
 }
 

@@ -33,65 +33,67 @@ fn count(why: &'static str) {
 
 /// A layer that turns a panic below into a response. A panic in a body resets its connection instead: the headers are gone.
 #[derive(Debug, Clone, Copy)]
-pub struct CatchPanicLayer<B> {
-    answer: fn() -> Response<B>,
+pub struct CatchPanicLayer<A> {
+    answer: A,
 }
 
-impl<B> CatchPanicLayer<B> {
+impl<A> CatchPanicLayer<A> {
     /// Answers with `answer`.
     #[must_use]
-    pub const fn new(answer: fn() -> Response<B>) -> Self {
+    pub const fn new(answer: A) -> Self {
         Self { answer }
     }
 }
 
-impl<S, B> Layer<S> for CatchPanicLayer<B> {
-    type Service = CatchPanic<S, B>;
+impl<S, A: Clone> Layer<S> for CatchPanicLayer<A> {
+    type Service = CatchPanic<S, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CatchPanic { inner, answer: self.answer }
+        CatchPanic { inner, answer: self.answer.clone() }
     }
 }
 
 /// See [`CatchPanicLayer`].
 #[derive(Debug, Clone)]
-pub struct CatchPanic<S, B> {
+pub struct CatchPanic<S, A> {
     inner: S,
-    answer: fn() -> Response<B>,
+    answer: A,
 }
 
-impl<S, R, B> Service<R> for CatchPanic<S, B>
+impl<S, R, B, A> Service<R> for CatchPanic<S, A>
 where
     S: Service<R, Response = Response<B>>,
+    A: Fn() -> Response<B> + Clone,
 {
     type Response = Response<B>;
     type Error = S::Error;
-    type Future = CaughtFuture<S::Future, B>;
+    type Future = CaughtFuture<S::Future, A>;
 
     fn call(&self, request: R) -> Self::Future {
         let inner = std::panic::catch_unwind(AssertUnwindSafe(|| self.inner.call(request))).ok();
-        CaughtFuture { inner, answer: self.answer }
+        CaughtFuture { inner, answer: self.answer.clone() }
     }
 }
 
 pin_project! {
     /// See [`CatchPanicLayer`].
-    pub struct CaughtFuture<F, B> {
+    pub struct CaughtFuture<F, A> {
         #[pin]
         inner: Option<F>,
-        answer: fn() -> Response<B>,
+        answer: A,
     }
 }
 
-impl<F, B> fmt::Debug for CaughtFuture<F, B> {
+impl<F, A> fmt::Debug for CaughtFuture<F, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CaughtFuture")
     }
 }
 
-impl<F, B, E> Future for CaughtFuture<F, B>
+impl<F, B, A, E> Future for CaughtFuture<F, A>
 where
     F: Future<Output = Result<Response<B>, E>>,
+    A: Fn() -> Response<B>,
 {
     type Output = Result<Response<B>, E>;
 
@@ -119,35 +121,35 @@ where
 /// A layer that lets so many requests be in flight, each counted until its response's last byte was taken by the socket
 /// (counting to the headers is the bug linkerd documents beside its own limit). Above: shed, now rather than late.
 #[derive(Debug, Clone)]
-pub struct InFlightLayer<B> {
+pub struct InFlightLayer<A> {
     limit: usize,
     stats: Arc<Stats>,
-    answer: fn() -> Response<B>,
+    answer: A,
 }
 
-impl<B> InFlightLayer<B> {
+impl<A> InFlightLayer<A> {
     /// At most `limit` at once, counted in `stats`; others get `answer`.
     #[must_use]
-    pub const fn new(limit: usize, stats: Arc<Stats>, answer: fn() -> Response<B>) -> Self {
+    pub const fn new(limit: usize, stats: Arc<Stats>, answer: A) -> Self {
         Self { limit, stats, answer }
     }
 }
 
-impl<S, B> Layer<S> for InFlightLayer<B> {
-    type Service = InFlight<S, B>;
+impl<S, A: Clone> Layer<S> for InFlightLayer<A> {
+    type Service = InFlight<S, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        InFlight { inner, limit: self.limit, stats: Arc::clone(&self.stats), answer: self.answer }
+        InFlight { inner, limit: self.limit, stats: Arc::clone(&self.stats), answer: self.answer.clone() }
     }
 }
 
 /// See [`InFlightLayer`].
 #[derive(Debug, Clone)]
-pub struct InFlight<S, B> {
+pub struct InFlight<S, A> {
     inner: S,
     limit: usize,
     stats: Arc<Stats>,
-    answer: fn() -> Response<B>,
+    answer: A,
 }
 
 /// One request's place among those in flight.
@@ -160,9 +162,10 @@ impl Drop for Place {
     }
 }
 
-impl<S, R, B> Service<R> for InFlight<S, B>
+impl<S, R, B, A> Service<R> for InFlight<S, A>
 where
     S: Service<R, Response = Response<B>>,
+    A: Fn() -> Response<B> + Clone,
     B: Body,
 {
     type Response = Response<Held<B, Place>>;
@@ -173,7 +176,7 @@ where
         if self.stats.in_flight.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.stats.in_flight.fetch_sub(1, Ordering::Relaxed);
             count("busy");
-            return HeldFuture { inner: Either::Shed { answer: Some(self.answer) }, guard: None };
+            return HeldFuture { inner: Either::Shed { answer: Some((self.answer)()) }, guard: None };
         }
         HeldFuture::new(self.inner.call(request), Place(Arc::clone(&self.stats)))
     }
@@ -192,7 +195,7 @@ pin_project! {
     #[project = EitherProj]
     enum Either<F, B> {
         Called { #[pin] future: F },
-        Shed { answer: Option<fn() -> Response<B>> },
+        Shed { answer: Option<Response<B>> },
     }
 }
 
@@ -220,7 +223,7 @@ where
         let response = match this.inner.project() {
             EitherProj::Called { future } => ready!(future.poll(cx))?,
             EitherProj::Shed { answer } => match answer.take() {
-                Some(answer) => answer(),
+                Some(answer) => answer,
                 None => return Poll::Pending,
             },
         };
@@ -298,69 +301,71 @@ impl<B: Body, G> Body for Held<B, G> {
 /// A layer that answers when nothing below has after so long. The clock is only read, and the timer only made, for a request
 /// that is not answered at its first poll.
 #[derive(Debug, Clone, Copy)]
-pub struct TimeToHeadersLayer<B> {
+pub struct TimeToHeadersLayer<A> {
     limit: Duration,
-    answer: fn() -> Response<B>,
+    answer: A,
 }
 
-impl<B> TimeToHeadersLayer<B> {
+impl<A> TimeToHeadersLayer<A> {
     /// After `limit`, `answer`.
     #[must_use]
-    pub const fn new(limit: Duration, answer: fn() -> Response<B>) -> Self {
+    pub const fn new(limit: Duration, answer: A) -> Self {
         Self { limit, answer }
     }
 }
 
-impl<S, B> Layer<S> for TimeToHeadersLayer<B> {
-    type Service = TimeToHeaders<S, B>;
+impl<S, A: Clone> Layer<S> for TimeToHeadersLayer<A> {
+    type Service = TimeToHeaders<S, A>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        TimeToHeaders { inner, limit: self.limit, answer: self.answer }
+        TimeToHeaders { inner, limit: self.limit, answer: self.answer.clone() }
     }
 }
 
 /// See [`TimeToHeadersLayer`].
 #[derive(Debug, Clone)]
-pub struct TimeToHeaders<S, B> {
+pub struct TimeToHeaders<S, A> {
     inner: S,
     limit: Duration,
-    answer: fn() -> Response<B>,
+    answer: A,
 }
 
-impl<S, R, B> Service<R> for TimeToHeaders<S, B>
+impl<S, R, B, A> Service<R> for TimeToHeaders<S, A>
 where
     S: Service<R, Response = Response<B>>,
+    A: Fn() -> Response<B> + Clone,
 {
     type Response = Response<B>;
     type Error = S::Error;
-    type Future = TimedFuture<S::Future, B>;
+    type Future = TimedFuture<S::Future, A>;
 
     fn call(&self, request: R) -> Self::Future {
-        TimedFuture { inner: self.inner.call(request), timer: None, limit: self.limit, answer: self.answer }
+        TimedFuture { inner: self.inner.call(request), timer: None, limit: self.limit, answer: self.answer.clone() }
     }
 }
 
 pin_project! {
     /// See [`TimeToHeadersLayer`].
-    pub struct TimedFuture<F, B> {
+    pub struct TimedFuture<F, A> {
         #[pin]
         inner: F,
         #[pin]
         timer: Option<Sleep>,
         limit: Duration,
-        answer: fn() -> Response<B>,
+        answer: A,
     }
 }
 
-impl<F, B> fmt::Debug for TimedFuture<F, B> {
+impl<F, A> fmt::Debug for TimedFuture<F, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TimedFuture")
     }
 }
 
-impl<F, B, E> Future for TimedFuture<F, B>
+impl<F, B, A, E> Future for TimedFuture<F, A>
 where
     F: Future<Output = Result<Response<B>, E>>,
+    A: Fn() -> Response<B>,
 {
     type Output = Result<Response<B>, E>;
 
