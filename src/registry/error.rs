@@ -1,0 +1,499 @@
+//! What went wrong, as the specification says it: the one mapping from refusals, missing verdicts and upstream errors to
+//! status, code, JSON and reason phrase.
+//!
+//! A sentence must reach the person who reads a pod's events. containerd before 2.3.3 shows nothing of a 403 to HEAD
+//! but the status line, so the sentence is also the HTTP/1.1 reason phrase. It is short, printable ASCII, and contains
+//! nothing an attacker can shape beyond that (J2, J5, J12).
+
+use std::{fmt, time::Duration};
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{
+    body::Body,
+    gate::{NoVerdict, Refusal, RefusalReason, UndecidedReason},
+    oci::{Digest, ImageName, ManifestError},
+    policy::{Reason, Unmet},
+    store::FetchError,
+    upstream::UpstreamError,
+};
+
+/// Bytes of a message and of a reason phrase. kubelet events are cut at 1,024, and the same text appears twice in them.
+pub(super) const MAX_SENTENCE: usize = 300;
+/// Bytes of any one string in `detail`.
+const MAX_DETAIL: usize = 256;
+/// Entries of any one list in `detail`.
+const MAX_ENTRIES: usize = 32;
+/// What a client that could not be answered is told to wait when nothing better is known.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The specification's error codes, as far as a pull needs them. `UNAVAILABLE` is Docker's: the specification has none
+/// for 5xx, and containerd and go-containerregistry know it. `UNKNOWN` is never used: ggcr retries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ErrorCode {
+    BlobUnknown,
+    Denied,
+    DigestInvalid,
+    ManifestInvalid,
+    ManifestUnknown,
+    NameInvalid,
+    NameUnknown,
+    SizeInvalid,
+    Unavailable,
+    Unsupported,
+}
+
+impl ErrorCode {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::BlobUnknown => "BLOB_UNKNOWN",
+            Self::Denied => "DENIED",
+            Self::DigestInvalid => "DIGEST_INVALID",
+            Self::ManifestInvalid => "MANIFEST_INVALID",
+            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
+            Self::NameInvalid => "NAME_INVALID",
+            Self::NameUnknown => "NAME_UNKNOWN",
+            Self::SizeInvalid => "SIZE_INVALID",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Unsupported => "UNSUPPORTED",
+        }
+    }
+}
+
+/// An answer that is not what was asked for. Boxed: the way of a 200 stays narrow.
+#[derive(Debug)]
+pub(super) struct Error(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    status: StatusCode,
+    code: ErrorCode,
+    message: String,
+    detail: Option<Value>,
+    retry_after: Option<Duration>,
+    /// 416: how large the blob is.
+    size: Option<u64>,
+    /// The connection is not to be used again: what follows may not be a request (X12).
+    close: bool,
+}
+
+/// What was being asked of the upstream when it failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asking<'a> {
+    /// A blob.
+    Blob(&'a Digest),
+    /// What refers to a digest.
+    Referrers(&'a Digest),
+    /// What a tag means.
+    Tag(&'a crate::oci::Tag),
+    /// The tags there are.
+    Tags,
+}
+
+impl Error {
+    fn new(status: StatusCode, code: ErrorCode, message: &dyn fmt::Display) -> Self {
+        let message = plain(&message.to_string(), MAX_SENTENCE);
+        Self(Box::new(Parts { status, code, message, detail: None, retry_after: None, size: None, close: false }))
+    }
+
+    fn detail(mut self, detail: Value) -> Self {
+        self.0.detail = Some(detail);
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) const fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    #[cfg(test)]
+    pub(super) const fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    // The request itself.
+
+    /// 400: a body, an upgrade or a proxy's form of target where a pull has none.
+    pub(super) fn bad_request(why: &'static str) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, &why);
+        error.0.close = true;
+        error
+    }
+
+    pub(super) fn bad_query(key: &'static str, why: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, &format_args!("query parameter `{key}` {why}"))
+    }
+
+    pub(super) fn digest_invalid(error: &dyn fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, error)
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, &"this registry is for pulling: GET and HEAD only")
+    }
+
+    pub(super) fn name_invalid(name: &str) -> Self {
+        let what = format_args!("`{}` is not a repository name", plain(name, 160));
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::NameInvalid, &what)
+    }
+
+    pub(super) fn no_such_endpoint() -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::Unsupported, &"there is no such endpoint")
+    }
+
+    pub(super) fn path_not_plain() -> Self {
+        let message = "the path is not in its plain form: no percent-encoding, no empty or dotted segments";
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::NameInvalid, &message)
+    }
+
+    // Routing.
+
+    pub(super) fn host_contradicted(ns: &str, prefix: &str) -> Self {
+        let what = format_args!("`ns={}` and the path, which says {}, name two registries", plain(ns, 100), plain(prefix, 100));
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::NameInvalid, &what)
+    }
+
+    pub(super) fn host_unknown(host: &str) -> Self {
+        let what = format_args!("registry `{}` is none this gate serves", plain(host, 160));
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, &what)
+    }
+
+    pub(super) fn no_default() -> Self {
+        let message = "the request names no registry (neither `ns` nor a path prefix) and there is no default upstream";
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NameUnknown, &message)
+    }
+
+    // What was asked for.
+
+    pub(super) fn blob_unlisted(image: &ImageName, digest: &Digest) -> Self {
+        let message =
+            Sentence { image, digest, says: "is listed by no admitted manifest of this repository: pull the manifest first" };
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::BlobUnknown, &message.fit())
+    }
+
+    pub(super) fn manifest_unknown(what: &dyn fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown, &format_args!("{what} is not known to the registry"))
+    }
+
+    /// 403 where no policy names the repository: the upstream is not asked.
+    pub(super) fn no_policy(image: &ImageName) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, &format_args!("{image} is refused: {NO_POLICY}"))
+            .detail(json!({"image": image.to_string(), "reason": "no_policy"}))
+    }
+
+    pub(super) fn range_not_satisfiable(size: u64) -> Self {
+        let what = format_args!("the range begins behind the blob's {size} bytes");
+        let mut error = Self::new(StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::SizeInvalid, &what);
+        error.0.size = Some(size);
+        error
+    }
+
+    /// 502: the admitted manifest says one size, the registry another.
+    pub(super) fn size_disagrees(digest: &Digest, listed: u64, found: u64) -> Self {
+        let what = format_args!("blob {} has {found} bytes, the manifest says {listed}", digest.short());
+        Self::new(StatusCode::BAD_GATEWAY, ErrorCode::SizeInvalid, &what)
+    }
+
+    /// 502: a permit for other bytes than those asked for. Cannot happen; if it does, nothing is served.
+    pub(super) fn permit_for_another(asked: &Digest) -> Self {
+        let what = format_args!("the manifest at hand is not {}", asked.short());
+        Self::new(StatusCode::BAD_GATEWAY, ErrorCode::DigestInvalid, &what)
+    }
+
+    /// 503: our own limits, or time.
+    pub(super) fn unavailable(why: &dyn fmt::Display) -> Self {
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, why);
+        error.0.retry_after = Some(RETRY_AFTER);
+        error
+    }
+
+    // What the gate said.
+
+    /// 403, naming the image, the policy, what was wanted and what was found.
+    pub(super) fn refusal(refusal: &Refusal) -> Self {
+        let Refusal { image, digest, reason } = refusal;
+        let mut detail = json!({
+            "image": image.to_string(),
+            "digest": digest.to_string(),
+            "explain": format!("pullgate explain {image}@{digest}"),
+        });
+        let (status, code, says) = match reason {
+            RefusalReason::Content(error) => {
+                detail["reason"] = content_code(error).into();
+                let says = format!("is refused: {error}");
+                match error {
+                    // The transport's fault, not the content's: the bytes may be good.
+                    ManifestError::TypeMismatch { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid, says),
+                    ManifestError::Ambiguous(_)
+                    | ManifestError::Malformed(_)
+                    | ManifestError::SchemaOne
+                    | ManifestError::TooLarge(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied, says),
+                }
+            }
+            RefusalReason::NoPolicy => {
+                detail["reason"] = "no_policy".into();
+                (StatusCode::FORBIDDEN, ErrorCode::Denied, format!("is refused: {NO_POLICY}"))
+            }
+            RefusalReason::NotEvidence => {
+                detail["reason"] = "not_evidence".into();
+                let says = "is refused: under this tag only signatures, attestations and SBOMs are served, and this is none";
+                (StatusCode::FORBIDDEN, ErrorCode::Denied, says.to_owned())
+            }
+            RefusalReason::Unmet { unmet, notes } => {
+                detail["reason"] = "policy_unmet".into();
+                detail["policies"] = unmet.iter().take(MAX_ENTRIES).map(policy).collect();
+                detail["notes"] = texts(notes);
+                (StatusCode::FORBIDDEN, ErrorCode::Denied, unmet_sentence(unmet))
+            }
+        };
+        Self::new(status, code, &Sentence { image, digest, says: &says }.fit()).detail(detail)
+    }
+
+    /// What a missing verdict on `digest` becomes: 404, 403, 502 or 503.
+    pub(super) fn no_verdict(image: &ImageName, digest: &Digest, none: &NoVerdict) -> Self {
+        let sentence = |says: &str| Sentence { image, digest, says }.fit();
+        let detail = |reason: &str| {
+            json!({
+                "image": image.to_string(),
+                "digest": digest.to_string(),
+                "reason": reason,
+                "explain": format!("pullgate explain {image}@{digest}"),
+            })
+        };
+        match none {
+            NoVerdict::Absent(_) => Self::manifest_unknown(&format_args!("{image}@{digest}")),
+            NoVerdict::CredentialsRefused(error) => {
+                tracing::warn!(%image, %digest, %error, "the upstream refuses the gate's credentials");
+                Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, &sentence(&format!("cannot be had: {}", public(error))))
+                    .detail(detail("credentials_refused"))
+            }
+            NoVerdict::Faulty(faulty) => {
+                tracing::warn!(%image, %digest, fault = %faulty.0, "the upstream answers wrongly");
+                let says = format!("is not served: {}", faulty.0);
+                Self::new(StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid, &sentence(&says)).detail(detail("upstream_faulty"))
+            }
+            NoVerdict::Undecided(undecided) => {
+                let (reason, says) = undecided_says(&undecided.reason);
+                let mut error = Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    ErrorCode::Unavailable,
+                    &sentence(&format!("could not be judged, try again: {says}")),
+                );
+                error.0.retry_after = Some(undecided.retry_after);
+                error.detail(detail(reason))
+            }
+        }
+    }
+
+    // What an upstream said, where the gate was not asked.
+
+    /// What an upstream's error becomes. Its own words about addresses and certificates go to the log only (J7).
+    pub(super) fn upstream(asking: Asking<'_>, image: &ImageName, error: &UpstreamError) -> Self {
+        let (what, absent) = match asking {
+            Asking::Blob(digest) => (format!("blob {} of {image}", digest.short()), ErrorCode::BlobUnknown),
+            Asking::Referrers(digest) => (format!("the referrers of {image}@{}", digest.short()), ErrorCode::ManifestUnknown),
+            Asking::Tag(tag) => (format!("{image}:{tag}"), ErrorCode::ManifestUnknown),
+            Asking::Tags => (format!("the tags of {image}"), ErrorCode::NameUnknown),
+        };
+        if !matches!(error, UpstreamError::NotFound) {
+            tracing::warn!(%image, %what, %error, "the upstream did not give what was asked");
+        }
+        let said = |status, code| Self::new(status, code, &format_args!("{what} cannot be had: {}", public(error)));
+        match error {
+            // Evidence that may not be read is evidence not found out about: never "there is none", never a denial.
+            UpstreamError::Denied { .. } => match asking {
+                Asking::Referrers(_) => Self::unavailable(&format_args!("{what} cannot be had: {}", public(error))),
+                Asking::Blob(_) | Asking::Tag(_) | Asking::Tags => said(StatusCode::FORBIDDEN, ErrorCode::Denied),
+            },
+            UpstreamError::Forbidden(_) => said(StatusCode::BAD_GATEWAY, ErrorCode::Unavailable),
+            UpstreamError::Lied { .. } => said(StatusCode::BAD_GATEWAY, ErrorCode::DigestInvalid),
+            UpstreamError::NotFound => {
+                Self::new(StatusCode::NOT_FOUND, absent, &format_args!("{what} is not known to the registry"))
+            }
+            UpstreamError::Throttled { retry_after, .. } => {
+                let mut error = said(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable);
+                error.0.retry_after = Some(retry_after.unwrap_or(RETRY_AFTER));
+                error
+            }
+            UpstreamError::TooLarge { .. } => match asking {
+                Asking::Tag(_) => said(StatusCode::FORBIDDEN, ErrorCode::Denied),
+                Asking::Blob(_) | Asking::Referrers(_) | Asking::Tags => said(StatusCode::BAD_GATEWAY, ErrorCode::SizeInvalid),
+            },
+            UpstreamError::Unreachable { .. } => Self::unavailable(&format_args!("{what} cannot be had: {}", public(error))),
+        }
+    }
+
+    /// What a blob that could not be fetched becomes. The store hands our own error back as it was given to it.
+    pub(super) fn fetch(image: &ImageName, digest: &Digest, error: &FetchError) -> Self {
+        if let Some(error) = error.downcast_ref::<UpstreamError>() {
+            return Self::upstream(Asking::Blob(digest), image, error);
+        }
+        tracing::error!(%image, %digest, %error, "the store could not take the blob in");
+        Self::unavailable(&format_args!("blob {} of {image} cannot be stored at the moment", digest.short()))
+    }
+
+    /// The answer. On HEAD its body is left out, and its length is not (RFC 9110, 8.6).
+    pub(super) fn into_response(self, head: bool) -> Response<Body> {
+        let Parts { status, code, message, detail, retry_after, size, close } = *self.0;
+        let mut error = json!({"code": code.as_str(), "message": message});
+        if let Some(detail) = detail {
+            error["detail"] = detail;
+        }
+        let body = json!({"errors": [error]}).to_string();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        // Also on 404 and 400 the sentence says more than `Not Found`; but some clients match those words.
+        if matches!(status, StatusCode::FORBIDDEN | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
+            && let Ok(phrase) = hyper::ext::ReasonPhrase::try_from(message.as_bytes())
+        {
+            response.extensions_mut().insert(phrase);
+        }
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.insert(super::response::API_VERSION, super::response::API_VERSION_VALUE);
+        if let Some(wait) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1_000).clamp(1, 3_600) as u64));
+        }
+        if let Some(size) = size
+            && let Ok(range) = HeaderValue::try_from(format!("bytes */{size}"))
+        {
+            headers.insert(header::CONTENT_RANGE, range);
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        if close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if !head {
+            *response.body_mut() = Body::full(body);
+        }
+        response
+    }
+}
+
+/// 503 with Retry-After in the specification's form, for the layers around the registry: too many requests, too late.
+#[must_use]
+pub fn unavailable(why: &'static str) -> Response<Body> {
+    Error::unavailable(&why).into_response(false)
+}
+
+/// 500 in the specification's form, for the layer that catches panics.
+#[must_use]
+pub fn internal_error() -> Response<Body> {
+    Error::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unavailable, &"the gate failed inside; its log says where")
+        .into_response(false)
+}
+
+const NO_POLICY: &str = "no policy names this repository, and what no policy names is denied";
+
+/// `image@digest` and what is said of it, within [`MAX_SENTENCE`]: the whole digest if it fits, else its beginning, and
+/// what is said is cut last.
+struct Sentence<'a> {
+    image: &'a ImageName,
+    digest: &'a Digest,
+    says: &'a str,
+}
+
+impl Sentence<'_> {
+    fn fit(&self) -> String {
+        let Self { image, digest, says } = self;
+        let whole = format!("{image}@{digest} {says}");
+        if whole.len() <= MAX_SENTENCE {
+            return whole;
+        }
+        let image = plain(&image.to_string(), 120);
+        plain(&format!("{image}@{} {says}", digest.short()), MAX_SENTENCE)
+    }
+}
+
+fn unmet_sentence(unmet: &[Unmet]) -> String {
+    match unmet {
+        [] => "is refused: a policy does not hold".into(),
+        [one] => format!("is refused: policy {} {}", plain(&one.policy, 60), one.summary),
+        [first, others @ ..] => {
+            let summary = plain(&first.summary, 120);
+            let names = others.iter().map(|unmet| plain(&unmet.policy, 60)).collect::<Vec<_>>().join(", ");
+            format!("is refused: policy {} {summary}; nor holds {names}", plain(&first.policy, 60))
+        }
+    }
+}
+
+fn policy(unmet: &Unmet) -> Value {
+    json!({
+        "name": plain(&unmet.policy, MAX_DETAIL),
+        "reason": reason_code(unmet.reason),
+        "summary": plain(&unmet.summary, MAX_DETAIL),
+        "details": texts(&unmet.details),
+    })
+}
+
+fn texts(texts: &[String]) -> Value {
+    let mut list: Vec<Value> = texts.iter().take(MAX_ENTRIES).map(|text| plain(text, MAX_DETAIL).into()).collect();
+    if texts.len() > MAX_ENTRIES {
+        list.push(format!("and {} more", texts.len() - MAX_ENTRIES).into());
+    }
+    list.into()
+}
+
+const fn reason_code(reason: Reason) -> &'static str {
+    match reason {
+        Reason::AttestationIdentityMismatch => "attestation_identity_mismatch",
+        Reason::AttestationMalformed => "attestation_malformed",
+        Reason::AttestationMissing => "attestation_missing",
+        Reason::ClaimMismatch => "claim_mismatch",
+        Reason::IdentityMismatch => "identity_mismatch",
+        Reason::IssuerMismatch => "issuer_mismatch",
+        Reason::LogProofMissing => "log_proof_missing",
+        Reason::SignatureMissing => "signature_missing",
+    }
+}
+
+const fn content_code(error: &ManifestError) -> &'static str {
+    match error {
+        ManifestError::Ambiguous(_) => "manifest_ambiguous",
+        ManifestError::Malformed(_) => "manifest_malformed",
+        ManifestError::SchemaOne => "manifest_schema_one",
+        ManifestError::TooLarge(_) => "manifest_too_large",
+        ManifestError::TypeMismatch { .. } => "manifest_type_mismatch",
+    }
+}
+
+fn undecided_says(reason: &UndecidedReason) -> (&'static str, String) {
+    match reason {
+        UndecidedReason::Clock(what) => ("clock", what.clone()),
+        UndecidedReason::EvidenceUnavailable(what) => ("evidence_unavailable", what.clone()),
+        UndecidedReason::NoTrustRoot(what) => ("no_trust_root", format!("there is no trust root: {what}")),
+        UndecidedReason::Overloaded => ("overloaded", "too many images are being judged".into()),
+        UndecidedReason::TimedOut => ("timed_out", "it took longer than the time there is".into()),
+    }
+}
+
+/// What a client may know of an upstream's error: no address, no certificate, no operating system's words (J7).
+fn public(error: &UpstreamError) -> String {
+    match error {
+        UpstreamError::Unreachable { host, .. } => format!("upstream {host} cannot be reached"),
+        UpstreamError::Denied { .. }
+        | UpstreamError::Forbidden(_)
+        | UpstreamError::Lied { .. }
+        | UpstreamError::NotFound
+        | UpstreamError::Throttled { .. }
+        | UpstreamError::TooLarge { .. } => error.to_string(),
+    }
+}
+
+/// Printable ASCII of at most `limit` bytes: any other character becomes `?`, a cut shows as `...`.
+///
+/// What is in certificates and manifests is an attacker's: control characters and bidirectional marks must not reach
+/// terminals, events or header lines (J2).
+pub(super) fn plain(text: &str, limit: usize) -> String {
+    let mut plain: String =
+        text.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).take(limit + 1).collect();
+    if plain.len() > limit {
+        plain.truncate(limit.saturating_sub(3));
+        plain.push_str("...");
+    }
+    plain
+}
