@@ -154,3 +154,26 @@ impl Blob {
         unimplemented!()
     }
 }
+
+#[async_trait::async_trait]
+impl Documents for Store {
+    async fn read(&self, digest: &Digest, limit: usize) -> Option<Bytes> {
+        let _ = (digest, limit);
+        unimplemented!()
+    }
+
+    async fn write(&self, digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
+        let _ = (digest, bytes);
+        unimplemented!()
+    }
+
+    async fn hint(&self, kind: HintKind, key: &str) -> Option<Bytes> {
+        let _ = (kind, key);
+        unimplemented!()
+    }
+
+    async fn set_hint(&self, kind: HintKind, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let _ = (kind, key, value);
+        unimplemented!()
+    }
+}
