@@ -6,10 +6,13 @@
 //! * The first read after a start hashes again: a lost fsync, a torn write or bit rot costs a refetch, never a wrong byte.
 //! * Hints are never trusted, only followed. A hint that cannot be read is a hint that is not there.
 
+mod memory;
+
 use std::{io, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 
+pub use self::memory::Memory;
 use crate::oci::Digest;
 
 /// What the configuration says of the store.
