@@ -204,3 +204,215 @@ fn hint_key((image, tag): &Key) -> String {
 fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::{
+        registry::testing::{Scripted, unreachable},
+        store::Memory,
+        upstream::{FetchedManifest, Resolved},
+    };
+
+    const TTL: Duration = Duration::from_secs(30);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    struct World {
+        upstream: Arc<Scripted>,
+        documents: Arc<Memory>,
+        memory: Arc<TagMemory>,
+        image: ImageName,
+        tag: Tag,
+    }
+
+    impl World {
+        fn new(max_stale: Option<Duration>) -> Self {
+            let documents = Arc::new(Memory::default());
+            Self {
+                upstream: Scripted::new("ghcr.io"),
+                memory: Self::memory(&documents, max_stale),
+                documents,
+                image: ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap()),
+                tag: "v1".parse().unwrap(),
+            }
+        }
+
+        fn memory(documents: &Arc<Memory>, max_stale: Option<Duration>) -> Arc<TagMemory> {
+            Arc::new(TagMemory::new(TTL, max_stale, Arc::clone(documents) as Arc<dyn Documents>))
+        }
+
+        fn restart(&mut self, max_stale: Option<Duration>) {
+            self.memory = Self::memory(&self.documents, max_stale);
+        }
+
+        fn points_at(&self, content: &[u8]) -> Digest {
+            let digest = Digest::sha256(content);
+            self.upstream.resolved.insert("v1".into(), Ok(Resolved { digest, manifest: None }));
+            digest
+        }
+
+        async fn resolve(&self) -> Result<Meaning, UpstreamError> {
+            let upstream = Arc::clone(&self.upstream) as Arc<dyn Upstream>;
+            self.memory.resolve(&upstream, &self.image, &self.tag).await
+        }
+
+        async fn hint(&self, digest: Digest, at: i64) {
+            let hint = serde_json::to_vec(&Hint { digest, at }).unwrap();
+            self.documents.set_hint(HintKind::Tag, "ghcr.io/acme/app:v1", &hint).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tag_is_asked_for_once_in_its_life_time() {
+        let world = World::new(Some(DAY));
+        let before = world.points_at(b"before");
+        assert_eq!(world.memory.recall(&world.image, &world.tag), None);
+        assert_eq!(world.resolve().await.unwrap(), Meaning { digest: before, stale: None });
+        let after = world.points_at(b"after");
+        tokio::time::advance(TTL - Duration::from_secs(1)).await;
+        assert_eq!(world.resolve().await.unwrap().digest, before);
+        assert_eq!(world.memory.recall(&world.image, &world.tag), Some(before));
+        assert_eq!(world.upstream.asked(), 1);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(world.memory.recall(&world.image, &world.tag), None);
+        assert_eq!(world.resolve().await.unwrap().digest, after);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_who_ask_for_one_tag_are_one_question() {
+        let world = World::new(Some(DAY));
+        let digest = world.points_at(b"x");
+        let answers = join_all((0..50).map(|_| world.resolve())).await;
+        assert!(answers.into_iter().all(|answer| answer.unwrap().digest == digest));
+        assert_eq!(world.upstream.asked(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_absent_tag_is_absent_for_a_second_and_leaves_nothing_behind() {
+        let world = World::new(Some(DAY));
+        assert!(matches!(world.resolve().await, Err(UpstreamError::NotFound)));
+        assert!(matches!(world.resolve().await, Err(UpstreamError::NotFound)));
+        assert_eq!(world.upstream.asked(), 1);
+        assert_eq!(world.documents.hint(HintKind::Tag, "ghcr.io/acme/app:v1").await, None);
+        let digest = world.points_at(b"pushed");
+        tokio::time::advance(ABSENT_FOR).await;
+        assert_eq!(world.resolve().await.unwrap().digest, digest);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tag_is_given_stale_while_the_upstream_cannot_be_asked() {
+        let world = World::new(Some(DAY));
+        let digest = world.points_at(b"x");
+        world.resolve().await.unwrap();
+        world.upstream.fail(Some(unreachable("ghcr.io")));
+        tokio::time::advance(TTL).await;
+        let meaning = world.resolve().await.unwrap();
+        assert_eq!(meaning.digest, digest);
+        assert!(meaning.stale.unwrap().contains("cannot be reached"));
+        // A stale answer is no hot one.
+        assert_eq!(world.memory.recall(&world.image, &world.tag), None);
+        // The upstream is not asked by each who asks us.
+        let asked = world.upstream.asked();
+        world.resolve().await.unwrap();
+        assert_eq!(world.upstream.asked(), asked);
+        tokio::time::advance(RETRY_EVERY).await;
+        world.upstream.fail(None);
+        assert_eq!(world.resolve().await.unwrap(), Meaning { digest, stale: None });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tag_is_given_stale_no_longer_than_max_stale() {
+        let world = World::new(Some(DAY));
+        world.points_at(b"x");
+        world.resolve().await.unwrap();
+        world.upstream.fail(Some(UpstreamError::Throttled { host: "ghcr.io".into(), retry_after: None }));
+        tokio::time::advance(DAY - Duration::from_secs(1)).await;
+        assert!(world.resolve().await.unwrap().stale.is_some());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(matches!(world.resolve().await, Err(UpstreamError::Throttled { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn max_stale_zero_is_never_and_none_is_forever() {
+        for (max_stale, stale) in [(Some(Duration::ZERO), false), (None, true)] {
+            let world = World::new(max_stale);
+            world.points_at(b"x");
+            world.resolve().await.unwrap();
+            world.upstream.fail(Some(unreachable("ghcr.io")));
+            tokio::time::advance(DAY * 1_000).await;
+            assert_eq!(world.resolve().await.is_ok(), stale, "{max_stale:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_an_outage_makes_a_stale_answer() {
+        let world = World::new(None);
+        world.points_at(b"x");
+        world.resolve().await.unwrap();
+        tokio::time::advance(TTL).await;
+        for error in [
+            UpstreamError::Denied { host: "ghcr.io".into(), status: 403 },
+            UpstreamError::Forbidden("no".into()),
+            UpstreamError::Lied { host: "ghcr.io".into(), what: "no".into() },
+        ] {
+            world.upstream.fail(Some(error));
+            assert!(world.resolve().await.is_err());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tag_removed_at_the_upstream_is_not_given_stale_afterwards() {
+        let mut world = World::new(None);
+        world.points_at(b"x");
+        world.resolve().await.unwrap();
+        world.upstream.resolved.clear();
+        tokio::time::advance(TTL).await;
+        assert!(matches!(world.resolve().await, Err(UpstreamError::NotFound)));
+        world.upstream.fail(Some(unreachable("ghcr.io")));
+        tokio::time::advance(ABSENT_FOR).await;
+        assert!(matches!(world.resolve().await, Err(UpstreamError::Unreachable { .. })));
+        world.restart(None);
+        assert!(matches!(world.resolve().await, Err(UpstreamError::Unreachable { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_restart_the_store_says_what_a_tag_meant() {
+        let mut world = World::new(Some(DAY));
+        let digest = world.points_at(b"x");
+        world.resolve().await.unwrap();
+        world.upstream.fail(Some(unreachable("ghcr.io")));
+        world.restart(Some(DAY));
+        let meaning = world.resolve().await.unwrap();
+        assert_eq!(meaning.digest, digest);
+        assert!(meaning.stale.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stored_meaning_from_the_future_or_the_far_past_is_none() {
+        let world = World::new(Some(DAY));
+        let digest = Digest::sha256(b"x");
+        world.upstream.fail(Some(unreachable("ghcr.io")));
+        for at in [now() + 3_600, now() - 2 * 86_400, i64::MIN, i64::MAX] {
+            world.hint(digest, at).await;
+            assert!(world.resolve().await.is_err(), "{at}");
+        }
+        world.hint(digest, now() - 3_600).await;
+        assert_eq!(world.resolve().await.unwrap().digest, digest);
+        world.documents.set_hint(HintKind::Tag, "ghcr.io/acme/app:v1", b"\xff{").await.unwrap();
+        world.memory.known.clear();
+        assert!(world.resolve().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manifest_that_came_with_the_answer_is_kept_for_the_gate() {
+        let world = World::new(None);
+        let bytes = bytes::Bytes::from_static(b"{}");
+        let digest = Digest::sha256(&bytes);
+        let manifest = Some(FetchedManifest { digest, bytes: bytes.clone(), content_type: None });
+        world.upstream.resolved.insert("v1".into(), Ok(Resolved { digest, manifest }));
+        world.resolve().await.unwrap();
+        assert_eq!(world.documents.read(&digest, 100).await, Some(bytes));
+    }
+}
