@@ -726,6 +726,34 @@ mod tests {
         assert!(head.into_body().collect().await.unwrap().to_bytes().is_empty());
     }
 
+    #[tokio::test]
+    async fn j12_on_the_wire_the_status_line_says_why() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        for method in ["GET", "HEAD"] {
+            let (mut client, server) = tokio::io::duplex(64 * 1024);
+            let service = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async move {
+                let head = request.method() == http::Method::HEAD;
+                Ok::<_, std::convert::Infallible>(refused(RefusalReason::NoPolicy).into_response(head))
+            });
+            let server =
+                hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(server), service);
+            let request = format!("{method} /v2/acme/app/manifests/v1 HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n");
+            let exchange = async {
+                client.write_all(request.as_bytes()).await.unwrap();
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).await.unwrap();
+                answer
+            };
+            let (served, answer) = tokio::join!(server, exchange);
+            served.unwrap();
+            let line = format!("HTTP/1.1 403 ghcr.io/acme/app@sha256:{HASH} is refused: no policy names this repository");
+            assert!(answer.starts_with(&line), "{answer}");
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains("\r\ncontent-length: "), "{head}");
+            assert_eq!(body.is_empty(), method == "HEAD");
+        }
+    }
+
     #[test]
     fn h2_and_h6_errors_carry_their_headers() {
         let response = Error::method_not_allowed().into_response(false);
