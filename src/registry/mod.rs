@@ -128,7 +128,8 @@ impl Registry {
         let mut response = match recalled {
             Some(response) => response,
             None => {
-                let answer = self.ask(&route, &endpoint, &parts.headers, head);
+                // Boxed: what waits is large, and an answer that need not wait should not carry its room.
+                let answer = Box::pin(self.ask(&route, &endpoint, &parts.headers, head));
                 let late = |_| Err(Error::unavailable(&"the answer took longer than the time there is"));
                 let answer = tokio::time::timeout(HEADERS_WITHIN, answer).await.unwrap_or_else(late);
                 answer.unwrap_or_else(|error| error.into_response(head))
