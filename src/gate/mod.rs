@@ -186,15 +186,6 @@ impl Gate {
         self.fly(subject, Question::Attachment, judgement).await
     }
 
-    /// As [`admit`](Self::admit), for what stands under an attachment tag: only evidence is served there (D9).
-    ///
-    /// # Errors
-    /// [`NoVerdict`].
-    pub async fn admit_attachment(self: &Arc<Self>, subject: &Subject) -> Result<Verdict, NoVerdict> {
-        let _ = subject;
-        unimplemented!()
-    }
-
     /// The permit remembered for `subject`, without any work: the hot path.
     #[must_use]
     pub fn recall(&self, subject: &Subject) -> Option<Permit> {

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::{
     body::Body,
-    gate::{NoVerdict, Refusal, RefusalReason, UndecidedReason},
+    gate::{NoVerdict, Refusal, RefusalReason},
     oci::{Digest, ImageName, ManifestError},
-    policy::{Reason, Unmet},
+    policy::Unmet,
     store::FetchError,
     upstream::UpstreamError,
 };
@@ -178,7 +178,7 @@ impl Error {
 
     /// 403 where no policy names the repository: the upstream is not asked.
     pub(super) fn no_policy(image: &ImageName) -> Self {
-        Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, &format_args!("{image} is refused: {NO_POLICY}"))
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, &format_args!("{image}: {}", RefusalReason::NoPolicy))
             .detail(json!({"image": image.to_string(), "reason": "no_policy"}))
     }
 
@@ -210,80 +210,52 @@ impl Error {
 
     // What the gate said.
 
-    /// 403, naming the image, the policy, what was wanted and what was found.
+    /// 403, naming the image, the policy, what was wanted and what was found: the sentence the decision's event has too.
     pub(super) fn refusal(refusal: &Refusal) -> Self {
-        let Refusal { image, digest, reason } = refusal;
-        let mut detail = json!({
-            "image": image.to_string(),
-            "digest": digest.to_string(),
-            "explain": format!("pullgate explain {image}@{digest}"),
-        });
-        let (status, code, says) = match reason {
+        let Refusal { image, digest, reason, explanation: _ } = refusal;
+        let mut detail = about(image, digest, refusal.code());
+        let (status, code) = match reason {
             RefusalReason::Content(error) => {
-                detail["reason"] = content_code(error).into();
-                let says = format!("is refused: {error}");
+                detail["content"] = content_code(error).into();
                 match error {
                     // The transport's fault, not the content's: the bytes may be good.
-                    ManifestError::TypeMismatch { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid, says),
+                    ManifestError::TypeMismatch { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid),
                     ManifestError::Ambiguous(_)
                     | ManifestError::Malformed(_)
                     | ManifestError::SchemaOne
-                    | ManifestError::TooLarge(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied, says),
+                    | ManifestError::TooLarge(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied),
                 }
             }
-            RefusalReason::NoPolicy => {
-                detail["reason"] = "no_policy".into();
-                (StatusCode::FORBIDDEN, ErrorCode::Denied, format!("is refused: {NO_POLICY}"))
-            }
-            RefusalReason::NotEvidence => {
-                detail["reason"] = "not_evidence".into();
-                let says = "is refused: under this tag only signatures, attestations and SBOMs are served, and this is none";
-                (StatusCode::FORBIDDEN, ErrorCode::Denied, says.to_owned())
-            }
+            RefusalReason::NoPolicy | RefusalReason::NotEvidence => (StatusCode::FORBIDDEN, ErrorCode::Denied),
             RefusalReason::Unmet { unmet, notes } => {
-                detail["reason"] = "policy_unmet".into();
                 detail["policies"] = unmet.iter().take(MAX_ENTRIES).map(policy).collect();
                 detail["notes"] = texts(notes);
-                (StatusCode::FORBIDDEN, ErrorCode::Denied, unmet_sentence(unmet))
+                (StatusCode::FORBIDDEN, ErrorCode::Denied)
             }
         };
-        Self::new(status, code, &Sentence { image, digest, says: &says }.fit()).detail(detail)
+        Self::new(status, code, &refusal.sentence()).detail(detail)
     }
 
     /// What a missing verdict on `digest` becomes: 404, 403, 502 or 503.
     pub(super) fn no_verdict(image: &ImageName, digest: &Digest, none: &NoVerdict) -> Self {
-        let sentence = |says: &str| Sentence { image, digest, says }.fit();
-        let detail = |reason: &str| {
-            json!({
-                "image": image.to_string(),
-                "digest": digest.to_string(),
-                "reason": reason,
-                "explain": format!("pullgate explain {image}@{digest}"),
-            })
-        };
-        match none {
-            NoVerdict::Absent(_) => Self::manifest_unknown(&format_args!("{image}@{digest}")),
+        let (status, code, says) = match none {
+            NoVerdict::Absent(_) => return Self::manifest_unknown(&format_args!("{image}@{digest}")),
             NoVerdict::CredentialsRefused(error) => {
-                tracing::warn!(%image, %digest, %error, "the upstream refuses the gate's credentials");
-                Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, &sentence(&format!("cannot be had: {}", public(error))))
-                    .detail(detail("credentials_refused"))
+                (StatusCode::FORBIDDEN, ErrorCode::Denied, format!("cannot be had: {}", public(error)))
             }
             NoVerdict::Faulty(faulty) => {
-                tracing::warn!(%image, %digest, fault = %faulty.0, "the upstream answers wrongly");
-                let says = format!("is not served: {}", faulty.0);
-                Self::new(StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid, &sentence(&says)).detail(detail("upstream_faulty"))
+                (StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid, format!("is not served: {faulty}"))
             }
             NoVerdict::Undecided(undecided) => {
-                let (reason, says) = undecided_says(&undecided.reason);
-                let mut error = Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    ErrorCode::Unavailable,
-                    &sentence(&format!("could not be judged, try again: {says}")),
-                );
-                error.0.retry_after = Some(undecided.retry_after);
-                error.detail(detail(reason))
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, format!("is not served yet: {undecided}"))
             }
+        };
+        let sentence = Sentence { image, digest, says: &says }.fit();
+        let mut error = Self::new(status, code, &sentence).detail(about(image, digest, none.code()));
+        if let NoVerdict::Undecided(undecided) = none {
+            error.0.retry_after = Some(undecided.retry_after);
         }
+        error
     }
 
     // What an upstream said, where the gate was not asked.
@@ -387,8 +359,6 @@ pub fn internal_error() -> Response<Body> {
         .into_response(false)
 }
 
-const NO_POLICY: &str = "no policy names this repository, and what no policy names is denied";
-
 /// `image@digest` and what is said of it, within [`MAX_SENTENCE`]: the whole digest if it fits, else its beginning, and
 /// what is said is cut last.
 struct Sentence<'a> {
@@ -409,22 +379,20 @@ impl Sentence<'_> {
     }
 }
 
-fn unmet_sentence(unmet: &[Unmet]) -> String {
-    match unmet {
-        [] => "is refused: a policy does not hold".into(),
-        [one] => format!("is refused: policy {} {}", plain(&one.policy, 60), one.summary),
-        [first, others @ ..] => {
-            let summary = plain(&first.summary, 120);
-            let names = others.iter().map(|unmet| plain(&unmet.policy, 60)).collect::<Vec<_>>().join(", ");
-            format!("is refused: policy {} {summary}; nor holds {names}", plain(&first.policy, 60))
-        }
-    }
+/// What every judged digest's `detail` says. Codes are those of the metrics and events.
+fn about(image: &ImageName, digest: &Digest, reason: &'static str) -> Value {
+    json!({
+        "image": image.to_string(),
+        "digest": digest.to_string(),
+        "reason": reason,
+        "explain": format!("pullgate explain {image}@{digest}"),
+    })
 }
 
 fn policy(unmet: &Unmet) -> Value {
     json!({
         "name": plain(&unmet.policy, MAX_DETAIL),
-        "reason": reason_code(unmet.reason),
+        "reason": unmet.reason.as_str(),
         "summary": plain(&unmet.summary, MAX_DETAIL),
         "details": texts(&unmet.details),
     })
@@ -438,19 +406,6 @@ fn texts(texts: &[String]) -> Value {
     list.into()
 }
 
-const fn reason_code(reason: Reason) -> &'static str {
-    match reason {
-        Reason::AttestationIdentityMismatch => "attestation_identity_mismatch",
-        Reason::AttestationMalformed => "attestation_malformed",
-        Reason::AttestationMissing => "attestation_missing",
-        Reason::ClaimMismatch => "claim_mismatch",
-        Reason::IdentityMismatch => "identity_mismatch",
-        Reason::IssuerMismatch => "issuer_mismatch",
-        Reason::LogProofMissing => "log_proof_missing",
-        Reason::SignatureMissing => "signature_missing",
-    }
-}
-
 const fn content_code(error: &ManifestError) -> &'static str {
     match error {
         ManifestError::Ambiguous(_) => "manifest_ambiguous",
@@ -458,16 +413,6 @@ const fn content_code(error: &ManifestError) -> &'static str {
         ManifestError::SchemaOne => "manifest_schema_one",
         ManifestError::TooLarge(_) => "manifest_too_large",
         ManifestError::TypeMismatch { .. } => "manifest_type_mismatch",
-    }
-}
-
-fn undecided_says(reason: &UndecidedReason) -> (&'static str, String) {
-    match reason {
-        UndecidedReason::Clock(what) => ("clock", what.clone()),
-        UndecidedReason::EvidenceUnavailable(what) => ("evidence_unavailable", what.clone()),
-        UndecidedReason::NoTrustRoot(what) => ("no_trust_root", format!("there is no trust root: {what}")),
-        UndecidedReason::Overloaded => ("overloaded", "too many images are being judged".into()),
-        UndecidedReason::TimedOut => ("timed_out", "it took longer than the time there is".into()),
     }
 }
 
@@ -507,8 +452,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        gate::{Absent, Faulty, Undecided},
+        gate::{Absent, Faulty, Undecided, UndecidedReason},
         oci::Tag,
+        policy::Reason,
         registry::testing::unreachable,
     };
 
@@ -532,7 +478,7 @@ mod tests {
     }
 
     fn refused(reason: RefusalReason) -> Error {
-        Error::refusal(&Refusal { image: image(), digest: digest(), reason })
+        Error::refusal(&Refusal { image: image(), digest: digest(), reason, explanation: Arc::default() })
     }
 
     struct Answer {
@@ -563,7 +509,7 @@ mod tests {
             notes: vec!["a bundle was set aside: malformed".into()],
         }))
         .await;
-        let message = format!("ghcr.io/acme/app@sha256:{HASH} is refused: policy acme-release {says}");
+        let message = format!("ghcr.io/acme/app@sha256:{HASH}: policy acme-release {says}");
         assert_eq!(answer.status, 403);
         assert_eq!(answer.phrase.as_deref(), Some(message.as_str()));
         assert_eq!(answer.retry_after, None);
@@ -573,7 +519,7 @@ mod tests {
             "detail": {
                 "image": "ghcr.io/acme/app",
                 "digest": format!("sha256:{HASH}"),
-                "reason": "policy_unmet",
+                "reason": "identity_mismatch",
                 "policies": [{"name": "acme-release", "reason": "identity_mismatch", "summary": says, "details": ["seen: x"]}],
                 "notes": ["a bundle was set aside: malformed"],
                 "explain": format!("pullgate explain ghcr.io/acme/app@sha256:{HASH}"),
@@ -586,17 +532,17 @@ mod tests {
     async fn each_refusal_has_its_line_of_the_table() {
         let content = |error| refused(RefusalReason::Content(error));
         for (error, status, code, reason, says) in [
-            (refused(RefusalReason::NoPolicy), 403, "DENIED", "no_policy", "no policy names this repository"),
-            (refused(RefusalReason::NotEvidence), 403, "DENIED", "not_evidence", "only signatures"),
-            (content(ManifestError::SchemaOne), 403, "DENIED", "manifest_schema_one", "schema 1"),
-            (content(ManifestError::Ambiguous("both".into())), 403, "DENIED", "manifest_ambiguous", "both"),
-            (content(ManifestError::TooLarge("5 bytes".into())), 403, "DENIED", "manifest_too_large", "5 bytes"),
-            (content(ManifestError::Malformed("odd".into())), 403, "DENIED", "manifest_malformed", "odd"),
+            (refused(RefusalReason::NoPolicy), 403, "DENIED", "no_policy", "no policy names this image"),
+            (refused(RefusalReason::NotEvidence), 403, "DENIED", "not_evidence", "signatures and attestations only"),
+            (content(ManifestError::SchemaOne), 403, "DENIED", "content", "schema 1"),
+            (content(ManifestError::Ambiguous("both".into())), 403, "DENIED", "content", "both"),
+            (content(ManifestError::TooLarge("5 bytes".into())), 403, "DENIED", "content", "5 bytes"),
+            (content(ManifestError::Malformed("odd".into())), 403, "DENIED", "content", "odd"),
             (
                 content(ManifestError::TypeMismatch { header: "text/html".into(), body: "an index".into() }),
                 502,
                 "MANIFEST_INVALID",
-                "manifest_type_mismatch",
+                "content",
                 "text/html",
             ),
         ] {
@@ -605,10 +551,7 @@ mod tests {
             assert_eq!((answer.status, error["code"].as_str().unwrap()), (status, code));
             assert_eq!(error["detail"]["reason"], reason);
             let message = error["message"].as_str().unwrap();
-            assert!(
-                message.contains(says) && message.starts_with(&format!("ghcr.io/acme/app@sha256:{HASH} is refused: ")),
-                "{message}"
-            );
+            assert!(message.contains(says) && message.starts_with(&format!("ghcr.io/acme/app@sha256:{HASH}: ")), "{message}");
             assert_eq!(answer.phrase.as_deref(), Some(message));
         }
     }
@@ -632,7 +575,7 @@ mod tests {
                 502,
                 "MANIFEST_INVALID",
                 None,
-                Some("upstream_faulty"),
+                Some("faulty"),
                 "other bytes",
             ),
             (
@@ -652,7 +595,7 @@ mod tests {
                 Some("no_trust_root"),
                 "not fetched",
             ),
-            (undecided(UndecidedReason::Overloaded), 503, "UNAVAILABLE", Some("3"), Some("overloaded"), "too many"),
+            (undecided(UndecidedReason::Overloaded), 503, "UNAVAILABLE", Some("3"), Some("overloaded"), "too much work"),
             (undecided(UndecidedReason::TimedOut), 503, "UNAVAILABLE", Some("3"), Some("timed_out"), "longer"),
         ] {
             let answer = answer(Error::no_verdict(&image(), &digest(), &none)).await;
@@ -707,14 +650,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn several_policies_are_all_named() {
-        let long = "wants this and that ".repeat(12);
+    async fn several_policies_are_all_in_the_detail() {
         let answer =
-            answer(refused(RefusalReason::Unmet { unmet: vec![unmet("first", &long), unmet("second", "x")], notes: vec![] }));
+            answer(refused(RefusalReason::Unmet { unmet: vec![unmet("first", "x"), unmet("second", "y")], notes: vec![] }));
         let answer = answer.await;
-        let phrase = answer.phrase.unwrap();
-        assert!(phrase.contains("policy first wants this") && phrase.ends_with("nor holds second"), "{phrase}");
-        assert_eq!(answer.body["errors"][0]["detail"]["policies"].as_array().unwrap().len(), 2);
+        assert!(answer.phrase.unwrap().contains("policy first x"));
+        let policies = &answer.body["errors"][0]["detail"]["policies"];
+        assert_eq!((policies[0]["name"].as_str(), policies[1]["name"].as_str()), (Some("first"), Some("second")));
     }
 
     #[tokio::test]
@@ -746,7 +688,7 @@ mod tests {
             };
             let (served, answer) = tokio::join!(server, exchange);
             served.unwrap();
-            let line = format!("HTTP/1.1 403 ghcr.io/acme/app@sha256:{HASH} is refused: no policy names this repository");
+            let line = format!("HTTP/1.1 403 ghcr.io/acme/app@sha256:{HASH}: no policy names this image");
             assert!(answer.starts_with(&line), "{answer}");
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert!(head.contains("\r\ncontent-length: "), "{head}");
@@ -775,13 +717,13 @@ mod tests {
             let image = ImageName::new("ghcr.io".parse().unwrap(), repository.parse().unwrap());
             let digest = Digest::of(crate::oci::Algorithm::Sha512, b"x");
             let reason = RefusalReason::Unmet { unmet: vec![unmet(&policy, &summary); 3], notes: vec![summary.clone(); 100] };
-            let response = Error::refusal(&Refusal { image, digest, reason }).into_response(true);
+            let response = Error::refusal(&Refusal { image, digest, reason, explanation: Arc::default() }).into_response(true);
             let phrase = response.extensions().get::<hyper::ext::ReasonPhrase>().unwrap().as_bytes();
             prop_assert!(phrase.len() <= MAX_SENTENCE);
             prop_assert!(phrase.iter().all(|b| (b' '..=b'~').contains(b)));
-            // The parts that matter survive: what, and by which policy.
+            // The parts that matter survive: what, and that it is a policy.
             let phrase = std::str::from_utf8(phrase).unwrap();
-            prop_assert!(phrase.contains("@sha512:") && phrase.contains("is refused: policy "));
+            prop_assert!(phrase.contains("@sha512:") && phrase.contains(": policy "));
             let length: usize = response.headers()["content-length"].to_str().unwrap().parse().unwrap();
             prop_assert!(length < 32 * 1_024, "{}", length);
         }

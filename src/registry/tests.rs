@@ -492,16 +492,25 @@ async fn a_stale_tag_serves_what_is_admitted_with_a_warning_and_else_is_503() {
 }
 
 #[tokio::test]
-async fn x15_a_runnable_image_under_an_attachment_tag_is_refused_though_all_is_allowed() {
+async fn x15_a_runnable_image_under_an_attachment_tag_is_refused_and_borrows_nothing_from_its_digest() {
     let world = World::allowing();
     let layer = world.upstream.blob("run me");
     let text = image(&world.upstream, &[layer]);
+    let digest = world.upstream.publish(None, &text);
+    assert_eq!(world.get(&format!("/v2/acme/app/manifests/{digest}")).await.status, 200);
+    let policy = r#"
+name: acme
+images: ["ghcr.io/acme/**"]
+signatures: [{keyless: {issuer: "https://issuer.test", subject: "https://acme.test/release"}}]
+"#;
+    let policies = PolicySet::from_text("acme.yaml".as_ref(), policy, Unmatched::Deny).unwrap();
+    world.policies.store(Arc::new(policies));
     let stem = format!("sha256-{}", Digest::sha256(b"subject").to_hex());
     for tag in [stem.clone(), format!("{stem}.sig"), format!("{stem}.att"), format!("{stem}.sbom")] {
-        let digest = world.upstream.publish(Some(&tag), &text);
-        // Warm by digest, which is allowed here: the tag must not borrow that.
-        assert_eq!(world.get(&format!("/v2/acme/app/manifests/{digest}")).await.status, 200);
-        assert_eq!(world.both(&format!("/v2/acme/app/manifests/{tag}")).await.error(), error(403, "DENIED"), "{tag}");
+        world.upstream.publish(Some(&tag), &text);
+        let answer = world.both(&format!("/v2/acme/app/manifests/{tag}")).await;
+        assert_eq!(answer.error(), error(403, "DENIED"), "{tag}");
+        assert_eq!(answer.json()["errors"][0]["detail"]["reason"], "not_evidence");
     }
 }
 
