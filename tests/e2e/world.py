@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import ssl
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,17 @@ def hosts_file() -> str:
     lines = [f"127.0.0.1 localhost {' '.join(sigstore.HOSTS)}"]
     lines += [f"{address} {name}" for name, address in ADDRESSES.items()]
     return "\n".join(lines) + "\n"
+
+
+def enter_isolation(work: Path, program: str, *flags) -> None:
+    """Starts `program` again inside `isolated`, or returns when it is there already."""
+    if os.environ.get("PULLGATE_E2E_INSIDE") == "1":
+        return
+    os.environ["PULLGATE_E2E_INSIDE"] = "1"
+    hosts = work.parent / f"{work.name}.hosts"
+    hosts.write_text(hosts_file())
+    isolated = str(Path(__file__).resolve().parent / "isolated")
+    os.execv(isolated, [isolated, str(hosts), sys.executable, program, *map(str, flags)])
 
 
 @dataclass
@@ -102,10 +114,10 @@ class World:
 
 
 class Gate:
-    """The program under test, in front of both registries."""
+    """The program under test, in front of both registries. `command` is what comes before `serve`."""
 
-    def __init__(self, binary: Path, world: World, trust_root: Path):
-        self.binary = binary
+    def __init__(self, command: list, world: World, trust_root: Path):
+        self.command = command
         self.world = world
         self.address = ADDRESSES[GATE.split(":")[0]]
         self.folder = fresh(world.work / "gate")
@@ -137,7 +149,7 @@ class Gate:
 
     def start(self) -> None:
         self.world.servers.start(
-            "gate", self.binary, "serve", "--config", self.folder / "pullgate.yaml",
+            "gate", *self.command, "serve", "--config", self.folder / "pullgate.yaml",
             ready=(self.address, 5050), env=dict(os.environ, RUST_LOG="info"),
         )  # fmt: skip
         deadline = time.monotonic() + 20
