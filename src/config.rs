@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+pub use crate::yaml::{Problem, Problems};
 use crate::{gate, oci::Host, policy::PolicySet, registry, server, store, upstream};
 
 /// Everything `serve` needs, converted and checked.
@@ -36,27 +37,6 @@ pub enum TrustRootConfig {
     File(PathBuf),
     /// The public-good instance, by TUF.
     Sigstore,
-}
-
-/// All that is wrong with a configuration, at once.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct Problems(pub Vec<Problem>);
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}:{line}:{column}: {key}: {message}", .file.display())]
-pub struct Problem {
-    /// Which file.
-    pub file: PathBuf,
-    /// Line, from 1.
-    pub line: u64,
-    /// Column, from 1.
-    pub column: u64,
-    /// Key path: `upstreams[1].url`.
-    pub key: String,
-    /// What is wrong and what to write.
-    pub message: String,
 }
 
 impl Config {

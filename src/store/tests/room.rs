@@ -1,0 +1,3 @@
+//! One suite for every implementation of [`Documents`].
+
+use super::*;
