@@ -85,8 +85,7 @@ impl Manifest {
         let malformed = |error: serde_json::Error| ManifestError::Malformed(error.to_string());
         let value = json::parse(&bytes).map_err(malformed)?;
         let object = value.as_object().ok_or_else(|| ManifestError::Malformed("it is not an object".into()))?;
-        if known_key_variant(object).is_some() {
-            let key = known_key_variant(object).unwrap_or_default();
+        if let Some(key) = known_key_variant(object) {
             return Err(ManifestError::Ambiguous(format!("key `{key}` differs from the specification's only by case")));
         }
         if object.get("schemaVersion") == Some(&Value::from(1)) || object.contains_key("fsLayers") {
@@ -253,5 +252,120 @@ fn annotations(object: &Map<String, Value>) -> Result<BTreeMap<String, String>, 
             })
             .collect(),
         Some(_) => Err(ManifestError::Malformed("`annotations` is not an object".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}"#;
+
+    fn parse(text: &str, content_type: Option<&str>) -> Result<Manifest, ManifestError> {
+        Manifest::parse(Digest::sha256(text.as_bytes()), Bytes::copy_from_slice(text.as_bytes()), content_type)
+    }
+
+    fn image(extra: &str) -> String {
+        format!(r#"{{"schemaVersion":2,"config":{CONFIG},"layers":[{CONFIG}]{extra}}}"#)
+    }
+
+    fn index(extra: &str) -> String {
+        format!(r#"{{"schemaVersion":2,"manifests":[{CONFIG}]{extra}}}"#)
+    }
+
+    #[test]
+    fn the_four_documents_are_read_by_body_or_by_header() {
+        for (text, header, media_type, kind) in [
+            (image(""), Some(media_type::OCI_MANIFEST), media_type::OCI_MANIFEST, ManifestKind::Image),
+            (image(""), Some(media_type::DOCKER_MANIFEST), media_type::DOCKER_MANIFEST, ManifestKind::Image),
+            (image(""), None, media_type::OCI_MANIFEST, ManifestKind::Image),
+            (
+                index(""),
+                Some("application/vnd.oci.image.index.v1+json; charset=utf-8"),
+                media_type::OCI_INDEX,
+                ManifestKind::Index,
+            ),
+            (index(""), Some(media_type::DOCKER_LIST), media_type::DOCKER_LIST, ManifestKind::Index),
+            (
+                index(r#","mediaType":"application/vnd.oci.image.index.v1+json""#),
+                None,
+                media_type::OCI_INDEX,
+                ManifestKind::Index,
+            ),
+        ] {
+            let manifest = parse(&text, header).unwrap();
+            assert_eq!((manifest.media_type(), manifest.kind()), (media_type, kind), "{text}");
+        }
+    }
+
+    #[test]
+    fn x6_header_and_body_must_agree() {
+        let typed = image(r#","mediaType":"application/vnd.oci.image.manifest.v1+json""#);
+        for (text, header) in [
+            (typed.as_str(), media_type::DOCKER_MANIFEST),
+            (typed.as_str(), media_type::OCI_INDEX),
+            (typed.as_str(), "text/html"),
+            (image("").as_str(), "text/html"),
+            (index("").as_str(), "application/json"),
+        ] {
+            assert!(matches!(parse(text, Some(header)), Err(ManifestError::TypeMismatch { .. })), "{header}: {text}");
+        }
+    }
+
+    #[test]
+    fn x8_a_document_that_is_both_is_neither() {
+        for (text, header) in [
+            (image(&format!(r#","manifests":[{CONFIG}]"#)), None),
+            (index(&format!(r#","config":{CONFIG}"#)), None),
+            (index(r#","layers":[]"#), None),
+            (image(r#","mediaType":"application/vnd.oci.image.index.v1+json""#), None),
+            (index(r#","mediaType":"application/vnd.oci.image.manifest.v1+json""#), None),
+            (index(""), Some(media_type::OCI_MANIFEST)),
+            (image(""), Some(media_type::OCI_INDEX)),
+            (image(r#","Manifests":[]"#), None),
+            (image(r#","mediatype":"application/vnd.oci.image.index.v1+json""#), None),
+        ] {
+            assert!(matches!(parse(&text, header), Err(ManifestError::Ambiguous(_))), "{text} {:?}", parse(&text, header));
+        }
+    }
+
+    #[test]
+    fn schema_one_is_refused_by_name() {
+        for text in [r#"{"schemaVersion":1,"fsLayers":[],"history":[]}"#.to_owned(), image(r#","fsLayers":[]"#)] {
+            assert_eq!(parse(&text, None).unwrap_err(), ManifestError::SchemaOne);
+        }
+    }
+
+    #[test]
+    fn malformed_documents_say_which_field() {
+        for (text, field) in [
+            (r#"{"schemaVersion":2,"layers":[]}"#.to_owned(), "config"),
+            (r#"{"schemaVersion":2,"manifests":[{"digest":"x","size":1}]}"#.to_owned(), "manifests[0]"),
+            (r#"{"schemaVersion":2,"manifests":{}}"#.to_owned(), "manifests"),
+            (image(r#","annotations":{"a":1}"#), "annotation"),
+            (image(r#","subject":{}"#), "subject"),
+            (r#"{"schemaVersion":"2"}"#.to_owned(), "schemaVersion"),
+            ("[]".to_owned(), "object"),
+        ] {
+            let error = parse(&text, None).unwrap_err();
+            assert!(matches!(&error, ManifestError::Malformed(why) if why.contains(field)), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn null_lists_are_empty_and_odd_platforms_are_ignored() {
+        let text = format!(r#"{{"schemaVersion":2,"config":{CONFIG},"layers":null,"annotations":null,"subject":null}}"#);
+        assert_eq!(parse(&text, None).unwrap().layers, []);
+        let text = index("").replace(r#""size":2"#, r#""size":2,"platform":{"os":7}"#);
+        assert_eq!(parse(&text, None).unwrap().manifests[0].platform, None);
+    }
+
+    #[test]
+    fn x7_too_many_descriptors_and_too_many_bytes_are_refused() {
+        let many = vec![CONFIG; MAX_DESCRIPTORS + 1].join(",");
+        let text = format!(r#"{{"schemaVersion":2,"manifests":[{many}]}}"#);
+        assert!(matches!(parse(&text, None), Err(ManifestError::TooLarge(_))));
+        let text = image(&format!(r#","annotations":{{"a":"{}"}}"#, "x".repeat(MAX_MANIFEST)));
+        assert!(matches!(parse(&text, None), Err(ManifestError::TooLarge(_))));
     }
 }
