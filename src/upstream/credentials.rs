@@ -23,7 +23,7 @@ const MAX_CONFIG: u64 = 1 << 20;
 const HELPER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a helper's answer is used: the cloud ones hand out tokens that live for an hour or twelve.
 const HELPER_LIFE: Duration = Duration::from_secs(300);
-/// How long a helper that failed is left alone.
+/// How long a helper that failed, or whose answer was refused, is left alone: anybody can ask for images that are refused.
 const FAILURE_LIFE: Duration = Duration::from_secs(15);
 
 /// Docker Hub's registry goes by several names, and docker files its credentials under this one.
@@ -107,7 +107,6 @@ pub(super) enum CredentialError {
 type Found = Result<Option<std::sync::Arc<Credential>>, CredentialError>;
 
 /// The credentials of one upstream.
-#[derive(Debug)]
 pub(super) struct Credentials {
     file: PathBuf,
     scheme: &'static str,
@@ -115,7 +114,14 @@ pub(super) struct Credentials {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the state: the file is secrets.
+        f.debug_struct("Credentials").field("file", &self.file).field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
 struct State {
     stamp: Option<(u64, Option<SystemTime>)>,
     config: Value,
@@ -160,9 +166,12 @@ impl Credentials {
         found
     }
 
-    /// Forgets what helpers said: the upstream refused it.
-    pub(super) async fn forget(&self) {
-        self.state.lock().await.found.clear();
+    /// Soon asks the helpers anew: the upstream refused what they said.
+    pub(super) async fn doubt(&self) {
+        let soon = Instant::now() + FAILURE_LIFE;
+        for (_, until) in self.state.lock().await.found.values_mut() {
+            *until = until.map(|until| until.min(soon));
+        }
     }
 
     async fn refresh(&self, state: &mut State) -> Result<(), CredentialError> {

@@ -24,6 +24,9 @@ use url::Url;
 /// From the look-up of the name to the end of the TLS handshake.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Of that, the TCP handshake.
+const TCP_TIMEOUT: Duration = Duration::from_secs(4);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A host and a port, in one spelling: lower case, the scheme's default port written out.
@@ -227,6 +230,8 @@ impl Connector {
             let mut tcp = HttpConnector::new_with_resolver(Checked { resolve: Arc::clone(&rules.resolve), guard });
             tcp.enforce_http(false);
             tcp.set_nodelay(true);
+            // Shared out among a name's addresses, so that one that is dead leaves time for the next.
+            tcp.set_connect_timeout(Some(TCP_TIMEOUT));
             // A path that died silently is noticed also while nothing is asked on it.
             tcp.set_keepalive(Some(Duration::from_secs(60)));
             HttpsConnector::from((tcp, Arc::clone(tls)))

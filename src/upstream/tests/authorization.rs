@@ -326,3 +326,13 @@ async fn a_credential_helper_that_cannot_be_run_is_told_and_not_run_again_at_onc
     assert!(asked.unwrap_err().to_string().contains("credential helper"));
     assert_eq!(server.asked().len(), 1);
 }
+
+#[tokio::test]
+async fn j4_an_upstream_does_not_show_its_secrets() {
+    let server = token_registry(|_| token(r#"{"token":"good"}"#)).await;
+    let (_kept, config) = robot(&server);
+    let upstream = upstream(config);
+    upstream.manifest(&app(), &by_digest()).await.unwrap();
+    let shown = format!("{upstream:?}");
+    assert!(["hunter2", &BASIC[6..], "good"].iter().all(|secret| !shown.contains(secret)), "{shown}");
+}
