@@ -73,8 +73,7 @@ async fn u4_a_name_that_resolves_privately_is_refused_even_among_public_addresse
 
 #[tokio::test]
 async fn u9_every_look_up_is_checked_not_only_the_first() {
-    // The name is private from the second look-up on. The first answer is a public address nobody can reach from here,
-    // so what is seen is which error each attempt ends with.
+    // The first look-up finds nothing, which is asked again; the second finds a private address.
     let trap = Server::trap([127, 0, 0, 3]).await;
     let address = trap.address;
     let location = format!("http://rebinding.example:{}/", address.port());
