@@ -14,6 +14,7 @@ use super::{
     Blob, FetchError, Source, Store,
     fs::{Durability, PublishError, Staged},
     read::{Feed, Opened, Progress},
+    relay::{NobodyReads, Relay},
     shelf::Shelf,
 };
 use crate::oci::{Digest, Hasher};
@@ -62,9 +63,12 @@ pub enum FillError {
     /// The upstream said nothing for too long.
     #[error("the upstream was silent for {} s", .0.as_secs())]
     Stalled(Duration),
+    /// The disk failed, and nobody took what was fetched past it.
+    #[error("there is no disk to keep the blob, and nobody took it")]
+    Unread,
     /// The upstream broke off.
-    #[error("the upstream broke off")]
-    Upstream(#[source] FetchError),
+    #[error("the upstream broke off: {0}")]
+    Upstream(FetchError),
 }
 
 /// Blobs on their way in, by digest.
@@ -148,22 +152,20 @@ async fn fill<F, Fut>(
     }
     let opening = timeout(OPEN_DEADLINE, open()).await;
     let source = opening.unwrap_or_else(|_| Err(Arc::new(FillError::Stalled(OPEN_DEADLINE))));
-    let ready = match source {
-        Ok(source) => Sink::open(&shelf, digest, source.size).await.map(|(sink, blob)| (source, sink, blob)),
-        Err(error) => Err(error),
-    };
-    let (source, sink, blob) = match ready {
-        Ok(ready) => ready,
+    let source = match source {
+        Ok(source) => source,
         Err(error) => {
             drop(landing);
             tell.send_replace(Some(Err(error)));
             return;
         }
     };
+    let (sink, blob) = Sink::open(&shelf, digest, source.size).await;
     let (progress, opened) = (sink.progress.clone(), Arc::clone(&blob.opened));
     tell.send_replace(Some(Ok(blob)));
-    let end = match pump(source, sink).await {
-        Ok(sink) => sink.finish(&shelf, digest, opened).await,
+    let mut landing = Some(landing);
+    let end = match pump(source, sink, &mut landing).await {
+        Ok(sink) => sink.finish(digest, opened).await,
         Err(error) => Err(error),
     };
     drop(landing);
@@ -174,43 +176,40 @@ async fn fill<F, Fut>(
             tokio::task::spawn_blocking(move || shelf.make_room());
         }
         Err(error) => {
-            tracing::warn!(%digest, error = &error as &dyn std::error::Error, "blob was not taken in");
+            tracing::warn!(%digest, %error, "blob was not taken in");
             progress.send_replace(Progress::Failed(error));
         }
     }
 }
 
 /// Moves the pieces from the upstream to the disk: while one batch is hashed and written, the next is gathered.
-async fn pump(mut source: Source, sink: Sink) -> Result<Sink, FillError> {
+async fn pump(mut source: Source, sink: Sink, landing: &mut Option<Landing>) -> Result<Sink, FillError> {
     let mut taken = 0_u64;
-    let mut idle = Some(sink);
-    let mut writing: Option<JoinHandle<io::Result<Sink>>> = None;
+    let mut writing = Writing::Idle(sink);
     loop {
         let batch = gather(&mut source).await?;
         taken += batch.iter().map(|piece| piece.len() as u64).sum::<u64>();
         if let Some(announced) = source.size.filter(|announced| taken > *announced) {
             return Err(FillError::Longer { announced });
         }
-        let sink = match (writing.take(), idle.take()) {
-            (Some(writing), _) => written(writing).await?,
-            (None, Some(sink)) => sink,
-            (None, None) => return Err(FillError::Lost),
+        let mut sink = match writing {
+            Writing::Busy(sink) => sink.await.map_err(|_| FillError::Lost)?,
+            Writing::Idle(sink) => sink,
         };
+        sink.pass_on(landing).await?;
         if batch.is_empty() {
             return match source.size.filter(|announced| taken < *announced) {
                 Some(announced) => Err(FillError::Shorter { announced, found: taken }),
                 None => Ok(sink),
             };
         }
-        writing = Some(tokio::task::spawn_blocking(move || sink.write(&batch)));
+        writing = Writing::Busy(tokio::task::spawn_blocking(move || sink.write(batch)));
     }
 }
 
-async fn written(writing: JoinHandle<io::Result<Sink>>) -> Result<Sink, FillError> {
-    match writing.await {
-        Ok(sink) => sink.map_err(|error| FillError::Disk(Arc::new(error))),
-        Err(_) => Err(FillError::Lost),
-    }
+enum Writing {
+    Busy(JoinHandle<Sink>),
+    Idle(Sink),
 }
 
 /// The next piece, and those that are there with it. Empty at the end.
@@ -243,14 +242,21 @@ async fn gather(source: &mut Source) -> Result<Vec<Bytes>, FillError> {
 /// Where a blob's bytes go: the hash, the staged file, and word to the readers.
 struct Sink {
     shelf: Arc<Shelf>,
-    staged: Staged,
+    /// `None` where the disk gave none.
+    staged: Option<Staged>,
+    /// Where bytes go that the disk does not take.
+    relay: Arc<Relay>,
+    /// Those that are to go there next.
+    over: Vec<Bytes>,
     hasher: Hasher,
+    /// How much of an unannounced blob is written at most: one that never ends must not fill the disk.
+    room: u64,
     at: u64,
     progress: watch::Sender<Progress>,
 }
 
 impl Sink {
-    async fn open(shelf: &Arc<Shelf>, digest: Digest, size: Option<u64>) -> Result<(Self, Blob), FetchError> {
+    async fn open(shelf: &Arc<Shelf>, digest: Digest, size: Option<u64>) -> (Self, Blob) {
         let staging = Arc::clone(shelf);
         let stage = move || {
             let mut staged = staging.with_room(|| staging.layout.stage())?;
@@ -258,53 +264,110 @@ impl Sink {
             if size.is_some_and(|size| !staging.index.fits(size)) {
                 staged.unlink()?;
             }
-            let opened = Opened::growing(digest, staged.reader()?, size, staging.maps());
-            Ok((staged, opened))
+            let file = staged.reader()?;
+            Ok((staged, file))
         };
-        let staged = tokio::task::spawn_blocking(stage).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let (staged, opened) = staged.map_err(|error| -> FetchError {
-            shelf.failed("stage", &shelf.layout.blob(&digest), &error);
-            Arc::new(FillError::Disk(Arc::new(error)))
-        })?;
+        let staged = if shelf.is_distrusted() {
+            None
+        } else {
+            let staged = tokio::task::spawn_blocking(stage).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+            staged.inspect_err(|error| shelf.failed("stage", &shelf.layout.blob(&digest), error)).ok()
+        };
+        let (staged, file) = staged.unzip();
+        let opened = Arc::new(Opened::growing(digest, file, size, shelf.maps()));
+        let relay = Arc::clone(&opened.relay);
+        if staged.is_none() {
+            relay.begin(0);
+        }
         let (progress, follow) = watch::channel(Progress::Growing(0));
-        let blob = Blob { shelf: Arc::clone(shelf), opened: Arc::new(opened), feed: Feed::Growing(size, follow) };
-        let hasher = Hasher::new(digest.algorithm());
-        Ok((Self { shelf: Arc::clone(shelf), staged, hasher, at: 0, progress }, blob))
+        let blob = Blob { shelf: Arc::clone(shelf), opened, feed: Feed::Growing(size, follow) };
+        let sink = Self {
+            shelf: Arc::clone(shelf),
+            staged,
+            relay,
+            over: Vec::new(),
+            hasher: Hasher::new(digest.algorithm()),
+            room: size.unwrap_or_else(|| shelf.index.max_size()),
+            at: 0,
+            progress,
+        };
+        (sink, blob)
     }
 
-    /// Hashes, writes, tells. Blocking.
-    fn write(mut self, batch: &[Bytes]) -> io::Result<Self> {
+    /// Hashes, writes, tells. Blocking. What the disk does not take is left to [`pass_on`](Self::pass_on).
+    fn write(mut self, batch: Vec<Bytes>) -> Self {
         for piece in batch {
-            self.hasher.update(piece);
-            self.shelf.with_room(|| self.staged.write_at(piece, self.at))?;
-            self.at += piece.len() as u64;
+            self.hasher.update(&piece);
+            if !self.keeps(&piece) {
+                self.over.push(piece);
+            }
         }
         Progress::advance(&self.progress, self.at);
-        Ok(self)
+        self
+    }
+
+    fn keeps(&mut self, piece: &Bytes) -> bool {
+        let end = self.at + piece.len() as u64;
+        let Some(staged) = self.staged.as_ref().filter(|_| !self.relay.has_begun()) else { return false };
+        if end > self.room {
+            self.relay.begin(self.at);
+            return false;
+        }
+        match self.shelf.with_room(|| staged.write_at(piece, self.at)) {
+            Ok(()) => {
+                self.at = end;
+                true
+            }
+            // The pull goes on (C1).
+            Err(error) => {
+                self.shelf.failed("write", std::path::Path::new("staged"), &error);
+                self.relay.begin(self.at);
+                false
+            }
+        }
+    }
+
+    /// Hands what the disk did not take to the readers. Once some of it is gone, who asks next cannot join any more and
+    /// fetches anew.
+    async fn pass_on(&mut self, landing: &mut Option<Landing>) -> Result<(), FillError> {
+        for mut piece in std::mem::take(&mut self.over) {
+            while !piece.is_empty() {
+                let before = piece.len();
+                self.relay.push(&mut piece).await.map_err(|NobodyReads| FillError::Unread)?;
+                self.at += (before - piece.len()) as u64;
+                if !self.relay.is_complete() {
+                    landing.take();
+                }
+                Progress::advance(&self.progress, self.at);
+            }
+        }
+        Ok(())
     }
 
     /// Compares the hash and publishes. Gives the size.
-    async fn finish(self, shelf: &Arc<Shelf>, digest: Digest, opened: Arc<Opened>) -> Result<u64, FillError> {
-        let Self { staged, hasher, at, shelf: _, progress: _ } = self;
+    async fn finish(self, digest: Digest, opened: Arc<Opened>) -> Result<u64, FillError> {
+        let Self { shelf, staged, hasher, at, relay, .. } = self;
         let found = hasher.finish();
         if found != digest {
             return Err(FillError::Mismatch { wanted: digest, found });
         }
-        let shelf = Arc::clone(shelf);
-        let publish = move || publish(&shelf, digest, staged, &opened, at);
-        tokio::task::spawn_blocking(publish).await.unwrap_or(Err(FillError::Lost))
+        let Some(staged) = staged else { return Ok(at) };
+        let whole = !relay.has_begun();
+        let publish = move || publish(&shelf, digest, staged, &opened, whole.then_some(at));
+        tokio::task::spawn_blocking(publish).await.unwrap_or(Err(FillError::Lost))?;
+        Ok(at)
     }
 }
 
-/// Gives the file its name, where it has one to get.
-fn publish(shelf: &Arc<Shelf>, digest: Digest, staged: Staged, opened: &Arc<Opened>, size: u64) -> Result<u64, FillError> {
+/// Gives the file its name, where it has one to get: `size` bytes, or `None` if it is not the whole blob.
+fn publish(shelf: &Shelf, digest: Digest, staged: Staged, opened: &Arc<Opened>, size: Option<u64>) -> Result<(), FillError> {
     let disk = |error: io::Error| FillError::Disk(Arc::new(error));
     let path = shelf.layout.blob(&digest);
-    if staged.is_unlinked() || !shelf.index.fits(size) {
-        opened.is_whole(staged.stamp().map_err(disk)?);
-        return Ok(size);
-    }
     let stamp = staged.stamp().map_err(disk)?;
+    if staged.is_unlinked() || !size.is_some_and(|size| shelf.index.fits(size)) {
+        opened.is_whole(stamp);
+        return Ok(());
+    }
     match staged.publish(&path, Durability::Synced) {
         Ok(stamp) => {
             opened.is_whole(stamp);
@@ -312,17 +375,18 @@ fn publish(shelf: &Arc<Shelf>, digest: Digest, staged: Staged, opened: &Arc<Open
             if opened.is_mapped() {
                 shelf.hold(opened);
             }
-            Ok(size)
+            Ok(())
         }
         // The bytes are whole and synced, only nameless: their readers get them, nobody after.
         Err(PublishError::Rename(error)) => {
             shelf.failed("publish", &path, &error);
             opened.is_whole(stamp);
-            Ok(size)
+            Ok(())
         }
-        // After a failed sync the kernel may drop what was written and read back something else.
+        // The kernel may drop what was written and read back something else: its readers must not go on.
         Err(PublishError::Sync(error)) => {
             shelf.failed("sync", &path, &error);
+            shelf.distrust();
             Err(disk(error))
         }
     }

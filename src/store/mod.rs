@@ -13,6 +13,7 @@ mod hints;
 mod mapped;
 mod memory;
 mod read;
+mod relay;
 mod shelf;
 
 use std::{
