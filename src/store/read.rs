@@ -1,11 +1,10 @@
 //! Sending a blob: from a published file, or from one that grows while it is sent.
 
 use std::{
-    fs::File,
     io,
     ops::Range,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,16 +13,9 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
 
-use super::{
-    Blob,
-    fill::FillError,
-    fs::{self, Stamp},
-    mapped::Map,
-    relay::{Place, Relay},
-};
+use super::{Blob, fill::FillError, relay::Place};
 use crate::{
     body::{Body, BodyError},
-    oci::Digest,
     telemetry,
 };
 
@@ -55,61 +47,6 @@ impl Progress {
                 true
             }
         });
-    }
-}
-
-/// An open file of the store, shared by all who read it.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) digest: Digest,
-    /// `None` where the disk gave none to write to.
-    pub(super) file: Option<File>,
-    map: Option<Map>,
-    /// Where a growing blob goes when the disk fails; idle else.
-    pub(super) relay: Arc<Relay>,
-    /// What it looked like when it was published or opened; empty while it grows.
-    stamp: OnceLock<Stamp>,
-}
-
-impl Opened {
-    /// A published file.
-    pub(super) fn published(digest: Digest, file: File, stamp: Stamp, map: bool) -> Self {
-        let map = map.then(|| Map::new(&file, stamp.len)).flatten();
-        Self { digest, file: Some(file), map, relay: Arc::default(), stamp: OnceLock::from(stamp) }
-    }
-
-    /// A file that will be `size` bytes long, if that is known.
-    pub(super) fn growing(digest: Digest, file: Option<File>, size: Option<u64>, map: bool) -> Self {
-        let map = file.as_ref().filter(|_| map).zip(size).and_then(|(file, size)| Map::new(file, size));
-        Self { digest, file, map, relay: Arc::default(), stamp: OnceLock::new() }
-    }
-
-    /// What it looked like when it was whole.
-    pub(super) fn stamp(&self) -> Option<Stamp> {
-        self.stamp.get().copied()
-    }
-
-    /// It is whole now and looks so.
-    pub(super) fn is_whole(&self, stamp: Stamp) {
-        let _ = self.stamp.set(stamp);
-    }
-
-    /// Whether it is given out from a map.
-    pub(super) const fn is_mapped(&self) -> bool {
-        self.map.is_some()
-    }
-
-    /// Whether nobody wrote to it or cut it since (C5). No wait for the disk: the inode is in memory while it is open.
-    pub(super) fn is_unchanged(&self) -> bool {
-        let Some(file) = &self.file else { return true };
-        let Some(stamp) = self.stamp() else { return false };
-        file.metadata().is_ok_and(|found| Stamp::of(&found) == stamp)
-    }
-
-    /// Reads exactly `len` bytes at `at`.
-    pub(super) fn read_at(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
-        let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        fs::read_at(file, at, usize::try_from(len).map_err(io::Error::other)?)
     }
 }
 
@@ -289,8 +226,12 @@ impl Reader {
             }
         }
         let (opened, at, len) = (Arc::clone(opened), self.at, (end - self.at).min(PIECE));
-        let read = tokio::task::spawn_blocking(move || opened.read_at(at, len));
-        Ok(Bytes::from(read.await.map_err(io::Error::other)??))
+        let read = move || {
+            let mut piece = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+            opened.read_at(&mut piece, at)?;
+            Ok(Bytes::from(piece))
+        };
+        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
     }
 
     /// Brings the window at `at` into memory; `false` where the kernel cannot.
@@ -307,9 +248,8 @@ impl Reader {
     /// The file could not be read, or is not the one that was hashed: out with it, so that the next ask fetches anew.
     fn damaged(&self, error: &io::Error) -> BodyError {
         let opened = &self.blob.opened;
-        if let (Some(stamp), Some(file)) = (opened.stamp(), &opened.file) {
-            let found = file.metadata().map_or(stamp, |found| Stamp::of(&found));
-            self.blob.shelf.discard(&opened.digest, &found);
+        if let Some(stamp) = opened.found() {
+            self.blob.shelf.discard(&opened.digest, &stamp);
         }
         BodyError(format!("blob {}: {error}", opened.digest))
     }

@@ -20,7 +20,8 @@ use super::{
     evict::Index,
     fill::FillError,
     fs::{self, Layout, Stamp},
-    read::{Feed, Opened, Progress},
+    opened::Opened,
+    read::{Feed, Progress},
 };
 use crate::{
     oci::{Digest, Hasher},
@@ -33,7 +34,7 @@ const HELD: usize = 16;
 /// How long no blob is written after a sync failed.
 const DISTRUST: Duration = Duration::from_secs(60);
 /// What is read at once to hash.
-const HASH_PIECE: u64 = 256 << 10;
+const HASH_PIECE: usize = 256 << 10;
 
 /// The published files and what is known of them.
 #[derive(Debug)]
@@ -204,18 +205,18 @@ impl Shelf {
 
     fn rehash(&self, opened: &Opened, stamp: Stamp, progress: &watch::Sender<Progress>) -> Progress {
         let mut hasher = Hasher::new(opened.digest.algorithm());
+        let mut buffer = vec![0; HASH_PIECE];
         let mut at = 0;
         while at < stamp.len {
-            let len = HASH_PIECE.min(stamp.len - at);
-            match opened.read_at(at, len) {
-                Ok(piece) => hasher.update(&piece),
-                Err(error) => {
-                    self.failed("read", &self.layout.blob(&opened.digest), &error);
-                    self.discard(&opened.digest, &stamp);
-                    return Progress::Failed(FillError::Disk(Arc::new(error)));
-                }
+            let len = usize::try_from(stamp.len - at).map_or(HASH_PIECE, |left| left.min(HASH_PIECE));
+            let piece = &mut buffer[..len];
+            if let Err(error) = opened.read_at(piece, at) {
+                self.failed("read", &self.layout.blob(&opened.digest), &error);
+                self.discard(&opened.digest, &stamp);
+                return Progress::Failed(FillError::Disk(Arc::new(error)));
             }
-            at += len;
+            hasher.update(piece);
+            at += len as u64;
             Progress::advance(progress, at);
         }
         let found = hasher.finish();
