@@ -37,5 +37,6 @@ pub mod verify;
 pub mod body;
 pub mod flight;
 pub mod telemetry;
+pub mod yaml;
 
 pub mod oci;

@@ -1,15 +1,38 @@
 //! Which policies hold for an image, and whether the proven facts satisfy them.
+//!
+//! Every enforcing policy that names an image must hold; order means nothing, and nothing overrides anything (I15).
+//! A policy asks for signatures and attestations; each entry is met by one proven fact on its own (I5).
 
-use std::sync::Arc;
+pub mod identity;
+mod judge;
+mod parse;
+pub mod pattern;
+pub mod predicate;
+mod sentence;
+pub mod spdx;
 
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use self::parse::{Parsed, parse};
+use self::{
+    identity::{Identity, Matcher},
+    pattern::ImagePattern,
+    predicate::PredicateType,
+};
 use crate::{
-    oci::{Digest, ImageName},
-    verify::Verified,
+    oci::{Digest, Host, ImageName},
+    verify::LogEvidence,
+    yaml::{Problem, Problems},
 };
 
 /// All policies in force, immutable; a reload makes a new set.
 #[derive(Debug, Clone)]
 pub struct PolicySet {
+    /// Sorted by name, so that the order of files means nothing.
     pub(crate) policies: Vec<Arc<Policy>>,
     pub(crate) unmatched: Unmatched,
 }
@@ -32,6 +55,39 @@ pub struct PolicyId(pub Digest);
 pub struct Policy {
     /// Its name, unique.
     pub name: String,
+    /// The images it names; at least one pattern.
+    pub(crate) images: Vec<ImagePattern>,
+    /// Whether it decides or watches.
+    pub(crate) mode: Mode,
+    /// How a log must vouch for each signature and attestation.
+    pub(crate) log: LogEvidence,
+    /// Each must be met.
+    pub(crate) signatures: Vec<SignatureRule>,
+    /// Each must be met.
+    pub(crate) attestations: Vec<AttestationRule>,
+}
+
+/// Whether a policy decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It only watches: what it would refuse is served with a warning.
+    Audit,
+    /// It decides.
+    Enforce,
+}
+
+/// A signature that must be there.
+#[derive(Debug, Clone)]
+pub(crate) struct SignatureRule {
+    pub(crate) signer: Identity,
+}
+
+/// An attestation that must be there.
+#[derive(Debug, Clone)]
+pub(crate) struct AttestationRule {
+    pub(crate) predicate_type: PredicateType,
+    /// Who must have signed it; `None`: an issuer and subject that met a signature rule.
+    pub(crate) signer: Option<Identity>,
 }
 
 /// The policies that name an image.
@@ -81,23 +137,199 @@ pub enum Reason {
     SignatureMissing,
 }
 
+impl Reason {
+    /// For metric labels and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AttestationIdentityMismatch => "attestation_identity_mismatch",
+            Self::AttestationMissing => "attestation_missing",
+            Self::AttestationMalformed => "attestation_malformed",
+            Self::ClaimMismatch => "claim_mismatch",
+            Self::IdentityMismatch => "identity_mismatch",
+            Self::IssuerMismatch => "issuer_mismatch",
+            Self::LogProofMissing => "log_proof_missing",
+            Self::SignatureMissing => "signature_missing",
+        }
+    }
+}
+
 impl PolicySet {
-    /// The policies that name `image`.
+    /// The set of `parsed`, each with the file it stands in.
+    ///
+    /// # Errors
+    /// Names used twice: a refusal names its policy, and must name one.
+    pub fn new(parsed: Vec<(PathBuf, Parsed)>, unmatched: Unmatched) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let mut seen: HashMap<String, (PathBuf, u64)> = HashMap::new();
+        let mut policies = Vec::new();
+        for (file, Parsed { policy, name_at }) in parsed {
+            match seen.get(&policy.name) {
+                Some((first, line)) => problems.push(Problem {
+                    file,
+                    line: name_at.line,
+                    column: name_at.column,
+                    key: "name".into(),
+                    message: format!("`{}` is the name of another policy, in {}:{line}", policy.name, first.display()),
+                }),
+                None => {
+                    seen.insert(policy.name.clone(), (file, name_at.line));
+                    policies.push(Arc::new(policy));
+                }
+            }
+        }
+        policies.sort_by(|a, b| a.name.cmp(&b.name));
+        if problems.is_empty() { Ok(Self { policies, unmatched }) } else { Err(Problems(problems)) }
+    }
+
+    /// The set of the policies in `text`, a policy file's content; `file` is named in problems.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub fn from_text(file: &Path, text: &str, unmatched: Unmatched) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let parsed = parse(file, text, &mut problems);
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        Self::new(parsed.into_iter().map(|parsed| (file.to_owned(), parsed)).collect(), unmatched)
+    }
+
+    /// The policies that name `image`. Some microseconds a policy: callers on a hot path keep it.
     #[must_use]
     pub fn select(&self, image: &ImageName) -> Selection {
-        let _ = (image, &self.policies, self.unmatched);
-        unimplemented!()
+        let named = |mode: Mode| -> Vec<Arc<Policy>> {
+            self.policies.iter().filter(|policy| policy.mode == mode && policy.names(image)).cloned().collect()
+        };
+        let (enforce, audit) = (named(Mode::Enforce), named(Mode::Audit));
+        let id = fingerprint(enforce.iter().chain(&audit), self.unmatched);
+        Selection { enforce, audit, unmatched: self.unmatched, id }
+    }
+
+    /// The policies, by name.
+    #[must_use]
+    pub fn policies(&self) -> &[Arc<Policy>] {
+        &self.policies
+    }
+
+    /// What happens to images no policy names.
+    #[must_use]
+    pub const fn unmatched(&self) -> Unmatched {
+        self.unmatched
     }
 }
 
 impl Policy {
-    /// Whether `facts`, all proven about `subject`, satisfy this policy. Each fact is judged alone: claims are never
-    /// merged across bundles. Adding facts never turns a yes into a no.
-    ///
-    /// # Errors
-    /// What is still wanted.
-    pub fn judge(&self, subject: &Digest, facts: &[Verified]) -> Result<(), Unmet> {
-        let _ = (subject, facts);
-        unimplemented!()
+    /// Whether it names `image`.
+    #[must_use]
+    pub fn names(&self, image: &ImageName) -> bool {
+        self.images.iter().any(|pattern| pattern.matches(image))
+    }
+
+    /// Whether it can name any image of `host`.
+    #[must_use]
+    pub fn names_host(&self, host: &Host) -> bool {
+        self.images.iter().any(|pattern| pattern.names_host(host))
+    }
+
+    /// Whether it decides or watches.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What about this policy relaxes a rule: a word from a closed list, and a sentence.
+    #[must_use]
+    pub fn weaknesses(&self) -> Vec<(&'static str, String)> {
+        let mut weak = Vec::new();
+        let name = &self.name;
+        if self.mode == Mode::Audit {
+            weak.push(("audit", format!("policy {name} only watches (mode: audit): what it would refuse is served")));
+        }
+        if self.signatures.is_empty() {
+            weak.push(("dangerous_no_signature", format!("policy {name} asks for no signature (dangerous_no_signature)")));
+        }
+        if self.attestations.is_empty() {
+            weak.push(("dangerous_no_attestation", format!("policy {name} asks for no attestation (dangerous_no_attestation)")));
+        }
+        let attesters = self.attestations.iter().filter_map(|rule| rule.signer.as_ref());
+        for identity in self.signatures.iter().map(|rule| &rule.signer).chain(attesters) {
+            for (what, matcher) in [("issuer", &identity.issuer), ("subject", &identity.subject)] {
+                if matcher.is_anything() {
+                    weak.push((
+                        "any_identity",
+                        format!("policy {name} accepts any {what}: its {what}_{} is {matcher}", matcher.form()),
+                    ));
+                }
+            }
+        }
+        weak
     }
 }
+
+/// The SHA-256 over everything in `policies` and `unmatched`, each part with its length, so that no two sets share a form.
+fn fingerprint<'p>(policies: impl Iterator<Item = &'p Arc<Policy>>, unmatched: Unmatched) -> PolicyId {
+    let mut form = Form(b"pullgate policy form 1".to_vec());
+    form.text(match unmatched {
+        Unmatched::DangerousAllow => "dangerous_allow",
+        Unmatched::Deny => "deny",
+    });
+    for policy in policies {
+        // Every field is named here: a new one does not compile until it is part of the form (C9).
+        let Policy { name, images, mode, log, signatures, attestations } = &**policy;
+        form.text(name);
+        form.list(images, |form, pattern| form.text(pattern.as_str()));
+        form.text(match mode {
+            Mode::Audit => "audit",
+            Mode::Enforce => "enforce",
+        });
+        form.text(match log {
+            LogEvidence::Promise => "promise",
+            LogEvidence::Proof => "proof",
+        });
+        form.list(signatures, |form, SignatureRule { signer }| form.identity(signer));
+        form.list(attestations, |form, AttestationRule { predicate_type, signer }| {
+            form.text(&predicate_type.to_string());
+            form.list(signer.as_slice(), Form::identity);
+        });
+    }
+    PolicyId(Digest::sha256(&form.0))
+}
+
+struct Form(Vec<u8>);
+
+impl Form {
+    fn number(&mut self, number: usize) {
+        self.0.extend((number as u64).to_be_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len());
+        self.0.extend(text.as_bytes());
+    }
+
+    fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Self, &T)) {
+        self.number(items.len());
+        for item in items {
+            each(self, item);
+        }
+    }
+
+    fn identity(&mut self, Identity { issuer, subject, claims }: &Identity) {
+        self.matcher(issuer);
+        self.matcher(subject);
+        self.number(claims.len());
+        for (name, values) in claims {
+            self.text(name);
+            self.list(values, |form, value| form.text(value));
+        }
+    }
+
+    fn matcher(&mut self, matcher: &Matcher) {
+        self.text(matcher.form());
+        self.text(matcher.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Who may sign: one issuer form, one subject form, and the claims a certificate must carry.
+//!
+//! Issuer and subject are compared byte by byte as the certificate has them: no case folding, no trailing slash
+//! forgiven, no percent or punycode decoding (I3). The kind of the subject alternative name is not compared: an e-mail
+//! address, a URI and a user name each have a form the others cannot have.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::pattern::{AnchoredRegex, Glob};
+use crate::verify::Signer;
+
+/// One way to say what a text must be.
+#[derive(Debug, Clone)]
+pub enum Matcher {
+    /// Exactly this.
+    Exact(String),
+    /// A whole-string glob.
+    Pattern(Glob),
+    /// A regex, anchored by us.
+    Regex(AnchoredRegex),
+}
+
+/// An identity that may sign.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The OIDC issuer.
+    pub issuer: Matcher,
+    /// The subject alternative name.
+    pub subject: Matcher,
+    /// Claims by name; each must be there and be one of the values.
+    pub claims: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// The first thing about a signer that is not as wanted, the nearest miss last.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mismatch<'s> {
+    /// Another subject.
+    Subject,
+    /// The subject is right, the issuer is not.
+    Issuer,
+    /// Both are right, a claim is not.
+    Claim {
+        /// Which.
+        name: &'static str,
+        /// What it is; `None` when the certificate has none.
+        found: Option<&'s str>,
+    },
+}
+
+impl Matcher {
+    /// Whether all of `text` is as wanted.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == text,
+            Self::Pattern(glob) => glob.matches(text),
+            Self::Regex(regex) => regex.matches(text),
+        }
+    }
+
+    /// Whether it lets pass whatever there is: two texts nobody would write both match.
+    #[must_use]
+    pub fn is_anything(&self) -> bool {
+        self.matches("https://7f0c.invalid/b2/.e9@refs/heads/4d") && self.matches("1b93!5a@c6.invalid")
+    }
+
+    /// The form's name in a policy file, without `issuer` or `subject`.
+    pub(super) const fn form(&self) -> &'static str {
+        match self {
+            Self::Exact(_) => "exact",
+            Self::Pattern(_) => "pattern",
+            Self::Regex(_) => "regex",
+        }
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Exact(exact) => exact,
+            Self::Pattern(glob) => glob.as_str(),
+            Self::Regex(regex) => regex.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(exact) => f.write_str(exact),
+            Self::Pattern(glob) => f.write_str(glob.as_str()),
+            Self::Regex(regex) => write!(f, "/{}/", regex.as_str()),
+        }
+    }
+}
+
+impl Identity {
+    /// Whether this very signer is wanted. A claim that is wanted and absent refuses.
+    ///
+    /// # Errors
+    /// The first thing that is not as wanted.
+    pub fn check<'s>(&self, signer: &'s Signer) -> Result<(), Mismatch<'s>> {
+        if !self.subject.matches(&signer.subject) {
+            return Err(Mismatch::Subject);
+        }
+        if !self.issuer.matches(&signer.issuer) {
+            return Err(Mismatch::Issuer);
+        }
+        for (name, any_of) in &self.claims {
+            let found = signer.claims.get(name).map(String::as_str);
+            if !found.is_some_and(|found| any_of.iter().any(|wanted| wanted == found)) {
+                return Err(Mismatch::Claim { name, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::SanKind;
+
+    const ISSUER: &str = "https://token.actions.githubusercontent.com";
+    const SUBJECT: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+
+    fn signer(issuer: &str, subject: &str, claims: &[(&'static str, &str)]) -> Signer {
+        Signer {
+            issuer: issuer.into(),
+            san_kind: SanKind::Uri,
+            subject: subject.into(),
+            claims: claims.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        }
+    }
+
+    fn exact() -> Identity {
+        Identity {
+            issuer: Matcher::Exact(ISSUER.into()),
+            subject: Matcher::Exact(SUBJECT.into()),
+            claims: BTreeMap::from([("runner_environment", vec!["github-hosted".into(), "acme-hosted".into()])]),
+        }
+    }
+
+    #[test]
+    fn i1_i4_the_nearest_miss_is_told() {
+        let hosted = [("runner_environment", "github-hosted")];
+        assert_eq!(exact().check(&signer(ISSUER, SUBJECT, &hosted)), Ok(()));
+        assert_eq!(exact().check(&signer(ISSUER, SUBJECT, &[("runner_environment", "acme-hosted")])), Ok(()));
+        assert_eq!(exact().check(&signer(ISSUER, "https://x", &hosted)), Err(Mismatch::Subject));
+        assert_eq!(exact().check(&signer("https://oidc.evil", SUBJECT, &hosted)), Err(Mismatch::Issuer));
+        let found = Some("self-hosted");
+        assert_eq!(
+            exact().check(&signer(ISSUER, SUBJECT, &[("runner_environment", "self-hosted")])),
+            Err(Mismatch::Claim { name: "runner_environment", found })
+        );
+    }
+
+    #[test]
+    fn i11_a_claim_that_is_wanted_and_absent_refuses() {
+        assert_eq!(
+            exact().check(&signer(ISSUER, SUBJECT, &[("source_repository_ref", "github-hosted")])),
+            Err(Mismatch::Claim { name: "runner_environment", found: None })
+        );
+    }
+
+    #[test]
+    fn i3_issuer_and_subject_are_compared_byte_by_byte() {
+        let hosted = [("runner_environment", "github-hosted")];
+        for issuer in [
+            "https://token.actions.githubusercontent.com/",
+            "https://Token.actions.githubusercontent.com",
+            "http://token.actions.githubusercontent.com",
+            "https://token-actions.githubusercontent.com",
+            "https://token.actions.githubusercontent.com:443",
+            "https://token.\u{430}ctions.githubusercontent.com",
+            "",
+        ] {
+            assert_eq!(exact().check(&signer(issuer, SUBJECT, &hosted)), Err(Mismatch::Issuer), "{issuer}");
+        }
+        for subject in [
+            "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main ",
+            "https://github.com/Acme/app/.github/workflows/release.yml@refs/heads/main",
+            "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main2",
+            "https://github.com/acme%2Fapp/.github/workflows/release.yml@refs/heads/main",
+            "",
+        ] {
+            assert_eq!(exact().check(&signer(ISSUER, subject, &hosted)), Err(Mismatch::Subject), "{subject}");
+        }
+    }
+
+    #[test]
+    fn matchers_that_let_anyone_pass_are_recognised() {
+        for (matcher, anything) in [
+            (Matcher::Pattern(Glob::new("**").unwrap()), true),
+            (Matcher::Pattern(Glob::new("https://github.com/**").unwrap()), false),
+            (Matcher::Regex(AnchoredRegex::new(".*").unwrap()), true),
+            (Matcher::Regex(AnchoredRegex::new(".+@.+").unwrap()), true),
+            (Matcher::Regex(AnchoredRegex::new(".*@acme\\.test").unwrap()), false),
+            (Matcher::Exact(SUBJECT.into()), false),
+        ] {
+            assert_eq!(matcher.is_anything(), anything, "{matcher}");
+        }
+    }
+}

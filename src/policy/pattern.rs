@@ -1,0 +1,469 @@
+//! Patterns: whole-string globs with `/` as a border, and regexes anchored by us.
+//!
+//! A glob has two wildcards. `*` is any run of characters, also an empty one, that holds no `/`. `**` is a whole segment
+//! and stands for any number of segments: at the end at least one (`acme/**` does not match `acme`), at the beginning
+//! and in the middle also none. Everything else is itself. `?`, `[…]` and `{…}` mean something in other tools, so they
+//! are refused rather than taken literally.
+//!
+//! The matching is globset's, whose regexes run in linear time; what it would read differently (`acme**`, escapes,
+//! classes) never reaches it. Tests hold it against a matcher written from this page.
+
+use std::fmt;
+
+use globset::{GlobBuilder, GlobMatcher};
+use regex::{Regex, RegexBuilder};
+
+use crate::oci::{Host, ImageName};
+
+/// Bytes of one pattern.
+const MAX_PATTERN: usize = 1024;
+/// Bytes of a compiled regex, and of its caches.
+const MAX_REGEX_SIZE: usize = 1 << 20;
+
+/// A whole-string glob over a text such as a certificate's subject.
+#[derive(Clone)]
+pub struct Glob {
+    text: String,
+    matcher: GlobMatcher,
+}
+
+/// A glob over `host/repository`.
+#[derive(Clone)]
+pub struct ImagePattern {
+    canonical: String,
+    /// The host as it must be, or a pattern for it.
+    host: HostPattern,
+    repository: GlobMatcher,
+}
+
+#[derive(Clone)]
+enum HostPattern {
+    Exact(Host),
+    Glob(Glob),
+}
+
+/// A regex that must match the whole text.
+#[derive(Clone)]
+pub struct AnchoredRegex {
+    text: String,
+    regex: Regex,
+}
+
+/// Why a text is no pattern, and what to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// A wildcard of other tools.
+    #[error("`{0}` is not supported in patterns yet: it comes with the policy importers; `*` and `**` are")]
+    Class(char),
+    /// A host that images of that registry never have.
+    #[error("images of Docker Hub are called docker.io/…; write docker.io instead of `{0}`")]
+    DockerAlias(String),
+    /// `**` inside a segment.
+    #[error("`**` must be a whole segment between slashes; write `{0}`")]
+    DoubleStar(String),
+    /// Nothing there, or `a//b`.
+    #[error("has an empty segment")]
+    Empty,
+    /// No host.
+    #[error("begins with no host; write `ghcr.io/{0}` or `*/{0}`")]
+    NoHost(String),
+    /// A host only.
+    #[error("names no repository; write `{0}/**` for all of them")]
+    NoRepository(String),
+    /// Not a regex.
+    #[error("not a regular expression: {0}")]
+    Regex(String),
+    /// A character no repository has.
+    #[error("`{0}` can be in no repository's name: only lower-case letters, digits, `.`, `_`, `-`, and the wildcards `*`, `**`")]
+    Repository(char),
+    /// A tag or a digest.
+    #[error("names a tag or a digest; policies match host/repository only")]
+    Tag,
+    /// Above the bound.
+    #[error("longer than {MAX_PATTERN} bytes")]
+    TooLong,
+}
+
+impl Glob {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        Ok(Self { text: text.to_owned(), matcher: compile(text)? })
+    }
+
+    /// Whether all of `text` matches.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.matcher.is_match(text)
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Checks the rules of this page, then compiles.
+fn compile(text: &str) -> Result<GlobMatcher, PatternError> {
+    if text.len() > MAX_PATTERN {
+        return Err(PatternError::TooLong);
+    }
+    if text.is_empty() {
+        return Err(PatternError::Empty);
+    }
+    if let Some(class) = text.chars().find(|c| matches!(c, '?' | '[' | ']' | '{' | '}')) {
+        return Err(PatternError::Class(class));
+    }
+    for segment in text.split('/') {
+        if segment.contains("**") && segment != "**" {
+            let stem = segment.trim_matches('*');
+            return Err(PatternError::DoubleStar(if stem.is_empty() { "**".into() } else { format!("{stem}*/**") }));
+        }
+    }
+    // `**/**` is `**`, and globset's reading of it was seen to differ between its versions.
+    let mut segments: Vec<&str> = text.split('/').collect();
+    segments.dedup_by(|a, b| *a == "**" && *b == "**");
+    GlobBuilder::new(&segments.join("/"))
+        .literal_separator(true)
+        .backslash_escape(false)
+        .build()
+        .map(|glob| glob.compile_matcher())
+        .map_err(|error| PatternError::Regex(error.to_string()))
+}
+
+impl ImagePattern {
+    /// Reads a pattern. Its host becomes canonical as an image's does: lower case, without `:443`, Docker Hub's aliases
+    /// folded, and one segment behind `docker.io` gets `library/`.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        if text.len() > MAX_PATTERN {
+            return Err(PatternError::TooLong);
+        }
+        let (head, rest) = text.split_once('/').unwrap_or((text, ""));
+        // As `docker pull` decides: only a dot, a colon or `localhost` makes a host of the first segment.
+        let is_host = head.contains(['.', ':']) || head.eq_ignore_ascii_case("localhost") || head == "*";
+        if head.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        if !is_host || head.contains('@') {
+            compile(text)?;
+            return Err(PatternError::NoHost(text.to_owned()));
+        }
+        if rest.is_empty() {
+            return Err(PatternError::NoRepository(head.to_owned()));
+        }
+        let host = host(head)?;
+        let rest = match &host {
+            HostPattern::Exact(host) if host.is_docker_hub() && !rest.contains('/') && rest != "**" => format!("library/{rest}"),
+            HostPattern::Exact(_) | HostPattern::Glob(_) => rest.to_owned(),
+        };
+        let repository = compile(&rest)?;
+        if rest.contains([':', '@']) {
+            return Err(PatternError::Tag);
+        }
+        if rest.split('/').any(str::is_empty) {
+            return Err(PatternError::Empty);
+        }
+        let of_repositories = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/' | '*');
+        if let Some(wrong) = rest.chars().find(|c| !of_repositories(*c)) {
+            return Err(PatternError::Repository(wrong));
+        }
+        Ok(Self { canonical: format!("{host}/{rest}"), host, repository })
+    }
+
+    /// Whether it names `image`.
+    #[must_use]
+    pub fn matches(&self, image: &ImageName) -> bool {
+        self.names_host(&image.host) && self.repository.is_match(image.repository.as_str())
+    }
+
+    /// Whether it can name any image of `host`.
+    #[must_use]
+    pub fn names_host(&self, host: &Host) -> bool {
+        match &self.host {
+            HostPattern::Exact(exact) => exact == host,
+            HostPattern::Glob(glob) => glob.matches(host.as_str()),
+        }
+    }
+
+    /// Its canonical form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.canonical
+    }
+}
+
+fn host(text: &str) -> Result<HostPattern, PatternError> {
+    if let Ok(host) = text.parse() {
+        return Ok(HostPattern::Exact(host));
+    }
+    let lower = text.to_ascii_lowercase();
+    let lower = lower.strip_suffix(":443").unwrap_or(&lower);
+    let glob = Glob::new(lower)?;
+    if let Some(wrong) = lower.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '*'))) {
+        return Err(if wrong == '@' { PatternError::Tag } else { PatternError::Repository(wrong) });
+    }
+    if !lower.contains('*') {
+        // Not a host, and no wildcard to make one: `a..b`.
+        return Err(PatternError::NoHost(text.to_owned()));
+    }
+    // `*.docker.io` reads as if it named Docker Hub, and would never match.
+    if !glob.matches("docker.io") && (glob.matches("index.docker.io") || glob.matches("registry-1.docker.io")) {
+        return Err(PatternError::DockerAlias(text.to_owned()));
+    }
+    Ok(HostPattern::Glob(glob))
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => host.fmt(f),
+            Self::Glob(glob) => f.write_str(&glob.text),
+        }
+    }
+}
+
+impl AnchoredRegex {
+    /// Reads a regex.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        if text.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        if text.len() > MAX_PATTERN {
+            return Err(PatternError::TooLong);
+        }
+        let build = |text: &str| {
+            RegexBuilder::new(text)
+                .size_limit(MAX_REGEX_SIZE)
+                .dfa_size_limit(MAX_REGEX_SIZE)
+                .nest_limit(50)
+                .build()
+                .map_err(|error| PatternError::Regex(error.to_string().lines().last().unwrap_or_default().to_owned()))
+        };
+        // Alone first: `a)|(b` is only a regex once our own parentheses are around it, and then it is not anchored.
+        build(text)?;
+        Ok(Self { text: text.to_owned(), regex: build(&format!(r"\A(?:{text})\z"))? })
+    }
+
+    /// Whether all of `text` matches.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+macro_rules! debug_as_written {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.as_str())
+            }
+        }
+    )*};
+}
+debug_as_written!(AnchoredRegex, Glob, ImagePattern);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn image(text: &str) -> ImageName {
+        let (host, repository) = text.split_once('/').unwrap();
+        ImageName::new(host.parse().unwrap(), repository.parse().unwrap())
+    }
+
+    #[test]
+    fn image_patterns_match_as_documented() {
+        for (pattern, yes, no) in [
+            ("ghcr.io/acme/**", &["ghcr.io/acme/app", "ghcr.io/acme/a/b"][..], &["ghcr.io/acme", "ghcr.io/acme-evil/app"][..]),
+            ("ghcr.io/acme/*", &["ghcr.io/acme/app"], &["ghcr.io/acme/a/b", "ghcr.io/acme", "ghcr.io.evil/acme/app"]),
+            ("ghcr.io/acme/app", &["ghcr.io/acme/app"], &["ghcr.io/acme/app2", "ghcr.io/acme/xapp", "ghcr.io/acme/app/x"]),
+            ("ghcr.io/**/app", &["ghcr.io/app", "ghcr.io/a/b/app"], &["ghcr.io/xapp", "ghcr.io/app/x"]),
+            ("ghcr.io/a/**/z", &["ghcr.io/a/z", "ghcr.io/a/b/c/z"], &["ghcr.io/az", "ghcr.io/a/bz"]),
+            ("ghcr.io/**", &["ghcr.io/a", "ghcr.io/a/b"], &["ghcr.io:5000/a"]),
+            ("ghcr.io/**/**", &["ghcr.io/a", "ghcr.io/a/b"], &["quay.io/a"]),
+            ("ghcr.io/app-*", &["ghcr.io/app-a"], &["ghcr.io/app-a/b", "ghcr.io/app"]),
+            ("*/acme/app", &["quay.io/acme/app", "localhost:5000/acme/app"], &["quay.io/x/acme/app", "quay.io/acme/app/x"]),
+            ("*.acme.test/**", &["r.acme.test/a", "x.y.acme.test/a"], &["acme.test/a", "acme.test.evil/a", "r.acme.test:5000/a"]),
+            ("a.b/c", &["a.b/c"], &["axb/c"]),
+        ] {
+            let pattern = ImagePattern::new(pattern).unwrap();
+            for text in yes {
+                assert!(pattern.matches(&image(text)), "{pattern:?} {text}");
+            }
+            for text in no {
+                assert!(!pattern.matches(&image(text)), "{pattern:?} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn i16_a_pattern_has_the_canonical_name_an_image_has() {
+        for (written, canonical) in [
+            ("GHCR.io:443/acme/**", "ghcr.io/acme/**"),
+            ("index.docker.io/nginx", "docker.io/library/nginx"),
+            ("registry-1.docker.io/*", "docker.io/library/*"),
+            ("docker.io/**", "docker.io/**"),
+            ("docker.io/acme/app", "docker.io/acme/app"),
+            ("*.ACME.test:443/x", "*.acme.test/x"),
+        ] {
+            assert_eq!(ImagePattern::new(written).unwrap().as_str(), canonical);
+        }
+        assert!(ImagePattern::new("docker.io/nginx").unwrap().matches(&image("index.docker.io/nginx")));
+        let ipv6 = ImagePattern::new("[::1]:5000/**").unwrap();
+        assert!(ipv6.matches(&image("[::1]:5000/app")) && !ipv6.matches(&image("[::2]:5000/app")));
+    }
+
+    #[test]
+    fn i16_policy_of_a_name_is_the_policy_of_its_canonical_name() {
+        let spellings = ["docker.io/nginx", "docker.io/library/nginx", "index.docker.io/nginx", "Docker.IO:443/library/nginx"];
+        for pattern in spellings {
+            for name in spellings {
+                assert!(ImagePattern::new(pattern).unwrap().matches(&image(name)), "{pattern} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_says_what_to_write() {
+        for (text, message) in [
+            ("acme/**", "begins with no host; write `ghcr.io/acme/**` or `*/acme/**`"),
+            ("nginx", "begins with no host; write `ghcr.io/nginx` or `*/nginx`"),
+            ("**", "begins with no host; write `ghcr.io/**` or `*/**`"),
+            ("ghcr.io", "names no repository; write `ghcr.io/**` for all of them"),
+            ("ghcr.io/", "names no repository; write `ghcr.io/**` for all of them"),
+            ("ghcr.io/acme**", "`**` must be a whole segment between slashes; write `acme*/**`"),
+            ("acme**", "`**` must be a whole segment between slashes; write `acme*/**`"),
+            ("ghcr.io/***", "`**` must be a whole segment between slashes; write `**`"),
+            ("ghcr.io//a", "has an empty segment"),
+            ("/a", "has an empty segment"),
+            ("ghcr.io/a/", "has an empty segment"),
+            ("ghcr.io/app:v1", "names a tag or a digest; policies match host/repository only"),
+            ("ghcr.io/app@sha256:00", "names a tag or a digest; policies match host/repository only"),
+            ("*.docker.io/**", "images of Docker Hub are called docker.io/…; write docker.io instead of `*.docker.io`"),
+        ] {
+            assert_eq!(ImagePattern::new(text).unwrap_err().to_string(), message, "{text}");
+        }
+        assert!(matches!(ImagePattern::new("ghcr.io/Acme/app"), Err(PatternError::Repository('A'))));
+        assert!(matches!(ImagePattern::new("ghcr.io/a\\b"), Err(PatternError::Repository('\\'))));
+        assert!(matches!(ImagePattern::new("a..b/c"), Err(PatternError::NoHost(_))));
+        assert!(matches!(ImagePattern::new("user@ghcr.io/c"), Err(PatternError::NoHost(_))));
+        for class in ["ghcr.io/a?", "ghcr.io/[ab]", "ghcr.io/{a,b}", "gh?r.io/a"] {
+            assert!(ImagePattern::new(class).unwrap_err().to_string().contains("importers"), "{class}");
+        }
+        assert_eq!(ImagePattern::new(&format!("ghcr.io/{}", "a".repeat(2000))).unwrap_err(), PatternError::TooLong);
+    }
+
+    #[test]
+    fn i2_subject_globs_match_the_whole_text_and_stop_at_slashes() {
+        let glob = Glob::new("https://github.com/acme/*/.github/workflows/*@refs/tags/v*").unwrap();
+        assert!(glob.matches("https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1"));
+        for wrong in [
+            "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1/x",
+            "xhttps://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1",
+            "https://github.com/acme/../mallory/.github/workflows/release.yml@refs/tags/v1",
+            "https://github.com/acme-evil/app/.github/workflows/release.yml@refs/tags/v1",
+            "https://githubxcom/acme/app/.github/workflows/release.yml@refs/tags/v1",
+            "https://github.com/ACME/app/.github/workflows/release.yml@refs/tags/v1",
+        ] {
+            assert!(!glob.matches(wrong), "{wrong}");
+        }
+        assert!(!Glob::new("https://github.com/org/").unwrap().matches("https://github.com/org/x"));
+        assert!(!Glob::new("https://github.com/org/**").unwrap().matches("https://github.com/org-evil/x"));
+        // What globset would take as an escape, a comment or a negation is itself here.
+        for literal in ["a\\*", "!a", "#a", "a b", "(a|b)+$^."] {
+            let glob = Glob::new(literal).unwrap();
+            assert!(glob.matches(&literal.replace('*', "x")), "{literal}");
+            assert!(!glob.matches("ax") && !glob.matches("b"), "{literal}");
+        }
+    }
+
+    #[test]
+    fn i2_regexes_are_anchored_whatever_they_contain() {
+        for (text, yes, no) in [
+            ("a|b", &["a", "b"][..], &["ab", "xa", "bx", "a\n", ""][..]),
+            ("(?m)^a$", &["a"], &["a\nb", "b\na"]),
+            ("a|ab", &["a", "ab"], &["abc"]),
+            (
+                r"https://github\.com/acme/.*",
+                &["https://github.com/acme/x"],
+                &["xhttps://github.com/acme/x", "https://github.com/acme/x\ny"],
+            ),
+        ] {
+            let regex = AnchoredRegex::new(text).unwrap();
+            for text in yes {
+                assert!(regex.matches(text), "{regex:?} {text:?}");
+            }
+            for text in no {
+                assert!(!regex.matches(text), "{regex:?} {text:?}");
+            }
+        }
+        for wrong in ["a)|(b", "a)|.*(?:", "(", "[", "", "(?x)a #", r"(?:a{1000}){1000}"] {
+            assert!(AnchoredRegex::new(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// A matcher written from this page, slow and plain.
+    fn reference(pattern: &[&str], text: &[&str], first: bool) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some((&"**", [])) => first || !text.is_empty(),
+            Some((&"**", rest)) => (0..=text.len()).any(|taken| reference(rest, &text[taken..], false)),
+            Some((segment, rest)) => text
+                .split_first()
+                .is_some_and(|(head, tail)| segment_matches(segment.as_bytes(), head.as_bytes()) && reference(rest, tail, false)),
+        }
+    }
+
+    fn segment_matches(pattern: &[u8], text: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some((b'*', rest)) => (0..=text.len()).any(|taken| segment_matches(rest, &text[taken..])),
+            Some((byte, rest)) => text.first() == Some(byte) && segment_matches(rest, &text[1..]),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn i2_globs_agree_with_a_plain_matcher(
+            pattern in prop::collection::vec(prop_oneof![Just("**".to_owned()), "[ab*.]{1,3}".prop_filter("**", |s| !s.contains("**"))], 1..5),
+            text in prop::collection::vec("[ab.]{1,3}", 1..6),
+        ) {
+            let (pattern, text) = (pattern.join("/"), text.join("/"));
+            let mut segments: Vec<&str> = pattern.split('/').collect();
+            segments.dedup_by(|a, b| *a == "**" && *b == "**");
+            let wanted = reference(&segments, &text.split('/').collect::<Vec<_>>(), true);
+            prop_assert_eq!(Glob::new(&pattern).unwrap().matches(&text), wanted, "{} {}", pattern, text);
+        }
+
+        #[test]
+        fn i2_garbage_before_or_behind_never_matches(before in "[ -~]{0,8}", behind in "[ -~]{0,8}") {
+            prop_assume!(!(before.is_empty() && behind.is_empty()));
+            let exact = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+            let text = format!("{before}{exact}{behind}");
+            prop_assert!(!Glob::new(exact).unwrap().matches(&text));
+            prop_assert!(!AnchoredRegex::new(&regex::escape(exact)).unwrap().matches(&text));
+            if behind.is_empty() || behind.contains('/') || !before.is_empty() {
+                prop_assert!(!Glob::new("https://github.com/acme/app/.github/workflows/*@refs/heads/main*").unwrap().matches(&text));
+            }
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! SPDX documents, really read: an attestation must hold one, not only claim the type (A4).
+//!
+//! Read here: JSON of SPDX 2.2 and 2.3, as an object, as a string holding that object (cosign's `--type spdx`), or
+//! either of them in cosign's `{"Data": …}` wrapper. SPDX 3 is JSON-LD and recognised, but not supported yet. Packages and
+//! files are counted while they stream past, so a document of tens of megabytes costs no tree.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Bytes of a predicate: 64 MiB.
+pub const MAX_DOCUMENT: usize = 64 << 20;
+
+/// The predicate type without a version; the versioned ones are [`TYPE_2_2`] and [`TYPE_2_3`].
+pub const TYPE: &str = "https://spdx.dev/Document";
+/// The predicate type of version 2.2.
+pub const TYPE_2_2: &str = "https://spdx.dev/Document/v2.2";
+/// The predicate type of version 2.3.
+pub const TYPE_2_3: &str = "https://spdx.dev/Document/v2.3";
+
+/// A version of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// SPDX-2.2.
+    V2_2,
+    /// SPDX-2.3.
+    V2_3,
+}
+
+/// What a document holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Document {
+    /// `spdxVersion`.
+    pub version: Version,
+    /// Named packages.
+    pub packages: usize,
+    /// Named files.
+    pub files: usize,
+}
+
+/// Why a predicate is no SPDX document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpdxError {
+    /// No package and no file (A8).
+    #[error("describes no package and no file")]
+    Empty,
+    /// Not JSON, a key twice, or a value of another kind than the format has.
+    #[error("{0}")]
+    Malformed(String),
+    /// A field the format requires.
+    #[error("has no {0}")]
+    Missing(&'static str),
+    /// SPDX 3.
+    #[error("is SPDX 3, which is not supported yet")]
+    Spdx3,
+    /// The tag-value form.
+    #[error("is in SPDX's tag-value form; only its JSON form is supported")]
+    TagValue,
+    /// Above [`MAX_DOCUMENT`].
+    #[error("is larger than {MAX_DOCUMENT} bytes")]
+    TooLarge,
+    /// Another version.
+    #[error("has spdxVersion `{0}`; SPDX-2.2 and SPDX-2.3 are supported")]
+    Version(String),
+}
+
+impl Version {
+    /// As `spdxVersion` has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V2_2 => "SPDX-2.2",
+            Self::V2_3 => "SPDX-2.3",
+        }
+    }
+}
+
+/// Reads `predicate`, the raw JSON of a statement's predicate.
+///
+/// # Errors
+/// Why it is no document of this format.
+pub fn read(predicate: &[u8]) -> Result<Document, SpdxError> {
+    if predicate.len() > MAX_DOCUMENT {
+        return Err(SpdxError::TooLarge);
+    }
+    let text = std::str::from_utf8(predicate).map_err(|_| SpdxError::Malformed("is not UTF-8".into()))?;
+    match parse(text)? {
+        Found::Fields(fields) => fields.judge(),
+        Found::Text(inner) => inside(&inner)?.judge(),
+        Found::Wrapped(Data::Fields(fields)) => fields.judge(),
+        Found::Wrapped(Data::Text(inner)) => inside(&inner)?.judge(),
+    }
+}
+
+/// The document within a string; a string within a string is none.
+fn inside(text: &str) -> Result<Fields, SpdxError> {
+    match parse(text) {
+        Ok(Found::Fields(fields)) => Ok(*fields),
+        Ok(Found::Text(_) | Found::Wrapped(_)) => Err(SpdxError::Malformed("wraps its document more than once".into())),
+        Err(_) if text.trim_start().starts_with("SPDXVersion:") => Err(SpdxError::TagValue),
+        Err(error) => Err(error),
+    }
+}
+
+fn parse(text: &str) -> Result<Found<'_>, SpdxError> {
+    let malformed = |error: serde_json::Error| SpdxError::Malformed(format!("is not a JSON document of its type: {error}"));
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let found = Predicate.deserialize(&mut deserializer).map_err(malformed)?;
+    deserializer.end().map_err(malformed)?;
+    Ok(found)
+}
+
+enum Found<'t> {
+    Fields(Box<Fields>),
+    Text(Cow<'t, str>),
+    Wrapped(Data<'t>),
+}
+
+enum Data<'t> {
+    Fields(Box<Fields>),
+    Text(Cow<'t, str>),
+}
+
+/// What is kept of a document: enough to say that it is one.
+#[derive(Debug, Default)]
+struct Fields {
+    version: Option<String>,
+    id: Option<String>,
+    name: Option<String>,
+    namespace: Option<String>,
+    creation: bool,
+    packages: usize,
+    files: usize,
+    json_ld: bool,
+}
+
+impl Fields {
+    fn judge(&self) -> Result<Document, SpdxError> {
+        let version = match self.version.as_deref() {
+            Some("SPDX-2.2") => Version::V2_2,
+            Some("SPDX-2.3") => Version::V2_3,
+            Some(version) if version.starts_with("SPDX-3") => return Err(SpdxError::Spdx3),
+            None if self.json_ld => return Err(SpdxError::Spdx3),
+            Some(other) => return Err(SpdxError::Version(other.escape_default().take(40).collect())),
+            None => return Err(SpdxError::Missing("spdxVersion")),
+        };
+        let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty());
+        if !given(&self.id) {
+            return Err(SpdxError::Missing("SPDXID"));
+        }
+        if !given(&self.name) {
+            return Err(SpdxError::Missing("name"));
+        }
+        if !given(&self.namespace) {
+            return Err(SpdxError::Missing("documentNamespace"));
+        }
+        if !self.creation {
+            return Err(SpdxError::Missing("creationInfo"));
+        }
+        if self.packages == 0 && self.files == 0 {
+            return Err(SpdxError::Empty);
+        }
+        Ok(Document { version, packages: self.packages, files: self.files })
+    }
+}
+
+/// The keys that decide. A second one, or one in other capitals, would let two readers see two documents (A6).
+const KEYS: [&str; 10] =
+    ["Data", "spdxVersion", "SPDXID", "name", "documentNamespace", "creationInfo", "packages", "files", "@context", "@graph"];
+
+struct Predicate;
+
+impl<'de> DeserializeSeed<'de> for Predicate {
+    type Value = Found<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<'de>, D::Error> {
+        deserializer.deserialize_any(PredicateVisitor { wrapped: false })
+    }
+}
+
+struct PredicateVisitor {
+    wrapped: bool,
+}
+
+impl<'de> Visitor<'de> for PredicateVisitor {
+    type Value = Found<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an SPDX document")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Found::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Found::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+        Ok(Found::Text(Cow::Owned(text)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Fields::default();
+        let mut data = None;
+        let mut seen = [false; KEYS.len()];
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            let Some(known) = KEYS.iter().position(|known| key.eq_ignore_ascii_case(known)) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if KEYS[known] != key {
+                return Err(de::Error::custom(format_args!("key `{}` for `{}`", key.escape_default(), KEYS[known])));
+            }
+            if std::mem::replace(&mut seen[known], true) {
+                return Err(de::Error::custom(format_args!("key `{}` twice", KEYS[known])));
+            }
+            match KEYS[known] {
+                "Data" if self.wrapped => return Err(de::Error::custom("`Data` within `Data`")),
+                "Data" => data = Some(map.next_value_seed(Wrapped)?),
+                "spdxVersion" => fields.version = Some(map.next_value()?),
+                "SPDXID" => fields.id = Some(map.next_value()?),
+                "name" => fields.name = Some(map.next_value()?),
+                "documentNamespace" => fields.namespace = Some(map.next_value()?),
+                "creationInfo" => {
+                    map.next_value_seed(Object { named_by: &[] })?;
+                    fields.creation = true;
+                }
+                "packages" => fields.packages = map.next_value_seed(Counted { named_by: &["SPDXID", "name"] })?,
+                "files" => fields.files = map.next_value_seed(Counted { named_by: &["SPDXID", "fileName"] })?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    fields.json_ld = true;
+                }
+            }
+        }
+        match data {
+            Some(_) if fields.version.is_some() => Err(de::Error::custom("`Data` beside `spdxVersion`")),
+            Some(data) => Ok(Found::Wrapped(data)),
+            None => Ok(Found::Fields(Box::new(fields))),
+        }
+    }
+}
+
+struct Wrapped;
+
+impl<'de> DeserializeSeed<'de> for Wrapped {
+    type Value = Data<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Data<'de>, D::Error> {
+        match deserializer.deserialize_any(PredicateVisitor { wrapped: true })? {
+            Found::Fields(fields) => Ok(Data::Fields(fields)),
+            Found::Text(text) => Ok(Data::Text(text)),
+            Found::Wrapped(_) => Err(de::Error::custom("`Data` within `Data`")),
+        }
+    }
+}
+
+/// A list of objects; counts those that have one of the names as text.
+struct Counted {
+    named_by: &'static [&'static str],
+}
+
+impl<'de> DeserializeSeed<'de> for Counted {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Counted {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<usize, A::Error> {
+        let mut named = 0;
+        while let Some(is_named) = seq.next_element_seed(Object { named_by: self.named_by })? {
+            named += usize::from(is_named);
+        }
+        Ok(named)
+    }
+}
+
+/// An object; says whether it has every one of `named_by` as text.
+#[derive(Clone, Copy)]
+struct Object {
+    named_by: &'static [&'static str],
+}
+
+impl<'de> DeserializeSeed<'de> for Object {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let mut names = 0;
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            if self.named_by.contains(&key.as_ref()) {
+                names += usize::from(!map.next_value::<Cow<'_, str>>()?.is_empty());
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(names >= self.named_by.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn document() -> Value {
+        json!({
+            "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": "app",
+            "documentNamespace": "https://acme.test/app", "creationInfo": {"created": "2026-01-01T00:00:00Z", "creators": ["Tool: x"]},
+            "packages": [{"SPDXID": "SPDXRef-a", "name": "openssl", "nested": [[{"deep": 1}]]}, {"SPDXID": "SPDXRef-b", "name": "zlib"}],
+            "files": [{"SPDXID": "SPDXRef-c", "fileName": "./bin/app"}],
+        })
+    }
+
+    fn read_value(value: &Value) -> Result<Document, SpdxError> {
+        read(value.to_string().as_bytes())
+    }
+
+    fn with(key: &str, value: Value) -> Value {
+        let mut document = document();
+        document[key] = value;
+        document
+    }
+
+    #[test]
+    fn every_wrapping_of_both_versions_is_read() {
+        for (text, version) in [("SPDX-2.2", Version::V2_2), ("SPDX-2.3", Version::V2_3)] {
+            let document = with("spdxVersion", json!(text));
+            let string = json!(document.to_string());
+            for form in [
+                document.clone(),
+                string.clone(),
+                json!({"Data": document, "Timestamp": "2026-01-01T00:00:00Z"}),
+                json!({"Timestamp": "", "Data": string}),
+            ] {
+                assert_eq!(read_value(&form), Ok(Document { version, packages: 2, files: 1 }), "{form}");
+            }
+        }
+    }
+
+    #[test]
+    fn a4_what_only_claims_the_type_is_refused() {
+        for (predicate, message) in [
+            ("{}", "has no spdxVersion"),
+            ("null", "is not a JSON document"),
+            ("[]", "is not a JSON document"),
+            ("\"hello\"", "is not a JSON document"),
+            ("", "is not a JSON document"),
+            ("{\"Data\":null}", "is not a JSON document"),
+            ("{\"Data\":{}}", "has no spdxVersion"),
+            ("{\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.5\",\"components\":[]}", "has no spdxVersion"),
+            ("\"SPDXVersion: SPDX-2.3\\nDataLicense: CC0-1.0\\n\"", "tag-value"),
+        ] {
+            let error = read(predicate.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(message), "{predicate}: {error}");
+        }
+        for key in ["spdxVersion", "SPDXID", "name", "documentNamespace", "creationInfo"] {
+            let mut document = document();
+            document.as_object_mut().unwrap().remove(key);
+            assert_eq!(read_value(&document), Err(SpdxError::Missing(key)));
+            if key != "creationInfo" && key != "spdxVersion" {
+                assert_eq!(read_value(&with(key, json!(" "))), Err(SpdxError::Missing(key)));
+            }
+            assert!(read_value(&with(key, json!(1))).is_err(), "{key}");
+        }
+        assert!(read_value(&with("packages", json!({"a": 1}))).is_err());
+        assert!(read_value(&with("packages", json!(["a"]))).is_err());
+        assert!(matches!(read_value(&with("spdxVersion", json!("SPDX-2.1"))), Err(SpdxError::Version(_))));
+    }
+
+    #[test]
+    fn a8_a_document_about_nothing_is_refused() {
+        let mut nothing = with("packages", json!([]));
+        nothing["files"] = json!([]);
+        assert_eq!(read_value(&nothing), Err(SpdxError::Empty));
+        nothing["packages"] = json!([{}, {"name": "nameless"}, {"SPDXID": "", "name": "x"}]);
+        assert_eq!(read_value(&nothing), Err(SpdxError::Empty));
+        nothing["files"] = json!([{"SPDXID": "SPDXRef-f", "fileName": "f"}]);
+        assert_eq!(read_value(&nothing).unwrap().files, 1);
+    }
+
+    #[test]
+    fn spdx_3_is_recognised_and_refused() {
+        for predicate in [
+            json!({"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": [{"type": "SpdxDocument"}]}),
+            json!({"Data": {"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}}),
+            with("spdxVersion", json!("SPDX-3.0")),
+        ] {
+            assert_eq!(read_value(&predicate), Err(SpdxError::Spdx3));
+        }
+    }
+
+    #[test]
+    fn a6_keys_that_decide_are_unique_in_any_capitals() {
+        let plain = document().to_string();
+        for extra in ["\"packages\":[],", "\"Packages\":[],", "\"spdxversion\":\"SPDX-2.3\",", "\"data\":{},"] {
+            let text = plain.replacen('{', &format!("{{{extra}"), 1);
+            assert!(read(text.as_bytes()).is_err(), "{extra}");
+            assert!(read(json!(text).to_string().as_bytes()).is_err(), "{extra} in a string");
+        }
+        assert!(read_value(&json!({"Data": {"Data": document()}})).is_err());
+        assert!(read_value(&json!({"Data": document(), "spdxVersion": "SPDX-2.3"})).is_err());
+        assert!(read_value(&json!(json!(document().to_string()).to_string())).is_err(), "a string in a string");
+    }
+
+    #[test]
+    fn a9_a11_size_and_depth_are_bounded() {
+        assert_eq!(read(&vec![b' '; MAX_DOCUMENT + 1]), Err(SpdxError::TooLarge));
+        let deep = format!("{{\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(read(deep.as_bytes()), Err(SpdxError::Missing("spdxVersion")));
+        assert!(read("[".repeat(100_000).as_bytes()).is_err());
+        assert!(read("{\"Data\":".repeat(100_000).as_bytes()).is_err());
+    }
+}
