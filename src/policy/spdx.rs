@@ -32,9 +32,9 @@ pub enum Version {
 pub struct Document {
     /// `spdxVersion`.
     pub version: Version,
-    /// Named packages.
+    /// Packages that have an id or a name.
     pub packages: usize,
-    /// Named files.
+    /// Files that have an id or a name.
     pub files: usize,
 }
 
@@ -286,7 +286,7 @@ impl<'de> Visitor<'de> for Counted {
     }
 }
 
-/// An object; says whether it has every one of `named_by` as text.
+/// An object; says whether it has one of `named_by`, as text that is not empty.
 #[derive(Clone, Copy)]
 struct Object {
     named_by: &'static [&'static str],
@@ -308,15 +308,15 @@ impl<'de> Visitor<'de> for Object {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        let mut names = 0;
+        let mut named = false;
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             if self.named_by.contains(&key.as_ref()) {
-                names += usize::from(!map.next_value::<Cow<'_, str>>()?.is_empty());
+                named |= !map.next_value::<Cow<'_, str>>()?.is_empty();
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(names >= self.named_by.len())
+        Ok(named)
     }
 }
 
@@ -396,7 +396,7 @@ mod tests {
         let mut nothing = with("packages", json!([]));
         nothing["files"] = json!([]);
         assert_eq!(read_value(&nothing), Err(SpdxError::Empty));
-        nothing["packages"] = json!([{}, {"name": "nameless"}, {"SPDXID": "", "name": "x"}]);
+        nothing["packages"] = json!([{}, {"versionInfo": "1"}, {"SPDXID": "", "name": ""}]);
         assert_eq!(read_value(&nothing), Err(SpdxError::Empty));
         nothing["files"] = json!([{"SPDXID": "SPDXRef-f", "fileName": "f"}]);
         assert_eq!(read_value(&nothing).unwrap().files, 1);
