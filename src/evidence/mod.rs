@@ -3,9 +3,22 @@
 //! The referrers API, the referrers tag `sha256-<hex>` and cosign's `.sig` and `.att` tags are searched at once. What
 //! was looked at, what was found and what could not be had is kept as a trace, for the person who asks why.
 
+pub mod cosign;
+pub mod kept;
+pub mod reader;
+pub mod referrers;
+pub mod search;
+pub mod shape;
+
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+pub use kept::Kept;
+pub use reader::{Reader, Unread};
+pub use search::search;
+pub use shape::{Shape, shape_of};
 
 use crate::oci::Digest;
 
@@ -20,8 +33,25 @@ pub struct Evidence {
     pub missing: Vec<String>,
     /// Which limits ended the search or set a piece aside. If requirements stay unmet, the refusal names them.
     pub limits_hit: Vec<String>,
+    /// What was looked at and is no evidence, each with its reason. Never refuses by itself.
+    pub set_aside: Vec<String>,
     /// The listing is older than the verdict life because the upstream could not be asked; this old.
     pub stale: Option<Duration>,
+    /// Every manifest that may carry evidence, in order of reading: what is kept to find it all again.
+    pub candidates: Vec<Candidate>,
+    /// Documents that came from the upstream and whose hash was checked: what is kept with a permit.
+    pub fetched: Vec<(Digest, Bytes)>,
+    /// How long a throttling upstream asked us to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// A manifest that may carry evidence about a subject. A pointer: what it says is proved by its signature, not by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Where it was listed.
+    pub origin: Origin,
+    /// The manifest.
+    pub manifest: Digest,
 }
 
 /// One piece that may be evidence.
@@ -31,12 +61,15 @@ pub struct Piece {
     pub origin: Origin,
     /// The manifest that carried it.
     pub manifest: Digest,
+    /// The layer that is it.
+    pub layer: Digest,
     /// The bytes.
     pub content: Content,
 }
 
 /// Where a piece was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// cosign's `.att` tag.
     CosignAttestationTag,

@@ -1,23 +1,47 @@
 //! The gate: admits a subject, or refuses it, or says that it could not tell.
 
+//!
+//! [`Gate::recall`] is the hot path, two lock-free look-ups. [`Gate::admit`] recalls, or judges once however many ask;
+//! [`Gate::admit_blob`] asks whether an admitted manifest lists a blob.
+
+pub mod explain;
+pub mod sentence;
 pub mod verdict;
+
+mod blobs;
+mod judge;
+mod lineage;
+mod memory;
+mod weigh;
 
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::time::Instant;
 
+pub use explain::Explanation;
 pub use verdict::{
     Absent, Faulty, Grounds, NoVerdict, Permit, Refusal, RefusalReason, Subject, Undecided, UndecidedReason, Verdict,
 };
 
+use self::{
+    judge::{Answer, Judgement, Trail, epoch_of, undecided},
+    lineage::Lineage,
+    memory::{Asked, Basis, Memory, Name, Selections},
+};
 use crate::{
     evidence,
-    oci::{Digest, ImageName},
-    policy::PolicySet,
+    flight::Flight,
+    policy::{PolicySet, Selection},
     store::Documents,
-    upstream::Upstream,
-    verify::TrustState,
+    telemetry,
+    verify::{Pool, TrustState},
 };
+
+/// Verifications that may wait for a thread: a second of work. Beyond it the answer is "come back" (threats H5).
+const VERIFY_QUEUE: usize = 1_024;
 
 /// What the configuration says of the gate.
 #[derive(Debug, Clone)]
@@ -41,8 +65,44 @@ pub struct Config {
 }
 
 /// Judges subjects and remembers what it concluded.
-#[derive(Debug)]
-pub struct Gate {}
+pub struct Gate {
+    config: Config,
+    documents: Arc<dyn Documents>,
+    policies: Arc<ArcSwap<PolicySet>>,
+    trust: Arc<ArcSwap<TrustState>>,
+    selections: ArcSwap<Selections>,
+    memory: Memory,
+    lineage: Lineage,
+    flights: Flight<Flying, Answer>,
+    pool: Pool,
+    /// The wall clock, for ages that are kept in the store; ages in memory are monotonic.
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    recalled_permits: metrics::Counter,
+    recalled_refusals: metrics::Counter,
+}
+
+/// What one flight answers: a name, under one basis. Who asks under another basis is not answered by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Flying {
+    name: Name,
+    basis: Basis,
+    question: Question,
+}
+
+/// What is asked about a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Question {
+    /// Whether it is evidence, whatever else it may be.
+    Attachment,
+    /// Whether it is admitted; asked by a client, or as a possible parent so many levels up.
+    Manifest(u8),
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("config", &self.config).finish_non_exhaustive()
+    }
+}
 
 /// Whether a blob may be served.
 #[derive(Debug, Clone)]
@@ -63,6 +123,8 @@ pub enum BlobVerdict {
 impl Gate {
     /// A gate that remembers nothing yet. `policies` and `trust` may be swapped at any time: verdicts made under
     /// others are then unreachable, without a flush.
+    ///
+    /// Make it after the metrics recorder is installed: it takes its hot counters once.
     #[must_use]
     pub fn new(
         config: Config,
@@ -70,37 +132,130 @@ impl Gate {
         policies: Arc<ArcSwap<PolicySet>>,
         trust: Arc<ArcSwap<TrustState>>,
     ) -> Arc<Self> {
-        let _ = (config, documents, policies, trust);
-        unimplemented!()
+        Self::with_clock(config, documents, policies, trust, Timestamp::now)
+    }
+
+    /// The same under another wall clock.
+    fn with_clock(
+        config: Config,
+        documents: Arc<dyn Documents>,
+        policies: Arc<ArcSwap<PolicySet>>,
+        trust: Arc<ArcSwap<TrustState>>,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            selections: ArcSwap::from_pointee(Selections::new(policies.load_full())),
+            memory: Memory::new(config.verdicts, config.manifest_bytes),
+            lineage: Lineage::new(Arc::clone(&documents)),
+            flights: Flight::default(),
+            pool: Pool::new(config.verify_threads, VERIFY_QUEUE),
+            clock: Box::new(clock),
+            recalled_permits: metrics::counter!(telemetry::RECALLS, "outcome" => "permit"),
+            recalled_refusals: metrics::counter!(telemetry::RECALLS, "outcome" => "refusal"),
+            config,
+            documents,
+            policies,
+            trust,
+        })
     }
 
     /// Recalls or makes the verdict on `subject`.
     ///
+    /// However many ask, one judgement is made, in a task of its own with [`Config::deadline`]; who hangs up cancels
+    /// nothing. A permit is remembered for [`Config::verdict_ttl`], a refusal for [`Config::refusal_ttl`], and no
+    /// verdict not at all.
+    ///
     /// # Errors
     /// [`NoVerdict`] when there is none: absent, faulty, or could not tell.
     pub async fn admit(self: &Arc<Self>, subject: &Subject) -> Result<Verdict, NoVerdict> {
-        let _ = subject;
-        unimplemented!()
+        self.admit_at(subject, Trail::default()).await
+    }
+
+    /// The same for what an attachment tag names (`sha256-<hex>`, `.sig`, `.att`, `.sbom`): it is served as evidence or
+    /// not at all, so that a runnable image under such a tag is refused with [`RefusalReason::NotEvidence`] even where
+    /// it meets its policy (X15). Where no policy enforces, there is no such rule either.
+    ///
+    /// # Errors
+    /// [`NoVerdict`].
+    pub async fn admit_attachment(self: &Arc<Self>, subject: &Subject) -> Result<Verdict, NoVerdict> {
+        if self.select(&subject.image).enforce.is_empty() {
+            return self.admit(subject).await;
+        }
+        if let Some(permit) = self.recall(subject).filter(|permit| *permit.grounds() == Grounds::Evidence) {
+            return Ok(Verdict::Admit(permit));
+        }
+        let judgement = || Judgement::new(Arc::clone(self), subject.clone(), Trail::default()).run_attachment();
+        self.fly(subject, Question::Attachment, judgement).await
     }
 
     /// The permit remembered for `subject`, without any work: the hot path.
     #[must_use]
     pub fn recall(&self, subject: &Subject) -> Option<Permit> {
-        let _ = subject;
-        unimplemented!()
+        let permit = self.memory.permit(asked(subject), &self.basis(subject)?, Instant::now())?;
+        self.recalled_permits.increment(1);
+        Some(permit)
     }
 
-    /// Whether `blob` may be served from `image`.
-    ///
-    /// # Errors
-    /// [`NoVerdict`] when it could not be told.
-    pub async fn admit_blob(
-        self: &Arc<Self>,
-        upstream: &Arc<dyn Upstream>,
-        image: &ImageName,
-        blob: &Digest,
-    ) -> Result<BlobVerdict, NoVerdict> {
-        let _ = (upstream, image, blob);
-        unimplemented!()
+    /// Recalls or makes the verdict, as a question of its own (depth 0) or as one that another led to.
+    fn admit_at<'a>(self: &'a Arc<Self>, subject: &'a Subject, trail: Trail) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            if let Some(basis) = self.basis(subject)
+                && let Some(verdict) = self.remembered(subject, &basis)
+            {
+                match &verdict {
+                    Verdict::Admit(_) => self.recalled_permits.increment(1),
+                    Verdict::Refuse(_) => self.recalled_refusals.increment(1),
+                }
+                return Ok(verdict);
+            }
+            let question = Question::Manifest(trail.depth());
+            self.fly(subject, question, || Judgement::new(Arc::clone(self), subject.clone(), trail).run()).await
+        })
     }
+
+    /// One judgement for all who ask the same.
+    async fn fly(
+        self: &Arc<Self>,
+        subject: &Subject,
+        question: Question,
+        work: impl FnOnce() -> BoxFuture<'static, Answer>,
+    ) -> Answer {
+        let basis = Basis { policy: self.select(&subject.image).id, epoch: epoch_of(&self.trust.load()) };
+        let name = Name { image: subject.image.clone(), digest: subject.digest };
+        match self.flights.run(Flying { name, basis, question }, work).await {
+            Ok(answer) => answer,
+            Err(lost) => Err(undecided(UndecidedReason::EvidenceUnavailable(lost.to_string()), None)),
+        }
+    }
+
+    /// What is remembered of `subject` under `basis`.
+    fn remembered(&self, subject: &Subject, basis: &Basis) -> Option<Verdict> {
+        let now = Instant::now();
+        let permit = self.memory.permit(asked(subject), basis, now).map(Verdict::Admit);
+        permit.or_else(|| self.memory.refusal(asked(subject), basis, now).map(Verdict::Refuse))
+    }
+
+    /// What verdicts on `subject` are made under now; `None` for an image not asked about under these policies yet.
+    fn basis(&self, subject: &Subject) -> Option<Basis> {
+        let policies = self.policies.load();
+        let selections = self.selections.load();
+        let policy = if selections.are_of(&policies) { selections.id(&subject.image) } else { None }?;
+        Some(Basis { policy, epoch: epoch_of(&self.trust.load()) })
+    }
+
+    /// The policies that name `image`, as they are now.
+    fn select(&self, image: &crate::oci::ImageName) -> Arc<Selection> {
+        let policies = self.policies.load_full();
+        let selections = self.selections.load_full();
+        if selections.are_of(&policies) {
+            return selections.select(image);
+        }
+        let selections = Arc::new(Selections::new(policies));
+        self.selections.store(Arc::clone(&selections));
+        selections.select(image)
+    }
+}
+
+const fn asked(subject: &Subject) -> Asked<'_> {
+    Asked { image: &subject.image, digest: &subject.digest }
 }

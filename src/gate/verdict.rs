@@ -2,6 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
+use super::explain::Explanation;
 use crate::{
     oci::{Digest, ImageName, Manifest},
     policy::{PolicyId, Unmet},
@@ -49,6 +52,7 @@ struct Granted {
     policy: PolicyId,
     epoch: Option<Epoch>,
     warnings: Vec<String>,
+    until: Instant,
 }
 
 /// Why a permit was given.
@@ -69,6 +73,20 @@ pub enum Grounds {
     Unmatched,
 }
 
+impl Grounds {
+    /// A code from a closed list, for metrics and for machines.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Audited { .. } => "audited",
+            Self::Evidence => "evidence",
+            Self::Parent(_) => "parent",
+            Self::Policy => "policy",
+            Self::Unmatched => "unmatched",
+        }
+    }
+}
+
 impl Permit {
     /// The one place a permit comes from; `grep Permit::grant` is the audit.
     pub(in crate::gate) fn grant(
@@ -78,8 +96,14 @@ impl Permit {
         policy: PolicyId,
         epoch: Option<Epoch>,
         warnings: Vec<String>,
+        until: Instant,
     ) -> Self {
-        Self { inner: Arc::new(Granted { image, manifest, grounds, policy, epoch, warnings }) }
+        Self { inner: Arc::new(Granted { image, manifest, grounds, policy, epoch, warnings, until }) }
+    }
+
+    /// Until when it may be recalled, by the monotonic clock (threats D4, R8).
+    pub(in crate::gate) fn until(&self) -> Instant {
+        self.inner.until
     }
 
     /// The image it is for.
@@ -128,6 +152,8 @@ pub struct Refusal {
     pub digest: Digest,
     /// Why.
     pub reason: RefusalReason,
+    /// What was looked at and what each piece proved: the long story, for whoever asks why.
+    pub explanation: Arc<Explanation>,
 }
 
 /// Why a subject is refused.

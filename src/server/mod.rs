@@ -1,9 +1,25 @@
 //! Listeners: accept, TLS, limits, graceful drain. Knows nothing of OCI.
+//!
+//! HTTP/1.1 only: containerd and BuildKit speak nothing else to a registry mirror, only it carries reason phrases, and the
+//! floods of HTTP/2 (rapid reset, CONTINUATION, settings; H1) have nothing to aim at.
+
+mod accept;
+pub mod admin;
+mod io;
+pub mod limits;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod track;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+pub use accept::{BindError, Bound, Server};
+pub use tls::{Tls, TlsError};
+pub use track::Stats;
+
 /// What the configuration says of the listeners.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
@@ -16,7 +32,7 @@ pub struct Config {
 }
 
 /// Certificate files, reloaded when they change.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
     /// PEM chain.
     pub cert: PathBuf,
@@ -27,7 +43,7 @@ pub struct TlsConfig {
 }
 
 /// Bounds of the client side.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Open connections: 20,000. Above, the oldest idle one is closed, else the new one.
     pub connections: usize,

@@ -6,10 +6,30 @@
 //! * The first read after a start hashes again: a lost fsync, a torn write or bit rot costs a refetch, never a wrong byte.
 //! * Hints are never trusted, only followed. A hint that cannot be read is a hint that is not there.
 
-use std::{io, path::PathBuf, sync::Arc};
+mod evict;
+mod fill;
+mod fs;
+mod hints;
+mod mapped;
+mod memory;
+mod read;
+mod shelf;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
+use self::{
+    evict::Index,
+    fs::Layout,
+    read::{Feed, Opened},
+    shelf::Shelf,
+};
+pub use self::{fill::FillError, memory::Memory};
 use crate::oci::Digest;
 
 /// What the configuration says of the store.
@@ -101,56 +121,64 @@ impl std::fmt::Debug for Source {
 
 /// The store on files. Cheap to clone behind an `Arc`; one process a directory.
 #[derive(Debug)]
-pub struct Store {}
+pub struct Store {
+    shelf: Arc<Shelf>,
+    fills: Arc<fill::Fills>,
+    _lock: fs::Lock,
+}
 
-/// A blob that can be sent: published, or still growing.
+/// A blob that can be sent: published, or still growing. Cheap to clone; each [`body`](Self::body) reads on its own.
 #[derive(Debug, Clone)]
-pub struct Blob {}
+pub struct Blob {
+    shelf: Arc<Shelf>,
+    opened: Arc<Opened>,
+    feed: Feed,
+}
 
 impl Store {
-    /// Opens the directory, takes its lock, and sweeps what a crash left behind. Blocking: call before serving.
+    /// Opens the directory, takes its lock, and sweeps what a crash left behind. Blocking: call before serving. What lies
+    /// there is counted by a thread of its own; until that is done eviction knows only what was used since.
     ///
     /// # Errors
     /// [`StoreError::InUse`] or [`StoreError::Io`].
     pub fn open(config: Config) -> Result<Arc<Self>, StoreError> {
-        let _ = config;
-        unimplemented!()
+        Self::open_with(&config.path, Index::new(config.max_size))
+    }
+
+    fn open_with(path: &Path, index: Index) -> Result<Arc<Self>, StoreError> {
+        let (layout, lock) = Layout::open(path)?;
+        let shelf = Arc::new(Shelf::new(layout, index));
+        let counted = Arc::downgrade(&shelf);
+        std::thread::Builder::new()
+            .name("store-index".to_owned())
+            .spawn(move || evict::index(&counted))
+            .map_err(|error| StoreError::io(path, error))?;
+        Ok(Arc::new(Self { shelf, fills: Arc::default(), _lock: lock }))
+    }
+
+    /// Gives out blobs in pieces read into memory instead of maps of their files. For listeners whose bytes this process
+    /// looks at itself, which TLS is: a page the disk cannot give would be a signal there, not an error.
+    pub fn never_map(&self) {
+        self.shelf.never_map();
     }
 
     /// The blob, if it is published here.
     pub async fn blob(&self, digest: &Digest) -> Option<Blob> {
-        let _ = digest;
-        unimplemented!()
+        self.shelf.find(digest).await
     }
 
-    /// The blob, fetched by `open` if it is not here. However many ask at once, `open` runs once; its task survives
-    /// the client that started it; all are fed from the growing file. Returns when the size is known.
-    ///
-    /// # Errors
-    /// What `open` said. A failure after the size is known breaks the bodies instead.
-    pub async fn pull<F, Fut>(self: &Arc<Self>, digest: &Digest, open: F) -> Result<Blob, FetchError>
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Source, FetchError>> + Send + 'static,
-    {
-        let _ = (digest, open);
-        unimplemented!()
+    /// What blobs, documents and hints take, in bytes, as far as it is counted.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.shelf.index.size()
     }
 }
 
-impl Blob {
-    /// Its size in bytes; `None` while it is still growing and the upstream announced no length.
-    #[must_use]
-    pub fn size(&self) -> Option<u64> {
-        unimplemented!()
-    }
-
-    /// The bytes of `range` (whole blob: `0..size`, or `0..u64::MAX` when the size is unknown). While the blob grows,
-    /// bytes are given as they arrive, but the blob's last piece only once the whole hash agreed; on a mismatch the body
-    /// ends in an error, never cleanly.
-    #[must_use]
-    pub fn body(&self, range: std::ops::Range<u64>) -> crate::body::Body {
-        let _ = range;
-        unimplemented!()
+impl StoreError {
+    fn io(path: &Path, error: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source: Arc::new(error) }
     }
 }
+
+#[cfg(test)]
+mod tests;

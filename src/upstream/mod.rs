@@ -12,6 +12,28 @@ use futures_util::stream::BoxStream;
 
 use crate::oci::{Digest, Host, Reference, Repository, Tag};
 
+mod auth;
+mod client;
+mod credentials;
+mod egress;
+mod http;
+mod layout;
+mod link;
+mod retry;
+mod setup;
+mod via;
+
+#[cfg(test)]
+mod testing;
+
+pub use self::{
+    setup::{SetupError, connect},
+    via::is_loop,
+};
+
+/// How large a page of referrers or tags may be, in bytes.
+pub const MAX_PAGE: usize = 4 << 20;
+
 /// Somewhere manifests and blobs can be had.
 ///
 /// All methods are cancel safe. None retries without bound; none follows a redirect into a forbidden address.

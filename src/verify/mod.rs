@@ -2,6 +2,26 @@
 //!
 //! Verification is synchronous CPU work on a bounded pool, never on the async threads (TOB-SIGSTORE-8). It says what a
 //! bundle proves about a digest; whether that is enough is [`policy`](crate::policy)'s to say.
+//!
+//! [`Sigstore`] is the verifier in use: `bundle` and `legacy` read a piece of evidence within bounds and turn every form
+//! of it into one Sigstore bundle in memory, `statement` reads what was signed, `certificate` who signed. [`Pool`] runs
+//! it. [`trust_root`] says whom to believe, and keeps that fresh.
+
+mod bundle;
+mod certificate;
+mod legacy;
+mod pool;
+mod sigstore;
+mod statement;
+mod strict;
+pub mod trust_root;
+
+#[cfg(test)]
+mod tests;
+
+pub use pool::{Pool, PoolError};
+pub use sigstore::Sigstore;
+pub use trust_root::{TrustRootConfig, TrustRootError, TrustRootSource};
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,7 +42,7 @@ pub struct Verified {
     pub content: Proven,
     /// The times authenticated by a log or a timestamp authority; never empty.
     pub times: Vec<Timestamp>,
-    /// How the log vouches for it.
+    /// How the log vouches for it: the weakest of its log entries.
     pub log: LogEvidence,
 }
 
@@ -77,7 +97,8 @@ pub enum SanKind {
     Uri,
 }
 
-/// Every claim a policy may name, in the order of Fulcio's extensions .9 to .23 and the six older GitHub ones (.2–.6, trigger…).
+/// Every claim a policy may name, sorted: Fulcio's provider-neutral extensions 1.3.6.1.4.1.57264.1.9 to .23 under the names
+/// of its `oid-info.md` in snake case, and the five GitHub ones they replaced (.2 to .6) as `github_workflow_…`.
 pub const CLAIMS: [&str; 20] = [
     "build_config_digest",
     "build_config_uri",
@@ -167,4 +188,12 @@ pub enum TrustState {
         /// What `/readyz` and a metric say.
         stale: Option<String>,
     },
+}
+
+/// Text of others for our sentences: escaped, printable ASCII, cut at 256 bytes (threats J2).
+fn clean(text: &str) -> String {
+    let mut cleaned: String = text.escape_default().take(256).collect();
+    // `escape_default` escapes quotes too, which only makes ordinary messages hard to read.
+    cleaned = cleaned.replace("\\\"", "\"").replace("\\'", "'");
+    cleaned
 }

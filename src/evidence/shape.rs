@@ -1,0 +1,248 @@
+//! Is a manifest itself evidence? Then it may be pulled whatever the policy says, so that tools behind the gate can
+//! verify for themselves.
+//!
+//! The list is closed, and the bytes are read: anyone who can push can name a layer anything. What a tool reads as
+//! evidence must not also be readable as a manifest (containerd asks for a manifest under `/blobs/` after a 404), nor
+//! carry one in its config.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+
+use super::{
+    Limits,
+    reader::{Reader, Unread},
+};
+use crate::oci::{Descriptor, Digest, Manifest, ManifestKind, media_type};
+
+/// How large the config of an evidence manifest may be: cosign's have 233 bytes, the empty one 2.
+const MAX_CONFIG: u64 = 64 * 1024;
+
+/// What a manifest is.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// Evidence. With the documents read to know it that are not kept yet.
+    Evidence(Vec<(Digest, Bytes)>),
+    /// Not evidence, with the reason.
+    Other(String),
+}
+
+/// Whether `manifest` is evidence: an image manifest with at least one layer whose every layer is of the closed list,
+/// or an index with at least one manifest that lists only such.
+///
+/// # Errors
+/// [`Unread::Failed`] when a document that decides could not be had.
+pub async fn shape_of(reader: &Reader, manifest: &Manifest, limits: &Limits) -> Result<Shape, Unread> {
+    let mut fetched = Vec::new();
+    let mut budget = limits.total_bytes;
+    let why = match manifest.kind() {
+        ManifestKind::Image => of_image(reader, manifest, limits, &mut budget, &mut fetched).await?,
+        ManifestKind::Index => of_index(reader, manifest, limits, &mut budget, &mut fetched).await?,
+    };
+    Ok(why.map_or(Shape::Evidence(fetched), Shape::Other))
+}
+
+/// What speaks against it, if anything.
+type Against = Option<String>;
+
+async fn of_index(
+    reader: &Reader,
+    index: &Manifest,
+    limits: &Limits,
+    budget: &mut u64,
+    fetched: &mut Vec<(Digest, Bytes)>,
+) -> Result<Against, Unread> {
+    if index.manifests.is_empty() {
+        return Ok(Some("the index lists nothing".into()));
+    }
+    if index.manifests.len() > limits.candidates {
+        return Ok(Some(format!("the index lists more than {} manifests", limits.candidates)));
+    }
+    // A child that names a platform is there to be run; this spares reading ordinary indexes.
+    if index.manifests.iter().any(|child| child.platform.as_deref().is_some_and(|name| name != "unknown/unknown")) {
+        return Ok(Some("the index lists a platform".into()));
+    }
+    for child in &index.manifests {
+        let child = match reader.manifest(&child.digest).await {
+            Ok(read) => {
+                if read.fresh {
+                    fetched.push((child.digest, read.document.bytes().clone()));
+                }
+                read.document
+            }
+            Err(unread) => return against(unread),
+        };
+        if child.kind() == ManifestKind::Index {
+            return Ok(Some("the index lists an index".into()));
+        }
+        if let Some(why) = of_image(reader, &child, limits, budget, fetched).await? {
+            return Ok(Some(why));
+        }
+    }
+    Ok(None)
+}
+
+async fn of_image(
+    reader: &Reader,
+    manifest: &Manifest,
+    limits: &Limits,
+    budget: &mut u64,
+    fetched: &mut Vec<(Digest, Bytes)>,
+) -> Result<Against, Unread> {
+    if manifest.layers.is_empty() {
+        return Ok(Some("it has no layers".into()));
+    }
+    let mut wanted: Vec<(&Descriptor, Kind, u64)> = Vec::with_capacity(manifest.layers.len() + 1);
+    for layer in &manifest.layers {
+        let Some(kind) = Kind::of(&layer.media_type) else {
+            return Ok(Some("a layer of it is none of the types of evidence".into()));
+        };
+        let limit = if kind == Kind::SimpleSigning { limits.signature_bytes } else { limits.attestation_bytes };
+        wanted.push((layer, kind, limit));
+    }
+    wanted.extend(manifest.config.as_ref().map(|config| (config, Kind::Config, MAX_CONFIG)));
+    for (descriptor, kind, limit) in wanted {
+        let Some(left) = budget.checked_sub(descriptor.size) else {
+            return Ok(Some(format!("it has more than {} bytes", limits.total_bytes)));
+        };
+        *budget = left;
+        match reader.blob(&descriptor.digest, descriptor.size, limit).await {
+            Ok(read) => {
+                if !kind.reads(&read.document) {
+                    return Ok(Some(format!("{} is not what its media type says", descriptor.digest.short())));
+                }
+                if read.fresh {
+                    fetched.push((descriptor.digest, read.document));
+                }
+            }
+            Err(unread) => return against(unread),
+        }
+    }
+    Ok(None)
+}
+
+fn against(unread: Unread) -> Result<Against, Unread> {
+    match unread {
+        failed @ Unread::Failed { .. } => Err(failed),
+        other @ (Unread::Absent | Unread::Limit(_) | Unread::Unusable(_)) => Ok(Some(other.to_string())),
+    }
+}
+
+/// What a blob of an evidence manifest may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bundle,
+    Config,
+    CycloneDx,
+    Dsse,
+    SimpleSigning,
+    Spdx,
+}
+
+impl Kind {
+    /// By the media type of a layer; the closed list.
+    fn of(name: &str) -> Option<Self> {
+        if name.starts_with(media_type::SIGSTORE_BUNDLE_PREFIX) {
+            return Some(Self::Bundle);
+        }
+        match name {
+            media_type::CYCLONEDX_JSON => Some(Self::CycloneDx),
+            media_type::DSSE => Some(Self::Dsse),
+            media_type::SIMPLE_SIGNING => Some(Self::SimpleSigning),
+            media_type::SPDX_JSON | media_type::SPDX_TEXT => Some(Self::Spdx),
+            _ => None,
+        }
+    }
+
+    /// The keys a document of this kind has at its top.
+    const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Bundle => &["mediatype", "verificationmaterial"],
+            Self::Config => &[],
+            Self::CycloneDx => &["bomformat", "specversion"],
+            Self::Dsse => &["payload", "payloadtype", "signatures"],
+            Self::SimpleSigning => &["critical"],
+            Self::Spdx => &["spdxid", "spdxversion"],
+        }
+    }
+
+    /// Whether `bytes` read as this kind, and not as a manifest too.
+    fn reads(self, bytes: &[u8]) -> bool {
+        /// Keys by which some client would take the document for a manifest.
+        const OF_MANIFESTS: [&str; 4] = ["fslayers", "layers", "manifests", "schemaversion"];
+        let Some(keys) = top_level_keys(bytes) else {
+            return false;
+        };
+        let has = |wanted: &str| keys.iter().any(|key| key == wanted);
+        self.keys().iter().all(|key| has(key)) && !OF_MANIFESTS.into_iter().any(has)
+    }
+}
+
+/// How many keys a document may have at its top.
+const MAX_KEYS: usize = 256;
+
+/// The keys at the top of a JSON object, in lower case as Go's readers match them, without keeping the values: an SBOM
+/// of many megabytes costs its bytes and no tree. `None` for anything else.
+fn top_level_keys(bytes: &[u8]) -> Option<Vec<String>> {
+    struct Keys;
+
+    impl<'de> Visitor<'de> for Keys {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<String>, A::Error> {
+            let mut keys = Vec::new();
+            while let Some(key) = map.next_key::<String>()? {
+                // Go folds these two into ASCII letters.
+                let key = key.replace('\u{17f}', "s").replace('\u{212a}', "k").to_lowercase();
+                if keys.len() == MAX_KEYS || keys.contains(&key) {
+                    return Err(serde::de::Error::custom("too many keys, or one twice"));
+                }
+                keys.push(key);
+                map.next_value::<IgnoredAny>()?;
+            }
+            Ok(keys)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let keys = deserializer.deserialize_map(Keys).ok()?;
+    deserializer.end().ok()?;
+    Some(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d9_the_bytes_must_read_as_the_type_they_claim() {
+        for (kind, good) in [
+            (Kind::Bundle, r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{}}"#),
+            (Kind::CycloneDx, r#"{"bomFormat":"CycloneDX","specVersion":"1.5"}"#),
+            (Kind::Dsse, r#"{"payloadType":"x","payload":"","signatures":[]}"#),
+            (Kind::SimpleSigning, r#"{"critical":{},"optional":null}"#),
+            (Kind::Spdx, r#"{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT"}"#),
+            (Kind::Config, "{}"),
+        ] {
+            assert!(kind.reads(good.as_bytes()), "{kind:?}");
+            assert!(!kind.reads(b"\x1f\x8b gzip"), "{kind:?}");
+            assert!(!kind.reads(b"[]"), "{kind:?}");
+        }
+        assert!(!Kind::Bundle.reads(b"{}"));
+        assert!(!Kind::Spdx.reads(br#"{"spdxVersion":"SPDX-2.3"}"#));
+    }
+
+    #[test]
+    fn x13_what_also_reads_as_a_manifest_is_no_evidence() {
+        for key in ["layers", "Layers", "manifests", "manifest\u{17f}", "schemaVersion", "fsLayers"] {
+            let polyglot = format!(r#"{{"mediaType":"m","verificationMaterial":{{}},"{key}":[]}}"#);
+            assert!(!Kind::Bundle.reads(polyglot.as_bytes()), "{key}");
+            assert!(!Kind::Config.reads(format!(r#"{{"{key}":2}}"#).as_bytes()), "{key}");
+        }
+    }
+}

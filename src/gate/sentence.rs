@@ -1,0 +1,176 @@
+//! What a person reads. One sentence of printable ASCII, at most about 300 bytes: it is an HTTP/1.1 reason phrase.
+
+use std::fmt;
+
+use super::verdict::{Absent, Faulty, NoVerdict, Refusal, RefusalReason, Undecided, UndecidedReason};
+
+/// How long a sentence may be, in bytes.
+pub const MAX_SENTENCE: usize = 300;
+
+impl Refusal {
+    /// The whole sentence: `image@digest: policy, what was wanted, what was found`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let why = self.reason.to_string();
+        let full = format!("{}@{}: {why}", self.image, self.digest);
+        if full.len() <= MAX_SENTENCE {
+            printable(&full)
+        } else {
+            printable(&format!("{}@{}: {why}", self.image, self.digest.short()))
+        }
+    }
+
+    /// A code from a closed list, for metrics and for machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match &self.reason {
+            RefusalReason::Content(_) => "content",
+            RefusalReason::NoPolicy => "no_policy",
+            RefusalReason::NotEvidence => "not_evidence",
+            RefusalReason::Unmet { unmet, .. } => unmet.first().map_or("unmet", |first| first.reason.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence())
+    }
+}
+
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Content(error) => write!(f, "{error}"),
+            Self::NoPolicy => f.write_str("no policy names this image"),
+            Self::NotEvidence => f.write_str("this tag serves signatures and attestations only, and what it names is neither"),
+            Self::Unmet { unmet, .. } => match unmet.as_slice() {
+                [] => f.write_str("a policy does not hold"),
+                [first, rest @ ..] => {
+                    write!(f, "policy {} {}", first.policy, first.summary)?;
+                    if rest.is_empty() { Ok(()) } else { write!(f, " (and {} more policies do not hold)", rest.len()) }
+                }
+            },
+        }
+    }
+}
+
+impl NoVerdict {
+    /// A code from a closed list, for metrics and for machines.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Absent(_) => "absent",
+            Self::CredentialsRefused(_) => "credentials_refused",
+            Self::Faulty(_) => "faulty",
+            Self::Undecided(undecided) => match &undecided.reason {
+                UndecidedReason::Clock(_) => "clock",
+                UndecidedReason::EvidenceUnavailable(_) => "evidence_unavailable",
+                UndecidedReason::NoTrustRoot(_) => "no_trust_root",
+                UndecidedReason::Overloaded => "overloaded",
+                UndecidedReason::TimedOut => "timed_out",
+            },
+        }
+    }
+}
+
+impl fmt::Display for NoVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(absent) => absent.fmt(f),
+            Self::CredentialsRefused(error) => f.write_str(&printable(&error.to_string())),
+            Self::Faulty(faulty) => faulty.fmt(f),
+            Self::Undecided(undecided) => undecided.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the upstream has no such manifest")
+    }
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.0))
+    }
+}
+
+impl fmt::Display for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.reason)
+    }
+}
+
+impl fmt::Display for UndecidedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentence = match self {
+            Self::Clock(why) => format!("it cannot be told yet: {why}"),
+            Self::EvidenceUnavailable(why) => format!("it cannot be told now: {why}"),
+            Self::NoTrustRoot(why) => format!("it cannot be told without a trust root: {why}"),
+            Self::Overloaded => "it cannot be told now: too much work is waiting".into(),
+            Self::TimedOut => "it cannot be told now: judging took longer than there is time".into(),
+        };
+        f.write_str(&printable(&sentence))
+    }
+}
+
+/// Printable ASCII, cut to [`MAX_SENTENCE`]: what an upstream or a certificate wrote must not break out of a status line
+/// or a header.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out: String = text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
+    if out.len() > MAX_SENTENCE {
+        out.truncate(MAX_SENTENCE - 3);
+        out.push_str("...");
+    }
+    out
+}
+
+/// A `Warning` header's value: `299 - "…"`.
+#[must_use]
+pub fn warning(code: u16, text: &str) -> String {
+    format!("{code} - \"{}\"", printable(text).replace(['"', '\\'], "'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        oci::{Digest, ImageName},
+        policy::{Reason, Unmet},
+    };
+
+    fn refusal(repository: &str, summary: &str) -> Refusal {
+        let image = ImageName::new("ghcr.io".parse().unwrap(), repository.parse().unwrap());
+        let unmet = Unmet {
+            policy: "acme-release".into(),
+            summary: summary.into(),
+            reason: Reason::SignatureMissing,
+            details: Vec::new(),
+        };
+        let reason = RefusalReason::Unmet { unmet: vec![unmet], notes: Vec::new() };
+        Refusal { image, digest: Digest::sha256(b"x"), reason, explanation: Arc::default() }
+    }
+
+    #[test]
+    fn a_refusal_names_image_digest_policy_and_reason() {
+        let sentence = refusal("acme/app", "wants a signature by release.yml; found none").sentence();
+        let digest = Digest::sha256(b"x");
+        let wanted = format!("ghcr.io/acme/app@{digest}: policy acme-release wants a signature by release.yml; found none");
+        assert_eq!(sentence, wanted);
+    }
+
+    #[test]
+    fn a_sentence_is_short_and_printable_whatever_was_found() {
+        let long = "wants \r\nX-Evil: 1 \u{202e} ".repeat(40);
+        for repository in ["acme/app", &"a".repeat(255)] {
+            let sentence = refusal(repository, &long).sentence();
+            assert!(sentence.len() <= MAX_SENTENCE && sentence.bytes().all(|b| (b' '..=b'~').contains(&b)), "{sentence}");
+        }
+        assert_eq!(warning(299, "say \"no\"\n"), "299 - \"say 'no'?\"");
+    }
+}

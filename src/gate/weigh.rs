@@ -1,0 +1,154 @@
+//! Pieces become facts, facts meet policies: verification on the CPU pool, a few pieces at a time, until all hold.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+
+use super::{
+    Gate,
+    explain::{Explanation, Outcome},
+};
+use crate::{
+    evidence::Evidence,
+    oci::Digest,
+    policy::{Policy, Selection, Unmet},
+    verify::{PoolError, Verified, Verifier, VerifyError},
+};
+
+/// Pieces verified before the policies are asked again. Most images have two or three.
+const AT_ONCE: usize = 8;
+
+/// What is proven about a subject so far, and what the policies say of it.
+#[derive(Debug)]
+pub(super) struct Scales {
+    gate: Arc<Gate>,
+    selection: Arc<Selection>,
+    /// What evidence must be about: the manifest's SHA-256 digest, however it was asked for (A2, X11).
+    subject: Digest,
+    facts: Arc<[Verified]>,
+    seen: HashSet<(Digest, Digest)>,
+    /// Enforcing policies that do not hold.
+    pub(super) unmet: Vec<Unmet>,
+    /// Audit policies that do not hold.
+    pub(super) audit: Vec<Unmet>,
+    /// A piece was signed so many seconds in the future.
+    pub(super) ahead: Option<u64>,
+    /// Verifications were not made, for want of room.
+    pub(super) overloaded: bool,
+    pub(super) explanation: Explanation,
+}
+
+impl Scales {
+    /// Nothing proven yet. Policies that ask for nothing hold already.
+    pub(super) async fn new(gate: Arc<Gate>, selection: Arc<Selection>, subject: Digest) -> Self {
+        let mut scales = Self {
+            gate,
+            selection,
+            subject,
+            facts: Arc::new([]),
+            seen: HashSet::new(),
+            unmet: Vec::new(),
+            audit: Vec::new(),
+            ahead: None,
+            overloaded: false,
+            explanation: Explanation::default(),
+        };
+        scales.judge().await;
+        scales
+    }
+
+    /// Whether every policy holds, the enforcing and the watching.
+    pub(super) fn all_hold(&self) -> bool {
+        self.unmet.is_empty() && self.audit.is_empty()
+    }
+
+    /// Whether the image may be served as meeting its policies: all that enforce hold, or, where none does, all that
+    /// watch.
+    pub(super) fn suffice(&self) -> bool {
+        if self.selection.enforce.is_empty() { self.audit.is_empty() } else { self.unmet.is_empty() }
+    }
+
+    /// Whether anything was proven, so that the answer depends on the trust root.
+    pub(super) fn rest_on_proof(&self) -> bool {
+        !self.facts.is_empty()
+    }
+
+    /// Adds evidence, until every policy holds. Facts only ever add up, so order means nothing (X2), and a broken or
+    /// foreign piece is set aside with its reason and takes nothing away (B11).
+    pub(super) async fn add(&mut self, verifier: &Arc<dyn Verifier>, evidence: &Evidence) {
+        self.explanation.searched(evidence);
+        // Compared with earlier evidence only: two signers of one image share a payload, so one `.sig` manifest may list
+        // the same layer twice with different signatures.
+        let pieces: Vec<_> = evidence.pieces.iter().filter(|piece| !self.seen.contains(&(piece.manifest, piece.layer))).collect();
+        self.seen.extend(pieces.iter().map(|piece| (piece.manifest, piece.layer)));
+        for pieces in pieces.chunks(AT_ONCE) {
+            if self.all_hold() {
+                return;
+            }
+            let proofs =
+                pieces.iter().map(|piece| self.gate.pool.verify(Arc::clone(verifier), self.subject, piece.content.clone()));
+            let mut facts = self.facts.to_vec();
+            for (piece, proof) in pieces.iter().zip(join_all(proofs).await) {
+                match proof {
+                    Ok(proof) => {
+                        self.explanation.considered(piece, Outcome::from(&proof));
+                        match proof {
+                            Ok(fact) => facts.push(fact),
+                            Err(VerifyError::Clock { ahead_seconds }) => self.ahead = self.ahead.max(Some(ahead_seconds)),
+                            Err(
+                                VerifyError::Certificate(_)
+                                | VerifyError::Log(_)
+                                | VerifyError::Malformed(_)
+                                | VerifyError::OtherSubject { .. }
+                                | VerifyError::Signature(_)
+                                | VerifyError::Timestamp(_)
+                                | VerifyError::TooLarge(_)
+                                | VerifyError::Unsupported(_),
+                            ) => {}
+                        }
+                    }
+                    Err(why) => {
+                        // A panic is the piece's own doing, and sets it aside as any other error (B12).
+                        self.overloaded |= matches!(why, PoolError::Busy | PoolError::Stopped);
+                        self.explanation.considered(piece, Outcome::SetAside { why: why.to_string() });
+                    }
+                }
+            }
+            if facts.len() > self.facts.len() {
+                self.facts = facts.into();
+                self.judge().await;
+            }
+        }
+    }
+
+    /// Who signed what was proven, for the event.
+    pub(super) fn signers(&self) -> Vec<String> {
+        let mut signers: Vec<String> = self.facts.iter().map(|fact| fact.signer.subject.clone()).collect();
+        signers.sort();
+        signers.dedup();
+        signers.truncate(8);
+        signers
+    }
+
+    /// Asks the policies. Reading an SBOM of many megabytes is CPU work too, so it has a thread of its own.
+    async fn judge(&mut self) {
+        let (selection, facts, subject) = (Arc::clone(&self.selection), Arc::clone(&self.facts), self.subject);
+        let ask = move || {
+            let unmet = |policies: &[Arc<Policy>]| -> Vec<Unmet> {
+                policies.iter().filter_map(|policy| policy.judge(&subject, &facts).err()).collect()
+            };
+            (unmet(&selection.enforce), unmet(&selection.audit))
+        };
+        let answer = if self.facts.is_empty() { Ok(ask()) } else { tokio::task::spawn_blocking(ask).await };
+        match answer {
+            Ok((unmet, audit)) => (self.unmet, self.audit) = (unmet, audit),
+            // A panic while judging is no yes: what was unmet before stays unmet.
+            Err(error) => tracing::error!(%error, "judging failed unexpectedly; please report it"),
+        }
+    }
+}
+
+/// How long a client waits before it asks again about a signature from the near future.
+pub(super) fn clock_wait(ahead_seconds: u64) -> Duration {
+    Duration::from_secs(ahead_seconds.clamp(1, 60))
+}

@@ -1,0 +1,329 @@
+//! Taking a blob in: one fetch however many ask, hashed and written as it comes, read by all while it grows.
+//!
+//! The fetch runs in a task of its own. Clients that hang up do not stop it (C16), slow ones do not slow it: they read
+//! the file at their own pace. The disk does slow it, because each write is awaited, so memory stays what two batches take.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use dashmap::{DashMap, Entry};
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+
+use super::{
+    Blob, FetchError, Source, Store,
+    fs::{Durability, PublishError, Staged},
+    read::{Feed, Opened, Progress},
+    shelf::Shelf,
+};
+use crate::oci::{Digest, Hasher};
+
+/// How long the opener may take. Upstreams have deadlines of their own, and shorter; this is for the one that has not.
+const OPEN_DEADLINE: Duration = Duration::from_secs(120);
+/// How long the upstream may pause within a blob.
+const STALL_DEADLINE: Duration = Duration::from_secs(60);
+/// What is written at once, at most, of pieces that are there already; one more batch is gathered meanwhile.
+const BATCH: usize = 256 << 10;
+
+/// Why a blob was not taken in. Its readers' bodies break with this.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FillError {
+    /// The file was written to by somebody else.
+    #[error("the stored file changed while it was read")]
+    Changed,
+    /// The disk refused.
+    #[error("the store could not keep up: {0}")]
+    Disk(Arc<io::Error>),
+    /// The upstream sent more than it announced (U10).
+    #[error("the upstream announced {announced} bytes and sent more")]
+    Longer {
+        /// What it announced.
+        announced: u64,
+    },
+    /// The task that fetched is gone.
+    #[error("the fetch was lost")]
+    Lost,
+    /// The bytes are not what was asked for (C14).
+    #[error("content asked for as {wanted} hashes to {found}")]
+    Mismatch {
+        /// The name.
+        wanted: Digest,
+        /// The truth.
+        found: Digest,
+    },
+    /// The upstream sent less than it announced.
+    #[error("the upstream announced {announced} bytes and sent {found}")]
+    Shorter {
+        /// What it announced.
+        announced: u64,
+        /// What came.
+        found: u64,
+    },
+    /// The upstream said nothing for too long.
+    #[error("the upstream was silent for {} s", .0.as_secs())]
+    Stalled(Duration),
+    /// The upstream broke off.
+    #[error("the upstream broke off")]
+    Upstream(#[source] FetchError),
+}
+
+/// Blobs on their way in, by digest.
+pub(super) type Fills = DashMap<Digest, watch::Receiver<Option<Result<Blob, FetchError>>>>;
+
+impl Store {
+    /// The blob, fetched by `open` if it is not here. However many ask at once, `open` runs once; its task survives
+    /// the client that started it; all are fed from the growing file. Returns when the size is known.
+    ///
+    /// # Errors
+    /// What `open` said, or a [`FillError`]. A failure after the size is known breaks the bodies instead.
+    pub async fn pull<F, Fut>(self: &Arc<Self>, digest: &Digest, open: F) -> Result<Blob, FetchError>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Source, FetchError>> + Send + 'static,
+    {
+        if let Some(blob) = self.blob(digest).await {
+            return Ok(blob);
+        }
+        let mut opened = match self.fills.entry(*digest) {
+            Entry::Occupied(filling) => filling.get().clone(),
+            Entry::Vacant(vacant) => {
+                let (tell, opened) = watch::channel(None);
+                vacant.insert(opened.clone());
+                let landing = Landing { fills: Arc::clone(&self.fills), digest: *digest };
+                tokio::spawn(fill(Arc::clone(&self.shelf), *digest, open, tell, landing));
+                opened
+            }
+        };
+        let blob = match opened.wait_for(Option::is_some).await {
+            Ok(answer) => answer.clone().unwrap_or_else(|| Err(Arc::new(FillError::Lost)))?,
+            Err(_) => return Err(Arc::new(FillError::Lost)),
+        };
+        blob.settle_if_empty().await?;
+        Ok(blob)
+    }
+}
+
+impl Blob {
+    /// A body of no bytes has no last piece to hold back, so an empty blob is given out when its hash agreed.
+    async fn settle_if_empty(&self) -> Result<(), FetchError> {
+        let Feed::Growing(Some(0), progress) = &self.feed else { return Ok(()) };
+        let mut progress = progress.clone();
+        let settled = progress.wait_for(|progress| !matches!(progress, Progress::Growing(_))).await;
+        match settled.map(|progress| progress.clone()) {
+            Ok(Progress::Done(_)) => Ok(()),
+            Ok(Progress::Failed(error)) => Err(Arc::new(error)),
+            Ok(Progress::Growing(_)) | Err(_) => Err(Arc::new(FillError::Lost)),
+        }
+    }
+}
+
+/// Takes the fill off the map however its task ends.
+struct Landing {
+    fills: Arc<Fills>,
+    digest: Digest,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.fills.remove(&self.digest);
+    }
+}
+
+/// The task. Whatever it tells, it tells after it landed where that is the end: who comes after asks anew.
+async fn fill<F, Fut>(
+    shelf: Arc<Shelf>,
+    digest: Digest,
+    open: F,
+    tell: watch::Sender<Option<Result<Blob, FetchError>>>,
+    landing: Landing,
+) where
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = Result<Source, FetchError>>,
+{
+    // An earlier fill may have published between the look at the shelf and at the map: `open` must not run twice.
+    if let Some(blob) = shelf.find(&digest).await {
+        drop(landing);
+        tell.send_replace(Some(Ok(blob)));
+        return;
+    }
+    let opening = timeout(OPEN_DEADLINE, open()).await;
+    let source = opening.unwrap_or_else(|_| Err(Arc::new(FillError::Stalled(OPEN_DEADLINE))));
+    let ready = match source {
+        Ok(source) => Sink::open(&shelf, digest, source.size).await.map(|(sink, blob)| (source, sink, blob)),
+        Err(error) => Err(error),
+    };
+    let (source, sink, blob) = match ready {
+        Ok(ready) => ready,
+        Err(error) => {
+            drop(landing);
+            tell.send_replace(Some(Err(error)));
+            return;
+        }
+    };
+    let (progress, opened) = (sink.progress.clone(), Arc::clone(&blob.opened));
+    tell.send_replace(Some(Ok(blob)));
+    let end = match pump(source, sink).await {
+        Ok(sink) => sink.finish(&shelf, digest, opened).await,
+        Err(error) => Err(error),
+    };
+    drop(landing);
+    match end {
+        Ok(size) => {
+            progress.send_replace(Progress::Done(size));
+            // Nobody waits for this.
+            tokio::task::spawn_blocking(move || shelf.make_room());
+        }
+        Err(error) => {
+            tracing::warn!(%digest, error = &error as &dyn std::error::Error, "blob was not taken in");
+            progress.send_replace(Progress::Failed(error));
+        }
+    }
+}
+
+/// Moves the pieces from the upstream to the disk: while one batch is hashed and written, the next is gathered.
+async fn pump(mut source: Source, sink: Sink) -> Result<Sink, FillError> {
+    let mut taken = 0_u64;
+    let mut idle = Some(sink);
+    let mut writing: Option<JoinHandle<io::Result<Sink>>> = None;
+    loop {
+        let batch = gather(&mut source).await?;
+        taken += batch.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        if let Some(announced) = source.size.filter(|announced| taken > *announced) {
+            return Err(FillError::Longer { announced });
+        }
+        let sink = match (writing.take(), idle.take()) {
+            (Some(writing), _) => written(writing).await?,
+            (None, Some(sink)) => sink,
+            (None, None) => return Err(FillError::Lost),
+        };
+        if batch.is_empty() {
+            return match source.size.filter(|announced| taken < *announced) {
+                Some(announced) => Err(FillError::Shorter { announced, found: taken }),
+                None => Ok(sink),
+            };
+        }
+        writing = Some(tokio::task::spawn_blocking(move || sink.write(&batch)));
+    }
+}
+
+async fn written(writing: JoinHandle<io::Result<Sink>>) -> Result<Sink, FillError> {
+    match writing.await {
+        Ok(sink) => sink.map_err(|error| FillError::Disk(Arc::new(error))),
+        Err(_) => Err(FillError::Lost),
+    }
+}
+
+/// The next piece, and those that are there with it. Empty at the end.
+async fn gather(source: &mut Source) -> Result<Vec<Bytes>, FillError> {
+    let mut batch = Vec::new();
+    let mut len = 0;
+    while len < BATCH {
+        let next = if batch.is_empty() {
+            let next = timeout(STALL_DEADLINE, source.pieces.next()).await;
+            next.map_err(|_| FillError::Stalled(STALL_DEADLINE))?
+        } else {
+            match source.pieces.next().now_or_never() {
+                Some(next) => next,
+                None => break,
+            }
+        };
+        match next {
+            Some(Ok(piece)) if piece.is_empty() => {}
+            Some(Ok(piece)) => {
+                len += piece.len();
+                batch.push(piece);
+            }
+            Some(Err(error)) => return Err(FillError::Upstream(error)),
+            None => break,
+        }
+    }
+    Ok(batch)
+}
+
+/// Where a blob's bytes go: the hash, the staged file, and word to the readers.
+struct Sink {
+    shelf: Arc<Shelf>,
+    staged: Staged,
+    hasher: Hasher,
+    at: u64,
+    progress: watch::Sender<Progress>,
+}
+
+impl Sink {
+    async fn open(shelf: &Arc<Shelf>, digest: Digest, size: Option<u64>) -> Result<(Self, Blob), FetchError> {
+        let staging = Arc::clone(shelf);
+        let stage = move || {
+            let mut staged = staging.with_room(|| staging.layout.stage())?;
+            // What can never be kept passes through a file without a name.
+            if size.is_some_and(|size| !staging.index.fits(size)) {
+                staged.unlink()?;
+            }
+            let opened = Opened::growing(digest, staged.reader()?, size, staging.maps());
+            Ok((staged, opened))
+        };
+        let staged = tokio::task::spawn_blocking(stage).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let (staged, opened) = staged.map_err(|error| -> FetchError {
+            shelf.failed("stage", &shelf.layout.blob(&digest), &error);
+            Arc::new(FillError::Disk(Arc::new(error)))
+        })?;
+        let (progress, follow) = watch::channel(Progress::Growing(0));
+        let blob = Blob { shelf: Arc::clone(shelf), opened: Arc::new(opened), feed: Feed::Growing(size, follow) };
+        let hasher = Hasher::new(digest.algorithm());
+        Ok((Self { shelf: Arc::clone(shelf), staged, hasher, at: 0, progress }, blob))
+    }
+
+    /// Hashes, writes, tells. Blocking.
+    fn write(mut self, batch: &[Bytes]) -> io::Result<Self> {
+        for piece in batch {
+            self.hasher.update(piece);
+            self.shelf.with_room(|| self.staged.write_at(piece, self.at))?;
+            self.at += piece.len() as u64;
+        }
+        Progress::advance(&self.progress, self.at);
+        Ok(self)
+    }
+
+    /// Compares the hash and publishes. Gives the size.
+    async fn finish(self, shelf: &Arc<Shelf>, digest: Digest, opened: Arc<Opened>) -> Result<u64, FillError> {
+        let Self { staged, hasher, at, shelf: _, progress: _ } = self;
+        let found = hasher.finish();
+        if found != digest {
+            return Err(FillError::Mismatch { wanted: digest, found });
+        }
+        let shelf = Arc::clone(shelf);
+        let publish = move || publish(&shelf, digest, staged, &opened, at);
+        tokio::task::spawn_blocking(publish).await.unwrap_or(Err(FillError::Lost))
+    }
+}
+
+/// Gives the file its name, where it has one to get.
+fn publish(shelf: &Arc<Shelf>, digest: Digest, staged: Staged, opened: &Arc<Opened>, size: u64) -> Result<u64, FillError> {
+    let disk = |error: io::Error| FillError::Disk(Arc::new(error));
+    let path = shelf.layout.blob(&digest);
+    if staged.is_unlinked() || !shelf.index.fits(size) {
+        opened.is_whole(staged.stamp().map_err(disk)?);
+        return Ok(size);
+    }
+    let stamp = staged.stamp().map_err(disk)?;
+    match staged.publish(&path, Durability::Synced) {
+        Ok(stamp) => {
+            opened.is_whole(stamp);
+            shelf.published(&digest, stamp);
+            if opened.is_mapped() {
+                shelf.hold(opened);
+            }
+            Ok(size)
+        }
+        // The bytes are whole and synced, only nameless: their readers get them, nobody after.
+        Err(PublishError::Rename(error)) => {
+            shelf.failed("publish", &path, &error);
+            opened.is_whole(stamp);
+            Ok(size)
+        }
+        // After a failed sync the kernel may drop what was written and read back something else.
+        Err(PublishError::Sync(error)) => {
+            shelf.failed("sync", &path, &error);
+            Err(disk(error))
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The same documents in memory: for tests, and for whoever runs without a disk.
+
+use bytes::Bytes;
+use dashmap::DashMap;
+
+use super::{Documents, HintKind, StoreError};
+use crate::oci::Digest;
+
+/// [`Documents`] in memory. Unbounded: what it holds is what was written.
+#[derive(Debug, Default)]
+pub struct Memory {
+    documents: DashMap<Digest, Bytes>,
+    hints: DashMap<(HintKind, String), Bytes>,
+}
+
+impl Memory {
+    /// How many documents are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Whether no document is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty()
+    }
+
+    /// Puts `bytes` under `digest`, whatever they hash to: a bit that flipped on the disk, or an attacker in the bucket
+    /// (C5, C6). A read must not return them.
+    pub fn plant(&self, digest: Digest, bytes: impl Into<Bytes>) {
+        self.documents.insert(digest, bytes.into());
+    }
+
+    /// Forgets a document, as eviction would.
+    pub fn evict(&self, digest: &Digest) {
+        self.documents.remove(digest);
+    }
+}
+
+#[async_trait::async_trait]
+impl Documents for Memory {
+    async fn read(&self, digest: &Digest, limit: usize) -> Option<Bytes> {
+        let bytes = self.documents.get(digest)?.clone();
+        if bytes.len() > limit {
+            return None;
+        }
+        if !digest.matches(&bytes) {
+            // As on files: damaged content is removed, so that it is fetched anew.
+            self.documents.remove_if(digest, |_, held| *held == bytes);
+            return None;
+        }
+        Some(bytes)
+    }
+
+    async fn write(&self, digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
+        let found = Digest::of(digest.algorithm(), bytes);
+        if found != *digest {
+            return Err(StoreError::Mismatch { wanted: *digest, found });
+        }
+        self.documents.insert(*digest, bytes.clone());
+        Ok(())
+    }
+
+    async fn hint(&self, kind: HintKind, key: &str) -> Option<Bytes> {
+        self.hints.get(&(kind, key.to_owned())).map(|value| value.clone())
+    }
+
+    async fn set_hint(&self, kind: HintKind, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.hints.insert((kind, key.to_owned()), Bytes::copy_from_slice(value));
+        Ok(())
+    }
+}

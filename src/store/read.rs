@@ -1,0 +1,320 @@
+//! Sending a blob: from a published file, or from one that grows while it is sent.
+
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use http_body::{Frame, SizeHint};
+use tokio::sync::watch;
+
+use super::{
+    Blob,
+    fill::FillError,
+    fs::{self, Stamp},
+    mapped::Map,
+};
+use crate::{
+    body::{Body, BodyError},
+    oci::Digest,
+    telemetry,
+};
+
+/// What is given out at once from a map. Larger than what hyper queues before it flushes, so one is enough to do so.
+const FRAME: u64 = 512 << 10;
+/// What is read at once where there is no map. hyper queues 16 of these for a slow client, so small.
+const PIECE: u64 = 64 << 10;
+/// The blob's last piece, kept back until its whole hash agreed: without it nobody can take the blob for complete.
+const LAST: u64 = 64 << 10;
+
+/// How far a blob in the making has come.
+#[derive(Debug, Clone)]
+pub(super) enum Progress {
+    /// Its hash agreed; this is its size.
+    Done(u64),
+    /// It came to nothing.
+    Failed(FillError),
+    /// This many bytes are there.
+    Growing(u64),
+}
+
+impl Progress {
+    /// Tells that this many bytes are there; unless the end was told already, which a write still under way must not undo.
+    pub(super) fn advance(progress: &watch::Sender<Self>, there: u64) {
+        progress.send_if_modified(|progress| match progress {
+            Self::Done(_) | Self::Failed(_) => false,
+            Self::Growing(_) => {
+                *progress = Self::Growing(there);
+                true
+            }
+        });
+    }
+}
+
+/// An open file of the store, shared by all who read it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) digest: Digest,
+    pub(super) file: File,
+    map: Option<Map>,
+    /// What it looked like when it was published or opened; empty while it grows.
+    stamp: OnceLock<Stamp>,
+}
+
+impl Opened {
+    /// A published file.
+    pub(super) fn published(digest: Digest, file: File, stamp: Stamp, map: bool) -> Self {
+        let map = map.then(|| Map::new(&file, stamp.len)).flatten();
+        Self { digest, file, map, stamp: OnceLock::from(stamp) }
+    }
+
+    /// A file that will be `size` bytes long, if that is known.
+    pub(super) fn growing(digest: Digest, file: File, size: Option<u64>, map: bool) -> Self {
+        let map = size.filter(|_| map).and_then(|size| Map::new(&file, size));
+        Self { digest, file, map, stamp: OnceLock::new() }
+    }
+
+    /// What it looked like when it was whole.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        self.stamp.get().copied()
+    }
+
+    /// It is whole now and looks so.
+    pub(super) fn is_whole(&self, stamp: Stamp) {
+        let _ = self.stamp.set(stamp);
+    }
+
+    /// Whether it is given out from a map.
+    pub(super) const fn is_mapped(&self) -> bool {
+        self.map.is_some()
+    }
+
+    /// Whether nobody wrote to it or cut it since (C5). No wait for the disk: the inode is in memory while it is open.
+    pub(super) fn is_unchanged(&self) -> bool {
+        let Some(stamp) = self.stamp() else { return false };
+        self.file.metadata().is_ok_and(|found| Stamp::of(&found) == stamp)
+    }
+}
+
+/// Where a blob's bytes come from.
+#[derive(Debug, Clone)]
+pub(super) enum Feed {
+    /// A file that is still written: its announced size and how far it has come.
+    Growing(Option<u64>, watch::Receiver<Progress>),
+    /// A published file.
+    Published,
+}
+
+impl Blob {
+    /// Its size in bytes; `None` while it is still growing and the upstream announced no length.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        match &self.feed {
+            Feed::Growing(Some(size), _) => Some(*size),
+            Feed::Growing(None, progress) => match *progress.borrow() {
+                Progress::Done(size) => Some(size),
+                Progress::Failed(_) | Progress::Growing(_) => None,
+            },
+            Feed::Published => self.opened.stamp().map(|stamp| stamp.len),
+        }
+    }
+
+    /// The bytes of `range` (whole blob: `0..size`, or `0..u64::MAX` when the size is unknown), cut to the blob's size.
+    /// While the blob grows, bytes are given as they arrive, but the blob's last piece only once the whole hash agreed;
+    /// on a mismatch the body ends in an error, never cleanly. Must be called within a runtime.
+    ///
+    /// The bytes may be a map of the file: they are for a socket to send, not for this process to look at, unless
+    /// [`Store::never_map`](super::Store::never_map) was called.
+    #[must_use]
+    pub fn body(&self, range: Range<u64>) -> Body {
+        let size = self.size();
+        let end = size.map_or(range.end, |size| range.end.min(size));
+        let at = range.start.min(end);
+        let (follow, from) = match &self.feed {
+            Feed::Growing(size, progress) => {
+                let hold = Hold::Last(*size);
+                (Some(Follow { progress: progress.clone(), hold }), "upstream")
+            }
+            Feed::Published => (self.follow_check(end), "store"),
+        };
+        if at == end {
+            return Body::empty();
+        }
+        let reader = Reader { blob: self.clone(), follow, at, end, sent: 0, from };
+        let pieces = stream::try_unfold(reader, |mut reader| async move {
+            let piece = reader.next().await?;
+            Ok(piece.map(|piece| (piece, reader)))
+        });
+        Body::stream(Pieces { pieces: pieces.boxed(), left: size.map(|_| end - at) })
+    }
+
+    /// What a reader of a published file must wait for: nothing, if this process hashed it already.
+    fn follow_check(&self, end: u64) -> Option<Follow> {
+        let stamp = self.opened.stamp()?;
+        if self.shelf.index.is_verified(&self.opened.digest, &stamp) {
+            return None;
+        }
+        let progress = self.shelf.check(&self.opened, stamp);
+        // Who gets the blob's end can be cut off before it, should the hash differ. Who asked for a part only would end
+        // cleanly with damaged bytes: that waits for the whole hash.
+        let hold = if end == stamp.len { Hold::Last(Some(stamp.len)) } else { Hold::All };
+        Some(Follow { progress, hold })
+    }
+}
+
+/// A blob that is not known good yet, followed.
+struct Follow {
+    progress: watch::Receiver<Progress>,
+    hold: Hold,
+}
+
+/// What is kept back until the hash agreed.
+#[derive(Clone, Copy)]
+enum Hold {
+    /// Everything.
+    All,
+    /// The last piece of a blob of this size, or whatever came last while the size is unknown.
+    Last(Option<u64>),
+}
+
+impl Hold {
+    /// How many of the bytes that are there may be given out.
+    fn readable(self, there: u64) -> u64 {
+        match self {
+            Self::All => 0,
+            Self::Last(None) => there.saturating_sub(LAST),
+            Self::Last(Some(size)) => there.min(size.saturating_sub(LAST)),
+        }
+    }
+}
+
+/// One client's place in a blob.
+struct Reader {
+    blob: Blob,
+    /// `None` once the blob is known good.
+    follow: Option<Follow>,
+    at: u64,
+    end: u64,
+    sent: u64,
+    from: &'static str,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        let readable = self.readable().await.map_err(|error| BodyError(error.to_string()))?;
+        if self.at >= self.end {
+            // The size was unknown, and this is it.
+            return Ok(None);
+        }
+        let frame = (self.at / FRAME + 1) * FRAME;
+        let piece = self.take(frame.min(readable).min(self.end), readable).await.map_err(|error| self.damaged(&error))?;
+        self.at += piece.len() as u64;
+        self.sent += piece.len() as u64;
+        if self.at == self.end && self.follow.is_none() && !self.blob.opened.is_unchanged() {
+            return Err(self.damaged(&io::Error::other("changed while it was sent")));
+        }
+        Ok(Some(piece))
+    }
+
+    /// Waits until there are bytes at `at`, and says up to where. The wait ends when the fill does, which has deadlines.
+    async fn readable(&mut self) -> Result<u64, FillError> {
+        let Some(follow) = &mut self.follow else { return Ok(self.end) };
+        let (at, hold) = (self.at, follow.hold);
+        let progress = follow
+            .progress
+            .wait_for(|progress| match progress {
+                Progress::Done(_) | Progress::Failed(_) => true,
+                Progress::Growing(there) => hold.readable(*there) > at,
+            })
+            .await
+            .map_err(|_| FillError::Lost)?
+            .clone();
+        match progress {
+            Progress::Done(size) => {
+                self.end = self.end.min(size);
+                self.follow = None;
+                Ok(self.end)
+            }
+            Progress::Failed(error) => Err(error),
+            Progress::Growing(there) => Ok(hold.readable(there)),
+        }
+    }
+
+    /// The bytes from `at` to `end`, or fewer. Of the file, `written` bytes are there.
+    async fn take(&self, end: u64, written: u64) -> io::Result<Bytes> {
+        let opened = &self.blob.opened;
+        if let Some(map) = &opened.map {
+            // Of a window that still grows, what is there was written a moment ago and needs not be fetched.
+            if map.is_fresh(self.at) || map.window(self.at).end > written || self.populate().await? {
+                return map.slice(self.at..end).ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let (opened, at, len) = (Arc::clone(opened), self.at, (end - self.at).min(PIECE));
+        let read = tokio::task::spawn_blocking(move || fs::read_at(&opened.file, at, len as usize));
+        Ok(Bytes::from(read.await.map_err(io::Error::other)??))
+    }
+
+    /// Brings the window at `at` into memory; `false` where the kernel cannot.
+    async fn populate(&self) -> io::Result<bool> {
+        let (opened, at) = (Arc::clone(&self.blob.opened), self.at);
+        let populate = move || opened.map.as_ref().map_or(Ok(()), |map| map.populate(at));
+        match tokio::task::spawn_blocking(populate).await.map_err(io::Error::other)? {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file could not be read, or is not the one that was hashed: out with it, so that the next ask fetches anew.
+    fn damaged(&self, error: &io::Error) -> BodyError {
+        let opened = &self.blob.opened;
+        if let Some(stamp) = opened.stamp() {
+            let found = opened.file.metadata().map_or(stamp, |found| Stamp::of(&found));
+            self.blob.shelf.discard(&opened.digest, &found);
+        }
+        BodyError(format!("blob {}: {error}", opened.digest))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Once a body, not once a frame.
+        metrics::counter!(telemetry::BLOB_BYTES, "from" => self.from).increment(self.sent);
+    }
+}
+
+/// The reader as a body of known length, so that hyper announces it.
+struct Pieces {
+    pieces: BoxStream<'static, Result<Bytes, BodyError>>,
+    left: Option<u64>,
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let piece = std::task::ready!(self.pieces.poll_next_unpin(cx));
+        if let (Some(left), Some(Ok(piece))) = (&mut self.left, &piece) {
+            *left = left.saturating_sub(piece.len() as u64);
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,388 @@
+use std::{collections::HashMap, os::unix::fs::symlink};
+
+use futures_util::TryStreamExt as _;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::oci::media_type::{OCI_CONFIG, OCI_EMPTY, OCI_MANIFEST};
+
+const ACME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/acme/registry");
+
+fn open(root: &Path) -> Result<Layout, String> {
+    Layout::open("registry.acme.test".parse().unwrap(), root.to_owned()).map_err(|error| error.to_string())
+}
+
+fn acme() -> Layout {
+    open(Path::new(ACME)).unwrap()
+}
+
+fn repository(name: &str) -> Repository {
+    name.parse().unwrap()
+}
+
+fn tag(name: &str) -> Tag {
+    name.parse().unwrap()
+}
+
+async fn read(blob: BlobStream) -> Result<Vec<u8>, UpstreamError> {
+    blob.pieces
+        .try_fold(Vec::new(), |mut all, piece| async move { Ok([std::mem::take(&mut all), piece.to_vec()].concat()) })
+        .await
+}
+
+/// The digests a page of referrers lists, with their artifact types, and where the next page is.
+async fn referrers(layout: &Layout, name: &str, subject: &Digest, next: Option<&str>) -> (Vec<(Digest, String)>, Option<String>) {
+    let answer = layout.referrers(&repository(name), subject, next).await.unwrap();
+    let ReferrersAnswer::Page(ReferrersPage { bytes, next }) = answer else { panic!("a layout has a referrers API") };
+    assert!(bytes.len() <= MAX_PAGE);
+    let index: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(index["mediaType"], OCI_INDEX);
+    let listed = index["manifests"].as_array().unwrap().iter();
+    let listed = listed.map(|entry| {
+        (entry["digest"].as_str().unwrap().parse().unwrap(), entry["artifactType"].as_str().unwrap_or_default().to_owned())
+    });
+    (listed.collect(), next)
+}
+
+/// A layout being made.
+struct Draft {
+    root: tempfile::TempDir,
+    entries: Vec<Value>,
+}
+
+impl Draft {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("blobs/sha256")).unwrap();
+        std::fs::create_dir_all(root.path().join("blobs/sha512")).unwrap();
+        std::fs::write(root.path().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        let draft = Self { root, entries: Vec::new() };
+        draft.write();
+        draft
+    }
+
+    fn write(&self) {
+        let index = json!({"schemaVersion": 2, "manifests": self.entries});
+        std::fs::write(self.root.path().join("index.json"), index.to_string()).unwrap();
+    }
+
+    fn blob(&self, bytes: &[u8]) -> Digest {
+        let digest = Digest::sha256(bytes);
+        std::fs::write(files::blob_path(self.root.path(), &digest), bytes).unwrap();
+        digest
+    }
+
+    /// A manifest with one layer, perhaps about a subject.
+    fn image(&self, layer: &str, subject: Option<Digest>, config_type: &str) -> Digest {
+        let descriptor = |digest: Digest, size: usize, kind: &str| json!({"mediaType": kind, "digest": digest, "size": size});
+        let mut manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": descriptor(self.blob(b"{}"), 2, config_type),
+            "layers": [descriptor(self.blob(layer.as_bytes()), layer.len(), "text/plain")],
+            "annotations": {"made": layer},
+        });
+        if let Some(subject) = subject {
+            manifest["subject"] = descriptor(subject, 1, OCI_MANIFEST);
+        }
+        self.blob(manifest.to_string().as_bytes())
+    }
+
+    fn index(&self, children: &[Digest]) -> Digest {
+        let list: Vec<_> = children.iter().map(|c| json!({"mediaType": OCI_MANIFEST, "digest": c, "size": 1})).collect();
+        self.blob(json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list}).to_string().as_bytes())
+    }
+
+    fn entry(&mut self, digest: Digest, name: Option<&str>) {
+        let annotations = name.map(|name| json!({"org.opencontainers.image.ref.name": name}));
+        self.entries.push(json!({"mediaType": OCI_MANIFEST, "digest": digest, "size": 1, "annotations": annotations}));
+        self.write();
+    }
+
+    fn open(&self) -> Layout {
+        open(self.root.path()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_image_is_found_by_tag_and_by_digest() {
+    let layout = acme();
+    let index: Value = serde_json::from_slice(&std::fs::read(format!("{ACME}/index.json")).unwrap()).unwrap();
+    let mut seen = HashMap::new();
+    for entry in index["manifests"].as_array().unwrap() {
+        let name = entry["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap();
+        let (name, tagged) = name.rsplit_once(':').unwrap();
+        let digest: Digest = entry["digest"].as_str().unwrap().parse().unwrap();
+        assert_eq!(layout.resolve(&repository(name), &tag(tagged)).await.unwrap().digest, digest);
+        for reference in [Reference::Digest(digest), Reference::Tag(tag(tagged))] {
+            let fetched = layout.manifest(&repository(name), &reference).await.unwrap();
+            assert_eq!(fetched.digest, digest);
+            assert!(digest.matches(&fetched.bytes));
+        }
+        *seen.entry(name.to_owned()).or_insert(0) += 1;
+    }
+    // The twentieth image is the other tag of `acme/moved`.
+    assert_eq!(seen.len(), 19);
+}
+
+#[tokio::test]
+async fn recorded_referrers_are_computed_from_subject_with_their_artifact_type() {
+    let layout = acme();
+    let subject = layout.resolve(&repository("acme/app"), &tag("v1")).await.unwrap().digest;
+    let (listed, next) = referrers(&layout, "acme/app", &subject, None).await;
+    assert_eq!(listed.len(), 2);
+    assert!(listed.iter().all(|(_, kind)| kind == "application/vnd.dev.sigstore.bundle.v0.3+json"));
+    assert_eq!(next, None);
+    for (digest, _) in listed {
+        let manifest = layout.manifest(&repository("acme/app"), &Reference::Digest(digest)).await.unwrap();
+        let manifest = crate::oci::Manifest::parse(digest, manifest.bytes, None).unwrap();
+        for blob in manifest.blobs() {
+            let stream = layout.blob(&repository("acme/app"), &blob.digest).await.unwrap();
+            assert_eq!(stream.size, Some(blob.size));
+            assert!(blob.digest.matches(&read(stream).await.unwrap()));
+            assert_eq!(layout.blob_size(&repository("acme/app"), &blob.digest).await.unwrap(), blob.size);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subject_nobody_refers_to_has_an_empty_list_and_no_404() {
+    let layout = acme();
+    for name in ["acme/app", "acme/unsigned", "nobody/here"] {
+        assert_eq!(referrers(&layout, name, &Digest::sha256(b"nothing"), None).await, (Vec::new(), None), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_index_is_the_parent_of_its_children_and_lists_no_blobs() {
+    let layout = acme();
+    let multi = repository("acme/multi");
+    let index = layout.resolve(&multi, &tag("v1")).await.unwrap().digest;
+    let child = layout.resolve(&multi, &tag("c1")).await.unwrap().digest;
+    assert_eq!(layout.parents(&multi, &child).await, [index]);
+    assert_eq!(layout.parents(&repository("acme/app"), &child).await, []);
+    assert_eq!(layout.manifests_listing(&multi, &child).await, []);
+}
+
+#[tokio::test]
+async fn x9_what_belongs_to_another_repository_is_not_found() {
+    let layout = acme();
+    let (app, unsigned) = (repository("acme/app"), repository("acme/unsigned"));
+    let digest = layout.resolve(&app, &tag("v1")).await.unwrap().digest;
+    let asked = layout.manifest(&unsigned, &Reference::Digest(digest)).await;
+    assert!(matches!(asked, Err(UpstreamError::NotFound)), "{asked:?}");
+    for (name, tagged) in [("acme/app", "v9"), ("acme", "v1"), ("nobody/here", "v1")] {
+        let asked = layout.resolve(&repository(name), &tag(tagged)).await;
+        assert!(matches!(asked, Err(UpstreamError::NotFound)), "{name}:{tagged} {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn x13_a_blob_is_there_only_for_repositories_that_list_it() {
+    let mut draft = Draft::new();
+    let (mine, yours) = (draft.image("mine", None, OCI_CONFIG), draft.image("yours", None, OCI_CONFIG));
+    draft.entry(mine, Some("a:v1"));
+    draft.entry(yours, Some("b:v1"));
+    let layout = draft.open();
+    let blob = Digest::sha256(b"mine");
+    assert_eq!(layout.blob_size(&repository("a"), &blob).await.unwrap(), 4);
+    assert_eq!(layout.manifests_listing(&repository("a"), &blob).await, [mine]);
+    assert!(matches!(layout.blob_size(&repository("b"), &blob).await, Err(UpstreamError::NotFound)));
+    assert!(matches!(layout.blob(&repository("b"), &blob).await, Err(UpstreamError::NotFound)));
+    assert_eq!(layout.manifests_listing(&repository("b"), &blob).await, []);
+}
+
+#[tokio::test]
+async fn tags_are_listed_in_lexical_order_page_by_page() {
+    let mut draft = Draft::new();
+    let image = draft.image("layer", None, OCI_CONFIG);
+    for name in ["a:v2", "a:v10", "a:latest", "b:other"] {
+        draft.entry(image, Some(name));
+    }
+    let layout = draft.open();
+    let page = async |n, last| {
+        let page = layout.tags(&repository("a"), n, last).await.unwrap();
+        (page.tags.join(" "), page.more)
+    };
+    assert_eq!(page(None, None).await, ("latest v10 v2".into(), false));
+    assert_eq!(page(Some(2), None).await, ("latest v10".into(), true));
+    assert_eq!(page(Some(2), Some("v10")).await, ("v2".into(), false));
+    assert_eq!(page(Some(3), None).await, ("latest v10 v2".into(), false));
+    assert_eq!(page(Some(0), None).await, (String::new(), false));
+    assert!(matches!(layout.tags(&repository("c"), None, None).await, Err(UpstreamError::NotFound)));
+}
+
+#[tokio::test]
+async fn entries_without_a_tag_belong_by_name_and_by_subject_however_far() {
+    let mut draft = Draft::new();
+    let image = draft.image("image", None, OCI_CONFIG);
+    let signature = draft.image("signature", Some(image), OCI_EMPTY);
+    let countersignature = draft.image("countersignature", Some(signature), "application/vnd.example.seal");
+    let elsewhere = draft.image("elsewhere", None, OCI_CONFIG);
+    let untagged = draft.image("untagged", None, OCI_CONFIG);
+    draft.entry(image, Some("a:v1"));
+    draft.entry(signature, None);
+    draft.entry(countersignature, Some("v1"));
+    draft.entry(elsewhere, Some("b:v1"));
+    draft.entry(untagged, Some(&format!("a@{untagged}")));
+    let layout = draft.open();
+    for digest in [image, signature, countersignature, untagged] {
+        assert!(layout.manifest(&repository("a"), &Reference::Digest(digest)).await.is_ok(), "{digest}");
+        assert!(layout.manifest(&repository("b"), &Reference::Digest(digest)).await.is_err(), "{digest}");
+    }
+    assert_eq!(referrers(&layout, "a", &image, None).await.0, [(signature, OCI_EMPTY.into())]);
+    assert_eq!(referrers(&layout, "a", &signature, None).await.0, [(countersignature, "application/vnd.example.seal".into())]);
+    assert_eq!(referrers(&layout, "b", &image, None).await.0, []);
+}
+
+#[tokio::test]
+async fn x3_a_long_list_of_referrers_comes_in_pages_of_at_most_4_mib_and_is_complete() {
+    let mut draft = Draft::new();
+    let image = draft.image("image", None, OCI_CONFIG);
+    draft.entry(image, Some("a:v1"));
+    let mut all: Vec<_> = (0..5).map(|n| draft.image(&format!("{n}{}", "x".repeat(1 << 20)), Some(image), OCI_EMPTY)).collect();
+    all.iter().for_each(|digest| draft.entry(*digest, None));
+    let layout = draft.open();
+    let (mut listed, mut next, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let (page, more) = referrers(&layout, "a", &image, next.as_deref()).await;
+        assert!(!page.is_empty());
+        listed.extend(page.into_iter().map(|(digest, _)| digest));
+        pages += 1;
+        next = more;
+        if next.is_none() {
+            break;
+        }
+    }
+    all.sort_unstable();
+    assert_eq!((listed, pages), (all, 2));
+    assert!(layout.referrers(&repository("a"), &image, Some("2")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_changed_index_is_read_again_and_a_broken_one_is_not_taken_for_an_empty_one() {
+    let mut draft = Draft::new();
+    let image = draft.image("image", None, OCI_CONFIG);
+    draft.entry(image, Some("a:v1"));
+    let layout = draft.open();
+    assert!(layout.resolve(&repository("a"), &tag("v2")).await.is_err());
+    let second = draft.image("second", None, OCI_CONFIG);
+    draft.entry(second, Some("a:v2"));
+    assert_eq!(layout.resolve(&repository("a"), &tag("v2")).await.unwrap().digest, second);
+
+    for broken in [r#"{"manifests":[{}]}"#, r#"{"manifests":[],"Manifests":[]}"#, "{"] {
+        std::fs::write(draft.root.path().join("index.json"), broken).unwrap();
+        let asked = layout.resolve(&repository("a"), &tag("v1")).await;
+        assert!(matches!(asked, Err(UpstreamError::Unreachable { .. })), "{broken} {asked:?}");
+    }
+    std::fs::remove_file(draft.root.path().join("index.json")).unwrap();
+    let asked = layout.resolve(&repository("a"), &tag("v1")).await;
+    assert!(matches!(asked, Err(UpstreamError::Unreachable { .. })), "{asked:?}");
+    draft.write();
+    assert!(layout.resolve(&repository("a"), &tag("v1")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_tag_that_is_named_twice_differently_is_resolved_to_neither() {
+    let mut draft = Draft::new();
+    let (one, two) = (draft.image("one", None, OCI_CONFIG), draft.image("two", None, OCI_CONFIG));
+    draft.entry(one, Some("a:v1"));
+    draft.entry(one, Some("a:v1"));
+    assert_eq!(draft.open().resolve(&repository("a"), &tag("v1")).await.unwrap().digest, one);
+    draft.entry(two, Some("a:v1"));
+    let asked = draft.open().resolve(&repository("a"), &tag("v1")).await;
+    assert!(matches!(asked, Err(UpstreamError::Lied { .. })), "{asked:?}");
+}
+
+#[tokio::test]
+async fn x5_a_manifest_whose_file_was_changed_is_not_served() {
+    let mut draft = Draft::new();
+    let image = draft.image("image", None, OCI_CONFIG);
+    draft.entry(image, Some("a:v1"));
+    let layout = draft.open();
+    let path = files::blob_path(draft.root.path(), &image);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [&bytes[..], b" "].concat()).unwrap();
+    for reference in [Reference::Digest(image), Reference::Tag(tag("v1"))] {
+        let asked = layout.manifest(&repository("a"), &reference).await;
+        assert!(matches!(asked, Err(UpstreamError::Lied { .. })), "{asked:?}");
+    }
+    std::fs::write(&path, vec![b' '; MAX_MANIFEST + 1]).unwrap();
+    let asked = layout.manifest(&repository("a"), &Reference::Digest(image)).await;
+    assert!(matches!(asked, Err(UpstreamError::TooLarge { .. })), "{asked:?}");
+}
+
+#[tokio::test]
+async fn links_and_directories_in_place_of_blobs_are_refused_and_missing_ones_are_not_found() {
+    let mut draft = Draft::new();
+    let image = draft.image("layer", None, OCI_CONFIG);
+    draft.entry(image, Some("a:v1"));
+    let layout = draft.open();
+    let blob = Digest::sha256(b"layer");
+    let path = files::blob_path(draft.root.path(), &blob);
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(layout.blob(&repository("a"), &blob).await, Err(UpstreamError::NotFound)));
+    assert!(matches!(layout.blob_size(&repository("a"), &blob).await, Err(UpstreamError::NotFound)));
+    symlink("/etc/passwd", &path).unwrap();
+    assert!(matches!(layout.blob(&repository("a"), &blob).await, Err(UpstreamError::Lied { .. })));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(layout.blob(&repository("a"), &blob).await, Err(UpstreamError::Lied { .. })));
+}
+
+#[tokio::test]
+async fn u10_a_blob_that_shrinks_while_it_is_read_breaks_the_stream() {
+    let mut draft = Draft::new();
+    let layer = "x".repeat(3 * PIECE);
+    let image = draft.image(&layer, None, OCI_CONFIG);
+    draft.entry(image, Some("a:v1"));
+    let layout = draft.open();
+    let blob = Digest::sha256(layer.as_bytes());
+    let mut stream = layout.blob(&repository("a"), &blob).await.unwrap();
+    let first = stream.pieces.next().await.unwrap().unwrap();
+    assert!(!first.is_empty() && first.len() <= PIECE);
+    std::fs::write(files::blob_path(draft.root.path(), &blob), "x").unwrap();
+    let rest = read(stream).await;
+    assert!(matches!(rest, Err(UpstreamError::Unreachable { .. })), "{rest:?}");
+}
+
+#[tokio::test]
+async fn sha512_entries_and_missing_children_are_understood() {
+    let mut draft = Draft::new();
+    let (here, gone) = (draft.image("here", None, OCI_CONFIG), Digest::sha256(b"another platform"));
+    let index = draft.index(&[here, gone]);
+    draft.entry(index, Some("a:v1"));
+    let bytes = std::fs::read(files::blob_path(draft.root.path(), &here)).unwrap();
+    let long = Digest::of(crate::oci::Algorithm::Sha512, &bytes);
+    std::fs::write(files::blob_path(draft.root.path(), &long), &bytes).unwrap();
+    draft.entry(long, Some("a:long"));
+    let layout = draft.open();
+    assert_eq!(layout.parents(&repository("a"), &here).await, [index]);
+    assert_eq!(layout.parents(&repository("a"), &gone).await, [index]);
+    assert_eq!(layout.resolve(&repository("a"), &tag("long")).await.unwrap().digest, long);
+    assert_eq!(layout.manifest(&repository("a"), &Reference::Digest(long)).await.unwrap().digest, long);
+    let missing = layout.manifest(&repository("a"), &Reference::Digest(gone)).await;
+    assert!(matches!(missing, Err(UpstreamError::NotFound)), "{missing:?}");
+}
+
+#[test]
+fn x1_indexes_that_share_their_children_forty_levels_deep_are_read_once_each() {
+    let mut draft = Draft::new();
+    let mut level = [draft.image("a", None, OCI_CONFIG), draft.image("b", None, OCI_CONFIG)];
+    for _ in 0..40 {
+        level = [draft.index(&level), draft.index(&[level[1], level[0]])];
+    }
+    draft.entry(level[0], Some("a:v1"));
+    draft.open();
+}
+
+#[test]
+fn what_is_no_layout_is_refused_with_the_file_named() {
+    let draft = Draft::new();
+    std::fs::write(draft.root.path().join("index.json"), r#"{"manifests":{}}"#).unwrap();
+    assert!(open(draft.root.path()).unwrap_err().contains("index.json: `manifests` is not a list"));
+    std::fs::write(draft.root.path().join("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
+    assert!(open(draft.root.path()).unwrap_err().contains("oci-layout: want imageLayoutVersion `1.0.0`"));
+    std::fs::remove_file(draft.root.path().join("oci-layout")).unwrap();
+    assert!(open(draft.root.path()).unwrap_err().contains("oci-layout does not exist"));
+}

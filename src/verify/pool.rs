@@ -1,0 +1,116 @@
+//! Where verification runs: few threads, a short queue, and a budget of bytes.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+use super::{Verified, Verifier, VerifyError, bundle::MAX_TREE};
+use crate::{evidence::Content, oci::Digest, telemetry};
+
+/// What all verifications under way may weigh together.
+const BUDGET_BYTES: usize = 256 << 20;
+/// What a byte of evidence weighs where it is read as a tree: 600 MiB for 74, measured.
+const TREE_WEIGHT: usize = 8;
+/// What it weighs where it is only decoded, hashed and sliced.
+const LEAN_WEIGHT: usize = 2;
+/// The unit of the budget, so that it fits a semaphore's count.
+const UNIT: usize = 1 << 10;
+
+/// Runs verifications on threads of their own, so many at once, so many waiting, and no more bytes than the budget.
+///
+/// Verification is a millisecond of CPU, and seconds for the largest: on the async threads it would stall every pull
+/// (TOB-SIGSTORE-8), and without a bound a thousand cold pulls would starve the warm ones (threats H5).
+#[derive(Debug)]
+pub struct Pool {
+    threads: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    budget: Arc<Semaphore>,
+}
+
+/// Why a verification was not made. None is a statement about the evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// Every thread is taken and the queue is full.
+    #[error("too many verifications are waiting")]
+    Busy,
+    /// It panicked; counted, and the process lives.
+    #[error("the verification failed unexpectedly")]
+    Panicked,
+    /// The process is shutting down.
+    #[error("verification is shutting down")]
+    Stopped,
+}
+
+impl Pool {
+    /// A pool of `threads` at once (at least one) and `queue` waiting.
+    #[must_use]
+    pub fn new(threads: usize, queue: usize) -> Self {
+        let threads = threads.clamp(1, Semaphore::MAX_PERMITS / 4);
+        let places = threads.saturating_add(queue).min(Semaphore::MAX_PERMITS);
+        Self {
+            threads: Arc::new(Semaphore::new(threads)),
+            places: Arc::new(Semaphore::new(places)),
+            budget: Arc::new(Semaphore::new(BUDGET_BYTES / UNIT)),
+        }
+    }
+
+    /// What `content` proves about `subject`, by `verifier`.
+    ///
+    /// The wait is bounded by the queue, not by time: the caller has the deadline. A caller that leaves while waiting
+    /// frees its place; once begun, a verification runs to its end and holds thread and bytes until then.
+    ///
+    /// # Errors
+    /// [`PoolError`] when it was not made: the outcome is unknown, never a refusal (threats B12).
+    pub async fn verify(
+        &self,
+        verifier: Arc<dyn Verifier>,
+        subject: Digest,
+        content: Content,
+    ) -> Result<Result<Verified, VerifyError>, PoolError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|error| match error {
+            TryAcquireError::NoPermits => PoolError::Busy,
+            TryAcquireError::Closed => PoolError::Stopped,
+        })?;
+        // Bytes before thread: whoever holds a thread waits for nothing, so the two cannot lock each other.
+        let bytes = Arc::clone(&self.budget).acquire_many_owned(weight(&content)).await.map_err(|_| PoolError::Stopped)?;
+        let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|_| PoolError::Stopped)?;
+        run((place, bytes, thread), verifier, subject, content).await
+    }
+}
+
+type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+async fn run(
+    permits: Permits,
+    verifier: Arc<dyn Verifier>,
+    subject: Digest,
+    content: Content,
+) -> Result<Result<Verified, VerifyError>, PoolError> {
+    let work = tokio::task::spawn_blocking(move || {
+        let _permits = permits;
+        let begun = Instant::now();
+        let outcome = verifier.verify(&subject, &content);
+        metrics::histogram!(telemetry::VERIFY_SECONDS).record(begun.elapsed());
+        outcome
+    });
+    work.await.map_err(|error| {
+        if !error.is_panic() {
+            return PoolError::Stopped;
+        }
+        metrics::counter!(telemetry::VERIFY_PANICS).increment(1);
+        tracing::error!(%subject, "verification panicked; please report it");
+        PoolError::Panicked
+    })
+}
+
+/// What `content` weighs, in [`UNIT`]s, at most the whole budget: the largest runs alone rather than never.
+fn weight(content: &Content) -> u32 {
+    let bytes = match content {
+        Content::Bundle(json) => json.len(),
+        Content::CosignAttestation { envelope, .. } => envelope.len(),
+        Content::CosignSignature { payload, .. } => payload.len(),
+    };
+    let factor = if bytes > MAX_TREE { LEAN_WEIGHT } else { TREE_WEIGHT };
+    let units = bytes.saturating_mul(factor).clamp(1, BUDGET_BYTES).div_ceil(UNIT);
+    u32::try_from(units).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,246 @@
+//! The adapter: the one place that calls sigstore-verify.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use sigstore_types::{Artifact, ArtifactDigest, Bundle, HashAlgorithm, TransparencyLogEntry};
+use sigstore_verify::{
+    Error, TransparencyLogError, VerificationPolicy, VerificationResult, bundle::Error as ShapeError,
+    crypto::Error as CryptoError,
+};
+
+use super::{
+    Epoch, LogEvidence, TrustRootError, Verified, Verifier, VerifyError,
+    bundle::{self, Message, Prepared},
+    certificate, clean, legacy, statement,
+    trust_root::document,
+};
+use crate::{
+    evidence::Content,
+    oci::{Algorithm, Digest, Hasher},
+};
+
+/// How far in the future a signing time may be and still be taken for our clock's fault (decision D6).
+const CLOCK_TOLERANCE_SECONDS: i64 = 5 * 60;
+/// No clock that is right says less: the year in which this verifier was written. A node that boots in 1970 refuses
+/// nothing and admits nothing until its clock is set (threats R8).
+const CLOCK_FLOOR_SECONDS: i64 = 1_767_225_600; // 2026-01-01T00:00:00Z
+
+/// Verifies keyless evidence against one trust root, immutable.
+pub struct Sigstore {
+    verifier: sigstore_verify::Verifier,
+    policy: VerificationPolicy,
+    epoch: Epoch,
+    now: fn() -> Timestamp,
+}
+
+impl fmt::Debug for Sigstore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sigstore").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+impl Sigstore {
+    /// A verifier under the trust root in `json`, the text of a `trusted_root.json`.
+    ///
+    /// # Errors
+    /// [`TrustRootError`] names the field that is wrong.
+    pub fn from_trusted_root(json: &[u8]) -> Result<Self, TrustRootError> {
+        Self::new(document::parse(json)?)
+    }
+
+    pub(super) fn new(document: document::Document) -> Result<Self, TrustRootError> {
+        let document::Document { root, epoch } = document;
+        let verifier = sigstore_verify::Verifier::new(&root)
+            .map_err(|error| TrustRootError::Invalid { field: "trusted root".into(), reason: clean(&error.to_string()) })?;
+        // Whoever signed: identities are the policy's. Log, chain and SCT are checked by this policy, and asserted below.
+        Ok(Self { verifier, policy: VerificationPolicy::any_identity(), epoch, now: Timestamp::now })
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_clock(mut self, now: fn() -> Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// Calls the crate. What was signed decides what it is given.
+    fn call(&self, prepared: &Prepared, subject: &Digest) -> Result<VerificationResult, Error> {
+        let Prepared { bundle, message, .. } = prepared;
+        let digest = |digest: &Digest| {
+            let algorithm = match digest.algorithm() {
+                Algorithm::Sha256 => HashAlgorithm::Sha2256,
+                Algorithm::Sha512 => HashAlgorithm::Sha2512,
+            };
+            ArtifactDigest::new(algorithm, digest.as_bytes())
+        };
+        match message {
+            Message::Envelope | Message::Subject => self.verifier.verify(digest(subject)?, bundle, &self.policy),
+            Message::Payload(payload) => self.verifier.verify(Artifact::from_blob(payload), bundle, &self.policy),
+            Message::Lean(payload) => {
+                let hashed = self.verifier.verify(digest(&hash_of_encoding(payload))?, bundle, &self.policy);
+                match hashed {
+                    // A key that hashes otherwise than by SHA-256, or signs the message itself, needs all of it.
+                    Err(Error::UnsupportedArtifact(_)) => {
+                        let encoded = sigstore_types::pae(statement::PAYLOAD_TYPE, payload);
+                        self.verifier.verify(Artifact::from_blob(&encoded), bundle, &self.policy)
+                    }
+                    other => other,
+                }
+            }
+        }
+    }
+}
+
+/// SHA-256 of DSSE's pre-authentication encoding of a statement, without building it.
+fn hash_of_encoding(payload: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let kind = statement::PAYLOAD_TYPE;
+    hasher.update(format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).as_bytes());
+    hasher.update(payload);
+    hasher.finish()
+}
+
+impl Verifier for Sigstore {
+    /// What `content` proves about `subject`:
+    ///
+    /// 1. Our clock is not plainly unset.
+    /// 2. Bounds and shape: bytes, nesting, duplicate keys, counts; a managed key is not supported.
+    /// 3. What was signed says that it is about `subject`: a statement's subjects, a simple signing payload's digest.
+    /// 4. The crate, whose own steps follow the client specification: verified times (RFC 3161, SET); chain to the trust
+    ///    root at every one of them; SCT; inclusion proof and checkpoint; promise; time of logging; signature; the log
+    ///    entry against certificate, signature and digest.
+    /// 5. That it did so: chain, SCT and log are asserted, times are not empty.
+    /// 6. No verified time is in the future.
+    /// 7. Who signed: exactly one name, an issuer, the CI claims.
+    /// 8. How the log vouches: the weakest of the entries.
+    fn verify(&self, subject: &Digest, content: &Content) -> Result<Verified, VerifyError> {
+        // 1. Key and CA windows compare with our clock, so an unset one would make good evidence look bad.
+        let now = (self.now)();
+        if now.as_second() < CLOCK_FLOOR_SECONDS {
+            return Err(VerifyError::Clock { ahead_seconds: now.as_second().abs_diff(CLOCK_FLOOR_SECONDS) });
+        }
+
+        // 2, 3. Before any cryptography: cheap, and they only ever refuse (CVE-2023-46737, CVE-2024-29902).
+        let prepared = match content {
+            Content::Bundle(json) => bundle::read(json, subject)?,
+            Content::CosignAttestation { envelope, certificate, rekor_bundle, timestamp } => {
+                let annotations =
+                    legacy::Annotations { certificate, rekor_bundle: rekor_bundle.as_deref(), timestamp: timestamp.as_deref() };
+                legacy::attestation(envelope, annotations, subject)?
+            }
+            Content::CosignSignature { payload, signature, certificate, rekor_bundle, timestamp } => {
+                let annotations =
+                    legacy::Annotations { certificate, rekor_bundle: rekor_bundle.as_deref(), timestamp: timestamp.as_deref() };
+                legacy::signature(payload, signature, annotations, subject)?
+            }
+        };
+
+        // 4. Every kind of evidence takes this one path (CVE-2026-22703, CVE-2026-39395: one path had a check the other lacked).
+        let entries = &prepared.bundle.verification_material.tlog_entries;
+        let result = self.call(&prepared, subject).map_err(|error| refused(&error, &prepared.message, entries, now))?;
+
+        // 5. The policy above asks for all three. Fail closed if that ever stops being so (TOB-SIGSTORE-2).
+        if !result.certificate_verified() || !result.sct_verified() {
+            return Err(VerifyError::Certificate("its chain or its SCT was not verified".into()));
+        }
+        if !result.tlog_verified() {
+            return Err(VerifyError::Log("it was not verified".into()));
+        }
+        let times = result.verified_timestamps().to_vec();
+        if times.is_empty() {
+            return Err(VerifyError::Timestamp("no verified time".into()));
+        }
+
+        // 6. The crate refuses a future time of a log, not one of a timestamp authority.
+        if let Some(latest) = times.iter().max() {
+            in_the_past(*latest, now)?;
+        }
+
+        // 7. Claims of the certificate, believed because its chain was verified.
+        let signer = match (prepared.bundle.signing_certificate(), result.certificate()) {
+            (Some(leaf), Some(info)) => certificate::signer(leaf, info)?,
+            _ => return Err(VerifyError::Certificate("there is none".into())),
+        };
+
+        // 8. Proofs and promises that are present were verified in 4, and each entry has one or both (see 2).
+        let log = weakest(&prepared.bundle);
+        Ok(Verified { signer, content: prepared.claim, times, log })
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+}
+
+/// [`LogEvidence::Proof`] if every entry has an inclusion proof: a bundle is as good as the entry that vouches least.
+fn weakest(bundle: &Bundle) -> LogEvidence {
+    let entries = &bundle.verification_material.tlog_entries;
+    if !entries.is_empty() && entries.iter().all(|entry| entry.inclusion_proof.is_some()) {
+        LogEvidence::Proof
+    } else {
+        LogEvidence::Promise
+    }
+}
+
+fn in_the_past(time: Timestamp, now: Timestamp) -> Result<(), VerifyError> {
+    // Log times are whole seconds rounded down, so nothing but a clock's difference makes one later than now.
+    match time.as_second() - now.as_second() {
+        ..=0 => Ok(()),
+        ahead @ 1..CLOCK_TOLERANCE_SECONDS => Err(VerifyError::Clock { ahead_seconds: ahead.unsigned_abs() }),
+        ahead => Err(VerifyError::Timestamp(format!("{time} is {ahead} s in the future"))),
+    }
+}
+
+/// The crate's reason as ours. Its texts quote what it was given, so they are cleaned.
+fn refused(error: &Error, message: &Message, entries: &[TransparencyLogEntry], now: Timestamp) -> VerifyError {
+    let text = clean(&error.to_string());
+    match error {
+        Error::TransparencyLog(TransparencyLogError::IntegratedTime(_)) => {
+            // Authenticated by then: the crate checks the SET before the time. Were it our clock, it will pass.
+            let latest =
+                entries.iter().filter(|entry| entry.inclusion_promise.is_some()).filter_map(|entry| entry.integrated_time).max();
+            match latest.map(|time| in_the_past(time, now)) {
+                Some(Err(clock @ VerifyError::Clock { .. })) => clock,
+                _ => VerifyError::Log(text),
+            }
+        }
+        Error::TransparencyLog(_) => VerifyError::Log(text),
+        Error::Certificate(_) | Error::IdentityMismatch { .. } | Error::IssuerMismatch { .. } => VerifyError::Certificate(text),
+        Error::Timestamp(_) => VerifyError::Timestamp(text),
+        Error::SignatureInvalid(_) => VerifyError::Signature(text),
+        // Ours compared the subject already; what is left is the log entry's digest against what was signed.
+        Error::ArtifactMismatch(_) => match message {
+            Message::Subject => VerifyError::OtherSubject { found: "another manifest".into() },
+            Message::Envelope | Message::Lean(_) | Message::Payload(_) => VerifyError::Log(text),
+        },
+        Error::UnsupportedArtifact(_) | Error::UnsupportedBundle(_) | Error::Crypto(CryptoError::UnsupportedAlgorithm(_)) => {
+            VerifyError::Unsupported(text)
+        }
+        Error::Bundle(
+            ShapeError::MissingInclusionPromise(_)
+            | ShapeError::MissingInclusionProof(_)
+            | ShapeError::MissingCheckpoint
+            | ShapeError::LogIndexOutOfRange { .. }
+            | ShapeError::CheckpointRootMismatch,
+        ) => VerifyError::Log(text),
+        // The trust root has no key for it; a bad trust root was refused at load.
+        Error::InvalidTrustRoot(_) | Error::TrustRoot(_) | Error::TrustedCertificate(_) => VerifyError::Certificate(text),
+        // The crate's enum is open: what it adds later is, until read, a reason to believe nothing.
+        _ => VerifyError::Malformed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r9_a_time_up_to_five_minutes_ahead_is_our_clock_and_further_ahead_is_not() {
+        let now: Timestamp = "2026-11-22T16:00:00Z".parse().unwrap();
+        let at = |seconds: i64| Timestamp::from_second(now.as_second() + seconds).unwrap();
+        assert!(in_the_past(at(0), now).is_ok() && in_the_past(at(-1), now).is_ok());
+        assert!(matches!(in_the_past(at(1), now), Err(VerifyError::Clock { ahead_seconds: 1 })));
+        assert!(matches!(in_the_past(at(299), now), Err(VerifyError::Clock { ahead_seconds: 299 })));
+        assert!(matches!(in_the_past(at(300), now), Err(VerifyError::Timestamp(_))));
+    }
+}
