@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, path::Path};
 use super::{
     AttestationRule, Mode, Policy, SignatureRule,
     identity::{Identity, Matcher},
-    pattern::{AnchoredRegex, Glob, ImagePattern},
+    image::ImagePattern,
+    pattern::{AnchoredRegex, Glob},
     predicate::PredicateType,
 };
 use crate::{
