@@ -346,19 +346,6 @@ impl Error {
     }
 }
 
-/// 503 with Retry-After in the specification's form, for the layers around the registry: too many requests, too late.
-#[must_use]
-pub fn unavailable(why: &'static str) -> Response<Body> {
-    Error::unavailable(&why).into_response(false)
-}
-
-/// 500 in the specification's form, for the layer that catches panics.
-#[must_use]
-pub fn internal_error() -> Response<Body> {
-    Error::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unavailable, &"the gate failed inside; its log says where")
-        .into_response(false)
-}
-
 /// `image@digest` and what is said of it, within [`MAX_SENTENCE`]: the whole digest if it fits, else its beginning, and
 /// what is said is cut last.
 struct Sentence<'a> {
@@ -570,14 +557,7 @@ mod tests {
                 Some("credentials_refused"),
                 "upstream ghcr.io refused our credentials (401)",
             ),
-            (
-                NoVerdict::Faulty(Faulty("other bytes".into())),
-                502,
-                "MANIFEST_INVALID",
-                None,
-                Some("faulty"),
-                "other bytes",
-            ),
+            (NoVerdict::Faulty(Faulty("other bytes".into())), 502, "MANIFEST_INVALID", None, Some("faulty"), "other bytes"),
             (
                 undecided(UndecidedReason::EvidenceUnavailable("the .sig tag cannot be read".into())),
                 503,
@@ -704,7 +684,7 @@ mod tests {
         assert_eq!(response.headers()["content-range"], "bytes */42");
         let response = Error::bad_request("x").into_response(false);
         assert_eq!(response.headers()["connection"], "close");
-        assert_eq!(unavailable("busy").headers()["retry-after"], "5");
+        assert_eq!(Error::unavailable(&"busy").into_response(false).headers()["retry-after"], "5");
     }
 
     proptest! {
