@@ -37,7 +37,7 @@ use crate::{
     oci::Host,
     policy::PolicySet,
     store::{Documents, Store},
-    upstream::Upstream,
+    upstream::{self, Upstream},
 };
 
 /// What the configuration says of the client side.
@@ -169,6 +169,9 @@ fn proper(parts: &request::Parts, has_body: bool) -> Result<(), Error> {
     }
     if parts.headers.contains_key(header::UPGRADE) {
         return Err(Error::bad_request("there is nothing to upgrade to"));
+    }
+    if upstream::is_loop(&parts.headers) {
+        return Err(Error::came_back());
     }
     if parts.uri.authority().is_some() && parts.version < Version::HTTP_2 {
         return Err(Error::bad_request("this is a registry, not a forward proxy: the target must be a path"));
