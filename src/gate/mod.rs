@@ -12,7 +12,6 @@ mod blobs;
 mod judge;
 mod lineage;
 mod memory;
-mod pool;
 mod weigh;
 
 use std::{sync::Arc, time::Duration};
@@ -20,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
 pub use explain::Explanation;
 pub use verdict::{
@@ -38,8 +37,11 @@ use crate::{
     policy::{PolicySet, Selection},
     store::Documents,
     telemetry,
-    verify::TrustState,
+    verify::{Pool, TrustState},
 };
+
+/// Verifications that may wait for a thread: a second of work. Beyond it the answer is "come back" (threats H5).
+const VERIFY_QUEUE: usize = 1_024;
 
 /// What the configuration says of the gate.
 #[derive(Debug, Clone)]
@@ -72,7 +74,7 @@ pub struct Gate {
     memory: Memory,
     lineage: Lineage,
     flights: Flight<Flying, Answer>,
-    threads: Semaphore,
+    pool: Pool,
     /// The wall clock, for ages that are kept in the store; ages in memory are monotonic.
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     recalled_permits: metrics::Counter,
@@ -146,7 +148,7 @@ impl Gate {
             memory: Memory::new(config.verdicts, config.manifest_bytes),
             lineage: Lineage::new(Arc::clone(&documents)),
             flights: Flight::default(),
-            threads: Semaphore::new(config.verify_threads.max(1)),
+            pool: Pool::new(config.verify_threads, VERIFY_QUEUE),
             clock: Box::new(clock),
             recalled_permits: metrics::counter!(telemetry::RECALLS, "outcome" => "permit"),
             recalled_refusals: metrics::counter!(telemetry::RECALLS, "outcome" => "refusal"),

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::verdict::{Absent, Faulty, NoVerdict, Refusal, RefusalReason, Undecided, UndecidedReason};
-use crate::policy::Reason;
 
 /// How long a sentence may be, in bytes.
 pub const MAX_SENTENCE: usize = 300;
@@ -28,23 +27,8 @@ impl Refusal {
             RefusalReason::Content(_) => "content",
             RefusalReason::NoPolicy => "no_policy",
             RefusalReason::NotEvidence => "not_evidence",
-            RefusalReason::Unmet { unmet, .. } => unmet.first().map_or("unmet", |first| code_of(first.reason)),
+            RefusalReason::Unmet { unmet, .. } => unmet.first().map_or("unmet", |first| first.reason.as_str()),
         }
-    }
-}
-
-/// A policy's reason as a code.
-#[must_use]
-pub const fn code_of(reason: Reason) -> &'static str {
-    match reason {
-        Reason::AttestationIdentityMismatch => "attestation_identity_mismatch",
-        Reason::AttestationMalformed => "attestation_malformed",
-        Reason::AttestationMissing => "attestation_missing",
-        Reason::ClaimMismatch => "claim_mismatch",
-        Reason::IdentityMismatch => "identity_mismatch",
-        Reason::IssuerMismatch => "issuer_mismatch",
-        Reason::LogProofMissing => "log_proof_missing",
-        Reason::SignatureMissing => "signature_missing",
     }
 }
 
@@ -157,7 +141,7 @@ mod tests {
     use super::*;
     use crate::{
         oci::{Digest, ImageName},
-        policy::Unmet,
+        policy::{Reason, Unmet},
     };
 
     fn refusal(repository: &str, summary: &str) -> Refusal {

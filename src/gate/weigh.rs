@@ -12,7 +12,7 @@ use crate::{
     evidence::Evidence,
     oci::Digest,
     policy::{Policy, Selection, Unmet},
-    verify::{Verified, Verifier, VerifyError},
+    verify::{PoolError, Verified, Verifier, VerifyError},
 };
 
 /// Pieces verified before the policies are asked again. Most images have two or three.
@@ -85,7 +85,8 @@ impl Scales {
             if self.all_hold() {
                 return;
             }
-            let proofs = pieces.iter().map(|piece| self.gate.prove(verifier, self.subject, piece.content.clone()));
+            let proofs =
+                pieces.iter().map(|piece| self.gate.pool.verify(Arc::clone(verifier), self.subject, piece.content.clone()));
             let mut facts = self.facts.to_vec();
             for (piece, proof) in pieces.iter().zip(join_all(proofs).await) {
                 match proof {
@@ -107,7 +108,8 @@ impl Scales {
                         }
                     }
                     Err(why) => {
-                        self.overloaded |= why.is_for_want_of_room();
+                        // A panic is the piece's own doing, and sets it aside as any other error (B12).
+                        self.overloaded |= matches!(why, PoolError::Busy | PoolError::Stopped);
                         self.explanation.considered(piece, Outcome::SetAside { why: why.to_string() });
                     }
                 }
