@@ -14,6 +14,11 @@ mod lineage;
 mod memory;
 mod weigh;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
