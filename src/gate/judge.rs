@@ -131,6 +131,10 @@ impl Judgement {
                 Ok(Verdict::Admit(permit)) => {
                     let basis = Basis { epoch: permit.epoch(), ..self.basis };
                     self.gate.memory.remember_permit(basis, permit);
+                    // A client that asked for a child before its index need not wait for that refusal to end.
+                    for child in permit.manifest().manifests.iter().filter(|_| *permit.grounds() != Grounds::Evidence) {
+                        self.gate.memory.forget_refusal(Asked { image: permit.image(), digest: &child.digest });
+                    }
                 }
                 Ok(Verdict::Refuse(refusal)) => {
                     let until = Instant::now() + self.gate.config.refusal_ttl;
@@ -220,8 +224,8 @@ impl Judgement {
             }
         }
 
-        // Without a trust root nothing can be proved, and what needs no proof needs no search.
-        let searching = (verifier.is_some() && !scales.all_hold()).then(|| {
+        // Without a trust root nothing can be proved, so nothing is searched.
+        let searching = verifier.is_some().then(|| {
             let (reader, limits) = (self.reader.clone(), self.gate.config.limits.clone());
             AbortOnDropHandle::new(tokio::spawn(async move { search(&reader, &names, &limits).await }))
         });
@@ -234,9 +238,6 @@ impl Judgement {
         };
         if let Some(answer) = self.as_evidence(&got).await? {
             return Ok(answer);
-        }
-        if scales.all_hold() || verifier.is_none() && scales.suffice() {
-            return self.admit_on_policy(&got, &scales, self.gate.config.verdict_ttl, Vec::new()).await;
         }
         let (Some(verifier), Some(searching)) = (verifier, searching) else {
             let why = match self.trust.as_ref() {
@@ -380,8 +381,7 @@ impl Judgement {
                 "audited"
             );
         }
-        let epoch = self.basis.epoch.filter(|_| scales.rest_on_proof());
-        self.admit(got, Grounds::Policy, epoch, life, warnings).await
+        self.admit(got, Grounds::Policy, self.basis.epoch, life, warnings).await
     }
 
     /// An admitted index of this repository lists the subject.

@@ -227,6 +227,17 @@ impl Verifier for Scripted {
     }
 }
 
+/// A permit that a test may drop: that it was given is the proof.
+pub(super) struct Given(Permit);
+
+impl std::ops::Deref for Given {
+    type Target = Permit;
+
+    fn deref(&self) -> &Permit {
+        &self.0
+    }
+}
+
 /// Everything a test needs: change it, ask it, restart it.
 pub(super) struct World {
     pub(super) fake: Arc<Fake>,
@@ -412,6 +423,20 @@ impl World {
         self.fake.state().tags.insert((repository.into(), tag.into()), digest);
     }
 
+    /// What a tag means.
+    pub(super) fn fake_tag(&self, repository: &str, tag: &str) -> Digest {
+        self.fake.state().tags[&(repository.to_owned(), tag.to_owned())]
+    }
+
+    pub(super) fn bytes_of(&self, repository: &str, digest: Digest) -> Bytes {
+        self.fake.state().manifests[&(repository.to_owned(), digest)].0.clone()
+    }
+
+    /// Other bytes under a blob's digest.
+    pub(super) fn lie_blob(&self, repository: &str, digest: Digest, bytes: String) {
+        self.fake.state().blobs.insert((repository.into(), digest), bytes.into());
+    }
+
     pub(super) fn set_parents(&self, child: Digest, parents: &[Digest]) {
         self.fake.state().parents.insert(child, parents.to_vec());
     }
@@ -520,9 +545,9 @@ impl World {
         self.gate.admit(&self.subject(REPO, digest)).await
     }
 
-    pub(super) async fn permit(&self, digest: Digest) -> Permit {
+    pub(super) async fn permit(&self, digest: Digest) -> Given {
         match self.admit(digest).await {
-            Ok(Verdict::Admit(permit)) => permit,
+            Ok(Verdict::Admit(permit)) => Given(permit),
             other => panic!("wanted a permit, got {other:?}"),
         }
     }

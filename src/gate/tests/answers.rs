@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::super::{testing::*, *};
 use crate::{
     oci::{Digest, media_type},
-    policy::Unmatched,
     verify::TrustState,
 };
 
@@ -299,17 +298,4 @@ async fn x11_an_image_asked_for_by_sha512_is_judged_by_its_sha256_evidence() {
     let unsigned = world.image(REPO, "b");
     let by_sha512 = world.also_as_sha512(REPO, unsigned);
     world.refusal(by_sha512).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_policy_that_asks_for_nothing_needs_no_evidence_and_no_trust_root() {
-    let world = World::new();
-    let text = "name: open\nimages: [\"reg.test/acme/**\"]\ndangerous_no_signature: true\nsignatures: []\n\
-                dangerous_no_attestation: true\nattestations: []\n";
-    world.set_policies(text, Unmatched::Deny);
-    world.trust.store(Arc::new(TrustState::NotReady("none".into())));
-    let image = world.image(REPO, "a");
-    let permit = world.permit(image).await;
-    assert_eq!((permit.grounds(), permit.epoch()), (&Grounds::Policy, None));
-    assert_eq!(world.asked(Ask::Referrers), 0);
 }
