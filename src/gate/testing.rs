@@ -447,13 +447,13 @@ impl World {
         if let Some(name) = artifact_type {
             entry["artifactType"] = name.into();
         }
-        let index = {
+        let listed = {
             let mut state = self.fake.state();
             let list = state.referrers.entry((repository.into(), subject)).or_default();
             list.push(entry);
-            index_of(list)
+            if self.fake.api { None } else { Some(index_of(list)) }
         };
-        if !self.fake.api {
+        if let Some(index) = listed {
             let index = self.raw(repository, index, Some(media_type::OCI_INDEX.into()));
             self.tag(repository, Tag::referrers_of(&subject).as_str(), index);
         }

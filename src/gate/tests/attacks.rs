@@ -169,3 +169,13 @@ async fn a3_an_attestation_alone_is_no_signature() {
     world.attach(REPO, image, &attestation(image, RELEASE));
     assert_eq!(world.refusal(image).await.code(), "signature_missing");
 }
+
+#[tokio::test(start_paused = true)]
+async fn x13_what_is_kept_for_one_repository_is_absent_from_another() {
+    let world = World::new();
+    let bundle = world.artifact(REPO, Digest::sha256(b"x"), BUNDLE, &signature(Digest::sha256(b"x"), MALLORY).to_string());
+    world.permit(bundle).await;
+    let elsewhere = world.subject("acme/other", bundle);
+    assert!(matches!(world.gate.admit(&elsewhere).await, Err(NoVerdict::Absent(_))));
+    assert!(matches!(world.gate.admit_attachment(&elsewhere).await, Err(NoVerdict::Absent(_))));
+}

@@ -14,6 +14,7 @@ async fn look(world: &World, image: Digest, limits: &Limits) -> Evidence {
         documents: Arc::<crate::store::Memory>::clone(&world.documents),
         repository: REPO.parse().unwrap(),
         until: tokio::time::Instant::now() + Duration::from_secs(20),
+        budget: crate::evidence::Budget::default(),
     };
     search(&reader, &[image], limits).await
 }
@@ -106,11 +107,13 @@ async fn x14_what_is_under_the_referrers_tag_may_be_anything() {
 async fn a9_evidence_above_the_bounds_is_not_read_and_the_bound_is_named() {
     let world = World::new();
     let image = world.image(REPO, "a");
-    world.sign(REPO, image, RELEASE);
+    let manifests = world.sign(REPO, image, RELEASE);
     let small = Limits { attestation_bytes: 100, ..Limits::default() };
     let evidence = look(&world, image, &small).await;
     assert_eq!((evidence.pieces.len(), evidence.limits_hit.len(), world.asked(Ask::Blob)), (0, 2, 0));
-    let little = Limits { total_bytes: 300, ..Limits::default() };
+    let layers = [signature(image, RELEASE), attestation(image, RELEASE)].map(|layer| layer.to_string().len());
+    let all = manifests.map(|manifest| world.bytes_of(REPO, manifest).len()).iter().chain(&layers).sum::<usize>();
+    let little = Limits { total_bytes: all as u64 - 1, ..Limits::default() };
     let evidence = look(&world, image, &little).await;
     assert_eq!((evidence.pieces.len(), evidence.limits_hit.len()), (1, 1), "{evidence:?}");
     assert!(evidence.missing.is_empty());
@@ -153,4 +156,26 @@ async fn a_signature_by_a_key_is_set_aside_with_its_reason() {
     world.tag(REPO, Tag::cosign(&image, "sig").unwrap().as_str(), manifest);
     let refusal = world.refusal(image).await;
     assert!(refusal.explanation.notes().iter().any(|note| note.contains("not keyless")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a9_evidence_in_memory_is_bounded_over_all_judgements() {
+    let budget = crate::evidence::Budget::default();
+    let image = Digest::sha256(b"x");
+    let world = World::new();
+    world.sign(REPO, image, RELEASE);
+    let mut reader = Reader {
+        upstream: Some(world.upstream()),
+        documents: Arc::<crate::store::Memory>::clone(&world.documents),
+        repository: REPO.parse().unwrap(),
+        until: tokio::time::Instant::now() + Duration::from_secs(20),
+        budget,
+    };
+    let share = |bytes: u64| reader.budget.take(bytes, reader.until);
+    let held = [share(128 << 20).await.unwrap(), share(128 << 20).await.unwrap()];
+    let full = search(&reader, &[image], &Limits::default()).await;
+    assert!(full.pieces.is_empty() && full.missing[0].contains("too much evidence"), "{full:?}");
+    drop(held);
+    reader.until = tokio::time::Instant::now() + Duration::from_secs(20);
+    assert_eq!(search(&reader, &[image], &Limits::default()).await.pieces.len(), 2);
 }
