@@ -28,17 +28,30 @@ pub fn stack(
     stats: Arc<Stats>,
 ) -> impl Service<Request<Incoming>, Response = Response<Held<Body, Place>>, Error = Infallible, Future: Send> + Clone + Send + 'static
 {
+    let answer = service_fn(move |request| {
+        let registry = Arc::clone(&registry);
+        async move { Ok(registry.respond(request).await) }
+    });
+    bounded(answer, limits, stats)
+}
+
+/// `service` within the bounds of one request.
+fn bounded<S, R>(
+    service: S,
+    limits: &Limits,
+    stats: Arc<Stats>,
+) -> impl Service<R, Response = Response<Held<Body, Place>>, Error = Infallible, Future: Send> + Clone + Send + 'static
+where
+    S: Service<R, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
     ServiceBuilder::new()
-        // Outermost, and before the panic's: shed now rather than late, and a request that panics still gives its place back.
+        // Outermost: shed now rather than late. Around the panic's, so that a request that panics gives its place back.
         .layer(InFlightLayer::new(limits.requests, stats, busy))
         // Around the timer, so that whatever panics below is an answer the client can read.
         .layer(CatchPanicLayer::new(broken))
         // Innermost: containerd gives up at 30 s without headers, and then says nothing of the image.
         .layer(TimeToHeadersLayer::new(limits.response_timeout, slow))
-        .service(service_fn(move |request| {
-            let registry = Arc::clone(&registry);
-            async move { Ok(registry.respond(request).await) }
-        }))
+        .service(service)
 }
 
 /// As many requests as allowed are in flight. 503 and not 429, which makes containerd hammer.
@@ -68,4 +81,83 @@ fn error(status: StatusCode, code: &str, message: &str, retry_after: u32) -> Res
         headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, time::Duration};
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::server::admin::Admin;
+
+    fn limits() -> Limits {
+        Limits { requests: 1, response_timeout: Duration::from_secs(25), ..Admin::limits() }
+    }
+
+    async fn ask<S>(service: &S, path: &'static str) -> Response<Held<Body, Place>>
+    where
+        S: Service<Request<String>, Response = Response<Held<Body, Place>>, Error = Infallible>,
+    {
+        service.call(Request::new(path.to_owned())).await.unwrap_or_else(|never| match never {})
+    }
+
+    async fn answer(request: Request<String>) -> Result<Response<Body>, Infallible> {
+        match request.body().as_str() {
+            "slow" => pending().await,
+            "panic" => panic!("on purpose"),
+            _ => Ok(Response::new(Body::full("hello"))),
+        }
+    }
+
+    async fn code(response: Response<Held<Body, Place>>) -> (u16, Option<String>, String) {
+        let retry = response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let error: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        (status, retry, error["errors"][0]["code"].as_str().unwrap().to_owned())
+    }
+
+    #[tokio::test]
+    async fn above_the_limit_503_and_never_429_until_the_last_byte_has_left() {
+        let stats = Arc::new(Stats::default());
+        let service = bounded(service_fn(answer), &limits(), Arc::clone(&stats));
+        let first = ask(&service, "hello").await;
+        assert_eq!(first.status(), 200);
+        let shed = ask(&service, "hello").await;
+        assert_eq!(code(shed).await, (503, Some("1".to_owned()), "UNAVAILABLE".to_owned()));
+        let mut body = first.into_body();
+        let piece = body.frame().await.unwrap().unwrap();
+        drop(body);
+        assert_eq!(stats.in_flight(), 1, "the body is done, its last piece has not left");
+        drop(piece);
+        assert_eq!(stats.in_flight(), 0);
+        assert_eq!(ask(&service, "hello").await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_in_the_form_of_the_specification_and_gives_its_place_back() {
+        let stats = Arc::new(Stats::default());
+        let service = bounded(service_fn(answer), &limits(), Arc::clone(&stats));
+        for _ in 0..3 {
+            assert_eq!(code(ask(&service, "panic").await).await, (500, None, "UNKNOWN".to_owned()));
+        }
+        assert_eq!(stats.in_flight(), 0);
+        // A panic before there is a future at all.
+        let early = service_fn(|request: Request<String>| {
+            assert!(*request.body() != "early", "on purpose");
+            answer(request)
+        });
+        let service = bounded(early, &limits(), stats);
+        assert_eq!(code(ask(&service, "early").await).await, (500, None, "UNKNOWN".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_headers_in_time_is_a_503_before_containerd_gives_up() {
+        let service = bounded(service_fn(answer), &limits(), Arc::default());
+        let start = tokio::time::Instant::now();
+        assert_eq!(code(ask(&service, "slow").await).await, (503, Some("5".to_owned()), "UNAVAILABLE".to_owned()));
+        assert!((25..30).contains(&start.elapsed().as_secs()));
+    }
 }

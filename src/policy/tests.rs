@@ -112,7 +112,7 @@ fn the_sentence_says_what_was_wanted_and_what_was_found() {
         (
             vec![signature(MAIN), cyclonedx(), spdx_by(FORK)],
             Reason::AttestationIdentityMismatch,
-            "wants an attestation of type https://spdx.dev/Document by https://github.com/acme/app/.github/w...lease.yml@refs/heads/main; \
+            "wants an attestation of type https://spdx.dev/Document by https://github.com/acme/app/.githu...ase.yml@refs/heads/main; \
              found one by https://github.com/mallory/app/.githu...lease.yml@refs/heads/main"
                 .into(),
         ),

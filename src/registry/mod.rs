@@ -1,12 +1,48 @@
 //! The distribution API spoken to clients: a request becomes an endpoint, an endpoint its handler, an error the
 //! specification's.
+//!
+//! Nothing of a client's request but method, path, `ns` and four parameters is read, and nothing of it travels to an
+//! upstream: `Accept` and the like are the gate's own there (X10).
+
+mod blobs;
+mod count;
+mod discovery;
+mod endpoint;
+mod error;
+mod manifests;
+mod range;
+mod response;
+mod route;
+mod tags;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, Version, header, request};
 
-use crate::{body::Body, gate::Gate, oci::Host, policy::PolicySet, store::Store, upstream::Upstream};
+pub use self::error::{internal_error, unavailable};
+use self::{
+    count::{Counts, Kind},
+    endpoint::{Asked, Endpoint},
+    error::Error,
+    route::Route,
+    tags::TagMemory,
+};
+use crate::{
+    body::Body,
+    gate::Gate,
+    oci::Host,
+    policy::PolicySet,
+    store::{Documents, Store},
+    upstream::Upstream,
+};
+
+/// Seconds until response headers. containerd since 2.3 gives up at 30 and then asks whoever is next in its list.
+const HEADERS_WITHIN: Duration = Duration::from_secs(24);
 
 /// What the configuration says of the client side.
 #[derive(Debug, Clone)]
@@ -29,7 +65,13 @@ pub struct Routes {
 /// Answers the distribution API.
 #[derive(Debug)]
 pub struct Registry {
-    _parts: (),
+    gate: Arc<Gate>,
+    store: Arc<Store>,
+    routes: Arc<ArcSwap<Routes>>,
+    policies: Arc<ArcSwap<PolicySet>>,
+    documents: Arc<dyn Documents>,
+    tags: Arc<TagMemory>,
+    counts: Counts,
 }
 
 impl Registry {
@@ -42,8 +84,9 @@ impl Registry {
         routes: Arc<ArcSwap<Routes>>,
         policies: Arc<ArcSwap<PolicySet>>,
     ) -> Arc<Self> {
-        let _ = (config, gate, store, routes, policies);
-        unimplemented!()
+        let documents = Arc::clone(&store) as Arc<dyn Documents>;
+        let tags = Arc::new(TagMemory::new(config.tag_ttl, config.max_stale, Arc::clone(&documents)));
+        Arc::new(Self { gate, store, routes, policies, documents, tags, counts: Counts::default() })
     }
 
     /// Answers one request. Never fails: every error is a response of the specification's form.
@@ -51,7 +94,87 @@ impl Registry {
     where
         B: http_body::Body + Send + 'static,
     {
-        let _ = request;
-        unimplemented!()
+        let (parts, body) = request.into_parts();
+        let has_body = !body.is_end_stream();
+        // Not read: what is left of it ends the connection with the answer.
+        drop(body);
+        let (kind, response) = self.answer(&parts, has_body).await;
+        self.counts.count(kind, response.status());
+        response
     }
+
+    async fn answer(&self, parts: &request::Parts, has_body: bool) -> (Kind, Response<Body>) {
+        let head = parts.method == http::Method::HEAD;
+        let asked = match proper(parts, has_body).and_then(|()| Asked::parse(&parts.method, &parts.uri)) {
+            Ok(asked) => asked,
+            Err(error) => return (Kind::Other, error.into_response(head)),
+        };
+        let Asked { endpoint, head, ns } = asked;
+        let (kind, name) = match &endpoint {
+            Endpoint::ApiVersion => return (Kind::ApiVersion, response::api_version(head)),
+            Endpoint::Blob { name, .. } => (Kind::Blob, *name),
+            Endpoint::Manifest { name, .. } => (Kind::Manifest, *name),
+            Endpoint::Referrers { name, .. } => (Kind::Referrers, *name),
+            Endpoint::Tags { name, .. } => (Kind::Tags, *name),
+        };
+        let route = match Route::find(&self.routes.load(), name, ns) {
+            Ok(route) => route,
+            Err(error) => return (kind, error.into_response(head)),
+        };
+        let recalled = match &endpoint {
+            Endpoint::Manifest { reference, .. } => manifests::recalled(self, &route, reference, head),
+            Endpoint::ApiVersion | Endpoint::Blob { .. } | Endpoint::Referrers { .. } | Endpoint::Tags { .. } => None,
+        };
+        let mut response = match recalled {
+            Some(response) => response,
+            None => {
+                // Boxed: what waits is large, and an answer that need not wait should not carry its room.
+                let answer = Box::pin(self.ask(&route, &endpoint, &parts.headers, head));
+                let late = |_| Err(Error::unavailable(&"the answer took longer than the time there is"));
+                let answer = tokio::time::timeout(HEADERS_WITHIN, answer).await.unwrap_or_else(late);
+                answer.unwrap_or_else(|error| error.into_response(head))
+            }
+        };
+        if route.ns.is_some() {
+            response::name_space(response.headers_mut(), &route.image.host);
+        }
+        (kind, response)
+    }
+
+    async fn ask(
+        &self,
+        route: &Route<'_>,
+        endpoint: &Endpoint<'_>,
+        request: &HeaderMap,
+        head: bool,
+    ) -> Result<Response<Body>, Error> {
+        match endpoint {
+            Endpoint::ApiVersion => Ok(response::api_version(head)),
+            Endpoint::Blob { digest, .. } => blobs::blob(self, route, digest, request, head).await,
+            Endpoint::Manifest { reference, .. } => manifests::manifest(self, route, reference, head).await,
+            Endpoint::Referrers { subject, artifact_types, .. } => {
+                discovery::referrers(self, route, subject, artifact_types, head).await
+            }
+            Endpoint::Tags { n, last, .. } => discovery::tags(self, route, *n, last.as_ref(), head).await,
+        }
+    }
+}
+
+/// Refuses what a pull never is (X12): a body, an upgrade, a proxy's form of target. Whoever sends such a thing may be
+/// speaking to someone behind us, so the connection ends.
+fn proper(parts: &request::Parts, has_body: bool) -> Result<(), Error> {
+    if !matches!(parts.method, http::Method::GET | http::Method::HEAD) {
+        // Said with its own code, body or not.
+        return Err(Error::method_not_allowed());
+    }
+    if has_body || parts.headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(Error::bad_request("a pull has no body"));
+    }
+    if parts.headers.contains_key(header::UPGRADE) {
+        return Err(Error::bad_request("there is nothing to upgrade to"));
+    }
+    if parts.uri.authority().is_some() && parts.version < Version::HTTP_2 {
+        return Err(Error::bad_request("this is a registry, not a forward proxy: the target must be a path"));
+    }
+    Ok(())
 }

@@ -7,6 +7,8 @@ mod accept;
 pub mod admin;
 mod io;
 pub mod limits;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod track;
 

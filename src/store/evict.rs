@@ -99,6 +99,14 @@ impl Index {
         self
     }
 
+    /// Makes a file as old as if it had been published that long ago.
+    #[cfg(test)]
+    pub(super) fn age(&self, digest: &Digest, by: Duration) {
+        if let Some(mut entry) = self.entries.get_mut(digest) {
+            entry.born -= nanos(by);
+        }
+    }
+
     /// What blobs, documents and hints take.
     pub(super) fn size(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed).saturating_add(self.hint_bytes.load(Ordering::Relaxed))

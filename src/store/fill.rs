@@ -279,7 +279,7 @@ impl Sink {
             self.shelf.with_room(|| self.staged.write_at(piece, self.at))?;
             self.at += piece.len() as u64;
         }
-        self.progress.send_replace(Progress::Growing(self.at));
+        Progress::advance(&self.progress, self.at);
         Ok(self)
     }
 

@@ -44,6 +44,19 @@ pub(super) enum Progress {
     Growing(u64),
 }
 
+impl Progress {
+    /// Tells that this many bytes are there; unless the end was told already, which a write still under way must not undo.
+    pub(super) fn advance(progress: &watch::Sender<Self>, there: u64) {
+        progress.send_if_modified(|progress| match progress {
+            Self::Done(_) | Self::Failed(_) => false,
+            Self::Growing(_) => {
+                *progress = Self::Growing(there);
+                true
+            }
+        });
+    }
+}
+
 /// An open file of the store, shared by all who read it.
 #[derive(Debug)]
 pub(super) struct Opened {

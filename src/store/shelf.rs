@@ -200,7 +200,7 @@ impl Shelf {
                 }
             }
             at += len;
-            progress.send_replace(Progress::Growing(at));
+            Progress::advance(progress, at);
         }
         let found = hasher.finish();
         if found != opened.digest {

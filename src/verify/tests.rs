@@ -474,5 +474,7 @@ fn r9_a_timestamp_slightly_ahead_of_our_clock_is_undecided_and_far_ahead_refused
     assert!(matches!(at(|| "2026-11-22T16:21:54Z".parse().unwrap()), Err(VerifyError::Timestamp(_))));
 }
 
+mod forge;
+mod forged;
 mod pooled;
 mod tampered;

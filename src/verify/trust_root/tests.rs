@@ -1,1 +1,325 @@
+//! Trust roots: bad ones are refused by field, good ones swapped in whole, stale ones not believed for ever.
 
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sigstore_trust_root::{SigstoreInstance, TrustedRoot};
+
+use super::{
+    document::parse,
+    refresh::{Source, Tuf, start},
+    *,
+};
+use crate::verify::tests::trusted_root;
+
+fn root() -> Value {
+    serde_json::from_slice(&trusted_root()).unwrap()
+}
+
+fn epoch(root: &Value) -> Epoch {
+    parse(root.to_string().as_bytes()).unwrap().epoch
+}
+
+fn changed(path: &str, value: Value) -> Value {
+    let mut root = root();
+    let (parent, key) = path.rsplit_once('/').unwrap();
+    root.pointer_mut(parent).unwrap()[key] = value;
+    root
+}
+
+#[test]
+fn r10_a_bad_trust_root_is_refused_with_the_field_named() {
+    let twice = |kind: &str| {
+        let mut root = root();
+        let list = root[kind].as_array_mut().unwrap();
+        list.push(list[0].clone());
+        root
+    };
+    let window = |start: &str, end: &str| json!({"start": start, "end": end});
+    let backwards = window("2027-01-01T00:00:00Z", "2026-01-01T00:00:00Z");
+    for (root, field) in [
+        (twice("tlogs"), "tlogs[2].logId"),
+        (twice("ctlogs"), "ctlogs[1].logId"),
+        (changed("/tlogs/0/publicKey/validFor", backwards.clone()), "tlogs[0].publicKey.validFor"),
+        (changed("/tlogs/1/publicKey/validFor", json!({"end": "2026-01-01T00:00:00Z"})), "tlogs[1].publicKey.validFor.start"),
+        (changed("/ctlogs/0/publicKey/validFor", json!({})), "ctlogs[0].publicKey.validFor.start"),
+        (changed("/certificateAuthorities/0/validFor", backwards), "certificateAuthorities[0].validFor"),
+        (changed("/timestampAuthorities/0/validFor", json!({})), "timestampAuthorities[0].validFor.start"),
+        (
+            // Before the authority's certificate exists: a window in which nothing is valid.
+            changed("/certificateAuthorities/0/validFor", window("2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z")),
+            "certificateAuthorities[0].validFor",
+        ),
+        (
+            changed("/certificateAuthorities/0/certChain/certificates", json!([])),
+            "certificateAuthorities[0].certChain.certificates",
+        ),
+        (changed("/timestampAuthorities/0/certChain/certificates", json!([])), "timestampAuthorities[0].certChain.certificates"),
+        (
+            changed("/certificateAuthorities/0/certChain/certificates/0/rawBytes", json!("AAAA")),
+            "certificateAuthorities[0].certChain.certificates[0]",
+        ),
+        (changed("/tlogs", json!([])), "tlogs"),
+        (changed("/ctlogs", json!([])), "ctlogs"),
+        (changed("/certificateAuthorities", json!([])), "certificateAuthorities"),
+        (changed("/tlogs", json!({})), "tlogs"),
+        (changed("/mediaType", json!("application/vnd.dev.sigstore.signingconfig.v0.2+json")), "mediaType"),
+        (changed("/mediaType", Value::Null), "mediaType"),
+    ] {
+        match parse(root.to_string().as_bytes()) {
+            Err(TrustRootError::Invalid { field: found, .. }) => {
+                assert!(found.starts_with(field), "want {field}, found {found}");
+            }
+            other => panic!("{field}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn r10_a_key_no_verifier_can_use_is_refused_and_so_is_what_is_no_trust_root() {
+    let bad_key = changed("/tlogs/0/publicKey/rawBytes", json!("AAAA"));
+    assert!(Sigstore::from_trusted_root(bad_key.to_string().as_bytes()).is_err());
+    let text = root().to_string();
+    let double = text.replacen("\"tlogs\":", "\"tlogs\":[],\"tlogs\":", 1);
+    assert!(matches!(parse(double.as_bytes()), Err(TrustRootError::Malformed(_))));
+    assert!(matches!(parse(b"not json"), Err(TrustRootError::Malformed(_))));
+    assert!(matches!(parse(&vec![b' '; MAX_TRUSTED_ROOT + 1]), Err(TrustRootError::TooLarge { .. })));
+}
+
+#[test]
+fn row_8_an_authoritys_window_is_narrowed_to_its_certificates_dates() {
+    // CVE-2026-24122. The recorded root leaves `validFor` open; its certificate ends in 2036.
+    let window = |root: &Value| parse(root.to_string().as_bytes()).unwrap().root.certificate_authorities[0].valid_for.unwrap();
+    let (start, end): (Timestamp, Timestamp) = ("2026-11-22T16:03:46Z".parse().unwrap(), "2036-11-19T16:03:46Z".parse().unwrap());
+    assert_eq!((window(&root()).start, window(&root()).end), (start, Some(end)));
+    let mut unbounded = root();
+    unbounded["certificateAuthorities"][0].as_object_mut().unwrap().remove("validFor");
+    assert_eq!((window(&unbounded).start, window(&unbounded).end), (start, Some(end)));
+    let wide =
+        changed("/certificateAuthorities/0/validFor", json!({"start": "2000-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z"}));
+    assert_eq!(window(&wide).end, Some(end));
+    let slim =
+        changed("/certificateAuthorities/0/validFor", json!({"start": "2026-12-01T00:00:00Z", "end": "2027-01-01T00:00:00Z"}));
+    assert_eq!(
+        (window(&slim).start.to_string(), window(&slim).end.unwrap().to_string()),
+        ("2026-12-01T00:00:00Z".into(), "2027-01-01T00:00:00Z".into())
+    );
+    let authority = parse(root().to_string().as_bytes()).unwrap().root.timestamp_authorities.remove(0);
+    assert_eq!(authority.valid_for.unwrap().end.unwrap().to_string(), "2036-11-18T16:03:46Z");
+}
+
+#[test]
+fn c9_any_change_is_another_epoch_and_spelling_is_none() {
+    let plain = epoch(&root());
+    assert_eq!(parse(serde_json::to_string_pretty(&root()).unwrap().as_bytes()).unwrap().epoch, plain);
+    for other in [
+        changed("/tlogs/0/publicKey/validFor", json!({"start": "2026-01-01T00:00:01Z"})),
+        changed("/certificateAuthorities/0/validFor", json!({"start": "2026-01-01T00:00:00Z", "end": "2030-01-01T00:00:00Z"})),
+        changed("/timestampAuthorities", json!([])),
+        changed("/tlogs", json!([root()["tlogs"][1]])),
+    ] {
+        assert_ne!(epoch(&other), plain);
+    }
+}
+
+#[test]
+fn the_roots_built_in_can_be_used() {
+    for instance in [SigstoreInstance::PublicGood, SigstoreInstance::Staging] {
+        parse(instance.embedded_trusted_root_json().as_bytes()).unwrap();
+        Sigstore::from_trusted_root(instance.embedded_trusted_root_json().as_bytes()).unwrap();
+    }
+    // Neither logs nor CT: it could admit nothing without weakening, and that is said at load.
+    let github = parse(SigstoreInstance::GitHub.embedded_trusted_root_json().as_bytes());
+    assert!(matches!(github, Err(TrustRootError::Invalid { .. })), "{github:?}");
+}
+
+fn config(source: TrustRootSource, directory: &Path) -> TrustRootConfig {
+    let hour = Duration::from_secs(3_600);
+    TrustRootConfig { source, cache_dir: directory.to_owned(), refresh: hour * 6, hard_stale: hour * 24 * 7 }
+}
+
+fn epoch_of(state: &ArcSwap<TrustState>) -> Option<Epoch> {
+    match &**state.load() {
+        TrustState::Ready { verifier, .. } => Some(verifier.epoch()),
+        TrustState::NotReady(_) => None,
+    }
+}
+
+fn stale(state: &ArcSwap<TrustState>) -> Option<String> {
+    match &**state.load() {
+        TrustState::Ready { stale, .. } => stale.clone(),
+        TrustState::NotReady(_) => panic!("not ready"),
+    }
+}
+
+#[tokio::test]
+async fn o6_a_bad_file_stops_the_start_and_changes_nothing_at_reload() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("trusted_root.json");
+    let config = config(TrustRootSource::File(path.clone()), directory.path());
+    assert!(matches!(watch(config.clone()).await, Err(TrustRootError::Read { .. })));
+    std::fs::write(&path, "{}").unwrap();
+    assert!(matches!(watch(config.clone()).await, Err(TrustRootError::Invalid { .. })));
+    std::fs::write(&path, vec![b' '; MAX_TRUSTED_ROOT + 1]).unwrap();
+    assert!(matches!(watch(config.clone()).await, Err(TrustRootError::TooLarge { .. })));
+
+    std::fs::write(&path, root().to_string()).unwrap();
+    let state = watch(config.clone()).await.unwrap();
+    assert_eq!((epoch_of(&state), stale(&state)), (Some(epoch(&root())), None));
+    std::fs::write(&path, "{\"half").unwrap();
+    assert!(reload(&config, &state).await.is_err());
+    assert_eq!(epoch_of(&state), Some(epoch(&root())));
+    // R6: a log is withdrawn; everything under the old epoch is out of reach at once.
+    let withdrawn = changed("/tlogs", json!([root()["tlogs"][1]]));
+    std::fs::write(&path, withdrawn.to_string()).unwrap();
+    assert_eq!(reload(&config, &state).await, Ok(Some(epoch(&withdrawn))));
+    assert_eq!(epoch_of(&state), Some(epoch(&withdrawn)));
+}
+
+#[tokio::test]
+async fn r2_a_cache_edited_or_empty_is_not_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let tuf = Tuf::new(&config(TrustRootSource::Sigstore, directory.path())).unwrap();
+    assert!(tuf.cached().await.is_err());
+    for name in ["root.json", "timestamp.json", "snapshot.json", "targets.json", "trusted_root.json", "targets/trusted_root.json"]
+    {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, root().to_string()).unwrap();
+    }
+    assert!(tuf.cached().await.is_err());
+}
+
+/// Fetches what it is told to, in order; the last answer repeats.
+#[derive(Debug, Default)]
+struct Scripted {
+    cached: Option<Value>,
+    answers: VecDeque<Option<Value>>,
+    asked: Arc<AtomicUsize>,
+}
+
+fn typed(root: Option<&Value>) -> Result<TrustedRoot, TrustRootError> {
+    let root = root.ok_or_else(|| TrustRootError::Tuf("scripted failure".into()))?;
+    serde_json::from_value(root.clone()).map_err(|error| TrustRootError::Malformed(error.to_string()))
+}
+
+impl Source for Scripted {
+    async fn cached(&self) -> Result<TrustedRoot, TrustRootError> {
+        typed(self.cached.as_ref())
+    }
+
+    async fn fetch(&self) -> Result<TrustedRoot, TrustRootError> {
+        let at = self.asked.fetch_add(1, Ordering::SeqCst).min(self.answers.len() - 1);
+        typed(self.answers[at].as_ref())
+    }
+
+    fn embedded(&self) -> Result<TrustedRoot, TrustRootError> {
+        typed(Some(&root()))
+    }
+}
+
+fn newer() -> Value {
+    changed("/tlogs", json!([root()["tlogs"][1]]))
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+async fn after(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r7_first_start_offline_serves_the_built_in_root_says_so_and_stops_after_seven_days() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(TrustRootSource::Sigstore, directory.path());
+    let source = Scripted { answers: [None].into(), ..Scripted::default() };
+    let asked = Arc::clone(&source.asked);
+    let state = start(source, &config).await.unwrap();
+    assert_eq!(epoch_of(&state), Some(epoch(&root())));
+    assert!(stale(&state).is_some(), "ready, and says that it was never refreshed");
+    after(HOUR * 24 * 7 - HOUR).await;
+    assert_eq!(epoch_of(&state), Some(epoch(&root())));
+    let asked = asked.load(Ordering::SeqCst);
+    assert!((28..60).contains(&asked), "retries back off to the ordinary interval: {asked}");
+    after(HOUR + Duration::from_secs(2)).await;
+    let TrustState::NotReady(why) = &**state.load() else { panic!("ready after seven days") };
+    assert!(why.contains("7days"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r5_a_refresh_swaps_the_root_and_a_failed_or_bad_one_keeps_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(TrustRootSource::Sigstore, directory.path());
+    let bad = changed("/tlogs", json!([]));
+    let answers = [Some(newer()), None, Some(bad), Some(root())].into();
+    let state = start(Scripted { answers, ..Scripted::default() }, &config).await.unwrap();
+    after(Duration::from_secs(1)).await;
+    assert_eq!((epoch_of(&state), stale(&state)), (Some(epoch(&newer())), None));
+    // Sampled every ten seconds through a failure, a bad document and the recovery: one change, and never nothing.
+    let mut seen = vec![epoch(&newer())];
+    for _ in 0..8 * 360 {
+        after(Duration::from_secs(10)).await;
+        let now = epoch_of(&state).unwrap();
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+    }
+    assert_eq!(seen, [epoch(&newer()), epoch(&root())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r7_recovers_from_hard_stale_with_the_next_good_refresh() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(TrustRootSource::Sigstore, directory.path());
+    let mut answers: VecDeque<_> = std::iter::repeat_n(None, 60).collect();
+    answers.push_back(Some(newer()));
+    let state = start(Scripted { answers, ..Scripted::default() }, &config).await.unwrap();
+    after(HOUR * 24 * 8).await;
+    assert_eq!(epoch_of(&state), None);
+    after(HOUR * 24 * 14).await;
+    assert_eq!((epoch_of(&state), stale(&state)), (Some(epoch(&newer())), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r7_a_restart_uses_the_last_good_state_and_does_not_count_its_days_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(TrustRootSource::Sigstore, directory.path());
+    let offline = || Scripted { cached: Some(newer()), answers: [None].into(), ..Scripted::default() };
+    let record = |ago_hours: i64| {
+        let then = Timestamp::now().as_second() - ago_hours * 3_600;
+        std::fs::write(directory.path().join("fresh-at"), then.to_string()).unwrap();
+    };
+    record(24 * 6);
+    let state = start(offline(), &config).await.unwrap();
+    assert_eq!(epoch_of(&state), Some(epoch(&newer())));
+    after(HOUR * 25).await;
+    assert_eq!(epoch_of(&state), None, "six days before the restart, one after");
+
+    record(24 * 8);
+    assert_eq!(epoch_of(&start(offline(), &config).await.unwrap()), None);
+    // A stored time in the future counts as expired, so nothing is known of the cached state.
+    record(-5);
+    assert_eq!(epoch_of(&start(offline(), &config).await.unwrap()), Some(epoch(&root())));
+    // And without TUF state the built-in root's days are counted from its first use.
+    record(24 * 8);
+    let bare = Scripted { answers: [None].into(), ..Scripted::default() };
+    assert_eq!(epoch_of(&start(bare, &config).await.unwrap()), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refreshing_ends_when_nobody_holds_the_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = Scripted { answers: [Some(newer())].into(), ..Scripted::default() };
+    let asked = Arc::clone(&source.asked);
+    let state = start(source, &config(TrustRootSource::Sigstore, directory.path())).await.unwrap();
+    after(HOUR * 24).await;
+    drop(state);
+    after(HOUR * 24).await;
+    let before = asked.load(Ordering::SeqCst);
+    after(HOUR * 24 * 7).await;
+    assert_eq!(asked.load(Ordering::SeqCst), before);
+}

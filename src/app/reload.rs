@@ -1,0 +1,178 @@
+//! Reading the configuration again: all of the new one or none of it.
+
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
+
+use super::{Live, StartError, load, routes, say_weaknesses, watch::Watch};
+use crate::{
+    config::{Config, Problems, TrustRootConfig},
+    server::Tls,
+    telemetry,
+    verify::{self, TrustState},
+};
+
+/// Bytes of a watched file that count when asking whether it changed.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Why a new configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// It changes what only a restart can.
+    #[error("changed, and needs a restart: {}", .0.join(", "))]
+    NeedsRestart(Vec<&'static str>),
+    /// It, or a file it names, is wrong.
+    #[error(transparent)]
+    Wrong(#[from] StartError),
+}
+
+/// Reloads, one at a time.
+#[derive(Debug)]
+pub(super) struct Reloads {
+    file: PathBuf,
+    current: Config,
+    live: Live,
+    /// What the last attempt read, good or bad.
+    seen: [u8; 32],
+}
+
+impl Reloads {
+    pub(super) fn new(file: PathBuf, current: Config, live: Live) -> Self {
+        let seen = fingerprint(&current.files);
+        Self { file, current, live, seen }
+    }
+
+    /// Reloads when `asked` or when a file changes, for ever.
+    pub(super) async fn run(mut self, asked: Arc<Notify>) {
+        let mut watch = Watch::new();
+        self.follow(&mut watch);
+        // What changed between the first reading and now.
+        self.attempt(false).await;
+        loop {
+            let by_hand = tokio::select! {
+                () = asked.notified() => true,
+                () = watch.changed() => false,
+            };
+            self.attempt(by_hand).await;
+            self.follow(&mut watch);
+        }
+    }
+
+    fn follow(&self, watch: &mut Watch) {
+        watch.follow(std::iter::once(&self.file).chain(&self.current.files), &self.current.directories);
+    }
+
+    async fn attempt(&mut self, by_hand: bool) {
+        let read = load(&self.file).await;
+        let seen = match &read {
+            Ok(config) => {
+                let files = config.files.clone();
+                tokio::task::spawn_blocking(move || fingerprint(&files)).await.unwrap_or_default()
+            }
+            Err(error) => Sha256::digest(error.to_string()).into(),
+        };
+        if seen == self.seen && !by_hand {
+            return;
+        }
+        self.seen = seen;
+        let taken = match read {
+            Ok(config) => self.take(config).await,
+            Err(error) => Err(error.into()),
+        };
+        let outcome = match taken {
+            Ok(()) => {
+                tracing::info!(file = %self.file.display(), "configuration reloaded");
+                "applied"
+            }
+            Err(Refused::Wrong(StartError::Config(Problems(problems)))) => {
+                for problem in &problems {
+                    tracing::error!(%problem, "in the new configuration");
+                }
+                tracing::error!(problems = problems.len(), "the new configuration is refused; the old one stays");
+                "refused"
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new configuration is refused; the old one stays");
+                "refused"
+            }
+        };
+        metrics::counter!(telemetry::RELOADS, "outcome" => outcome).increment(1);
+    }
+
+    /// Prepares everything that can fail, then swaps.
+    async fn take(&mut self, new: Config) -> Result<(), Refused> {
+        let fixed = needs_restart(&self.current, &new);
+        if !fixed.is_empty() {
+            return Err(Refused::NeedsRestart(fixed));
+        }
+        let tls = match &new.server.tls {
+            Some(files) => Some(Tls::load(files).map_err(StartError::from)?),
+            None => None,
+        };
+        let routes = routes(&new).await?;
+        let trust = match &new.trust_root {
+            TrustRootConfig::File(path) => Some(verify::trust_root::load(path).await.map_err(StartError::from)?),
+            TrustRootConfig::Sigstore => None,
+        };
+
+        if let (Some(live), Some(new)) = (&self.live.tls, &tls) {
+            live.replace(new);
+        }
+        if let Some(verifier) = trust {
+            self.live.trust.store(Arc::new(TrustState::Ready { verifier: Arc::new(verifier), stale: None }));
+        }
+        self.live.policies.store(Arc::new(new.policies.clone()));
+        self.live.routes.store(Arc::new(routes));
+        say_weaknesses(&new);
+        self.current = new;
+        Ok(())
+    }
+}
+
+/// The keys whose change only a restart can take in.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    // By what they say of themselves: not every room's configuration can be compared.
+    fn differ<T: std::fmt::Debug>(old: &T, new: &T) -> bool {
+        format!("{old:?}") != format!("{new:?}")
+    }
+    let kind = |config: &Config| matches!(config.trust_root, TrustRootConfig::Sigstore);
+    let (was, is) = (&old.server, &new.server);
+    [
+        ("listen", was.listen != is.listen),
+        ("tls (on or off)", was.tls.is_some() != is.tls.is_some()),
+        ("admin", was.admin != is.admin),
+        ("limits", was.limits != is.limits || differ(&old.gate, &new.gate)),
+        ("store", differ(&old.store, &new.store)),
+        ("tag_ttl, verdict_ttl or max_stale", differ(&old.registry, &new.registry)),
+        ("trust_root (sigstore or a file)", kind(old) != kind(new)),
+    ]
+    .into_iter()
+    .filter_map(|(key, changed)| changed.then_some(key))
+    .collect()
+}
+
+/// What the files hold, so that an event without a change is no reload.
+fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for file in files {
+        let bytes = read(file);
+        hash.update(file.as_os_str().as_encoded_bytes());
+        hash.update([0]);
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    }
+    hash.finalize().into()
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = std::fs::File::open(file) {
+        let _ = file.take(MAX_FILE).read_to_end(&mut bytes);
+    }
+    bytes
+}

@@ -1,0 +1,138 @@
+//! Which files are watched, and when they have changed.
+//!
+//! Directories are watched, not files: an editor replaces a file by renaming another over it, and Kubernetes replaces a whole
+//! ConfigMap or Secret by renaming one symlink, `..data`, beside it (O6).
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+/// How long it must be quiet before files are read: a half-written file is waited for, not read.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// The longest a change waits for quiet.
+const AT_MOST: Duration = Duration::from_secs(3);
+
+/// Watches the directories of files.
+#[derive(Debug)]
+pub(super) struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    directories: BTreeSet<PathBuf>,
+    changed: Arc<Notify>,
+}
+
+impl Watch {
+    /// Watches nothing yet.
+    pub(super) fn new() -> Self {
+        let changed = Arc::new(Notify::new());
+        let told = Arc::clone(&changed);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // Reading a file is an event too, and we read them ourselves.
+            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+                told.notify_one();
+            }
+        });
+        let watcher = match watcher {
+            Ok(watcher) => Some(watcher),
+            Err(error) => {
+                tracing::warn!(%error, "files are not watched: send SIGHUP after a change");
+                None
+            }
+        };
+        Self { watcher, directories: BTreeSet::new(), changed }
+    }
+
+    /// Watches the directories of these files, where their symlinks lie and where they lead, and these directories; no
+    /// others.
+    pub(super) fn follow<'a>(&mut self, files: impl IntoIterator<Item = &'a PathBuf>, others: &[PathBuf]) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let mut wanted: BTreeSet<PathBuf> = files.into_iter().flat_map(|file| directories(file)).collect();
+        wanted.extend(others.iter().cloned());
+        for gone in self.directories.difference(&wanted) {
+            // It may be deleted already, and its watch with it.
+            let _ = watcher.unwatch(gone);
+        }
+        let mut watched = BTreeSet::new();
+        for directory in wanted {
+            // Watched before is watched again: a directory deleted and made anew has the old name and no watch.
+            match watcher.watch(&directory, RecursiveMode::NonRecursive) {
+                Ok(()) => _ = watched.insert(directory),
+                Err(error) => {
+                    tracing::warn!(directory = %directory.display(), %error, "not watched: send SIGHUP after a change there");
+                }
+            }
+        }
+        self.directories = watched;
+    }
+
+    /// Returns when something changed and it has been quiet since.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+        let quiet = async { while tokio::time::timeout(QUIET, self.changed.notified()).await.is_ok() {} };
+        let _ = tokio::time::timeout(AT_MOST, quiet).await;
+    }
+}
+
+fn directories(file: &Path) -> impl Iterator<Item = PathBuf> {
+    let parent = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        Some(parent) => Some(parent.to_owned()),
+        None => None,
+    };
+    let leads_to = file.canonicalize().ok();
+    [parent(file), leads_to.as_deref().and_then(parent)].into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn changes(watch: &Watch) -> bool {
+        tokio::time::timeout(Duration::from_secs(5), watch.changed()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn o6_a_rewritten_and_a_renamed_file_and_a_swapped_symlink_are_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        // As Kubernetes lays out a ConfigMap: `a.yaml` → `..data/a.yaml`, `..data` → `..1/`.
+        for (version, text) in [("..1", "one"), ("..2", "two")] {
+            std::fs::create_dir(home.path().join(version)).unwrap();
+            std::fs::write(home.path().join(version).join("a.yaml"), text).unwrap();
+        }
+        std::os::unix::fs::symlink("..1", home.path().join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/a.yaml", home.path().join("a.yaml")).unwrap();
+        std::fs::write(home.path().join("b.yaml"), "one").unwrap();
+        let mut watch = Watch::new();
+        watch.follow(&[home.path().join("a.yaml"), home.path().join("b.yaml")], &[]);
+
+        std::fs::write(home.path().join("b.yaml"), "two").unwrap();
+        assert!(changes(&watch).await, "rewritten");
+
+        std::fs::write(home.path().join("b.new"), "three").unwrap();
+        std::fs::rename(home.path().join("b.new"), home.path().join("b.yaml")).unwrap();
+        assert!(changes(&watch).await, "renamed over");
+
+        std::os::unix::fs::symlink("..2", home.path().join("..data_tmp")).unwrap();
+        std::fs::rename(home.path().join("..data_tmp"), home.path().join("..data")).unwrap();
+        assert!(changes(&watch).await, "swapped");
+        assert_eq!(std::fs::read_to_string(home.path().join("a.yaml")).unwrap(), "two");
+    }
+
+    #[tokio::test]
+    async fn reading_the_files_is_no_change() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("a.yaml");
+        std::fs::write(&file, "one").unwrap();
+        let mut watch = Watch::new();
+        watch.follow([&file], &[]);
+        let _ = tokio::time::timeout(Duration::from_millis(50), watch.changed()).await;
+        let _ = std::fs::read(&file).unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(100), watch.changed.notified()).await.is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! Paths in the file: relative ones start at the file that names them; what is named must be there.
+
+use std::{
+    cell::RefCell,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::Weakness;
+use crate::{policy::pattern::Glob, yaml::Cursor};
+
+/// Files one `policies` entry may match.
+const MAX_MATCHES: usize = 1000;
+
+/// Resolves paths and remembers which were read.
+#[derive(Debug)]
+pub(super) struct Files {
+    base: PathBuf,
+    read: RefCell<Vec<PathBuf>>,
+    directories: RefCell<Vec<PathBuf>>,
+}
+
+impl Files {
+    /// For paths named in `file`.
+    pub(super) fn beside(file: &Path) -> Self {
+        let base = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self { base: base.to_owned(), read: RefCell::new(vec![file.to_owned()]), directories: RefCell::default() }
+    }
+
+    /// Every file and directory that was read.
+    pub(super) fn into_read(self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        (self.read.into_inner(), self.directories.into_inner())
+    }
+
+    fn remember(&self, path: &Path) {
+        let mut read = self.read.borrow_mut();
+        if !read.iter().any(|known| known == path) {
+            read.push(path.to_owned());
+        }
+    }
+
+    /// A path, whatever is there.
+    pub(super) fn path(&self, cursor: &Cursor<'_>) -> Option<PathBuf> {
+        let text = cursor.text("a path")?;
+        if text.starts_with('~') || text.contains('$') {
+            cursor.wrong("`~` and `$` are not expanded; write the path out");
+            return None;
+        }
+        if text.contains("://") {
+            cursor.wrong("wants a path, found a URL");
+            return None;
+        }
+        Some(self.base.join(text))
+    }
+
+    /// A file that can be read.
+    pub(super) fn file(&self, cursor: &Cursor<'_>) -> Option<PathBuf> {
+        let path = self.path(cursor)?;
+        match fs::File::open(&path).and_then(|file| file.metadata()) {
+            Ok(metadata) if metadata.is_file() => {
+                self.remember(&path);
+                Some(path)
+            }
+            Ok(_) => {
+                cursor.wrong(format!("{} is not a file", path.display()));
+                None
+            }
+            Err(error) => {
+                cursor.wrong(format!("{} cannot be opened: {}", path.display(), plain(&error)));
+                None
+            }
+        }
+    }
+
+    /// A file with a secret in it; said when everybody on this machine may read it (O11).
+    pub(super) fn secret(&self, cursor: &Cursor<'_>, weaknesses: &mut Vec<Weakness>) -> Option<PathBuf> {
+        let path = self.file(cursor)?;
+        if fs::metadata(&path).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
+            let sentence = format!("{} holds a secret and every user of this machine can read it: chmod o-r", path.display());
+            weaknesses.push(Weakness { kind: "readable_secret", sentence });
+        }
+        Some(path)
+    }
+
+    /// A directory that is there.
+    pub(super) fn directory(&self, cursor: &Cursor<'_>) -> Option<PathBuf> {
+        let path = self.path(cursor)?;
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Some(path),
+            Ok(_) => {
+                cursor.wrong(format!("{} is not a directory", path.display()));
+                None
+            }
+            Err(error) => {
+                cursor.wrong(format!("{}: {}", path.display(), plain(&error)));
+                None
+            }
+        }
+    }
+
+    /// The files a pattern such as `policies/*.yaml` names, sorted. `*` stands within one segment and matches no name
+    /// that begins with a dot: editors and Kubernetes' `..data` keep theirs there.
+    pub(super) fn matching(&self, cursor: &Cursor<'_>) -> Option<Vec<PathBuf>> {
+        let text = cursor.text("a path such as policies/*.yaml")?;
+        if !text.contains('*') {
+            return self.file(cursor).map(|file| vec![file]);
+        }
+        let pattern = self.path(cursor)?;
+        let mut found = vec![PathBuf::new()];
+        for segment in pattern.iter() {
+            let Some(name) = segment.to_str() else {
+                cursor.wrong("is not UTF-8");
+                return None;
+            };
+            if !name.contains('*') {
+                found.iter_mut().for_each(|path| path.push(name));
+                continue;
+            }
+            if name == "**" {
+                cursor.wrong("`**` is not supported here; name each directory");
+                return None;
+            }
+            let glob = Glob::new(name).map_err(|error| cursor.wrong(error.to_string())).ok()?;
+            let mut next = Vec::new();
+            for directory in &found {
+                match self.list(directory, &glob) {
+                    Ok(entries) => next.extend(entries),
+                    Err(error) => {
+                        cursor.wrong(format!("{} cannot be listed: {}", directory.display(), plain(&error)));
+                        return None;
+                    }
+                }
+            }
+            found = next;
+        }
+        found.retain(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file()));
+        found.sort();
+        if found.is_empty() {
+            cursor.wrong(format!("matches no file: {}", pattern.display()));
+            return None;
+        }
+        if found.len() > MAX_MATCHES {
+            cursor.wrong(format!("matches more than {MAX_MATCHES} files"));
+            return None;
+        }
+        found.iter().for_each(|path| self.remember(path));
+        Some(found)
+    }
+
+    fn list(&self, directory: &Path, glob: &Glob) -> io::Result<Vec<PathBuf>> {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        self.directories.borrow_mut().push(directory.to_owned());
+        let mut found = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let name = entry?.file_name();
+            if name.to_str().is_some_and(|name| !name.starts_with('.') && glob.matches(name)) {
+                found.push(directory.join(name));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// `no such file or directory`, without the number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}

@@ -1,0 +1,88 @@
+//! The file a user writes, and its conversion into each room's own configuration.
+//!
+//! Reading never stops at the first mistake: the whole file and every policy file it names are walked, and [`Problems`]
+//! lists all of them with file, line, column and key path. What is not understood is an error (O9); a key of a later
+//! release says so. Relative paths start at the file that names them. Nothing is read from the environment.
+
+mod files;
+mod limits;
+mod listeners;
+mod schema;
+mod upstreams;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+pub use crate::yaml::{Problem, Problems};
+use crate::{gate, oci::Host, policy::PolicySet, registry, server, store, upstream};
+
+/// Everything `serve` needs, converted and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Listeners.
+    pub server: server::Config,
+    /// The client side.
+    pub registry: registry::Config,
+    /// The gate.
+    pub gate: gate::Config,
+    /// The store.
+    pub store: store::Config,
+    /// Where images are.
+    pub upstreams: Vec<upstream::Config>,
+    /// `default_upstream`, one of the above.
+    pub default_upstream: Option<Host>,
+    /// The policies.
+    pub policies: PolicySet,
+    /// The trust root.
+    pub trust_root: TrustRootConfig,
+    /// Every file read, to watch: this one, policies, certificates, trust root, credentials. A new policy file appears
+    /// in a directory of one of these or in one of [`directories`](Self::directories).
+    pub files: Vec<PathBuf>,
+    /// Directories a wildcard of `policies` looked into, to watch for new files.
+    pub directories: Vec<PathBuf>,
+    /// Weaknesses configured, to say at start and to count.
+    pub weaknesses: Vec<Weakness>,
+    /// What is no weakness, and probably not meant: each a sentence, to say at start.
+    pub notices: Vec<String>,
+}
+
+/// Something configured that relaxes a rule. Its `Display` is a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weakness {
+    /// A word from a closed list, for the metric's label: `any_identity`, `audit`, `dangerous_allow`,
+    /// `dangerous_no_attestation`, `dangerous_no_signature`, `open_admin`, `open_listener`, `plain_http`,
+    /// `readable_secret`.
+    pub kind: &'static str,
+    /// What is given up.
+    pub sentence: String,
+}
+
+impl fmt::Display for Weakness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+/// Where the trust root comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrustRootConfig {
+    /// A `trusted_root.json`.
+    File(PathBuf),
+    /// The public-good instance, by TUF.
+    Sigstore,
+}
+
+impl Config {
+    /// Reads `path` and every policy file it names. Blocking; a few milliseconds.
+    ///
+    /// # Errors
+    /// [`Problems`]: every one, with file, line, column and key path.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        schema::load(path)
+    }
+}
+
+#[cfg(test)]
+mod tests;

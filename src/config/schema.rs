@@ -1,0 +1,236 @@
+//! The file as a whole: its keys, and what they become.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{Config, TrustRootConfig, Weakness, files::Files, limits, listeners, upstreams};
+use crate::{
+    gate,
+    policy::{self, PolicySet, Unmatched},
+    registry, server, store, upstream,
+    yaml::{self, Cursor, Fields, Node, Place, Problem, Problems, Sink, Value},
+};
+
+const KEYS: &[&str] = &[
+    "listen",
+    "tls",
+    "admin",
+    "trust_root",
+    "store",
+    "upstreams",
+    "default_upstream",
+    "policies",
+    "unmatched",
+    "tag_ttl",
+    "verdict_ttl",
+    "refusal_ttl",
+    "max_stale",
+    "limits",
+];
+const LATER: &[&str] = &[
+    "audit_log",
+    "auth",
+    "cluster",
+    "deny",
+    "exceptions",
+    "http2",
+    "log",
+    "mirrors",
+    "notify",
+    "otlp",
+    "pass_credentials",
+    "sandbox",
+    "tracing",
+    "trust_roots",
+];
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// The default of `store.path`.
+const STORE_PATH: &str = "/var/lib/pullgate";
+/// The default of `store.max_size`: 50 GiB.
+const STORE_SIZE: u64 = 50 << 30;
+
+/// Reads everything, then says what is wrong, or converts.
+pub(super) fn load(path: &Path) -> Result<Config, Problems> {
+    let text = yaml::read_file(path).map_err(|problem| Problems(vec![problem]))?;
+    let documents = yaml::documents(path, &text).map_err(Problems)?;
+    let sink = Sink::new(path);
+    let (root, more) = match documents.split_first() {
+        Some((root, more)) if !matches!(root.value, Value::Null) => (root, more),
+        Some(_) | None => return Err(whole(path, "is empty; it needs at least `upstreams` and `policies`")),
+    };
+    if let Some(second) = more.first() {
+        sink.report(second.place, "", "a second document; this file has one (policy files may have several)");
+    }
+    read(path, root, sink)
+}
+
+fn whole(path: &Path, message: &str) -> Problems {
+    Problems(vec![Problem { file: path.to_owned(), line: 0, column: 0, key: String::new(), message: message.into() }])
+}
+
+fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
+    let files = Files::beside(path);
+    let mut weaknesses = Vec::new();
+    let cursor = Cursor::new(root, &sink);
+    let Some(fields) = cursor.fields(KEYS, LATER) else { return Err(Problems(sink.into_problems())) };
+
+    let listeners = listeners::read(&fields, &files, &mut weaknesses);
+    let limits = limits::read(fields.get("limits").as_ref());
+    let trust_root = trust_root(fields.get("trust_root").as_ref(), &files);
+    let store = store(fields.get("store").as_ref(), &files);
+    let upstreams = fields
+        .need("upstreams", "write where images are, as in [{host: ghcr.io, url: https://ghcr.io}]")
+        .map(|cursor| upstreams::read(&cursor, &files, &mut weaknesses))
+        .unwrap_or_default();
+    let default_upstream = fields.get("default_upstream").and_then(|cursor| upstreams::default(&cursor, &upstreams));
+    let tag_ttl = time(&fields, "tag_ttl", Duration::ZERO..=DAY, 30 * SECOND);
+    let verdict_ttl = time(&fields, "verdict_ttl", SECOND..=DAY, 3600 * SECOND);
+    let refusal_ttl = time(&fields, "refusal_ttl", Duration::ZERO..=DAY, 10 * SECOND);
+    let max_stale = max_stale(&fields);
+    let unmatched = match fields.get("unmatched") {
+        Some(cursor) => {
+            let words = [("deny", Unmatched::Deny), ("dangerous_allow", Unmatched::DangerousAllow)];
+            cursor.word(&words).unwrap_or(Unmatched::Deny)
+        }
+        None => Unmatched::Deny,
+    };
+    let policy_files = fields.get("policies").map(|cursor| policy_files(&cursor, &files)).unwrap_or_default();
+
+    let mut problems = sink.into_problems();
+    let policies = policies(&policy_files, unmatched, &mut problems);
+    let (Some(policies), Some(trust_root), Some(store), true) = (policies, trust_root, store, problems.is_empty()) else {
+        return Err(Problems(problems));
+    };
+
+    if unmatched == Unmatched::DangerousAllow {
+        let sentence = "images no policy names are served unverified (unmatched: dangerous_allow)".to_owned();
+        weaknesses.push(Weakness { kind: "dangerous_allow", sentence });
+    }
+    for policy in policies.policies() {
+        weaknesses.extend(policy.weaknesses().into_iter().map(|(kind, sentence)| Weakness { kind, sentence }));
+    }
+    let notices = notices(&policies, &upstreams);
+    let (files, directories) = files.into_read();
+    Ok(Config {
+        gate: gate::Config {
+            verdict_ttl,
+            refusal_ttl,
+            max_stale,
+            // A second before the server's own deadline, so that the client hears why instead of only when.
+            deadline: limits.server.response_timeout.saturating_sub(SECOND),
+            verdicts: limits.verdicts,
+            manifest_bytes: limits.manifest_memory,
+            limits: limits.evidence,
+            verify_threads: limits.verify_threads,
+        },
+        server: server::Config { listen: listeners.listen, tls: listeners.tls, admin: listeners.admin, limits: limits.server },
+        registry: registry::Config { tag_ttl, max_stale },
+        store,
+        upstreams,
+        default_upstream,
+        policies,
+        trust_root,
+        files,
+        directories,
+        weaknesses,
+        notices,
+    })
+}
+
+fn time(fields: &Fields<'_>, key: &'static str, range: std::ops::RangeInclusive<Duration>, default: Duration) -> Duration {
+    fields.get(key).and_then(|cursor| cursor.duration(range)).unwrap_or(default)
+}
+
+/// `max_stale`: a time, `0`, or `forever` (`None`).
+fn max_stale(fields: &Fields<'_>) -> Option<Duration> {
+    let Some(cursor) = fields.get("max_stale") else { return Some(DAY) };
+    if matches!(cursor.value(), Value::Text { text, .. } if text == "forever") {
+        return None;
+    }
+    Some(cursor.duration(Duration::ZERO..=366 * DAY).unwrap_or(DAY))
+}
+
+fn trust_root(cursor: Option<&Cursor<'_>>, files: &Files) -> Option<TrustRootConfig> {
+    let Some(cursor) = cursor else { return Some(TrustRootConfig::Sigstore) };
+    let text = cursor.text("`sigstore`, or the path of a trusted_root.json")?;
+    if text == "sigstore" {
+        return Some(TrustRootConfig::Sigstore);
+    }
+    if text.eq_ignore_ascii_case("sigstore") {
+        cursor.wrong("write `sigstore`, in lower case");
+        return None;
+    }
+    files.file(cursor).map(TrustRootConfig::File)
+}
+
+fn store(cursor: Option<&Cursor<'_>>, files: &Files) -> Option<store::Config> {
+    const LATER: &[&str] = &["url", "endpoint", "region", "credentials", "max_age", "memory"];
+    let mut config = store::Config { path: PathBuf::from(STORE_PATH), max_size: STORE_SIZE };
+    let Some(cursor) = cursor else { return Some(config) };
+    let fields = cursor.fields(&["path", "max_size"], LATER)?;
+    if let Some(cursor) = fields.get("path") {
+        config.path = files.path(&cursor)?;
+    }
+    if let Some(cursor) = fields.get("max_size") {
+        config.max_size = cursor.size(1 << 20..=1 << 60)?;
+    }
+    Some(config)
+}
+
+/// Every policy file, each once, in the order of their paths.
+fn policy_files(cursor: &Cursor<'_>, files: &Files) -> Vec<PathBuf> {
+    let Some(items) = cursor.list() else { return Vec::new() };
+    let mut found: Vec<_> = items.iter().filter_map(|item| files.matching(item)).flatten().collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn policies(paths: &[PathBuf], unmatched: Unmatched, problems: &mut Vec<Problem>) -> Option<PolicySet> {
+    let before = problems.len();
+    let mut parsed = Vec::new();
+    for path in paths {
+        match yaml::read_file(path) {
+            Ok(text) => parsed.extend(policy::parse(path, &text, problems).into_iter().map(|parsed| (path.clone(), parsed))),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    match PolicySet::new(parsed, unmatched) {
+        Ok(policies) if problems.len() == before => Some(policies),
+        Ok(_) => None,
+        Err(twice) => {
+            problems.extend(twice.0);
+            None
+        }
+    }
+}
+
+/// What is allowed and probably not meant (I9, O8).
+fn notices(policies: &PolicySet, upstreams: &[upstream::Config]) -> Vec<String> {
+    let mut notices = Vec::new();
+    let denies = policies.unmatched() == Unmatched::Deny;
+    if policies.policies().is_empty() && denies {
+        notices.push("there is no policy, and unmatched is deny: every image is refused".to_owned());
+        return notices;
+    }
+    for policy in policies.policies() {
+        if !upstreams.iter().any(|upstream| policy.names_host(&upstream.host)) {
+            notices.push(format!("policy {} names no image of any upstream here", policy.name));
+        }
+    }
+    for upstream::Config { host, .. } in upstreams {
+        if denies && !policies.policies().iter().any(|policy| policy.names_host(host)) {
+            notices.push(format!("no policy names images of {host}, and unmatched is deny: all of them are refused"));
+        }
+    }
+    notices
+}
+
+#[cfg(test)]
+pub(super) fn known_keys() -> &'static [&'static str] {
+    KEYS
+}

@@ -1,0 +1,161 @@
+//! GET and HEAD of a blob: lineage, then the store, else the upstream; ranges.
+//!
+//! A blob is served because an admitted manifest of the repository lists it (D7), and for no other reason. Its bytes
+//! are hashed by the store on their way; a manifest asked for here is served only if admitted, and as octets, so that
+//! no client takes it for something to run (X13).
+
+use std::{ops::Range, sync::Arc};
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use super::{
+    Registry,
+    error::Error,
+    range::Wanted,
+    response::{self, CONTENT_DIGEST, OCTETS, digest_value},
+    route::Route,
+};
+use crate::{
+    body::Body,
+    gate::{BlobVerdict, NoVerdict},
+    oci::Digest,
+    store::{Blob, FetchError, Source},
+};
+
+/// The answer.
+pub(super) async fn blob(
+    registry: &Registry,
+    route: &Route<'_>,
+    digest: &Digest,
+    request: &HeaderMap,
+    head: bool,
+) -> Result<Response<Body>, Error> {
+    let unlisted = || Error::blob_unlisted(&route.image, digest);
+    let verdict = registry.gate.admit_blob(&route.upstream, &route.image, digest).await.map_err(|none| match none {
+        // The manifest that listed it is gone from the upstream.
+        NoVerdict::Absent(_) => unlisted(),
+        NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_) | NoVerdict::Undecided(_) => {
+            Error::no_verdict(&route.image, digest, &none)
+        }
+    })?;
+    match verdict {
+        BlobVerdict::Unlisted => Err(unlisted()),
+        BlobVerdict::Manifest(permit) => {
+            let manifest = permit.manifest();
+            if manifest.digest() != digest {
+                return Err(Error::permit_for_another(digest));
+            }
+            let part = part(request, manifest.bytes().len() as u64, head)?;
+            let bytes = manifest.bytes().slice(part.range.start as usize..part.range.end as usize);
+            Ok(respond(digest, part, || Body::full(bytes)))
+        }
+        BlobVerdict::Listed { size, permit: _ } if head => Ok(respond(digest, part(request, size, head)?, Body::empty)),
+        BlobVerdict::Listed { size, permit: _ } => {
+            // Before anything is fetched: a range that cannot be had costs no transfer.
+            let part = part(request, size, head)?;
+            let blob = open(registry, route, digest).await?;
+            if let Some(found) = blob.size()
+                && found != size
+            {
+                return Err(Error::size_disagrees(digest, size, found));
+            }
+            let range = part.range.clone();
+            Ok(respond(digest, part, || blob.body(range)))
+        }
+    }
+}
+
+/// The blob from the store, fetched into it if it is not there: one upstream request however many ask.
+async fn open(registry: &Registry, route: &Route<'_>, digest: &Digest) -> Result<Blob, Error> {
+    let (upstream, repository, wanted) = (Arc::clone(&route.upstream), route.image.repository.clone(), *digest);
+    let fetch = move || async move {
+        let stream = upstream.blob(&repository, &wanted).await.map_err(|error| Arc::new(error) as FetchError)?;
+        let pieces = stream.pieces.map_err(|error| Arc::new(error) as FetchError).boxed();
+        Ok(Source { size: stream.size, pieces })
+    };
+    registry.store.pull(digest, fetch).await.map_err(|error| Error::fetch(&route.image, digest, &error))
+}
+
+/// What part of the blob the answer has.
+#[derive(Debug)]
+struct Part {
+    /// Bytes of the blob; all of them for a 200.
+    range: Range<u64>,
+    /// Bytes of the whole blob.
+    size: u64,
+    partial: bool,
+    head: bool,
+}
+
+fn part(request: &HeaderMap, size: u64, head: bool) -> Result<Part, Error> {
+    let whole = Part { range: 0..size, size, partial: false, head };
+    let mut ranges = request.get_all(header::RANGE).iter();
+    match (ranges.next(), ranges.next()) {
+        // Ranges are for GET (RFC 9110, 14.2); we give no validator, so none of an If-Range can hold; two headers are
+        // several ranges.
+        (Some(range), None) if !head && !request.contains_key(header::IF_RANGE) => match Wanted::parse(range.as_bytes(), size) {
+            Wanted::Part(range) => Ok(Part { range, partial: true, ..whole }),
+            Wanted::Unsatisfiable => Err(Error::range_not_satisfiable(size)),
+            Wanted::Whole => Ok(whole),
+        },
+        (None | Some(_), _) => Ok(whole),
+    }
+}
+
+fn respond(digest: &Digest, part: Part, body: impl FnOnce() -> Body) -> Response<Body> {
+    let mut response = response::start(if part.partial { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK });
+    let headers = response.headers_mut();
+    // Fixed: containerd believes a blob's Content-Type when it resolves through `/blobs/` (X13).
+    headers.insert(header::CONTENT_TYPE, OCTETS);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(part.range.end - part.range.start));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_DIGEST, digest_value(digest));
+    if part.partial
+        && let Ok(range) = HeaderValue::try_from(format!("bytes {}-{}/{}", part.range.start, part.range.end - 1, part.size))
+    {
+        headers.insert(header::CONTENT_RANGE, range);
+    }
+    if !part.head {
+        *response.body_mut() = body();
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(range: &str, extra: Option<(header::HeaderName, &str)>, head: bool) -> Result<(bool, Range<u64>), StatusCode> {
+        let mut request = HeaderMap::new();
+        request.insert(header::RANGE, range.parse().unwrap());
+        if let Some((name, value)) = extra {
+            request.append(name, value.parse().unwrap());
+        }
+        part(&request, 100, head).map(|part| (part.partial, part.range)).map_err(|error| error.status())
+    }
+
+    #[test]
+    fn h6_ranges_are_for_get_and_without_a_condition() {
+        assert_eq!(of("bytes=10-19", None, false), Ok((true, 10..20)));
+        assert_eq!(of("bytes=10-19", None, true), Ok((false, 0..100)));
+        assert_eq!(of("bytes=10-19", Some((header::IF_RANGE, "\"x\"")), false), Ok((false, 0..100)));
+        assert_eq!(of("bytes=10-19", Some((header::RANGE, "bytes=1-2")), false), Ok((false, 0..100)));
+        assert_eq!(of("bytes=100-", None, false), Err(StatusCode::RANGE_NOT_SATISFIABLE));
+        assert_eq!(of("bytes=100-", None, true), Ok((false, 0..100)));
+    }
+
+    #[test]
+    fn a_partial_answer_says_which_part_of_how_much() {
+        let digest = Digest::sha256(b"x");
+        let part = Part { range: 10..20, size: 100, partial: true, head: false };
+        let response = respond(&digest, part, Body::empty);
+        assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+        let header = |name: &str| response.headers()[name].to_str().unwrap();
+        assert_eq!(header("content-range"), "bytes 10-19/100");
+        assert_eq!(header("content-length"), "10");
+        assert_eq!(header("accept-ranges"), "bytes");
+        assert_eq!(header("content-type"), "application/octet-stream");
+        assert_eq!(header("docker-content-digest"), digest.to_string());
+    }
+}

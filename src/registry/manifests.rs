@@ -1,0 +1,118 @@
+//! GET and HEAD of a manifest: resolve, admit, and answer with a permit in hand.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::{
+    Registry,
+    error::{Asking, Error},
+    response::{self, CONTENT_DIGEST, digest_value},
+    route::Route,
+};
+use crate::{
+    body::Body,
+    gate::{NoVerdict, Permit, Subject, Verdict},
+    oci::{Digest, Reference, Tag},
+};
+
+/// The answer, if what is asked was judged before: no waiting, no work. The hot path.
+pub(super) fn recalled(registry: &Registry, route: &Route<'_>, reference: &Reference, head: bool) -> Option<Response<Body>> {
+    let digest = match reference {
+        Reference::Digest(digest) => *digest,
+        // What an attachment tag may serve is narrower than what its digest may.
+        Reference::Tag(tag) if is_attachment(tag) => return None,
+        Reference::Tag(tag) => registry.tags.recall(&route.image, tag)?,
+    };
+    let permit = registry.gate.recall(&subject(route, digest))?;
+    respond(&permit, &digest, head).ok()
+}
+
+/// The answer, whatever it takes.
+pub(super) async fn manifest(
+    registry: &Registry,
+    route: &Route<'_>,
+    reference: &Reference,
+    head: bool,
+) -> Result<Response<Body>, Error> {
+    match reference {
+        Reference::Digest(digest) => match verdict(registry, route, *digest, false).await? {
+            Verdict::Admit(permit) => respond(&permit, digest, head),
+            Verdict::Refuse(refusal) => Err(Error::refusal(&refusal)),
+        },
+        Reference::Tag(tag) => by_tag(registry, route, tag, head).await,
+    }
+}
+
+async fn by_tag(registry: &Registry, route: &Route<'_>, tag: &Tag, head: bool) -> Result<Response<Body>, Error> {
+    let failed = |error| Error::upstream(Asking::Tag(tag), &route.image, &error);
+    let meaning = registry.tags.resolve(&route.upstream, &route.image, tag).await.map_err(failed)?;
+    // From here on only the digest travels.
+    let verdict = verdict(registry, route, meaning.digest, is_attachment(tag)).await;
+    let Some(why) = meaning.stale else {
+        return match verdict? {
+            Verdict::Admit(permit) => respond(&permit, &meaning.digest, head),
+            Verdict::Refuse(refusal) => Err(Error::refusal(&refusal)),
+        };
+    };
+    match verdict {
+        Ok(Verdict::Admit(permit)) => {
+            let mut response = respond(&permit, &meaning.digest, head)?;
+            response::warn(
+                response.headers_mut(),
+                "110 - \"Response is Stale: the upstream cannot be asked what this tag means\"",
+            );
+            Ok(response)
+        }
+        // A no to what the tag meant once is not a no to what it means now.
+        Ok(Verdict::Refuse(_)) | Err(_) => {
+            let image = &route.image;
+            tracing::debug!(%image, %tag, %why, "a stale tag's digest is not admitted");
+            Err(Error::unavailable(&format_args!("{image}:{tag} cannot be had: its registry cannot be asked what the tag means")))
+        }
+    }
+}
+
+async fn verdict(registry: &Registry, route: &Route<'_>, digest: Digest, attachment: bool) -> Result<Verdict, Error> {
+    let subject = subject(route, digest);
+    let verdict = if attachment {
+        // D9: a runnable image called `sha256-….sig` is refused (X15).
+        registry.gate.admit_attachment(&subject).await
+    } else {
+        registry.gate.admit(&subject).await
+    };
+    verdict.map_err(|none: NoVerdict| Error::no_verdict(&route.image, &digest, &none))
+}
+
+fn is_attachment(tag: &Tag) -> bool {
+    tag.attachment_of().is_some()
+}
+
+fn subject(route: &Route<'_>, digest: Digest) -> Subject {
+    Subject { upstream: Arc::clone(&route.upstream), image: route.image.clone(), digest }
+}
+
+/// The only way to a 200 with a manifest: a permit is needed, and its bytes are the ones sent.
+///
+/// That the permit is for what was asked is compared once more: one cheap line, so that a permit for one digest can
+/// never carry another's bytes.
+fn respond(permit: &Permit, asked: &Digest, head: bool) -> Result<Response<Body>, Error> {
+    let manifest = permit.manifest();
+    if manifest.digest() != asked {
+        return Err(Error::permit_for_another(asked));
+    }
+    let mut response = response::start(StatusCode::OK);
+    let headers = response.headers_mut();
+    // From the body, never from the upstream's header (CVE-2021-41190).
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(manifest.media_type()));
+    // On HEAD too: containerd resolves a tag by it and the digest, or else asks again with GET.
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(manifest.bytes().len()));
+    headers.insert(CONTENT_DIGEST, digest_value(asked));
+    for warning in permit.warnings() {
+        response::warn(headers, warning);
+    }
+    if !head {
+        *response.body_mut() = Body::full(manifest.bytes().clone());
+    }
+    Ok(response)
+}
