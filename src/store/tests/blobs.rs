@@ -26,7 +26,27 @@ async fn c15_200_clients_of_a_cold_blob_make_one_fetch_and_all_get_it() {
     assert_eq!(std::fs::read(rig.path(&digest)).unwrap(), bytes);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
+async fn c15_fill_that_ends_while_another_client_is_looking_is_not_repeated() {
+    let rig = Rig::new();
+    for round in 0..20 {
+        let bytes = content(100 + round);
+        let digest = Digest::sha256(&bytes);
+        let opens = Arc::new(AtomicUsize::new(0));
+        let asks = (0..100).map(|_| {
+            let (store, bytes, opens) = (Arc::clone(rig.store()), bytes.clone(), Arc::clone(&opens));
+            let open = move || {
+                opens.fetch_add(1, Ordering::SeqCst);
+                std::future::ready(Ok(pieces(&bytes, 50)))
+            };
+            tokio::spawn(async move { store.pull(&digest, open).await.unwrap() })
+        });
+        futures_util::future::join_all(asks).await;
+        assert_eq!(opens.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn bytes_reach_the_client_before_the_upstream_has_sent_the_rest() {
     let rig = Rig::new();
     let bytes = content(8 << 20);
@@ -43,7 +63,7 @@ async fn bytes_reach_the_client_before_the_upstream_has_sent_the_rest() {
     assert_eq!(so_far(&mut body).await, (bytes[1 << 20..].to_vec(), Some(true)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn c14_last_piece_waits_for_the_hash_and_a_mismatch_breaks_the_body() {
     for (announced, len) in [(true, 300_000), (false, 300_000), (true, 10), (false, 10), (true, 5 << 20)] {
         let rig = Rig::new();
@@ -92,7 +112,7 @@ async fn u10_body_longer_or_shorter_than_announced_breaks() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn c16_fill_survives_the_client_that_started_it() {
     let rig = Rig::new();
     let bytes = content(1 << 20);

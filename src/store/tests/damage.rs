@@ -13,7 +13,7 @@ fn flip(path: &std::path::Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn c5_bit_flip_on_the_disk_breaks_the_first_read_after_a_start_and_is_fetched_anew() {
     for (at, mapped) in [(0, true), (1_500_000, true), (2_999_999, true), (0, false), (2_999_999, false)] {
         let mut rig = Rig::new();
@@ -33,7 +33,7 @@ async fn c5_bit_flip_on_the_disk_breaks_the_first_read_after_a_start_and_is_fetc
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn c5_range_of_a_file_not_hashed_since_the_start_waits_for_the_whole_hash() {
     let mut rig = Rig::new();
     let bytes = content(3_000_000);

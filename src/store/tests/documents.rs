@@ -202,7 +202,7 @@ async fn walk(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn c3_c4_whatever_happens_a_read_gives_the_named_bytes_or_nothing(steps in prop::collection::vec(step(), 1..40)) {
