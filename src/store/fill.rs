@@ -183,6 +183,8 @@ async fn fill<F, Fut>(
 
 /// Moves the pieces from the upstream to the disk: while one batch is hashed and written, the next is gathered.
 async fn pump(mut source: Source, sink: Sink, landing: &mut Option<Landing>) -> Result<Sink, FillError> {
+    // The end may be met while a batch is gathered, and is asked for again for the next one.
+    source.pieces = source.pieces.fuse().boxed();
     let mut taken = 0_u64;
     let mut writing = Writing::Idle(sink);
     loop {

@@ -146,7 +146,6 @@ dangerous_no_signature: true
             "p.yaml:22:13: signatures: an empty list asks for nothing; write who must sign, or also `dangerous_no_signature: true`",
             "p.yaml:23:27: dangerous_no_attestation: wants true or false, found `yes`",
             "p.yaml:25:1: attestations: missing; without `signatures` there is no signer to take over",
-            "p.yaml:29:1: asks for nothing; to let these images through and see what is missing, write requirements and `mode: audit`",
             "p.yaml:36:13: signatures: contradicts `dangerous_no_signature: true`; keep one of them",
         ]
     );
