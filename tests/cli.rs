@@ -1,5 +1,7 @@
 //! The command as a person or a service manager meets it: exit codes, signals, what is printed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
