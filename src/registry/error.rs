@@ -570,14 +570,7 @@ mod tests {
                 Some("credentials_refused"),
                 "upstream ghcr.io refused our credentials (401)",
             ),
-            (
-                NoVerdict::Faulty(Faulty("other bytes".into())),
-                502,
-                "MANIFEST_INVALID",
-                None,
-                Some("faulty"),
-                "other bytes",
-            ),
+            (NoVerdict::Faulty(Faulty("other bytes".into())), 502, "MANIFEST_INVALID", None, Some("faulty"), "other bytes"),
             (
                 undecided(UndecidedReason::EvidenceUnavailable("the .sig tag cannot be read".into())),
                 503,
