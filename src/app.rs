@@ -1,6 +1,8 @@
 //! The only file that knows every concrete type: configuration → wired parts → run until drained.
 
 mod reload;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::{
@@ -43,7 +45,7 @@ pub enum StartError {
     Config(#[from] Problems),
     /// The store cannot be opened.
     #[error(transparent)]
-    Store(#[from] store::StoreError),
+    Store(#[from] Box<store::StoreError>),
     /// The operating system said no.
     #[error("{0}")]
     System(std::io::Error),
@@ -100,6 +102,17 @@ struct Live {
     routes: Arc<ArcSwap<Routes>>,
     tls: Option<Arc<Tls>>,
     trust: Arc<ArcSwap<TrustState>>,
+}
+
+impl Live {
+    async fn new(config: &Config, tls: Option<Arc<Tls>>, trust: Arc<ArcSwap<TrustState>>) -> Result<Self, StartError> {
+        Ok(Self {
+            policies: Arc::new(ArcSwap::from_pointee(config.policies.clone())),
+            routes: Arc::new(ArcSwap::from_pointee(routes(config).await?)),
+            tls,
+            trust,
+        })
+    }
 }
 
 /// A gate that answers. Dropped, it ends at once; see [`shutdown`](Self::shutdown).
@@ -191,15 +204,10 @@ async fn build(config: Config, file: Option<PathBuf>) -> Result<Running, StartEr
 
     // The store before the trust root, whose last good state lies in it: the lock is what keeps a second gate away.
     let store_config = config.store.clone();
-    let store = tokio::task::spawn_blocking(move || Store::open(store_config)).await??;
+    let store = tokio::task::spawn_blocking(move || Store::open(store_config).map_err(Box::new)).await??;
     let trust = verify::trust_root::watch(trust_root(&config)).await?;
     trust_seen.store(Arc::new(Some(Arc::clone(&trust))));
-    let live = Live {
-        policies: Arc::new(ArcSwap::from_pointee(config.policies.clone())),
-        routes: Arc::new(ArcSwap::from_pointee(routes(&config).await?)),
-        tls: tls.clone(),
-        trust: Arc::clone(&trust),
-    };
+    let live = Live::new(&config, tls.clone(), Arc::clone(&trust)).await?;
 
     let documents: Arc<dyn Documents> = Arc::clone(&store) as Arc<dyn Documents>;
     let gate = Gate::new(config.gate.clone(), documents, Arc::clone(&live.policies), trust);

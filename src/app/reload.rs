@@ -31,6 +31,15 @@ pub(super) enum Refused {
     Wrong(#[from] StartError),
 }
 
+/// What became of a new configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// All of it is in force.
+    Applied,
+    /// None of it is.
+    Refused,
+}
+
 /// Reloads, one at a time.
 #[derive(Debug)]
 pub(super) struct Reloads {
@@ -52,13 +61,13 @@ impl Reloads {
         let mut watch = Watch::new();
         self.follow(&mut watch);
         // What changed between the first reading and now.
-        self.attempt(false).await;
+        let _ = self.attempt(false).await;
         loop {
             let by_hand = tokio::select! {
                 () = asked.notified() => true,
                 () = watch.changed() => false,
             };
-            self.attempt(by_hand).await;
+            let _ = self.attempt(by_hand).await;
             self.follow(&mut watch);
         }
     }
@@ -67,8 +76,9 @@ impl Reloads {
         watch.follow(std::iter::once(&self.file).chain(&self.current.files), &self.current.directories);
     }
 
-    async fn attempt(&mut self, by_hand: bool) {
-        let read = load(&self.file).await;
+    /// Reads the files and takes or refuses what they say: `None` when they say nothing new and nobody asked.
+    async fn attempt(&mut self, by_hand: bool) -> Option<Outcome> {
+        let mut read = load(&self.file).await;
         let seen = match &read {
             Ok(config) => {
                 let files = config.files.clone();
@@ -77,7 +87,11 @@ impl Reloads {
             Err(error) => Sha256::digest(error.to_string()).into(),
         };
         if seen == self.seen && !by_hand {
-            return;
+            return None;
+        }
+        if read.is_ok() {
+            // Again, so that what is taken is never older than what is remembered as seen.
+            read = load(&self.file).await;
         }
         self.seen = seen;
         let taken = match read {
@@ -87,21 +101,26 @@ impl Reloads {
         let outcome = match taken {
             Ok(()) => {
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
-                "applied"
+                Outcome::Applied
             }
             Err(Refused::Wrong(StartError::Config(Problems(problems)))) => {
                 for problem in &problems {
-                    tracing::error!(%problem, "in the new configuration");
+                    tracing::error!("in the new configuration: {problem}");
                 }
                 tracing::error!(problems = problems.len(), "the new configuration is refused; the old one stays");
-                "refused"
+                Outcome::Refused
             }
             Err(error) => {
                 tracing::error!(%error, "the new configuration is refused; the old one stays");
-                "refused"
+                Outcome::Refused
             }
         };
-        metrics::counter!(telemetry::RELOADS, "outcome" => outcome).increment(1);
+        let label = match outcome {
+            Outcome::Applied => "applied",
+            Outcome::Refused => "refused",
+        };
+        metrics::counter!(telemetry::RELOADS, "outcome" => label).increment(1);
+        Some(outcome)
     }
 
     /// Prepares everything that can fail, then swaps.
@@ -175,4 +194,75 @@ fn read(file: &Path) -> Vec<u8> {
         let _ = file.take(MAX_FILE).read_to_end(&mut bytes);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::tests::Home;
+
+    async fn reloads(home: &Home) -> Reloads {
+        let config = load(&home.file()).await.unwrap();
+        let live = home.live(&config).await;
+        Reloads::new(home.file(), config, live)
+    }
+
+    #[tokio::test]
+    async fn o6_what_is_wrong_is_refused_whole_and_what_is_right_again_is_taken() {
+        let home = Home::new();
+        let mut reloads = reloads(&home).await;
+        let policies = reloads.live.policies.load_full();
+        assert_eq!(reloads.attempt(false).await, None, "nothing changed");
+
+        // Half written: the policy file ends in the middle.
+        let whole = home.policy();
+        std::fs::write(home.policy_file(), &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
+        assert!(Arc::ptr_eq(&policies, &reloads.live.policies.load_full()));
+        assert_eq!(reloads.attempt(false).await, None, "said once");
+        assert_eq!(reloads.attempt(true).await, Some(Outcome::Refused), "and again when asked");
+
+        std::fs::write(home.policy_file(), whole.replace("heads/main", "heads/other")).unwrap();
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Applied));
+        assert!(!Arc::ptr_eq(&policies, &reloads.live.policies.load_full()));
+        assert_eq!(reloads.attempt(true).await, Some(Outcome::Applied), "asked, it is taken again");
+    }
+
+    #[tokio::test]
+    async fn o6_a_file_that_needs_a_restart_is_refused_whole() {
+        let home = Home::new();
+        let mut reloads = reloads(&home).await;
+        let policies = reloads.live.policies.load_full();
+        std::fs::write(home.policy_file(), home.policy().replace("heads/main", "heads/other")).unwrap();
+        for (key, from, to) in [
+            ("listen", "listen: 127.0.0.1:0", "listen: 127.0.0.1:1"),
+            ("admin", "admin: 127.0.0.1:0", "admin: 127.0.0.1:1"),
+            ("store", "max_size: 1GiB", "max_size: 2GiB"),
+        ] {
+            home.write(&home.config().replace(from, to));
+            let new = load(&home.file()).await.unwrap();
+            assert_eq!(needs_restart(&reloads.current, &new), [key]);
+            assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
+            assert!(Arc::ptr_eq(&policies, &reloads.live.policies.load_full()), "a part of it was taken");
+        }
+        let error = Refused::NeedsRestart(vec!["listen", "store"]).to_string();
+        assert_eq!(error, "changed, and needs a restart: listen, store");
+    }
+
+    #[tokio::test]
+    async fn a_trust_root_that_cannot_be_read_leaves_the_old_one_and_the_old_policies() {
+        let home = Home::new();
+        let trusted_root = home.path().join("trusted_root.json");
+        std::fs::copy(crate::app::tests::fixtures().join("trusted_root.json"), &trusted_root).unwrap();
+        let own = home.config().replace(&crate::app::tests::fixtures().display().to_string(), "..");
+        let own = own.replace("../trusted_root.json", "trusted_root.json");
+        home.write(&own.replace("../registry", &crate::app::tests::fixtures().join("registry").display().to_string()));
+        let mut reloads = reloads(&home).await;
+        let (policies, trust) = (reloads.live.policies.load_full(), reloads.live.trust.load_full());
+        std::fs::write(&trusted_root, "{}").unwrap();
+        std::fs::write(home.policy_file(), home.policy().replace("heads/main", "heads/other")).unwrap();
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
+        assert!(Arc::ptr_eq(&policies, &reloads.live.policies.load_full()));
+        assert!(Arc::ptr_eq(&trust, &reloads.live.trust.load_full()));
+    }
 }

@@ -126,6 +126,7 @@ impl Files {
             for directory in &found {
                 match self.list(directory, &glob) {
                     Ok(entries) => next.extend(entries),
+                    Err(error) if found.len() > 1 && error.kind() == io::ErrorKind::NotADirectory => {}
                     Err(error) => {
                         cursor.wrong(format!("{} cannot be listed: {}", directory.display(), plain(&error)));
                         return None;

@@ -20,7 +20,7 @@ const GIB: u64 = 1 << 30;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "connections",
     "requests",
     "header_timeout",
@@ -35,7 +35,7 @@ const KEYS: &[&str] = &[
     "evidence",
 ];
 const LATER: &[&str] = &["bandwidth", "memory", "per_client", "upstream_connections", "upstream_requests"];
-const EVIDENCE: &[&str] = &["pages", "candidates", "total_size", "signature_size", "attestation_size"];
+pub(super) const EVIDENCE: &[&str] = &["pages", "candidates", "total_size", "signature_size", "attestation_size"];
 
 impl Default for Limits {
     fn default() -> Self {

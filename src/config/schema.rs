@@ -10,10 +10,10 @@ use crate::{
     gate,
     policy::{self, PolicySet, Unmatched},
     registry, server, store, upstream,
-    yaml::{self, Cursor, Fields, Node, Place, Problem, Problems, Sink, Value},
+    yaml::{self, Cursor, Fields, Node, Problem, Problems, Sink, Value},
 };
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "listen",
     "tls",
     "admin",
@@ -56,8 +56,8 @@ const STORE_SIZE: u64 = 50 << 30;
 /// Reads everything, then says what is wrong, or converts.
 pub(super) fn load(path: &Path) -> Result<Config, Problems> {
     let text = yaml::read_file(path).map_err(|problem| Problems(vec![problem]))?;
-    let documents = yaml::documents(path, &text).map_err(Problems)?;
     let sink = Sink::new(path);
+    let Some(documents) = yaml::documents(&text, &sink) else { return Err(Problems(sink.into_problems())) };
     let (root, more) = match documents.split_first() {
         Some((root, more)) if !matches!(root.value, Value::Null) => (root, more),
         Some(_) | None => return Err(whole(path, "is empty; it needs at least `upstreams` and `policies`")),
@@ -86,7 +86,7 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
         .need("upstreams", "write where images are, as in [{host: ghcr.io, url: https://ghcr.io}]")
         .map(|cursor| upstreams::read(&cursor, &files, &mut weaknesses))
         .unwrap_or_default();
-    let default_upstream = fields.get("default_upstream").and_then(|cursor| upstreams::default(&cursor, &upstreams));
+    let default_upstream = fields.get("default_upstream").and_then(|cursor| upstreams::default(&cursor, &upstreams.hosts));
     let tag_ttl = time(&fields, "tag_ttl", Duration::ZERO..=DAY, 30 * SECOND);
     let verdict_ttl = time(&fields, "verdict_ttl", SECOND..=DAY, 3600 * SECOND);
     let refusal_ttl = time(&fields, "refusal_ttl", Duration::ZERO..=DAY, 10 * SECOND);
@@ -113,7 +113,7 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
     for policy in policies.policies() {
         weaknesses.extend(policy.weaknesses().into_iter().map(|(kind, sentence)| Weakness { kind, sentence }));
     }
-    let notices = notices(&policies, &upstreams);
+    let notices = notices(&policies, &upstreams.configs);
     let (files, directories) = files.into_read();
     Ok(Config {
         gate: gate::Config {
@@ -130,7 +130,7 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
         server: server::Config { listen: listeners.listen, tls: listeners.tls, admin: listeners.admin, limits: limits.server },
         registry: registry::Config { tag_ttl, max_stale },
         store,
-        upstreams,
+        upstreams: upstreams.configs,
         default_upstream,
         policies,
         trust_root,
@@ -172,11 +172,13 @@ fn store(cursor: Option<&Cursor<'_>>, files: &Files) -> Option<store::Config> {
     let mut config = store::Config { path: PathBuf::from(STORE_PATH), max_size: STORE_SIZE };
     let Some(cursor) = cursor else { return Some(config) };
     let fields = cursor.fields(&["path", "max_size"], LATER)?;
-    if let Some(cursor) = fields.get("path") {
-        config.path = files.path(&cursor)?;
+    let path = fields.get("path").map(|cursor| files.path(&cursor));
+    let max_size = fields.get("max_size").map(|cursor| cursor.size(1 << 20..=1 << 60));
+    if let Some(path) = path {
+        config.path = path?;
     }
-    if let Some(cursor) = fields.get("max_size") {
-        config.max_size = cursor.size(1 << 20..=1 << 60)?;
+    if let Some(max_size) = max_size {
+        config.max_size = max_size?;
     }
     Some(config)
 }
@@ -228,9 +230,4 @@ fn notices(policies: &PolicySet, upstreams: &[upstream::Config]) -> Vec<String> 
         }
     }
     notices
-}
-
-#[cfg(test)]
-pub(super) fn known_keys() -> &'static [&'static str] {
-    KEYS
 }

@@ -11,20 +11,29 @@ use crate::{
     yaml::{Cursor, Fields, closest, shown},
 };
 
-const KEYS: &[&str] = &["host", "url", "layout", "credentials", "ca", "plain_http", "auth_hosts", "allow_hosts"];
+pub(super) const KEYS: &[&str] = &["host", "url", "layout", "credentials", "ca", "plain_http", "auth_hosts", "allow_hosts"];
 const LATER: &[&str] =
     &["mirrors", "rewrite", "pass_credentials", "client_cert", "client_key", "rate_limit", "retries", "timeout", "trust_root"];
 /// Keys that mean something beside `url` only.
 const OF_URL: &[&str] = &["credentials", "ca", "plain_http", "auth_hosts", "allow_hosts"];
 
+/// What `upstreams` says.
+#[derive(Debug, Default)]
+pub(super) struct Upstreams {
+    /// Those that are right.
+    pub(super) configs: Vec<upstream::Config>,
+    /// The hosts of all, also where something else is wrong.
+    pub(super) hosts: Vec<Host>,
+}
+
 /// Reads `upstreams`. What is wrong is noted and left out.
-pub(super) fn read(cursor: &Cursor<'_>, files: &Files, weaknesses: &mut Vec<Weakness>) -> Vec<upstream::Config> {
-    let Some(items) = cursor.list() else { return Vec::new() };
+pub(super) fn read(cursor: &Cursor<'_>, files: &Files, weaknesses: &mut Vec<Weakness>) -> Upstreams {
+    let mut upstreams = Upstreams::default();
+    let Some(items) = cursor.list() else { return upstreams };
     if items.is_empty() {
         cursor.wrong("an empty list leaves nothing to serve; write where images are");
     }
     let mut first: HashMap<Host, String> = HashMap::new();
-    let mut upstreams = Vec::new();
     for item in items {
         let Some(fields) = item.fields(KEYS, LATER) else { continue };
         let host = fields.need("host", "write what images are called, as in ghcr.io").and_then(|cursor| host(&cursor));
@@ -32,25 +41,27 @@ pub(super) fn read(cursor: &Cursor<'_>, files: &Files, weaknesses: &mut Vec<Weak
             let place = fields.get("host").unwrap_or_else(|| item.clone());
             match first.get(host) {
                 Some(other) => place.wrong(format!("`{host}` is also {other}; a host has one upstream")),
-                None => _ = first.insert(host.clone(), item.path().to_owned()),
+                None => {
+                    first.insert(host.clone(), item.path().to_owned());
+                    upstreams.hosts.push(host.clone());
+                }
             }
         }
         let location = location(&fields, host.as_ref(), files, weaknesses);
         if let (Some(host), Some(location)) = (host, location) {
-            upstreams.push(upstream::Config { host, location });
+            upstreams.configs.push(upstream::Config { host, location });
         }
     }
     upstreams
 }
 
-/// Reads `default_upstream`, one of `upstreams`.
-pub(super) fn default(cursor: &Cursor<'_>, upstreams: &[upstream::Config]) -> Option<Host> {
+/// Reads `default_upstream`, one of `hosts`.
+pub(super) fn default(cursor: &Cursor<'_>, hosts: &[Host]) -> Option<Host> {
     let wanted = host(cursor)?;
-    if upstreams.iter().any(|upstream| upstream.host == wanted) {
+    if hosts.contains(&wanted) {
         return Some(wanted);
     }
-    let hosts = upstreams.iter().map(|upstream| upstream.host.as_str());
-    match closest(wanted.as_str(), hosts) {
+    match closest(wanted.as_str(), hosts.iter().map(Host::as_str)) {
         Some(meant) => cursor.wrong(format!("`{wanted}` is not among `upstreams`; did you mean `{meant}`?")),
         None => cursor.wrong(format!("`{wanted}` is not among `upstreams`")),
     }
@@ -68,18 +79,18 @@ fn host(cursor: &Cursor<'_>) -> Option<Host> {
 }
 
 fn location(fields: &Fields<'_>, host: Option<&Host>, files: &Files, weaknesses: &mut Vec<Weakness>) -> Option<Location> {
-    let (key, place) = fields.exactly_one(&["url", "layout"])?;
-    if key == "layout" {
+    let place = fields.exactly_one(&["url", "layout"]);
+    if let Some(("layout", place)) = &place {
         for (key, cursor) in fields.given(OF_URL) {
             cursor.wrong(format!("`{key}` means nothing beside `layout`; leave it out"));
         }
-        return files.directory(&place).map(Location::Layout);
+        return files.directory(place).map(Location::Layout);
     }
     let plain_http = match fields.get("plain_http") {
         Some(cursor) => cursor.word(&[("dangerous", ())]).is_some(),
         None => false,
     };
-    let url = url(&place, plain_http, fields.get("plain_http"));
+    let url = place.and_then(|(_, cursor)| url(&cursor, plain_http, fields.get("plain_http")));
     let docker_config = match fields.get("credentials") {
         Some(cursor) => credentials(&cursor, files, weaknesses).map(Some),
         None => Some(None),

@@ -4,6 +4,7 @@
 //! A policy asks for signatures and attestations; each entry is met by one proven fact on its own (I5).
 
 pub mod identity;
+pub mod image;
 mod judge;
 mod parse;
 pub mod pattern;
@@ -20,7 +21,7 @@ use std::{
 pub use self::parse::{Parsed, parse};
 use self::{
     identity::{Identity, Matcher},
-    pattern::ImagePattern,
+    image::ImagePattern,
     predicate::PredicateType,
 };
 use crate::{

@@ -8,12 +8,13 @@ use std::{collections::BTreeMap, path::Path};
 use super::{
     AttestationRule, Mode, Policy, SignatureRule,
     identity::{Identity, Matcher},
-    pattern::{AnchoredRegex, Glob, ImagePattern},
+    image::ImagePattern,
+    pattern::{AnchoredRegex, Glob},
     predicate::PredicateType,
 };
 use crate::{
     verify::{CLAIMS, LogEvidence},
-    yaml::{self, Cursor, Fields, Place, Problem, Sink, Value, closest, shown},
+    yaml::{self, Cursor, Fields, Node, Place, Problem, Sink, Value, closest, shown},
 };
 
 const POLICY: &[&str] =
@@ -35,22 +36,16 @@ pub struct Parsed {
 
 /// Reads the text of `file`. What cannot be understood is added to `problems`, and its policy left out.
 pub fn parse(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Parsed> {
-    let documents = match yaml::documents(file, text) {
-        Ok(documents) => documents,
-        Err(wrong) => {
-            problems.extend(wrong);
-            return Vec::new();
-        }
-    };
     let sink = Sink::new(file);
+    let documents = yaml::documents(text, &sink);
     let mut parsed = Vec::new();
-    let written: Vec<_> = documents.iter().filter(|node| !matches!(node.value, Value::Null)).collect();
-    if written.is_empty() {
+    let written = |node: &&Node| !matches!(node.value, Value::Null);
+    for node in documents.iter().flatten().filter(written) {
+        parsed.extend(policy(&Cursor::new(node, &sink)));
+    }
+    if documents.is_some_and(|documents| !documents.iter().any(|node| written(&node))) {
         // An empty policy is no policy, and a file of it is a mistake (O8, I9).
         sink.report(Place::default(), "", "holds no policy");
-    }
-    for node in written {
-        parsed.extend(policy(&Cursor::new(node, &sink)));
     }
     problems.extend(sink.into_problems());
     parsed
@@ -75,12 +70,6 @@ fn policy(cursor: &Cursor<'_>) -> Option<Parsed> {
     if let (Some(signatures), Some(attestations)) = (&signatures, &attestations)
         && signatures.is_empty()
     {
-        if attestations.is_empty() {
-            // A policy that asks for nothing admits everything (Kyverno #15705).
-            cursor.wrong(
-                "asks for nothing; to let these images through and see what is missing, write requirements and `mode: audit`",
-            );
-        }
         for (i, rule) in attestations.iter().enumerate() {
             if rule.signer.is_none() {
                 let place = fields.get("attestations").map_or(cursor.place(), |cursor| cursor.place());
@@ -108,11 +97,11 @@ fn requirements<T>(
     one: impl Fn(&Cursor<'_>) -> Option<T>,
 ) -> Option<Vec<T>> {
     let waived = match fields.get(dangerous) {
-        Some(cursor) => cursor.boolean()?,
-        None => false,
+        Some(cursor) => cursor.boolean(),
+        None => Some(false),
     };
     let Some(cursor) = fields.get(key) else {
-        if waived {
+        if waived? {
             return Some(Vec::new());
         }
         let rules = absent(Vec::new())?;
@@ -123,16 +112,15 @@ fn requirements<T>(
         return Some(rules);
     };
     let items = cursor.list()?;
-    if items.is_empty() && !waived {
+    if items.is_empty() && waived == Some(false) {
         cursor.wrong(format!("an empty list asks for nothing; write who must sign, or also `{dangerous}: true`"));
         return None;
     }
-    if !items.is_empty() && waived {
+    if !items.is_empty() && waived == Some(true) {
         cursor.wrong(format!("contradicts `{dangerous}: true`; keep one of them"));
-        return None;
     }
     let rules: Vec<_> = items.iter().map(one).collect();
-    rules.into_iter().collect()
+    if waived? && !items.is_empty() { None } else { rules.into_iter().collect() }
 }
 
 fn name(cursor: &Cursor<'_>) -> Option<String> {

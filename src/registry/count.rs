@@ -19,7 +19,7 @@ pub(super) enum Kind {
 }
 
 const KINDS: [&str; 6] = ["api_version", "blob", "manifest", "other", "referrers", "tags"];
-const STATUSES: [(u16, &str); 10] = [
+const STATUSES: [(u16, &str); 11] = [
     (200, "200"),
     (206, "206"),
     (400, "400"),
@@ -29,6 +29,7 @@ const STATUSES: [(u16, &str); 10] = [
     (416, "416"),
     (502, "502"),
     (503, "503"),
+    (508, "508"),
     // Whatever a later version answers.
     (0, "other"),
 ];

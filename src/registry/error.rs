@@ -125,6 +125,12 @@ impl Error {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, &format_args!("query parameter `{key}` {why}"))
     }
 
+    /// 508: the request is one of this gate's own, so an upstream of it is itself (U12).
+    pub(super) fn came_back() -> Self {
+        let message = "the request came back to the gate that sent it: one of its upstreams is this gate itself";
+        Self::new(StatusCode::LOOP_DETECTED, ErrorCode::Unsupported, &message)
+    }
+
     pub(super) fn digest_invalid(error: &dyn fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, error)
     }
@@ -316,8 +322,10 @@ impl Error {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         // Also on 404 and 400 the sentence says more than `Not Found`; but some clients match those words.
-        if matches!(status, StatusCode::FORBIDDEN | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE)
-            && let Ok(phrase) = hyper::ext::ReasonPhrase::try_from(message.as_bytes())
+        if matches!(
+            status,
+            StatusCode::FORBIDDEN | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::LOOP_DETECTED
+        ) && let Ok(phrase) = hyper::ext::ReasonPhrase::try_from(message.as_bytes())
         {
             response.extensions_mut().insert(phrase);
         }
@@ -344,19 +352,6 @@ impl Error {
         }
         response
     }
-}
-
-/// 503 with Retry-After in the specification's form, for the layers around the registry: too many requests, too late.
-#[must_use]
-pub fn unavailable(why: &'static str) -> Response<Body> {
-    Error::unavailable(&why).into_response(false)
-}
-
-/// 500 in the specification's form, for the layer that catches panics.
-#[must_use]
-pub fn internal_error() -> Response<Body> {
-    Error::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unavailable, &"the gate failed inside; its log says where")
-        .into_response(false)
 }
 
 /// `image@digest` and what is said of it, within [`MAX_SENTENCE`]: the whole digest if it fits, else its beginning, and
@@ -697,7 +692,7 @@ mod tests {
         assert_eq!(response.headers()["content-range"], "bytes */42");
         let response = Error::bad_request("x").into_response(false);
         assert_eq!(response.headers()["connection"], "close");
-        assert_eq!(unavailable("busy").headers()["retry-after"], "5");
+        assert_eq!(Error::unavailable(&"busy").into_response(false).headers()["retry-after"], "5");
     }
 
     proptest! {

@@ -116,3 +116,24 @@ fn respond(permit: &Permit, asked: &Digest, head: bool) -> Result<Response<Body>
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{endpoint::Asked, endpoint::Endpoint, tests::World};
+
+    #[tokio::test]
+    async fn a_permit_for_one_digest_never_carries_another() {
+        let world = World::allowing();
+        let digest = world.publish_an_image();
+        let target = format!("/v2/acme/app/manifests/{digest}").parse().unwrap();
+        let asked = Asked::parse(&http::Method::GET, &target).unwrap();
+        let Endpoint::Manifest { name, .. } = asked.endpoint else { unreachable!() };
+        let route = Route::find(&world.registry.routes.load(), name, None).unwrap();
+        let verdict = world.registry.gate.admit(&subject(&route, digest)).await.unwrap();
+        let Verdict::Admit(permit) = verdict else { unreachable!() };
+        assert_eq!(respond(&permit, &digest, false).unwrap().status(), StatusCode::OK);
+        let other = Digest::sha256(b"other");
+        assert_eq!(respond(&permit, &other, false).unwrap_err().status(), StatusCode::BAD_GATEWAY);
+    }
+}

@@ -24,7 +24,6 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use http::{HeaderMap, Request, Response, Version, header, request};
 
-pub use self::error::{internal_error, unavailable};
 use self::{
     count::{Counts, Kind},
     endpoint::{Asked, Endpoint},
@@ -38,11 +37,8 @@ use crate::{
     oci::Host,
     policy::PolicySet,
     store::{Documents, Store},
-    upstream::Upstream,
+    upstream::{self, Upstream},
 };
-
-/// Seconds until response headers. containerd since 2.3 gives up at 30 and then asks whoever is next in its list.
-const HEADERS_WITHIN: Duration = Duration::from_secs(24);
 
 /// What the configuration says of the client side.
 #[derive(Debug, Clone)]
@@ -90,6 +86,9 @@ impl Registry {
     }
 
     /// Answers one request. Never fails: every error is a response of the specification's form.
+    ///
+    /// Every wait within has its own deadline (the gate's, the upstream's); the one for the whole is the stack's. Dropping
+    /// the future cancels no judgement and no fill, only this answer.
     pub async fn respond<B>(self: &Arc<Self>, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body + Send + 'static,
@@ -129,9 +128,7 @@ impl Registry {
             Some(response) => response,
             None => {
                 // Boxed: what waits is large, and an answer that need not wait should not carry its room.
-                let answer = Box::pin(self.ask(&route, &endpoint, &parts.headers, head));
-                let late = |_| Err(Error::unavailable(&"the answer took longer than the time there is"));
-                let answer = tokio::time::timeout(HEADERS_WITHIN, answer).await.unwrap_or_else(late);
+                let answer = Box::pin(self.ask(&route, &endpoint, &parts.headers, head)).await;
                 answer.unwrap_or_else(|error| error.into_response(head))
             }
         };
@@ -172,6 +169,9 @@ fn proper(parts: &request::Parts, has_body: bool) -> Result<(), Error> {
     }
     if parts.headers.contains_key(header::UPGRADE) {
         return Err(Error::bad_request("there is nothing to upgrade to"));
+    }
+    if upstream::is_loop(&parts.headers) {
+        return Err(Error::came_back());
     }
     if parts.uri.authority().is_some() && parts.version < Version::HTTP_2 {
         return Err(Error::bad_request("this is a registry, not a forward proxy: the target must be a path"));

@@ -61,8 +61,10 @@ impl Routes {
     /// The upstream called `host`, in any spelling.
     fn named(&self, host: &str) -> Option<&Arc<dyn Upstream>> {
         let called = |wanted: &str| self.upstreams.iter().find(|upstream| upstream.host().as_str() == wanted);
-        // Most clients write the canonical form, and a canonical form parses to itself: no need to.
-        called(host).or_else(|| called(host.parse::<Host>().ok()?.as_str()))
+        // Most clients write the canonical form, and most first segments are no host at all: only what can be another
+        // spelling of a host (a port, an alias, upper case) is worth parsing on every request.
+        let other = |b: u8| matches!(b, b'.' | b':') || b.is_ascii_uppercase();
+        called(host).or_else(|| if host.bytes().any(other) { called(host.parse::<Host>().ok()?.as_str()) } else { None })
     }
 
     fn fallback(&self) -> Result<&Arc<dyn Upstream>, Error> {

@@ -168,7 +168,7 @@ impl TagMemory {
     async fn stale(&self, key: Key, error: UpstreamError) -> Result<Meaning, UpstreamError> {
         let known = match self.known.get(&key) {
             Some(known) => known,
-            None => match self.from_store(&key).await {
+            None => match self.kept(&key).await {
                 Some(known) => known,
                 None => return Err(error),
             },
@@ -184,7 +184,7 @@ impl TagMemory {
         Ok(Meaning { digest, stale: Some(why) })
     }
 
-    async fn from_store(&self, key: &Key) -> Option<Known> {
+    async fn kept(&self, key: &Key) -> Option<Known> {
         let bytes = self.documents.hint(HintKind::Tag, &hint_key(key)).await?;
         let hint: Hint = serde_json::from_slice(&bytes).ok()?;
         // A stored time in the future counts as expired: a clock was wrong then, or is now.

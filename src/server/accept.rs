@@ -246,16 +246,24 @@ where
     let mut connection = pin!(connection);
     let mut draining = false;
     let ended = poll_fn(|cx| {
-        match tracked.signal(cx.waker()) {
-            Signal::Serve => {}
-            Signal::Drain if draining => {}
-            Signal::Drain => {
-                draining = true;
-                connection.as_mut().graceful_shutdown();
+        loop {
+            match tracked.signal(cx.waker()) {
+                Signal::Serve => {}
+                // Half a head is there: the request is let in, for hyper would take the connection for idle. At most
+                // `header_timeout`.
+                Signal::Drain if draining || tracked.is_reading_head() => {}
+                Signal::Drain => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                Signal::Kill => return Poll::Ready(Ok(())),
             }
-            Signal::Kill => return Poll::Ready(Ok(())),
+            let polled = connection.as_mut().poll(cx);
+            // The head may just have become whole; nobody would wake us to say so.
+            if polled.is_ready() || draining || tracked.told() == Signal::Serve || tracked.is_reading_head() {
+                return polled;
+            }
         }
-        connection.as_mut().poll(cx)
     })
     .await;
     if let Err(error) = ended {

@@ -132,6 +132,11 @@ impl Tracked {
         }
     }
 
+    /// Whether part of a request's head has arrived, and not all.
+    pub(super) fn is_reading_head(&self) -> bool {
+        self.phase().0 == Phase::Head
+    }
+
     /// The socket took bytes, or would not.
     pub(super) fn wrote(&self, progress: bool) {
         let stalled = self.stalled.load(Ordering::Relaxed);

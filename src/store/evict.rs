@@ -112,6 +112,11 @@ impl Index {
         self.bytes.load(Ordering::Relaxed).saturating_add(self.hint_bytes.load(Ordering::Relaxed))
     }
 
+    /// The bound.
+    pub(super) const fn max_size(&self) -> u64 {
+        self.max_size
+    }
+
     /// Whether something of `size` bytes can be kept at all.
     pub(super) fn fits(&self, size: u64) -> bool {
         charge(size) <= self.max_size

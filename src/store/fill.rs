@@ -11,12 +11,12 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use super::{
-    Blob, FetchError, Source, Store,
-    fs::{Durability, PublishError, Staged},
-    read::{Feed, Opened, Progress},
+    Blob, FetchError, Mismatch, Source, Store,
+    read::{Feed, Progress},
     shelf::Shelf,
+    sink::Sink,
 };
-use crate::oci::{Digest, Hasher};
+use crate::oci::Digest;
 
 /// How long the opener may take. Upstreams have deadlines of their own, and shorter; this is for the one that has not.
 const OPEN_DEADLINE: Duration = Duration::from_secs(120);
@@ -44,13 +44,8 @@ pub enum FillError {
     #[error("the fetch was lost")]
     Lost,
     /// The bytes are not what was asked for (C14).
-    #[error("content asked for as {wanted} hashes to {found}")]
-    Mismatch {
-        /// The name.
-        wanted: Digest,
-        /// The truth.
-        found: Digest,
-    },
+    #[error(transparent)]
+    Mismatch(Box<Mismatch>),
     /// The upstream sent less than it announced.
     #[error("the upstream announced {announced} bytes and sent {found}")]
     Shorter {
@@ -62,9 +57,12 @@ pub enum FillError {
     /// The upstream said nothing for too long.
     #[error("the upstream was silent for {} s", .0.as_secs())]
     Stalled(Duration),
+    /// The disk failed, and nobody took what was fetched past it.
+    #[error("there is no disk to keep the blob, and nobody took it")]
+    Unread,
     /// The upstream broke off.
-    #[error("the upstream broke off")]
-    Upstream(#[source] FetchError),
+    #[error("the upstream broke off: {0}")]
+    Upstream(FetchError),
 }
 
 /// Blobs on their way in, by digest.
@@ -118,7 +116,7 @@ impl Blob {
 }
 
 /// Takes the fill off the map however its task ends.
-struct Landing {
+pub(super) struct Landing {
     fills: Arc<Fills>,
     digest: Digest,
 }
@@ -148,22 +146,20 @@ async fn fill<F, Fut>(
     }
     let opening = timeout(OPEN_DEADLINE, open()).await;
     let source = opening.unwrap_or_else(|_| Err(Arc::new(FillError::Stalled(OPEN_DEADLINE))));
-    let ready = match source {
-        Ok(source) => Sink::open(&shelf, digest, source.size).await.map(|(sink, blob)| (source, sink, blob)),
-        Err(error) => Err(error),
-    };
-    let (source, sink, blob) = match ready {
-        Ok(ready) => ready,
+    let source = match source {
+        Ok(source) => source,
         Err(error) => {
             drop(landing);
             tell.send_replace(Some(Err(error)));
             return;
         }
     };
+    let (sink, blob) = Sink::open(&shelf, digest, source.size).await;
     let (progress, opened) = (sink.progress.clone(), Arc::clone(&blob.opened));
     tell.send_replace(Some(Ok(blob)));
-    let end = match pump(source, sink).await {
-        Ok(sink) => sink.finish(&shelf, digest, opened).await,
+    let mut landing = Some(landing);
+    let end = match pump(source, sink, &mut landing).await {
+        Ok(sink) => sink.finish(digest, opened).await,
         Err(error) => Err(error),
     };
     drop(landing);
@@ -174,42 +170,33 @@ async fn fill<F, Fut>(
             tokio::task::spawn_blocking(move || shelf.make_room());
         }
         Err(error) => {
-            tracing::warn!(%digest, error = &error as &dyn std::error::Error, "blob was not taken in");
+            tracing::warn!(%digest, %error, "blob was not taken in");
             progress.send_replace(Progress::Failed(error));
         }
     }
 }
 
 /// Moves the pieces from the upstream to the disk: while one batch is hashed and written, the next is gathered.
-async fn pump(mut source: Source, sink: Sink) -> Result<Sink, FillError> {
+async fn pump(mut source: Source, sink: Sink, landing: &mut Option<Landing>) -> Result<Sink, FillError> {
+    // The end may be met while a batch is gathered, and is asked for again for the next one.
+    source.pieces = source.pieces.fuse().boxed();
     let mut taken = 0_u64;
-    let mut idle = Some(sink);
-    let mut writing: Option<JoinHandle<io::Result<Sink>>> = None;
+    let mut writing = tokio::task::spawn_blocking(move || sink);
     loop {
         let batch = gather(&mut source).await?;
         taken += batch.iter().map(|piece| piece.len() as u64).sum::<u64>();
         if let Some(announced) = source.size.filter(|announced| taken > *announced) {
             return Err(FillError::Longer { announced });
         }
-        let sink = match (writing.take(), idle.take()) {
-            (Some(writing), _) => written(writing).await?,
-            (None, Some(sink)) => sink,
-            (None, None) => return Err(FillError::Lost),
-        };
+        let mut sink = writing.await.map_err(|_| FillError::Lost)?;
+        sink.pass_on(landing).await?;
         if batch.is_empty() {
             return match source.size.filter(|announced| taken < *announced) {
                 Some(announced) => Err(FillError::Shorter { announced, found: taken }),
                 None => Ok(sink),
             };
         }
-        writing = Some(tokio::task::spawn_blocking(move || sink.write(&batch)));
-    }
-}
-
-async fn written(writing: JoinHandle<io::Result<Sink>>) -> Result<Sink, FillError> {
-    match writing.await {
-        Ok(sink) => sink.map_err(|error| FillError::Disk(Arc::new(error))),
-        Err(_) => Err(FillError::Lost),
+        writing = tokio::task::spawn_blocking(move || sink.write(batch));
     }
 }
 
@@ -238,92 +225,4 @@ async fn gather(source: &mut Source) -> Result<Vec<Bytes>, FillError> {
         }
     }
     Ok(batch)
-}
-
-/// Where a blob's bytes go: the hash, the staged file, and word to the readers.
-struct Sink {
-    shelf: Arc<Shelf>,
-    staged: Staged,
-    hasher: Hasher,
-    at: u64,
-    progress: watch::Sender<Progress>,
-}
-
-impl Sink {
-    async fn open(shelf: &Arc<Shelf>, digest: Digest, size: Option<u64>) -> Result<(Self, Blob), FetchError> {
-        let staging = Arc::clone(shelf);
-        let stage = move || {
-            let mut staged = staging.with_room(|| staging.layout.stage())?;
-            // What can never be kept passes through a file without a name.
-            if size.is_some_and(|size| !staging.index.fits(size)) {
-                staged.unlink()?;
-            }
-            let opened = Opened::growing(digest, staged.reader()?, size, staging.maps());
-            Ok((staged, opened))
-        };
-        let staged = tokio::task::spawn_blocking(stage).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let (staged, opened) = staged.map_err(|error| -> FetchError {
-            shelf.failed("stage", &shelf.layout.blob(&digest), &error);
-            Arc::new(FillError::Disk(Arc::new(error)))
-        })?;
-        let (progress, follow) = watch::channel(Progress::Growing(0));
-        let blob = Blob { shelf: Arc::clone(shelf), opened: Arc::new(opened), feed: Feed::Growing(size, follow) };
-        let hasher = Hasher::new(digest.algorithm());
-        Ok((Self { shelf: Arc::clone(shelf), staged, hasher, at: 0, progress }, blob))
-    }
-
-    /// Hashes, writes, tells. Blocking.
-    fn write(mut self, batch: &[Bytes]) -> io::Result<Self> {
-        for piece in batch {
-            self.hasher.update(piece);
-            self.shelf.with_room(|| self.staged.write_at(piece, self.at))?;
-            self.at += piece.len() as u64;
-        }
-        Progress::advance(&self.progress, self.at);
-        Ok(self)
-    }
-
-    /// Compares the hash and publishes. Gives the size.
-    async fn finish(self, shelf: &Arc<Shelf>, digest: Digest, opened: Arc<Opened>) -> Result<u64, FillError> {
-        let Self { staged, hasher, at, shelf: _, progress: _ } = self;
-        let found = hasher.finish();
-        if found != digest {
-            return Err(FillError::Mismatch { wanted: digest, found });
-        }
-        let shelf = Arc::clone(shelf);
-        let publish = move || publish(&shelf, digest, staged, &opened, at);
-        tokio::task::spawn_blocking(publish).await.unwrap_or(Err(FillError::Lost))
-    }
-}
-
-/// Gives the file its name, where it has one to get.
-fn publish(shelf: &Arc<Shelf>, digest: Digest, staged: Staged, opened: &Arc<Opened>, size: u64) -> Result<u64, FillError> {
-    let disk = |error: io::Error| FillError::Disk(Arc::new(error));
-    let path = shelf.layout.blob(&digest);
-    if staged.is_unlinked() || !shelf.index.fits(size) {
-        opened.is_whole(staged.stamp().map_err(disk)?);
-        return Ok(size);
-    }
-    let stamp = staged.stamp().map_err(disk)?;
-    match staged.publish(&path, Durability::Synced) {
-        Ok(stamp) => {
-            opened.is_whole(stamp);
-            shelf.published(&digest, stamp);
-            if opened.is_mapped() {
-                shelf.hold(opened);
-            }
-            Ok(size)
-        }
-        // The bytes are whole and synced, only nameless: their readers get them, nobody after.
-        Err(PublishError::Rename(error)) => {
-            shelf.failed("publish", &path, &error);
-            opened.is_whole(stamp);
-            Ok(size)
-        }
-        // After a failed sync the kernel may drop what was written and read back something else.
-        Err(PublishError::Sync(error)) => {
-            shelf.failed("sync", &path, &error);
-            Err(disk(error))
-        }
-    }
 }

@@ -32,6 +32,18 @@ const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 pub(super) struct Layout {
     root: PathBuf,
     staged: AtomicU64,
+    #[cfg(test)]
+    pub(super) faults: std::sync::Arc<Faults>,
+}
+
+/// A disk that fails when a test says so.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// Writes that end beyond this many bytes of a file fail; 0 is never.
+    pub(super) full_at: AtomicU64,
+    /// Syncs fail.
+    pub(super) sync: std::sync::atomic::AtomicBool,
 }
 
 /// The lock on a store's directory; released when dropped, and by the kernel when the process dies however it dies.
@@ -112,7 +124,12 @@ impl Layout {
         for directory in directories(root) {
             create_directory(&directory).map_err(fail(&directory))?;
         }
-        let layout = Self { root: root.to_owned(), staged: AtomicU64::new(0) };
+        let layout = Self {
+            root: root.to_owned(),
+            staged: AtomicU64::new(0),
+            #[cfg(test)]
+            faults: Default::default(),
+        };
         layout.sweep().map_err(fail(&root.join("staged")))?;
         Ok((layout, Lock { _file: file }))
     }
@@ -163,7 +180,12 @@ impl Layout {
     pub(super) fn stage(&self) -> io::Result<Staged> {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
         let path = self.root.join("staged").join(format!("{}-{number}", std::process::id()));
-        Ok(Staged { file: create(&path, OFlags::EXCL)?, path: Some(path) })
+        Ok(Staged {
+            file: create(&path, OFlags::EXCL)?,
+            path: Some(path),
+            #[cfg(test)]
+            faults: std::sync::Arc::clone(&self.faults),
+        })
     }
 }
 
@@ -217,6 +239,8 @@ pub(super) struct Staged {
     file: File,
     /// `None` once it is published, or unlinked to vanish with its last reader.
     path: Option<PathBuf>,
+    #[cfg(test)]
+    faults: std::sync::Arc<Faults>,
 }
 
 impl Staged {
@@ -227,6 +251,10 @@ impl Staged {
 
     /// Writes at `at`.
     pub(super) fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        #[cfg(test)]
+        if (1..at + bytes.len() as u64).contains(&self.faults.full_at.load(Ordering::SeqCst)) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.file.write_all_at(bytes, at)
     }
 
@@ -256,6 +284,10 @@ impl Staged {
             return Err(PublishError::Rename(io::Error::other("already unlinked")));
         };
         if durability == Durability::Synced {
+            #[cfg(test)]
+            if self.faults.sync.load(Ordering::SeqCst) {
+                return Err(PublishError::Sync(io::Error::other("as if")));
+            }
             rustix::fs::fsync(&self.file).map_err(|error| PublishError::Sync(error.into()))?;
         }
         let stamp = self.stamp().map_err(PublishError::Rename)?;

@@ -5,6 +5,14 @@
 //! * Nobody sees a partial file: bytes are staged, synced, and renamed.
 //! * The first read after a start hashes again: a lost fsync, a torn write or bit rot costs a refetch, never a wrong byte.
 //! * Hints are never trusted, only followed. A hint that cannot be read is a hint that is not there.
+//! * A blob is fetched once however many ask; its last piece leaves when its hash agreed and it is published, so what a
+//!   client has whole is here after `kill -9`.
+//! * A store that cannot write or read fails no pull: reads miss, blobs pass through.
+//!
+//! # The way of a blob
+//! [`Store::pull`] looks on the `shelf`, else starts a `fill`, which moves the upstream's pieces into a `sink`: hash and
+//! staged file, or the `relay` when the disk fails. Clients `read` the `opened` file, growing or published, from its
+//! `mapped` pages. `evict` keeps the bound; `fs` knows the paths and the one way to publish.
 
 mod evict;
 mod fill;
@@ -12,8 +20,11 @@ mod fs;
 mod hints;
 mod mapped;
 mod memory;
+mod opened;
 mod read;
+mod relay;
 mod shelf;
+mod sink;
 
 use std::{
     io,
@@ -23,12 +34,7 @@ use std::{
 
 use bytes::Bytes;
 
-use self::{
-    evict::Index,
-    fs::Layout,
-    read::{Feed, Opened},
-    shelf::Shelf,
-};
+use self::{evict::Index, fs::Layout, opened::Opened, read::Feed, shelf::Shelf};
 pub use self::{fill::FillError, memory::Memory};
 use crate::oci::Digest;
 
@@ -59,13 +65,18 @@ pub enum StoreError {
         source: Arc<io::Error>,
     },
     /// The bytes offered do not hash to the digest they were offered as.
-    #[error("content offered as {wanted} hashes to {found}")]
-    Mismatch {
-        /// The name.
-        wanted: Digest,
-        /// The truth.
-        found: Digest,
-    },
+    #[error(transparent)]
+    Mismatch(Box<Mismatch>),
+}
+
+/// Bytes that are not what they were asked for or offered as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("content named {wanted} hashes to {found}")]
+pub struct Mismatch {
+    /// The name.
+    pub wanted: Digest,
+    /// The truth.
+    pub found: Digest,
 }
 
 /// What a hint is about. The key within a kind is free text (`host/repository@digest`, `host/repository:tag`).

@@ -1,11 +1,10 @@
 //! Sending a blob: from a published file, or from one that grows while it is sent.
 
 use std::{
-    fs::File,
     io,
     ops::Range,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,15 +13,9 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
 
-use super::{
-    Blob,
-    fill::FillError,
-    fs::{self, Stamp},
-    mapped::Map,
-};
+use super::{Blob, fill::FillError, relay::Place};
 use crate::{
     body::{Body, BodyError},
-    oci::Digest,
     telemetry,
 };
 
@@ -54,51 +47,6 @@ impl Progress {
                 true
             }
         });
-    }
-}
-
-/// An open file of the store, shared by all who read it.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) digest: Digest,
-    pub(super) file: File,
-    map: Option<Map>,
-    /// What it looked like when it was published or opened; empty while it grows.
-    stamp: OnceLock<Stamp>,
-}
-
-impl Opened {
-    /// A published file.
-    pub(super) fn published(digest: Digest, file: File, stamp: Stamp, map: bool) -> Self {
-        let map = map.then(|| Map::new(&file, stamp.len)).flatten();
-        Self { digest, file, map, stamp: OnceLock::from(stamp) }
-    }
-
-    /// A file that will be `size` bytes long, if that is known.
-    pub(super) fn growing(digest: Digest, file: File, size: Option<u64>, map: bool) -> Self {
-        let map = size.filter(|_| map).and_then(|size| Map::new(&file, size));
-        Self { digest, file, map, stamp: OnceLock::new() }
-    }
-
-    /// What it looked like when it was whole.
-    pub(super) fn stamp(&self) -> Option<Stamp> {
-        self.stamp.get().copied()
-    }
-
-    /// It is whole now and looks so.
-    pub(super) fn is_whole(&self, stamp: Stamp) {
-        let _ = self.stamp.set(stamp);
-    }
-
-    /// Whether it is given out from a map.
-    pub(super) const fn is_mapped(&self) -> bool {
-        self.map.is_some()
-    }
-
-    /// Whether nobody wrote to it or cut it since (C5). No wait for the disk: the inode is in memory while it is open.
-    pub(super) fn is_unchanged(&self) -> bool {
-        let Some(stamp) = self.stamp() else { return false };
-        self.file.metadata().is_ok_and(|found| Stamp::of(&found) == stamp)
     }
 }
 
@@ -138,7 +86,7 @@ impl Blob {
         let at = range.start.min(end);
         let (follow, from) = match &self.feed {
             Feed::Growing(size, progress) => {
-                let hold = Hold::Last(*size);
+                let hold = size.map_or(Hold::Unannounced { end }, |size| Hold::Last { size });
                 (Some(Follow { progress: progress.clone(), hold }), "upstream")
             }
             Feed::Published => (self.follow_check(end), "store"),
@@ -146,7 +94,8 @@ impl Blob {
         if at == end {
             return Body::empty();
         }
-        let reader = Reader { blob: self.clone(), follow, at, end, sent: 0, from };
+        let place = follow.is_some().then(|| self.opened.relay.join(at));
+        let reader = Reader { blob: self.clone(), follow, place, at, end, sent: 0, from };
         let pieces = stream::try_unfold(reader, |mut reader| async move {
             let piece = reader.next().await?;
             Ok(piece.map(|piece| (piece, reader)))
@@ -163,7 +112,7 @@ impl Blob {
         let progress = self.shelf.check(&self.opened, stamp);
         // Who gets the blob's end can be cut off before it, should the hash differ. Who asked for a part only would end
         // cleanly with damaged bytes: that waits for the whole hash.
-        let hold = if end == stamp.len { Hold::Last(Some(stamp.len)) } else { Hold::All };
+        let hold = if end == stamp.len { Hold::Last { size: stamp.len } } else { Hold::All };
         Some(Follow { progress, hold })
     }
 }
@@ -179,8 +128,11 @@ struct Follow {
 enum Hold {
     /// Everything.
     All,
-    /// The last piece of a blob of this size, or whatever came last while the size is unknown.
-    Last(Option<u64>),
+    /// The last piece of a blob of this size.
+    Last { size: u64 },
+    /// Whatever came last, since it may be the last piece; and the last piece of the range, since it may be meant to be the
+    /// whole blob: an upstream that announces no length could send what it likes, and then some more (C14).
+    Unannounced { end: u64 },
 }
 
 impl Hold {
@@ -188,8 +140,8 @@ impl Hold {
     fn readable(self, there: u64) -> u64 {
         match self {
             Self::All => 0,
-            Self::Last(None) => there.saturating_sub(LAST),
-            Self::Last(Some(size)) => there.min(size.saturating_sub(LAST)),
+            Self::Last { size } => there.min(size.saturating_sub(LAST)),
+            Self::Unannounced { end } => there.min(end).saturating_sub(LAST),
         }
     }
 }
@@ -199,6 +151,8 @@ struct Reader {
     blob: Blob,
     /// `None` once the blob is known good.
     follow: Option<Follow>,
+    /// Holds the bytes at `at`, should they pass through memory.
+    place: Option<Place>,
     at: u64,
     end: u64,
     sent: u64,
@@ -215,9 +169,11 @@ impl Reader {
             // The size was unknown, and this is it.
             return Ok(None);
         }
-        let frame = (self.at / FRAME + 1) * FRAME;
-        let piece = self.take(frame.min(readable).min(self.end), readable).await.map_err(|error| self.damaged(&error))?;
+        let piece = self.take(readable.min(self.end), readable).await?;
         self.at += piece.len() as u64;
+        if let Some(place) = &self.place {
+            place.advance(self.at);
+        }
         self.sent += piece.len() as u64;
         if self.at == self.end && self.follow.is_none() && !self.blob.opened.is_unchanged() {
             return Err(self.damaged(&io::Error::other("changed while it was sent")));
@@ -229,6 +185,13 @@ impl Reader {
     async fn readable(&mut self) -> Result<u64, FillError> {
         let Some(follow) = &mut self.follow else { return Ok(self.end) };
         let (at, hold) = (self.at, follow.hold);
+        if let (Hold::Unannounced { end }, Some(place)) = (hold, &self.place)
+            && at >= end.saturating_sub(LAST)
+        {
+            // It waits for the blob's end now and may not keep the others from it. If its bytes are not in a file, and not
+            // among the last, they are gone then, and it breaks.
+            place.advance(u64::MAX);
+        }
         let progress = follow
             .progress
             .wait_for(|progress| match progress {
@@ -249,18 +212,36 @@ impl Reader {
         }
     }
 
-    /// The bytes from `at` to `end`, or fewer. Of the file, `written` bytes are there.
-    async fn take(&self, end: u64, written: u64) -> io::Result<Bytes> {
+    /// The bytes from `at` to `end`, or fewer. Of the blob, `there` bytes are there.
+    async fn take(&self, end: u64, there: u64) -> Result<Bytes, BodyError> {
+        let opened = &self.blob.opened;
+        let from = opened.relay.from();
+        if self.at < from {
+            return self.read(end.min(from), there.min(from)).await.map_err(|error| self.damaged(&error));
+        }
+        let gone = || BodyError(format!("blob {}: not taken in time, and there is no disk to keep it", opened.digest));
+        let piece = opened.relay.get(self.at).ok_or_else(gone)?;
+        let len = usize::try_from(end - self.at).unwrap_or(usize::MAX);
+        Ok(piece.slice(..piece.len().min(len)))
+    }
+
+    /// The same from the file, of which `written` bytes are there.
+    async fn read(&self, end: u64, written: u64) -> io::Result<Bytes> {
         let opened = &self.blob.opened;
         if let Some(map) = &opened.map {
             // Of a window that still grows, what is there was written a moment ago and needs not be fetched.
             if map.is_fresh(self.at) || map.window(self.at).end > written || self.populate().await? {
-                return map.slice(self.at..end).ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
+                let frame = (self.at / FRAME + 1) * FRAME;
+                return map.slice(self.at..end.min(frame)).ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
             }
         }
         let (opened, at, len) = (Arc::clone(opened), self.at, (end - self.at).min(PIECE));
-        let read = tokio::task::spawn_blocking(move || fs::read_at(&opened.file, at, len as usize));
-        Ok(Bytes::from(read.await.map_err(io::Error::other)??))
+        let read = move || {
+            let mut piece = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+            opened.read_at(&mut piece, at)?;
+            Ok(Bytes::from(piece))
+        };
+        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
     }
 
     /// Brings the window at `at` into memory; `false` where the kernel cannot.
@@ -277,9 +258,8 @@ impl Reader {
     /// The file could not be read, or is not the one that was hashed: out with it, so that the next ask fetches anew.
     fn damaged(&self, error: &io::Error) -> BodyError {
         let opened = &self.blob.opened;
-        if let Some(stamp) = opened.stamp() {
-            let found = opened.file.metadata().map_or(stamp, |found| Stamp::of(&found));
-            self.blob.shelf.discard(&opened.digest, &found);
+        if let Some(stamp) = opened.found() {
+            self.blob.shelf.discard(&opened.digest, &stamp);
         }
         BodyError(format!("blob {}: {error}", opened.digest))
     }

@@ -8,17 +8,20 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwapOption;
 use dashmap::{DashMap, Entry};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    Blob, StoreError,
+    Blob, Mismatch, StoreError,
     evict::Index,
     fill::FillError,
     fs::{self, Layout, Stamp},
-    read::{Feed, Opened, Progress},
+    opened::Opened,
+    read::{Feed, Progress},
 };
 use crate::{
     oci::{Digest, Hasher},
@@ -28,8 +31,10 @@ use crate::{
 /// How many published blobs are kept open and mapped between requests, so that a layer every node pulls is not mapped
 /// anew for each. Eviction closes its own; each costs a descriptor and page tables, no memory of ours.
 const HELD: usize = 16;
+/// How long no blob is written after a sync failed.
+const DISTRUST: Duration = Duration::from_secs(60);
 /// What is read at once to hash.
-const HASH_PIECE: u64 = 256 << 10;
+const HASH_PIECE: usize = 256 << 10;
 
 /// The published files and what is known of them.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ pub(super) struct Shelf {
     checks: DashMap<Digest, (Stamp, watch::Receiver<Progress>)>,
     hashing: Arc<Semaphore>,
     mapping: AtomicBool,
+    /// When a sync failed.
+    unsynced: ArcSwapOption<Instant>,
 }
 
 impl Shelf {
@@ -52,6 +59,7 @@ impl Shelf {
             checks: DashMap::new(),
             hashing: Arc::new(Semaphore::new(cores)),
             mapping: AtomicBool::new(true),
+            unsynced: ArcSwapOption::empty(),
         }
     }
 
@@ -61,6 +69,15 @@ impl Shelf {
 
     pub(super) fn maps(&self) -> bool {
         self.mapping.load(Ordering::Relaxed)
+    }
+
+    /// A sync failed: what this disk gives back may not be what was written. Blobs pass it by for a while (C2).
+    pub(super) fn distrust(&self) {
+        self.unsynced.store(Some(Arc::new(Instant::now())));
+    }
+
+    pub(super) fn is_distrusted(&self) -> bool {
+        self.unsynced.load().as_ref().is_some_and(|then| then.elapsed() < DISTRUST)
     }
 
     /// The blob, if it is published.
@@ -90,6 +107,10 @@ impl Shelf {
         .await
         .ok()??;
         self.hold(&opened);
+        // Now, not when its bytes are asked for: a caller that sees a cut file's size asks for none, and it would stay.
+        if let Some(stamp) = opened.stamp().filter(|stamp| !self.index.is_verified(digest, stamp)) {
+            self.check(&opened, stamp);
+        }
         Some(Blob { shelf: Arc::clone(self), opened, feed: Feed::Published })
     }
 
@@ -188,24 +209,24 @@ impl Shelf {
 
     fn rehash(&self, opened: &Opened, stamp: Stamp, progress: &watch::Sender<Progress>) -> Progress {
         let mut hasher = Hasher::new(opened.digest.algorithm());
+        let mut buffer = vec![0; HASH_PIECE];
         let mut at = 0;
         while at < stamp.len {
-            let len = HASH_PIECE.min(stamp.len - at);
-            match fs::read_at(&opened.file, at, len as usize) {
-                Ok(piece) => hasher.update(&piece),
-                Err(error) => {
-                    self.failed("read", &self.layout.blob(&opened.digest), &error);
-                    self.discard(&opened.digest, &stamp);
-                    return Progress::Failed(FillError::Disk(Arc::new(error)));
-                }
+            let len = usize::try_from(stamp.len - at).map_or(HASH_PIECE, |left| left.min(HASH_PIECE));
+            let piece = &mut buffer[..len];
+            if let Err(error) = opened.read_at(piece, at) {
+                self.failed("read", &self.layout.blob(&opened.digest), &error);
+                self.discard(&opened.digest, &stamp);
+                return Progress::Failed(FillError::Disk(Arc::new(error)));
             }
-            at += len;
+            hasher.update(piece);
+            at += len as u64;
             Progress::advance(progress, at);
         }
         let found = hasher.finish();
         if found != opened.digest {
             self.discard(&opened.digest, &stamp);
-            return Progress::Failed(FillError::Mismatch { wanted: opened.digest, found });
+            return Progress::Failed(FillError::Mismatch(Box::new(Mismatch { wanted: opened.digest, found })));
         }
         if !opened.is_unchanged() {
             self.discard(&opened.digest, &stamp);

@@ -64,7 +64,7 @@ pub fn init(format: Format) -> Result<Log, TryInitError> {
     tracing_subscriber::registry().with(layer(format, writer.clone())).with(filter).try_init()?;
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
-        tracing::error!(message = panic.payload_as_str().unwrap_or("panicked"), location, "panic");
+        tracing::error!(location, "panicked: {}", panic.payload_as_str().unwrap_or("no message"));
     }));
     if let Some(error) = bad {
         tracing::warn!(%error, "RUST_LOG cannot be read: logging at info");

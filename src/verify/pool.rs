@@ -114,3 +114,19 @@ fn weight(content: &Content) -> u32 {
     let units = bytes.saturating_mul(factor).clamp(1, BUDGET_BYTES).div_ceil(UNIT);
     u32::try_from(units).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a9_weights_follow_what_reading_costs_and_never_exceed_the_budget() {
+        let weight_of = |bytes: usize| weight(&Content::Bundle(Bytes::from(vec![0; bytes]))) as usize * UNIT;
+        assert_eq!(weight_of(0), UNIT);
+        assert_eq!(weight_of(1 << 20), 8 << 20);
+        assert_eq!(weight_of(MAX_TREE), BUDGET_BYTES, "the largest read as a tree runs alone");
+        assert_eq!(weight_of(96 << 20), 192 << 20, "above it only the lean reading is left");
+    }
+}

@@ -91,7 +91,7 @@ impl<'a> Cursor<'a> {
 
     /// A mapping with free keys.
     #[must_use]
-    pub fn entries(&self) -> Option<Vec<(&'a str, Place, Cursor<'a>)>> {
+    pub fn entries(&self) -> Option<Vec<(&'a str, Place, Self)>> {
         let Value::Map(entries) = &self.node.value else {
             self.wants("a mapping");
             return None;
@@ -99,14 +99,14 @@ impl<'a> Cursor<'a> {
         Some(entries.iter().map(|(key, place, value)| (key.as_str(), *place, self.child(key, *place, value))).collect())
     }
 
-    fn child(&self, key: &str, place: Place, node: &'a Node) -> Cursor<'a> {
+    fn child(&self, key: &str, place: Place, node: &'a Node) -> Self {
         let place = if matches!(node.value, Value::Null) { place } else { node.place };
-        Cursor { node, path: join(&self.path, &shown(key)), place, sink: self.sink }
+        Self { node, path: join(&self.path, &shown(key)), place, sink: self.sink }
     }
 
     /// The items of a list.
     #[must_use]
-    pub fn list(&self) -> Option<Vec<Cursor<'a>>> {
+    pub fn list(&self) -> Option<Vec<Self>> {
         let Value::List(items) = &self.node.value else {
             self.wants("a list");
             return None;
@@ -114,19 +114,15 @@ impl<'a> Cursor<'a> {
         Some(self.items(items))
     }
 
-    fn items(&self, items: &'a [Node]) -> Vec<Cursor<'a>> {
-        let item = |(i, node): (usize, &'a Node)| Cursor {
-            node,
-            path: format!("{}[{i}]", self.path),
-            place: node.place,
-            sink: self.sink,
-        };
+    fn items(&self, items: &'a [Node]) -> Vec<Self> {
+        let item =
+            |(i, node): (usize, &'a Node)| Self { node, path: format!("{}[{i}]", self.path), place: node.place, sink: self.sink };
         items.iter().enumerate().map(item).collect()
     }
 
     /// A single value, or a list of them.
     #[must_use]
-    pub fn one_or_list(&self) -> Vec<Cursor<'a>> {
+    pub fn one_or_list(&self) -> Vec<Self> {
         match &self.node.value {
             Value::List(items) => self.items(items),
             Value::Map(_) | Value::Null | Value::Text { .. } => vec![self.clone()],

@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::Read as _, path::Path};
 
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, Span, StrInput};
 
-use super::{Problem, shown};
+use super::{Problem, Sink, shown};
 
 /// Bytes of one file: 1 MiB.
 pub const MAX_FILE: u64 = 1 << 20;
@@ -77,11 +77,10 @@ pub fn read_file(path: &Path) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|error| refuse(format!("not UTF-8 after byte {}", error.utf8_error().valid_up_to())))
 }
 
-/// The documents of `text`, a file's content; `file` is named in problems. An empty document is [`Value::Null`].
-///
-/// # Errors
-/// The first error of syntax, and every duplicate key, tag and merge key before it.
-pub fn documents(file: &Path, text: &str) -> Result<Vec<Node>, Vec<Problem>> {
+/// The documents of `text`, the content of the sink's file. An empty document is [`Value::Null`]. Duplicate keys, tags
+/// and merge keys are noted and the rest is read; `None` after an error of syntax or bound, which is noted as well.
+#[must_use]
+pub fn documents(text: &str, sink: &Sink) -> Option<Vec<Node>> {
     let mut builder = Builder {
         parser: Parser::new_from_str_with_options(
             text,
@@ -93,24 +92,22 @@ pub fn documents(file: &Path, text: &str) -> Result<Vec<Node>, Vec<Problem>> {
         ),
         anchors: HashMap::new(),
         nodes: 0,
-        problems: Vec::new(),
-        file,
+        sink,
     };
-    let mut documents = Vec::new();
-    let outcome = builder.stream(&mut documents);
-    let mut problems = builder.problems;
-    if let Err(Stop { place, message }) = outcome {
-        problems.push(Problem { file: file.to_owned(), line: place.line, column: place.column, key: String::new(), message });
+    match builder.stream() {
+        Ok(documents) => Some(documents),
+        Err(Stop { place, message }) => {
+            sink.report(place, "", message);
+            None
+        }
     }
-    if problems.is_empty() { Ok(documents) } else { Err(problems) }
 }
 
 struct Builder<'t> {
     parser: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
-    problems: Vec<Problem>,
-    file: &'t Path,
+    sink: &'t Sink,
 }
 
 /// An error after which nothing more can be read.
@@ -124,11 +121,12 @@ fn place(marker: &Marker) -> Place {
 }
 
 impl<'t> Builder<'t> {
-    fn stream(&mut self, documents: &mut Vec<Node>) -> Result<(), Stop> {
+    fn stream(&mut self) -> Result<Vec<Node>, Stop> {
+        let mut documents = Vec::new();
         loop {
             let (event, span) = self.next()?;
             match event {
-                Event::StreamEnd => return Ok(()),
+                Event::StreamEnd => return Ok(documents),
                 Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 other => {
                     self.anchors.clear();
@@ -147,16 +145,6 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn report(&mut self, place: Place, key: &str, message: String) {
-        self.problems.push(Problem {
-            file: self.file.to_owned(),
-            line: place.line,
-            column: place.column,
-            key: key.to_owned(),
-            message,
-        });
-    }
-
     fn count(&mut self, place: Place, nodes: usize) -> Result<(), Stop> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
@@ -173,7 +161,7 @@ impl<'t> Builder<'t> {
         self.count(place, 1)?;
         if let Some(tag) = event.tag() {
             let message = format!("the tag {} is not supported; leave it out, or quote the value", shown(&tag.original()));
-            self.report(place, "", message);
+            self.sink.report(place, "", message);
         }
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => (scalar(&text, style), anchor),
@@ -224,19 +212,19 @@ impl<'t> Builder<'t> {
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
             let Value::Text { text, .. } = key.value else {
-                self.report(key.place, "", format!("a key must be a word, not {}", key.value.kind()));
+                self.sink.report(key.place, "", format!("a key must be a word, not {}", key.value.kind()));
                 continue;
             };
             if text == "<<" {
-                self.report(
+                self.sink.report(
                     key.place,
                     "<<",
-                    "merge keys are not supported; write the keys out, or use an alias for a whole value".into(),
+                    "merge keys are not supported; write the keys out, or use an alias for a whole value",
                 );
             } else if let Some(first) = seen.get(&text) {
                 // The second would silently win in most readers (O9).
                 let message = format!("written twice; the first is on line {}", first.line);
-                self.report(key.place, &shown(&text), message);
+                self.sink.report(key.place, &shown(&text), message);
             } else {
                 seen.insert(text.clone(), key.place);
                 entries.push((text, key.place, value));
@@ -275,12 +263,21 @@ mod tests {
     use super::*;
 
     fn wrong(text: &str) -> Vec<String> {
-        documents(Path::new("f.yaml"), text).unwrap_err().iter().map(ToString::to_string).collect()
+        let sink = Sink::new(Path::new("f.yaml"));
+        let _ = documents(text, &sink);
+        sink.into_problems().iter().map(ToString::to_string).collect()
+    }
+
+    fn right(text: &str) -> Vec<Node> {
+        let sink = Sink::new(Path::new("f.yaml"));
+        let documents = documents(text, &sink).unwrap();
+        assert!(sink.into_problems().is_empty());
+        documents
     }
 
     #[test]
     fn every_node_knows_its_place() {
-        let documents = documents(Path::new("f.yaml"), "# c\na:\n  - b # d\n  - {c: 'd'}\n---\nx: 1\n").unwrap();
+        let documents = right("# c\na:\n  - b # d\n  - {c: 'd'}\n---\nx: 1\n");
         assert_eq!(documents.len(), 2);
         let Value::Map(entries) = &documents[0].value else { panic!() };
         assert_eq!((entries[0].0.as_str(), entries[0].1), ("a", Place { line: 2, column: 1 }));
@@ -305,8 +302,8 @@ mod tests {
 
     #[test]
     fn aliases_are_followed_within_a_bound() {
-        let documents_ = documents(Path::new("f.yaml"), "a: &x {k: v}\nb: *x\n").unwrap();
-        let Value::Map(entries) = &documents_[0].value else { panic!() };
+        let documents = right("a: &x {k: v}\nb: *x\n");
+        let Value::Map(entries) = &documents[0].value else { panic!() };
         assert!(matches!(entries[1].2.value, Value::Map(_)));
 
         let mut laughs = String::from("l0: &l0 [x,x,x,x,x,x,x,x,x,x]\n");

@@ -26,7 +26,27 @@ async fn c15_200_clients_of_a_cold_blob_make_one_fetch_and_all_get_it() {
     assert_eq!(std::fs::read(rig.path(&digest)).unwrap(), bytes);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
+async fn c15_fill_that_ends_while_another_client_is_looking_is_not_repeated() {
+    let rig = Rig::new();
+    for round in 0..20 {
+        let bytes = content(100 + round);
+        let digest = Digest::sha256(&bytes);
+        let opens = Arc::new(AtomicUsize::new(0));
+        let asks = (0..100).map(|_| {
+            let (store, bytes, opens) = (Arc::clone(rig.store()), bytes.clone(), Arc::clone(&opens));
+            let open = move || {
+                opens.fetch_add(1, Ordering::SeqCst);
+                std::future::ready(Ok(pieces(&bytes, 50)))
+            };
+            tokio::spawn(async move { store.pull(&digest, open).await.unwrap() })
+        });
+        futures_util::future::join_all(asks).await;
+        assert_eq!(opens.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn bytes_reach_the_client_before_the_upstream_has_sent_the_rest() {
     let rig = Rig::new();
     let bytes = content(8 << 20);
@@ -43,7 +63,7 @@ async fn bytes_reach_the_client_before_the_upstream_has_sent_the_rest() {
     assert_eq!(so_far(&mut body).await, (bytes[1 << 20..].to_vec(), Some(true)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn c14_last_piece_waits_for_the_hash_and_a_mismatch_breaks_the_body() {
     for (announced, len) in [(true, 300_000), (false, 300_000), (true, 10), (false, 10), (true, 5 << 20)] {
         let rig = Rig::new();
@@ -66,6 +86,20 @@ async fn c14_last_piece_waits_for_the_hash_and_a_mismatch_breaks_the_body() {
         let (open, wanted) = (opener(pieces(&again, 100)), Digest::sha256(&again));
         assert_eq!(whole(&rig.store().pull(&wanted, open).await.unwrap()).await.unwrap(), again);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c14_unannounced_body_longer_than_what_was_asked_for_does_not_end_cleanly_before_the_hash() {
+    let rig = Rig::new();
+    let bytes = content(900_000);
+    let (send, source) = fed(None);
+    let blob = rig.store().pull(&Digest::sha256(&bytes[..500_000]), opener(source)).await.unwrap();
+    let mut body = blob.body(0..500_000);
+    send.send(Ok(bytes)).unwrap();
+    let (got, end) = so_far(&mut body).await;
+    assert!(end.is_none() && got.len() < 500_000, "{}", got.len());
+    drop(send);
+    assert_eq!(so_far(&mut body).await, (Vec::new(), Some(false)));
 }
 
 #[tokio::test]
@@ -92,7 +126,7 @@ async fn u10_body_longer_or_shorter_than_announced_breaks() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn c16_fill_survives_the_client_that_started_it() {
     let rig = Rig::new();
     let bytes = content(1 << 20);

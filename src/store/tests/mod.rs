@@ -2,6 +2,7 @@
 
 mod blobs;
 mod damage;
+mod disk;
 mod documents;
 mod room;
 

@@ -213,14 +213,37 @@ impl Forge {
         let payload = statement.to_string();
         let (certificate, signer) = self.issue(leaf);
         let signature = signer.sign(&sigstore_types::pae("application/vnd.in-toto+json", payload.as_bytes())).unwrap();
-        let pem = sigstore_types::DerCertificate::new(certificate.clone()).to_pem();
         let body = json!({"apiVersion": "0.0.1", "kind": "dsse", "spec": {
             "envelopeHash": {"algorithm": "sha256", "value": "00".repeat(32)},
             "payloadHash": {"algorithm": "sha256", "value": Digest::sha256(payload.as_bytes()).to_hex()},
-            "signatures": [{"signature": BASE64.encode(&signature), "verifier": BASE64.encode(pem)}],
+            "signatures": [{"signature": BASE64.encode(&signature), "verifier": pem(&certificate)}],
         }});
+        let content = json!({
+            "payloadType": "application/vnd.in-toto+json", "payload": BASE64.encode(payload),
+            "signatures": [{"sig": BASE64.encode(signature)}],
+        });
+        self.wrap(&certificate, &body, logged, ("dsseEnvelope", content))
+    }
+
+    /// A v0.1 bundle that signs `message` itself, with or without the hint what its digest is, logged as `hashedrekord` 0.0.1.
+    pub(super) fn message(&self, message: &[u8], hint: bool) -> Content {
+        let (certificate, signer) = self.issue(&Leaf::default());
+        let signature = BASE64.encode(signer.sign(message).unwrap());
+        let digest = Digest::sha256(message);
+        let body = json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
+            "data": {"hash": {"algorithm": "sha256", "value": digest.to_hex()}},
+            "signature": {"content": signature, "publicKey": {"content": pem(&certificate)}},
+        }});
+        let mut content = json!({ "signature": signature });
+        if hint {
+            content["messageDigest"] = json!({"algorithm": "SHA2_256", "digest": BASE64.encode(digest.as_bytes())});
+        }
+        self.wrap(&certificate, &body, &Logged::default(), ("messageSignature", content))
+    }
+
+    fn wrap(&self, certificate: &[u8], body: &Value, logged: &Logged, (name, content): (&str, Value)) -> Content {
         let mut entry = self.entry(&body.to_string(), logged);
-        entry["kindVersion"] = json!({"kind": "dsse", "version": "0.0.1"});
+        entry["kindVersion"] = json!({"kind": body["kind"], "version": body["apiVersion"]});
         let version = if logged.promise { "0.1" } else { "0.2" };
         let bundle = json!({
             "mediaType": format!("application/vnd.dev.sigstore.bundle+json;version={version}"),
@@ -228,10 +251,7 @@ impl Forge {
                 "x509CertificateChain": {"certificates": [{"rawBytes": BASE64.encode(certificate)}]},
                 "tlogEntries": [entry],
             },
-            "dsseEnvelope": {
-                "payloadType": "application/vnd.in-toto+json", "payload": BASE64.encode(payload),
-                "signatures": [{"sig": BASE64.encode(signature)}],
-            },
+            (name): content,
         });
         Content::Bundle(bundle.to_string().into())
     }
@@ -263,6 +283,11 @@ impl Forge {
         }
         entry
     }
+}
+
+/// As Rekor v1 logs a certificate: PEM in base64.
+fn pem(certificate: &[u8]) -> String {
+    BASE64.encode(sigstore_types::DerCertificate::from_bytes(certificate).to_pem())
 }
 
 /// With its length in two bytes before it.

@@ -216,3 +216,17 @@ fn a_large_attestation_logged_as_rekor_v1_is_read_whole_up_to_its_own_bound() {
     let content = FORGE.bundle(&statement, &Leaf::default(), &Logged::default());
     assert!(FORGE.verifier().verify(&image(), &content).is_ok());
 }
+
+#[test]
+fn a_message_signature_over_the_manifest_is_a_signature_of_that_manifest_only() {
+    let verifier = FORGE.verifier();
+    for hint in [true, false] {
+        let content = FORGE.message(b"image", hint);
+        assert!(matches!(verifier.verify(&image(), &content).unwrap().content, Proven::Signature));
+        assert!(verifier.verify(&Digest::sha256(b"other"), &content).is_err());
+        let long = Digest::of(Algorithm::Sha512, b"image");
+        assert!(matches!(verifier.verify(&long, &content), Err(VerifyError::Unsupported(_))));
+    }
+    let hinted = verifier.verify(&Digest::sha256(b"other"), &FORGE.message(b"image", true));
+    assert!(matches!(hinted, Err(VerifyError::OtherSubject { .. })));
+}

@@ -113,6 +113,9 @@ async fn a9_bytes_under_way_are_bounded_and_the_largest_runs_alone() {
     for future in &mut running {
         assert!(futures_util::poll!(future).is_pending());
     }
+    while held.running.load(Ordering::SeqCst) < 1 {
+        tokio::task::yield_now().await;
+    }
     held.release.add_permits(3);
     for future in running {
         assert!(future.await.unwrap().is_err());

@@ -1,6 +1,6 @@
 //! Whom to believe: the trusted root from a file, or Sigstore's own by TUF, kept fresh in the background.
 //!
-//! A change is one swap of an immutable verifier, whose [`Epoch`](super::Epoch) is part of every verdict's key: nobody
+//! A change is one swap of an immutable verifier, whose [`Epoch`] is part of every verdict's key: nobody
 //! sees half of each, and verdicts under the old one are no longer found. A bad new root never replaces a good one.
 
 pub(super) mod document;

@@ -4,9 +4,11 @@
 //! either of them in cosign's `{"Data": …}` wrapper. SPDX 3 is JSON-LD and recognised, but not supported yet. Packages and
 //! files are counted while they stream past, so a document of tens of megabytes costs no tree.
 
-use std::{borrow::Cow, fmt};
+mod reader;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeSeed as _;
+
+use self::reader::{Data, Fields, Found, Predicate};
 
 /// Bytes of a predicate: 64 MiB.
 pub const MAX_DOCUMENT: usize = 64 << 20;
@@ -32,9 +34,9 @@ pub enum Version {
 pub struct Document {
     /// `spdxVersion`.
     pub version: Version,
-    /// Named packages.
+    /// Packages that have an id or a name.
     pub packages: usize,
-    /// Named files.
+    /// Files that have an id or a name.
     pub files: usize,
 }
 
@@ -110,30 +112,6 @@ fn parse(text: &str) -> Result<Found<'_>, SpdxError> {
     Ok(found)
 }
 
-enum Found<'t> {
-    Fields(Box<Fields>),
-    Text(Cow<'t, str>),
-    Wrapped(Data<'t>),
-}
-
-enum Data<'t> {
-    Fields(Box<Fields>),
-    Text(Cow<'t, str>),
-}
-
-/// What is kept of a document: enough to say that it is one.
-#[derive(Debug, Default)]
-struct Fields {
-    version: Option<String>,
-    id: Option<String>,
-    name: Option<String>,
-    namespace: Option<String>,
-    creation: bool,
-    packages: usize,
-    files: usize,
-    json_ld: bool,
-}
-
 impl Fields {
     fn judge(&self) -> Result<Document, SpdxError> {
         let version = match self.version.as_deref() {
@@ -161,162 +139,6 @@ impl Fields {
             return Err(SpdxError::Empty);
         }
         Ok(Document { version, packages: self.packages, files: self.files })
-    }
-}
-
-/// The keys that decide. A second one, or one in other capitals, would let two readers see two documents (A6).
-const KEYS: [&str; 10] =
-    ["Data", "spdxVersion", "SPDXID", "name", "documentNamespace", "creationInfo", "packages", "files", "@context", "@graph"];
-
-struct Predicate;
-
-impl<'de> DeserializeSeed<'de> for Predicate {
-    type Value = Found<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<'de>, D::Error> {
-        deserializer.deserialize_any(PredicateVisitor { wrapped: false })
-    }
-}
-
-struct PredicateVisitor {
-    wrapped: bool,
-}
-
-impl<'de> Visitor<'de> for PredicateVisitor {
-    type Value = Found<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an SPDX document")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Found::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Found::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-        Ok(Found::Text(Cow::Owned(text)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        let mut data = None;
-        let mut seen = [false; KEYS.len()];
-        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-            let Some(known) = KEYS.iter().position(|known| key.eq_ignore_ascii_case(known)) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            if KEYS[known] != key {
-                return Err(de::Error::custom(format_args!("key `{}` for `{}`", key.escape_default(), KEYS[known])));
-            }
-            if std::mem::replace(&mut seen[known], true) {
-                return Err(de::Error::custom(format_args!("key `{}` twice", KEYS[known])));
-            }
-            match KEYS[known] {
-                "Data" if self.wrapped => return Err(de::Error::custom("`Data` within `Data`")),
-                "Data" => data = Some(map.next_value_seed(Wrapped)?),
-                "spdxVersion" => fields.version = Some(map.next_value()?),
-                "SPDXID" => fields.id = Some(map.next_value()?),
-                "name" => fields.name = Some(map.next_value()?),
-                "documentNamespace" => fields.namespace = Some(map.next_value()?),
-                "creationInfo" => {
-                    map.next_value_seed(Object { named_by: &[] })?;
-                    fields.creation = true;
-                }
-                "packages" => fields.packages = map.next_value_seed(Counted { named_by: &["SPDXID", "name"] })?,
-                "files" => fields.files = map.next_value_seed(Counted { named_by: &["SPDXID", "fileName"] })?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    fields.json_ld = true;
-                }
-            }
-        }
-        match data {
-            Some(_) if fields.version.is_some() => Err(de::Error::custom("`Data` beside `spdxVersion`")),
-            Some(data) => Ok(Found::Wrapped(data)),
-            None => Ok(Found::Fields(Box::new(fields))),
-        }
-    }
-}
-
-struct Wrapped;
-
-impl<'de> DeserializeSeed<'de> for Wrapped {
-    type Value = Data<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Data<'de>, D::Error> {
-        match deserializer.deserialize_any(PredicateVisitor { wrapped: true })? {
-            Found::Fields(fields) => Ok(Data::Fields(fields)),
-            Found::Text(text) => Ok(Data::Text(text)),
-            Found::Wrapped(_) => Err(de::Error::custom("`Data` within `Data`")),
-        }
-    }
-}
-
-/// A list of objects; counts those that have one of the names as text.
-struct Counted {
-    named_by: &'static [&'static str],
-}
-
-impl<'de> DeserializeSeed<'de> for Counted {
-    type Value = usize;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Counted {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of objects")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<usize, A::Error> {
-        let mut named = 0;
-        while let Some(is_named) = seq.next_element_seed(Object { named_by: self.named_by })? {
-            named += usize::from(is_named);
-        }
-        Ok(named)
-    }
-}
-
-/// An object; says whether it has every one of `named_by` as text.
-#[derive(Clone, Copy)]
-struct Object {
-    named_by: &'static [&'static str],
-}
-
-impl<'de> DeserializeSeed<'de> for Object {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Object {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        let mut names = 0;
-        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-            if self.named_by.contains(&key.as_ref()) {
-                names += usize::from(!map.next_value::<Cow<'_, str>>()?.is_empty());
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(names >= self.named_by.len())
     }
 }
 
@@ -396,7 +218,7 @@ mod tests {
         let mut nothing = with("packages", json!([]));
         nothing["files"] = json!([]);
         assert_eq!(read_value(&nothing), Err(SpdxError::Empty));
-        nothing["packages"] = json!([{}, {"name": "nameless"}, {"SPDXID": "", "name": "x"}]);
+        nothing["packages"] = json!([{}, {"versionInfo": "1"}, {"SPDXID": "", "name": ""}]);
         assert_eq!(read_value(&nothing), Err(SpdxError::Empty));
         nothing["files"] = json!([{"SPDXID": "SPDXRef-f", "fileName": "f"}]);
         assert_eq!(read_value(&nothing).unwrap().files, 1);
@@ -420,6 +242,9 @@ mod tests {
             let text = plain.replacen('{', &format!("{{{extra}"), 1);
             assert!(read(text.as_bytes()).is_err(), "{extra}");
             assert!(read(json!(text).to_string().as_bytes()).is_err(), "{extra} in a string");
+        }
+        for (key, variant) in [("\"packages\"", "\"Packages\""), ("SPDXID", "spdxId"), ("spdxVersion", "SPDXVersion")] {
+            assert!(matches!(read(plain.replacen(key, variant, 1).as_bytes()), Err(SpdxError::Malformed(_))), "{variant}");
         }
         assert!(read_value(&json!({"Data": {"Data": document()}})).is_err());
         assert!(read_value(&json!({"Data": document(), "spdxVersion": "SPDX-2.3"})).is_err());

@@ -1,7 +1,9 @@
 //! The registry whole, over a scripted upstream: what clients get.
 //!
-//! No policy names anything here, and `unmatched` decides: with `dangerous_allow` everything is admitted, with `deny`
+//! No policy names anything in this file, and `unmatched` decides: with `dangerous_allow` everything is admitted, with `deny`
 //! nothing. What evidence proves is other rooms' to test; what becomes of a verdict is this one's.
+
+mod recorded;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,16 +24,17 @@ use crate::{
     oci::{Algorithm, Digest, media_type},
     policy::{PolicySet, Unmatched},
     store::{self, Documents, Store},
-    upstream::{FetchedManifest, Resolved, Upstream, UpstreamError},
+    upstream::{self, FetchedManifest, Resolved, Upstream, UpstreamError},
     verify::TrustState,
 };
 
 const TTL: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(86_400);
 
-struct World {
-    upstream: Arc<Scripted>,
-    registry: Arc<Registry>,
+/// A registry over `U` with a store and a gate of its own.
+pub(super) struct World<U = Scripted> {
+    upstream: Arc<U>,
+    pub(super) registry: Arc<Registry>,
     routes: Arc<ArcSwap<Routes>>,
     policies: Arc<ArcSwap<PolicySet>>,
     _directory: tempfile::TempDir,
@@ -39,13 +42,27 @@ struct World {
 
 impl World {
     fn new(unmatched: Unmatched) -> Self {
+        let upstream = Scripted::new("ghcr.io");
+        let policies = PolicySet { policies: Vec::new(), unmatched };
+        Self::over(Arc::clone(&upstream) as Arc<dyn Upstream>, upstream, policies, TrustState::NotReady("in this test".into()))
+    }
+
+    pub(super) fn allowing() -> Self {
+        Self::new(Unmatched::DangerousAllow)
+    }
+
+    pub(super) fn publish_an_image(&self) -> Digest {
+        self.upstream.publish(Some("v1"), &image(&self.upstream, &[]))
+    }
+}
+
+impl<U> World<U> {
+    fn over(dynamic: Arc<dyn Upstream>, upstream: Arc<U>, policies: PolicySet, trust: TrustState) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(store::Config { path: directory.path().to_owned(), max_size: 1 << 30 }).unwrap();
-        let upstream = Scripted::new("ghcr.io");
-        let routes = Routes { upstreams: vec![Arc::clone(&upstream) as Arc<dyn Upstream>], default: None };
-        let routes = Arc::new(ArcSwap::from_pointee(routes));
-        let policies = Arc::new(ArcSwap::from_pointee(PolicySet { policies: Vec::new(), unmatched }));
-        let trust = Arc::new(ArcSwap::from_pointee(TrustState::NotReady("in this test".into())));
+        let routes = Arc::new(ArcSwap::from_pointee(Routes { upstreams: vec![dynamic], default: None }));
+        let policies = Arc::new(ArcSwap::from_pointee(policies));
+        let trust = Arc::new(ArcSwap::from_pointee(trust));
         let config = gate::Config {
             verdict_ttl: Duration::from_secs(3_600),
             refusal_ttl: Duration::from_secs(10),
@@ -61,10 +78,6 @@ impl World {
         let config = Config { tag_ttl: TTL, max_stale: Some(DAY) };
         let registry = Registry::new(config, gate, store, Arc::clone(&routes), Arc::clone(&policies));
         Self { upstream, registry, routes, policies, _directory: directory }
-    }
-
-    fn allowing() -> Self {
-        Self::new(Unmatched::DangerousAllow)
     }
 
     async fn send(&self, request: Request<Empty<Bytes>>) -> Answer {
@@ -330,6 +343,42 @@ async fn x12_what_a_pull_never_sends_ends_the_connection() {
     // HTTP/2 always names the authority.
     let request = Request::get("https://gate.test/v2/").version(Version::HTTP_2).body(Empty::new()).unwrap();
     assert_eq!(world.send(request).await.status, 200);
+}
+
+#[tokio::test]
+async fn u12_a_request_of_our_own_is_told_that_it_came_back() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    // What this process sends to upstreams, as one of them sees it.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    let seen = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 4_096];
+        let length = socket.read(&mut head).await.unwrap();
+        socket.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.unwrap();
+        String::from_utf8(head[..length].to_vec()).unwrap()
+    });
+    let location = upstream::Location::Registry(upstream::RegistryConfig {
+        url: format!("http://{authority}").parse().unwrap(),
+        docker_config: None,
+        ca: None,
+        plain_http: true,
+        auth_hosts: Vec::new(),
+        allow_hosts: Vec::new(),
+    });
+    let itself = upstream::connect(&upstream::Config { host: authority.parse().unwrap(), location }).unwrap();
+    let gone = itself.resolve(&"acme/app".parse().unwrap(), &"v1".parse().unwrap()).await;
+    assert!(matches!(gone, Err(UpstreamError::NotFound)), "{gone:?}");
+    let head = seen.await.unwrap();
+    let via = head.lines().find_map(|line| line.strip_prefix("via: ")).unwrap();
+
+    let world = World::allowing();
+    let came_back = Request::get("/v2/acme/app/manifests/v1").header("via", via).body(Empty::new()).unwrap();
+    assert_eq!(world.send(came_back).await.error(), error(508, "UNSUPPORTED"));
+    assert_eq!(world.upstream.asked(), 0);
+    // Another gate before us is no loop.
+    let other = Request::get("/v2/").header("via", "1.1 pullgate-00000000000000000000000000000000").body(Empty::new()).unwrap();
+    assert_eq!(world.send(other).await.status, 200);
 }
 
 #[tokio::test]

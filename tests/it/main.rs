@@ -1,0 +1,12 @@
+//! The whole gate in one process or as the built binary, against a registry in this process. One binary; this list is
+//! the table of contents.
+#![allow(clippy::expect_used, clippy::unwrap_used, missing_debug_implementations, missing_docs, unreachable_pub)]
+
+mod support;
+
+mod crash;
+mod herd;
+mod lies;
+mod recorded;
+mod refusals;
+mod restart;
