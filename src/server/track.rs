@@ -132,6 +132,11 @@ impl Tracked {
         }
     }
 
+    /// The TLS handshake is over: its bytes were no request's.
+    pub(super) fn shook_hands(&self) {
+        self.enter(Phase::Idle);
+    }
+
     /// Whether part of a request's head has arrived, and not all.
     pub(super) fn is_reading_head(&self) -> bool {
         self.phase().0 == Phase::Head
