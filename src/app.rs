@@ -45,7 +45,7 @@ pub enum StartError {
     Config(#[from] Problems),
     /// The store cannot be opened.
     #[error(transparent)]
-    Store(#[from] store::StoreError),
+    Store(#[from] Box<store::StoreError>),
     /// The operating system said no.
     #[error("{0}")]
     System(std::io::Error),
@@ -204,7 +204,7 @@ async fn build(config: Config, file: Option<PathBuf>) -> Result<Running, StartEr
 
     // The store before the trust root, whose last good state lies in it: the lock is what keeps a second gate away.
     let store_config = config.store.clone();
-    let store = tokio::task::spawn_blocking(move || Store::open(store_config)).await??;
+    let store = tokio::task::spawn_blocking(move || Store::open(store_config).map_err(Box::new)).await??;
     let trust = verify::trust_root::watch(trust_root(&config)).await?;
     trust_seen.store(Arc::new(Some(Arc::clone(&trust))));
     let live = Live::new(&config, tls.clone(), Arc::clone(&trust)).await?;

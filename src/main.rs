@@ -1,6 +1,6 @@
 //! The `pullgate` command.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use pullgate::{
@@ -44,24 +44,25 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Serve { config, log_format } => {
             let log = log::init(log_format);
-            let served = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()
-                .map_err(StartError::System)
-                .and_then(|runtime| runtime.block_on(serve(config)));
+            let served = run(config);
             drop(log);
-            match served {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("{error}");
-                    ExitCode::from(if error.is_configuration() { USAGE } else { 1 })
-                }
-            }
+            served.unwrap_or_else(|error| {
+                eprintln!("{error}");
+                ExitCode::from(if error.is_configuration() { USAGE } else { 1 })
+            })
         }
     }
 }
 
-async fn serve(config: PathBuf) -> Result<(), StartError> {
+fn run(config: PathBuf) -> Result<ExitCode, StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(StartError::System)?;
+    let served = runtime.block_on(serve(config));
+    // A read from a disk that hangs must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served
+}
+
+async fn serve(config: PathBuf) -> Result<ExitCode, StartError> {
     // Before anything that takes time, so that no signal meets the default of ending at once.
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::System)?;
@@ -69,8 +70,8 @@ async fn serve(config: PathBuf) -> Result<(), StartError> {
 
     let running = tokio::select! {
         started = app::start_from(config) => started?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+        _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
     };
     loop {
         tokio::select! {
@@ -80,9 +81,10 @@ async fn serve(config: PathBuf) -> Result<(), StartError> {
         }
     }
     tokio::select! {
-        _ = running.shutdown() => {}
-        _ = terminate.recv() => tracing::warn!("told twice to end: open requests are cut off"),
-        _ = interrupt.recv() => tracing::warn!("told twice to end: open requests are cut off"),
+        _ = running.shutdown() => return Ok(ExitCode::SUCCESS),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
-    Ok(())
+    tracing::warn!("told twice to end: open requests are cut off");
+    Ok(ExitCode::FAILURE)
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use kept::Kept;
-pub use reader::{Reader, Unread};
+pub use reader::{Budget, Reader, Share, Unread};
 pub use search::search;
 pub use shape::{Shape, shape_of};
 
@@ -37,12 +37,14 @@ pub struct Evidence {
     pub set_aside: Vec<String>,
     /// The listing is older than the verdict life because the upstream could not be asked; this old.
     pub stale: Option<Duration>,
-    /// Every manifest that may carry evidence, in order of reading: what is kept to find it all again.
+    /// Every manifest that carries what may be evidence, in order of reading: what is kept to find it all again.
     pub candidates: Vec<Candidate>,
     /// Documents that came from the upstream and whose hash was checked: what is kept with a permit.
     pub fetched: Vec<(Digest, Bytes)>,
     /// How long a throttling upstream asked us to wait.
     pub retry_after: Option<Duration>,
+    /// The share of the budget that the pieces take.
+    pub share: Option<Share>,
 }
 
 /// A manifest that may carry evidence about a subject. A pointer: what it says is proved by its signature, not by its place.

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     oci::{Digest, Hasher, Manifest, Reference, Repository, manifest::MAX_MANIFEST},
@@ -23,6 +26,39 @@ pub struct Reader {
     pub repository: Repository,
     /// When the upstream is no longer waited for.
     pub until: Instant,
+    /// What all evidence in memory may weigh.
+    pub budget: Budget,
+}
+
+/// What the evidence of all judgements under way may weigh together: without it, as many images with the largest
+/// allowed attestation as are asked for at once would be held at once (A9, H5).
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Semaphore>);
+
+/// A share of the budget, given back when dropped.
+#[derive(Debug, Clone)]
+pub struct Share {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Budget {
+    /// 256 MiB: one search at its limit, and as much again for all others.
+    const BYTES: u64 = 256 << 20;
+    const UNIT: u64 = 1 << 10;
+
+    /// Waits for room for `bytes`, until `until`; `None` if there was none. More than there is in all counts as all:
+    /// the largest waits for everybody rather than for ever.
+    pub async fn take(&self, bytes: u64, until: Instant) -> Option<Share> {
+        let units = u32::try_from(bytes.min(Self::BYTES).div_ceil(Self::UNIT)).ok()?;
+        let permit = timeout_at(until, Arc::clone(&self.0).acquire_many_owned(units)).await.ok()?.ok()?;
+        Some(Share { _permit: Arc::new(permit) })
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new((Self::BYTES / Self::UNIT) as usize)))
+    }
 }
 
 /// A document and whether it came from the upstream now (then it is not kept yet).

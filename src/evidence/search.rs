@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Candidate, Evidence, Found, Limits, Look, Origin, Piece, cosign,
-    reader::{Reader, Unread, late},
+    reader::{Read, Reader, Unread, late},
     referrers,
 };
 use crate::{
@@ -247,66 +247,19 @@ async fn look_at_tag(upstream: &dyn Upstream, reader: &Reader, origin: Origin, t
 
 /// Reads the candidates' manifests, then the layers that may be evidence.
 async fn read(reader: &Reader, entries: Vec<Entry>, limits: &Limits, evidence: &mut Evidence) {
-    let manifests = stream::iter(entries.into_iter().map(|entry| {
-        let reader = reader.clone();
-        async move {
-            let digest = entry.candidate.manifest;
-            let manifest = match entry.manifest {
-                Some((bytes, content_type)) => Manifest::parse(digest, bytes, content_type.as_deref())
-                    .map(|manifest| super::reader::Read { document: manifest, fresh: true })
-                    .map_err(|error| Unread::Unusable(error.to_string())),
-                None => reader.manifest(&digest).await,
-            };
-            (entry.candidate, manifest)
-        }
-    }))
-    .buffered(AT_ONCE)
-    .collect::<Vec<_>>()
-    .await;
-
     let mut total = 0_u64;
-    let mut wanted = Vec::new();
-    for (candidate, manifest) in manifests {
-        evidence.candidates.push(candidate);
-        let manifest = match manifest {
-            Ok(read) => {
-                if read.fresh {
-                    evidence.fetched.push((candidate.manifest, read.document.bytes().clone()));
-                }
-                read.document
-            }
-            Err(unread) => {
-                set_aside(evidence, candidate, &unread);
-                continue;
-            }
-        };
-        let mut layers = cosign::layers(&manifest).peekable();
-        if layers.peek().is_none() {
-            evidence.set_aside.push(format!("{}: no layer of it can be evidence", place(candidate)));
-        }
-        for (form, layer) in layers {
-            if wanted.len() == limits.candidates {
-                evidence.limits_hit.push(format!(
-                    "more than {} pieces: the rest of {} is not read",
-                    limits.candidates,
-                    place(candidate)
-                ));
-                break;
-            }
-            let after = total.saturating_add(layer.size);
-            if after > limits.total_bytes {
-                let read = limits.total_bytes;
-                evidence.limits_hit.push(format!("{}: more than {read} bytes of evidence in all", place(candidate)));
-                continue;
-            }
-            total = after;
-            wanted.push((candidate, form, layer.clone()));
-        }
+    let wanted = read_manifests(reader, entries, limits, evidence, &mut total).await;
+    if wanted.is_empty() {
+        return;
     }
-
-    let limits = limits.clone();
-    let mut pieces = stream::iter(wanted.into_iter().map(|(candidate, form, layer)| {
-        let (reader, limit) = (reader.clone(), form.limit(&limits));
+    // Taken once for all of them, and before any is read: who holds a share waits for nothing.
+    evidence.share = reader.budget.take(total, reader.until).await;
+    if evidence.share.is_none() {
+        evidence.missing.push("too much evidence is being read at once".into());
+        return;
+    }
+    let mut pieces = stream::iter(wanted.into_iter().map(|Wanted { candidate, form, layer }| {
+        let (reader, limit) = (reader.clone(), form.limit(limits));
         async move {
             let bytes = reader.blob(&layer.digest, layer.size, limit).await;
             (candidate, form, layer, bytes)
@@ -332,6 +285,86 @@ async fn read(reader: &Reader, entries: Vec<Entry>, limits: &Limits, evidence: &
             Err(unread) => set_aside(evidence, candidate, &unread),
         }
     }
+}
+
+/// A layer to be read.
+struct Wanted {
+    candidate: Candidate,
+    form: cosign::Form,
+    layer: Descriptor,
+}
+
+/// Reads the candidates' manifests and picks the layers that may be evidence. A manifest that shows it carries none is
+/// let go at once; `total` counts the bytes of the others and of their layers.
+async fn read_manifests(
+    reader: &Reader,
+    entries: Vec<Entry>,
+    limits: &Limits,
+    evidence: &mut Evidence,
+    total: &mut u64,
+) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    let mut manifests = stream::iter(entries.into_iter().map(|entry| {
+        let reader = reader.clone();
+        async move {
+            let digest = entry.candidate.manifest;
+            let manifest = match entry.manifest {
+                Some((bytes, content_type)) => Manifest::parse(digest, bytes, content_type.as_deref())
+                    .map(|manifest| Read { document: manifest, fresh: true })
+                    .map_err(|error| Unread::Unusable(error.to_string())),
+                None => reader.manifest(&digest).await,
+            };
+            (entry.candidate, manifest)
+        }
+    }))
+    .buffered(AT_ONCE);
+    while let Some((candidate, manifest)) = manifests.next().await {
+        let Read { document: manifest, fresh } = match manifest {
+            Ok(read) => read,
+            Err(unread) => {
+                set_aside(evidence, candidate, &unread);
+                continue;
+            }
+        };
+        let mut layers = cosign::layers(&manifest).peekable();
+        if layers.peek().is_none() {
+            evidence.set_aside.push(format!("{}: no layer of it can be evidence", place(candidate)));
+            continue;
+        }
+        let mut within = |size: u64| {
+            let after = total.saturating_add(size);
+            let fits = after <= limits.total_bytes;
+            if fits {
+                *total = after;
+            }
+            fits
+        };
+        let most = limits.total_bytes;
+        if !within(manifest.bytes().len() as u64) {
+            evidence.limits_hit.push(format!("{}: more than {most} bytes of evidence in all", place(candidate)));
+            continue;
+        }
+        evidence.candidates.push(candidate);
+        if fresh {
+            evidence.fetched.push((candidate.manifest, manifest.bytes().clone()));
+        }
+        for (form, layer) in layers {
+            if wanted.len() == limits.candidates {
+                let most = limits.candidates;
+                evidence.limits_hit.push(format!("{}: more than {most} pieces, the rest is not read", place(candidate)));
+                break;
+            }
+            if layer.size > form.limit(limits) {
+                let (size, most) = (layer.size, form.limit(limits));
+                evidence.limits_hit.push(format!("{}: a layer of {size} bytes, at most {most} are read", place(candidate)));
+            } else if !within(layer.size) {
+                evidence.limits_hit.push(format!("{}: more than {most} bytes of evidence in all", place(candidate)));
+            } else {
+                wanted.push(Wanted { candidate, form, layer: layer.clone() });
+            }
+        }
+    }
+    wanted
 }
 
 fn set_aside(evidence: &mut Evidence, candidate: Candidate, unread: &Unread) {

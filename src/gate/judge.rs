@@ -7,11 +7,11 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Gate,
+    Gate, Question,
     memory::{Asked, Basis},
     sentence::{printable, warning},
     verdict::{Absent, Faulty, Grounds, NoVerdict, Permit, Refusal, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
@@ -73,6 +73,9 @@ pub(super) struct Judgement {
     trust: Arc<TrustState>,
     basis: Basis,
     reader: Reader,
+    /// What is kept about the subject in this repository. Only then is the manifest read from the store: the store knows
+    /// digests, and that another repository has one says nothing about this one.
+    kept: Option<Kept>,
     trail: Trail,
     began: Instant,
     /// For the event: places looked at, and who signed.
@@ -111,8 +114,9 @@ impl Judgement {
             repository: subject.image.repository.clone(),
             // The last quarter is for what is kept here, should the upstream be silent.
             until: began + gate.config.deadline * 3 / 4,
+            budget: gate.budget.clone(),
         };
-        Self { gate, subject, selection, trust, basis, reader, trail, began, looks: 0, signers: Vec::new() }
+        Self { gate, subject, selection, trust, basis, reader, kept: None, trail, began, looks: 0, signers: Vec::new() }
     }
 
     /// Judges, remembers what may be remembered, and tells it once.
@@ -122,15 +126,15 @@ impl Judgement {
             if let Some(verdict) = self.gate.remembered(&self.subject, &self.basis) {
                 return Ok(verdict);
             }
-            let deadline = self.gate.config.deadline;
-            let answer = match tokio::time::timeout(deadline, self.judge()).await {
-                Ok(answer) => answer,
-                Err(_) => Err(undecided(UndecidedReason::TimedOut, None)),
-            };
+            let answer = self.within_deadline(Question::Manifest(self.trail.depth)).await;
             match &answer {
                 Ok(Verdict::Admit(permit)) => {
                     let basis = Basis { epoch: permit.epoch(), ..self.basis };
                     self.gate.memory.remember_permit(basis, permit);
+                    // A client that asked for a child before its index need not wait for that refusal to end.
+                    for child in permit.manifest().manifests.iter().filter(|_| *permit.grounds() != Grounds::Evidence) {
+                        self.gate.memory.forget_refusal(Asked { image: permit.image(), digest: &child.digest });
+                    }
                 }
                 Ok(Verdict::Refuse(refusal)) => {
                     let until = Instant::now() + self.gate.config.refusal_ttl;
@@ -146,11 +150,7 @@ impl Judgement {
     /// Attachment tags serve evidence and nothing else (X15): the same, without any other grounds.
     pub(super) fn run_attachment(mut self) -> BoxFuture<'static, Answer> {
         Box::pin(async move {
-            let deadline = self.gate.config.deadline;
-            let answer = match tokio::time::timeout(deadline, self.judge_attachment()).await {
-                Ok(answer) => answer,
-                Err(_) => Err(undecided(UndecidedReason::TimedOut, None)),
-            };
+            let answer = self.within_deadline(Question::Attachment).await;
             if let Ok(Verdict::Admit(permit)) = &answer {
                 self.gate.memory.remember_permit(Basis { epoch: None, ..self.basis }, permit);
             }
@@ -159,9 +159,30 @@ impl Judgement {
         })
     }
 
+    /// Judges within the deadline. Only so many clients' questions are worked on at once (H5); those they lead to have a
+    /// place already.
+    async fn within_deadline(&mut self, question: Question) -> Answer {
+        let gate = Arc::clone(&self.gate);
+        let deadline = self.began + gate.config.deadline;
+        let _place = match question {
+            Question::Attachment | Question::Manifest(0) => match timeout_at(deadline, gate.places.acquire()).await {
+                Ok(place) => place.ok(),
+                Err(_) => return Err(undecided(UndecidedReason::Overloaded, None)),
+            },
+            Question::Manifest(_) => None,
+        };
+        let judged = timeout_at(deadline, async {
+            self.kept = Kept::load(gate.documents.as_ref(), &self.key()).await;
+            match question {
+                Question::Attachment => self.judge_attachment().await,
+                Question::Manifest(_) => self.judge().await,
+            }
+        });
+        judged.await.unwrap_or_else(|_| Err(undecided(UndecidedReason::TimedOut, None)))
+    }
+
     async fn judge_attachment(&mut self) -> Answer {
-        let kept = self.from_store(None).await;
-        let got = match kept {
+        let got = match self.from_store().await {
             Some(got) => got,
             None => match self.from_upstream().await? {
                 Ok(got) => got,
@@ -178,9 +199,7 @@ impl Judgement {
         if self.selection.enforce.is_empty() && self.selection.audit.is_empty() {
             return self.judge_unmatched().await;
         }
-        let kept = Kept::load(self.gate.documents.as_ref(), &self.key()).await;
-        let media_type = kept.as_ref().map(|kept| kept.media_type.as_str());
-
+        let kept = self.kept.clone();
         // An index that vouches spares the search for a child's own evidence, which seldom exists.
         let parentage = self.parentage().await;
         if let Parentage::Admitted(parent) = &parentage {
@@ -189,7 +208,7 @@ impl Judgement {
 
         // Evidence is about the manifest's SHA-256 digest. Asked for by another algorithm, it is known once the bytes are
         // here, and evidence may have been attached by either; else the search starts at once, beside the manifest.
-        let mut stored = self.from_store(media_type).await;
+        let mut stored = self.from_store().await;
         let mut names = vec![self.subject.digest];
         if self.subject.digest.algorithm() != Algorithm::Sha256 {
             let got = match stored {
@@ -220,8 +239,8 @@ impl Judgement {
             }
         }
 
-        // Without a trust root nothing can be proved, and what needs no proof needs no search.
-        let searching = (verifier.is_some() && !scales.all_hold()).then(|| {
+        // Without a trust root nothing can be proved, so nothing is searched.
+        let searching = verifier.is_some().then(|| {
             let (reader, limits) = (self.reader.clone(), self.gate.config.limits.clone());
             AbortOnDropHandle::new(tokio::spawn(async move { search(&reader, &names, &limits).await }))
         });
@@ -235,9 +254,6 @@ impl Judgement {
         if let Some(answer) = self.as_evidence(&got).await? {
             return Ok(answer);
         }
-        if scales.all_hold() || verifier.is_none() && scales.suffice() {
-            return self.admit_on_policy(&got, &scales, self.gate.config.verdict_ttl, Vec::new()).await;
-        }
         let (Some(verifier), Some(searching)) = (verifier, searching) else {
             let why = match self.trust.as_ref() {
                 TrustState::NotReady(why) => why.clone(),
@@ -246,7 +262,7 @@ impl Judgement {
             let reason = UndecidedReason::NoTrustRoot(why);
             return self.no_or_audited(&got, &mut scales, Parentage::none(), Some((reason, RETRY))).await;
         };
-        let evidence = match searching.await {
+        let mut evidence = match searching.await {
             Ok(evidence) => evidence,
             Err(error) => Evidence { missing: vec![format!("the search failed unexpectedly: {error}")], ..Evidence::default() },
         };
@@ -266,6 +282,8 @@ impl Judgement {
                 listing.save_listing(self.gate.documents.as_ref(), &self.key()).await;
             }
         } else if let Some((age, kept)) = self.within_max_stale(kept.as_ref()) {
+            // Weighed already; let go before more is read.
+            (evidence.pieces, evidence.fetched, evidence.share) = (Vec::new(), Vec::new(), None);
             let mut before = kept.collect(&self.reader, &self.gate.config.limits).await;
             before.stale = Some(age);
             scales.add(&verifier, &before).await;
@@ -288,7 +306,7 @@ impl Judgement {
     /// No policy names the image: refused without a look at evidence, or served with a warning. What is absent is absent
     /// before it is refused.
     async fn judge_unmatched(&mut self) -> Answer {
-        let got = match self.from_store(None).await {
+        let got = match self.from_store().await {
             Some(got) => got,
             None => match self.from_upstream().await? {
                 Ok(got) => got,
@@ -380,14 +398,13 @@ impl Judgement {
                 "audited"
             );
         }
-        let epoch = self.basis.epoch.filter(|_| scales.rest_on_proof());
-        self.admit(got, Grounds::Policy, epoch, life, warnings).await
+        self.admit(got, Grounds::Policy, self.basis.epoch, life, warnings).await
     }
 
     /// An admitted index of this repository lists the subject.
     async fn admit_child(&mut self, parent: &Permit) -> Answer {
         let said = parent.manifest().manifests.iter().find(|child| child.digest == self.subject.digest);
-        let got = match self.from_store(said.map(|child| child.media_type.as_str())).await {
+        let got = match self.read_stored(said.map(|child| child.media_type.as_str())).await {
             Some(got) => got,
             None => match self.from_upstream().await? {
                 Ok(got) => got,
@@ -436,6 +453,11 @@ impl Judgement {
         {
             tracing::warn!(digest = %self.subject.digest, %error, "the manifest is not kept");
         }
+        if self.kept.is_none() && grounds != Grounds::Policy {
+            let media_type = got.manifest.media_type().into();
+            let kept = Kept { listed_at: (self.gate.clock)(), media_type, candidates: Vec::new() };
+            kept.save_listing(self.gate.documents.as_ref(), &self.key()).await;
+        }
         let until = Instant::now() + life;
         let (image, manifest) = (self.subject.image.clone(), Arc::clone(&got.manifest));
         let permit = Permit::grant(image, manifest, grounds, self.selection.id, epoch, warnings, until);
@@ -464,9 +486,15 @@ impl Judgement {
         Refusal { image: self.subject.image.clone(), digest: self.subject.digest, reason, explanation: Arc::new(explanation) }
     }
 
-    /// The manifest as it is kept. Kept bytes were served once, and hash to their name; a hint says which media type
-    /// they had where they do not say it themselves.
-    async fn from_store(&self, media_type: Option<&str>) -> Option<Got> {
+    /// The manifest, if it is kept for this repository.
+    async fn from_store(&self) -> Option<Got> {
+        let kept = self.kept.as_ref()?;
+        self.read_stored(Some(&kept.media_type)).await
+    }
+
+    /// The manifest as it is kept. Kept bytes were served once, and hash to their name; `media_type` is what they were
+    /// served as, for bytes that do not say it themselves.
+    async fn read_stored(&self, media_type: Option<&str>) -> Option<Got> {
         let digest = self.subject.digest;
         let bytes = self.gate.documents.read(&digest, MAX_MANIFEST).await?;
         let manifest =

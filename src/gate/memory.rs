@@ -94,7 +94,7 @@ impl Memory {
         let name = Name { image: permit.image().clone(), digest: *manifest.digest() };
         // The bytes, our reading of them, and what the map and the permit take.
         let weight = 2 * manifest.bytes().len() as u64 + 1024;
-        self.refusals.forget(&name);
+        self.refusals.forget(Asked { image: &name.image, digest: &name.digest });
         self.permits.remember(name, basis, permit.clone(), permit.until(), weight);
         self.count();
     }
@@ -102,9 +102,14 @@ impl Memory {
     /// Remembers a refusal until `until`.
     pub(super) fn remember_refusal(&self, basis: Basis, refusal: &Arc<Refusal>, until: Instant) {
         let name = Name { image: refusal.image.clone(), digest: refusal.digest };
-        self.permits.forget(&name);
+        self.permits.forget(Asked { image: &name.image, digest: &name.digest });
         self.refusals.remember(name, basis, Arc::clone(refusal), until, 1024);
         self.count();
+    }
+
+    /// Forgets the refusal of `asked`, if any: something was learnt that may change it.
+    pub(super) fn forget_refusal(&self, asked: Asked<'_>) {
+        self.refusals.forget(asked);
     }
 
     fn count(&self) {
@@ -185,11 +190,11 @@ impl<V: Clone> Share<V> {
         }
     }
 
-    fn forget(&self, name: &Name) {
+    fn forget(&self, asked: Asked<'_>) {
         let map = self.map.pin();
-        if map.contains_key(name) {
+        if map.contains_key(&asked) {
             let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(old) = map.remove(name) {
+            if let Some(old) = map.remove(&asked) {
                 order.bytes -= old.weight;
             }
         }

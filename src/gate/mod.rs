@@ -14,12 +14,17 @@ mod lineage;
 mod memory;
 mod weigh;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 pub use explain::Explanation;
 pub use verdict::{
@@ -42,6 +47,9 @@ use crate::{
 
 /// Verifications that may wait for a thread: a second of work. Beyond it the answer is "come back" (threats H5).
 const VERIFY_QUEUE: usize = 1_024;
+
+/// Judgements at once; the others wait, within their deadline. Each is some requests to an upstream (threats H5).
+const JUDGEMENTS: usize = 128;
 
 /// What the configuration says of the gate.
 #[derive(Debug, Clone)]
@@ -75,6 +83,8 @@ pub struct Gate {
     lineage: Lineage,
     flights: Flight<Flying, Answer>,
     pool: Pool,
+    places: Semaphore,
+    budget: evidence::Budget,
     /// The wall clock, for ages that are kept in the store; ages in memory are monotonic.
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     recalled_permits: metrics::Counter,
@@ -149,6 +159,8 @@ impl Gate {
             lineage: Lineage::new(Arc::clone(&documents)),
             flights: Flight::default(),
             pool: Pool::new(config.verify_threads, VERIFY_QUEUE),
+            places: Semaphore::new(JUDGEMENTS),
+            budget: evidence::Budget::default(),
             clock: Box::new(clock),
             recalled_permits: metrics::counter!(telemetry::RECALLS, "outcome" => "permit"),
             recalled_refusals: metrics::counter!(telemetry::RECALLS, "outcome" => "refusal"),

@@ -68,11 +68,6 @@ impl Scales {
         if self.selection.enforce.is_empty() { self.audit.is_empty() } else { self.unmet.is_empty() }
     }
 
-    /// Whether anything was proven, so that the answer depends on the trust root.
-    pub(super) fn rest_on_proof(&self) -> bool {
-        !self.facts.is_empty()
-    }
-
     /// Adds evidence, until every policy holds. Facts only ever add up, so order means nothing (X2), and a broken or
     /// foreign piece is set aside with its reason and takes nothing away (B11).
     pub(super) async fn add(&mut self, verifier: &Arc<dyn Verifier>, evidence: &Evidence) {

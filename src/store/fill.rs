@@ -11,7 +11,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use super::{
-    Blob, FetchError, Source, Store,
+    Blob, FetchError, Mismatch, Source, Store,
     read::{Feed, Progress},
     shelf::Shelf,
     sink::Sink,
@@ -44,13 +44,8 @@ pub enum FillError {
     #[error("the fetch was lost")]
     Lost,
     /// The bytes are not what was asked for (C14).
-    #[error("content asked for as {wanted} hashes to {found}")]
-    Mismatch {
-        /// The name.
-        wanted: Digest,
-        /// The truth.
-        found: Digest,
-    },
+    #[error(transparent)]
+    Mismatch(Box<Mismatch>),
     /// The upstream sent less than it announced.
     #[error("the upstream announced {announced} bytes and sent {found}")]
     Shorter {
@@ -186,17 +181,14 @@ async fn pump(mut source: Source, sink: Sink, landing: &mut Option<Landing>) -> 
     // The end may be met while a batch is gathered, and is asked for again for the next one.
     source.pieces = source.pieces.fuse().boxed();
     let mut taken = 0_u64;
-    let mut writing = Writing::Idle(sink);
+    let mut writing = tokio::task::spawn_blocking(move || sink);
     loop {
         let batch = gather(&mut source).await?;
         taken += batch.iter().map(|piece| piece.len() as u64).sum::<u64>();
         if let Some(announced) = source.size.filter(|announced| taken > *announced) {
             return Err(FillError::Longer { announced });
         }
-        let mut sink = match writing {
-            Writing::Busy(sink) => sink.await.map_err(|_| FillError::Lost)?,
-            Writing::Idle(sink) => sink,
-        };
+        let mut sink = writing.await.map_err(|_| FillError::Lost)?;
         sink.pass_on(landing).await?;
         if batch.is_empty() {
             return match source.size.filter(|announced| taken < *announced) {
@@ -204,13 +196,8 @@ async fn pump(mut source: Source, sink: Sink, landing: &mut Option<Landing>) -> 
                 None => Ok(sink),
             };
         }
-        writing = Writing::Busy(tokio::task::spawn_blocking(move || sink.write(batch)));
+        writing = tokio::task::spawn_blocking(move || sink.write(batch));
     }
-}
-
-enum Writing {
-    Busy(JoinHandle<Sink>),
-    Idle(Sink),
 }
 
 /// The next piece, and those that are there with it. Empty at the end.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sha2::Digest as _;
 
 use super::{
-    Documents, HintKind, Store, StoreError,
+    Documents, HintKind, Mismatch, Store, StoreError,
     fs::{self, Durability},
     shelf::Shelf,
 };
@@ -72,7 +72,7 @@ impl Shelf {
     fn write_document(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
         let found = Digest::of(digest.algorithm(), bytes);
         if found != *digest {
-            return Err(StoreError::Mismatch { wanted: *digest, found });
+            return Err(StoreError::Mismatch(Box::new(Mismatch { wanted: *digest, found })));
         }
         let path = self.layout.blob(digest);
         // Most writes after the first pull find the same bytes there, hashed by this process: spare the disk its syncs.

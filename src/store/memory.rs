@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dashmap::DashMap;
 
-use super::{Documents, HintKind, StoreError};
+use super::{Documents, HintKind, Mismatch, StoreError};
 use crate::oci::Digest;
 
 /// [`Documents`] in memory. Unbounded: what it holds is what was written.
@@ -56,7 +56,7 @@ impl Documents for Memory {
     async fn write(&self, digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
         let found = Digest::of(digest.algorithm(), bytes);
         if found != *digest {
-            return Err(StoreError::Mismatch { wanted: *digest, found });
+            return Err(StoreError::Mismatch(Box::new(Mismatch { wanted: *digest, found })));
         }
         self.documents.insert(*digest, bytes.clone());
         Ok(())

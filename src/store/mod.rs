@@ -65,13 +65,18 @@ pub enum StoreError {
         source: Arc<io::Error>,
     },
     /// The bytes offered do not hash to the digest they were offered as.
-    #[error("content offered as {wanted} hashes to {found}")]
-    Mismatch {
-        /// The name.
-        wanted: Digest,
-        /// The truth.
-        found: Digest,
-    },
+    #[error(transparent)]
+    Mismatch(Box<Mismatch>),
+}
+
+/// Bytes that are not what they were asked for or offered as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("content named {wanted} hashes to {found}")]
+pub struct Mismatch {
+    /// The name.
+    pub wanted: Digest,
+    /// The truth.
+    pub found: Digest,
 }
 
 /// What a hint is about. The key within a kind is free text (`host/repository@digest`, `host/repository:tag`).

@@ -47,8 +47,8 @@ impl Opened {
         Some(Stamp::of(&file.metadata().ok()?))
     }
 
-    /// It is whole now and looks so.
-    pub(super) fn is_whole(&self, stamp: Stamp) {
+    /// It is whole now, and looks so from here on.
+    pub(super) fn settle(&self, stamp: Stamp) {
         let _ = self.stamp.set(stamp);
     }
 

@@ -86,7 +86,7 @@ impl Blob {
         let at = range.start.min(end);
         let (follow, from) = match &self.feed {
             Feed::Growing(size, progress) => {
-                let hold = Hold::Last(*size);
+                let hold = size.map_or(Hold::Unannounced { end }, |size| Hold::Last { size });
                 (Some(Follow { progress: progress.clone(), hold }), "upstream")
             }
             Feed::Published => (self.follow_check(end), "store"),
@@ -112,7 +112,7 @@ impl Blob {
         let progress = self.shelf.check(&self.opened, stamp);
         // Who gets the blob's end can be cut off before it, should the hash differ. Who asked for a part only would end
         // cleanly with damaged bytes: that waits for the whole hash.
-        let hold = if end == stamp.len { Hold::Last(Some(stamp.len)) } else { Hold::All };
+        let hold = if end == stamp.len { Hold::Last { size: stamp.len } } else { Hold::All };
         Some(Follow { progress, hold })
     }
 }
@@ -128,8 +128,11 @@ struct Follow {
 enum Hold {
     /// Everything.
     All,
-    /// The last piece of a blob of this size, or whatever came last while the size is unknown.
-    Last(Option<u64>),
+    /// The last piece of a blob of this size.
+    Last { size: u64 },
+    /// Whatever came last, since it may be the last piece; and the last piece of the range, since it may be meant to be the
+    /// whole blob: an upstream that announces no length could send what it likes, and then some more (C14).
+    Unannounced { end: u64 },
 }
 
 impl Hold {
@@ -137,8 +140,8 @@ impl Hold {
     fn readable(self, there: u64) -> u64 {
         match self {
             Self::All => 0,
-            Self::Last(None) => there.saturating_sub(LAST),
-            Self::Last(Some(size)) => there.min(size.saturating_sub(LAST)),
+            Self::Last { size } => there.min(size.saturating_sub(LAST)),
+            Self::Unannounced { end } => there.min(end).saturating_sub(LAST),
         }
     }
 }
@@ -182,6 +185,13 @@ impl Reader {
     async fn readable(&mut self) -> Result<u64, FillError> {
         let Some(follow) = &mut self.follow else { return Ok(self.end) };
         let (at, hold) = (self.at, follow.hold);
+        if let (Hold::Unannounced { end }, Some(place)) = (hold, &self.place)
+            && at >= end.saturating_sub(LAST)
+        {
+            // It waits for the blob's end now and may not keep the others from it. If its bytes are not in a file, and not
+            // among the last, they are gone then, and it breaks.
+            place.advance(u64::MAX);
+        }
         let progress = follow
             .progress
             .wait_for(|progress| match progress {

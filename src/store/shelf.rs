@@ -16,7 +16,7 @@ use dashmap::{DashMap, Entry};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    Blob, StoreError,
+    Blob, Mismatch, StoreError,
     evict::Index,
     fill::FillError,
     fs::{self, Layout, Stamp},
@@ -107,6 +107,10 @@ impl Shelf {
         .await
         .ok()??;
         self.hold(&opened);
+        // Now, not when its bytes are asked for: a caller that sees a cut file's size asks for none, and it would stay.
+        if let Some(stamp) = opened.stamp().filter(|stamp| !self.index.is_verified(digest, stamp)) {
+            self.check(&opened, stamp);
+        }
         Some(Blob { shelf: Arc::clone(self), opened, feed: Feed::Published })
     }
 
@@ -222,7 +226,7 @@ impl Shelf {
         let found = hasher.finish();
         if found != opened.digest {
             self.discard(&opened.digest, &stamp);
-            return Progress::Failed(FillError::Mismatch { wanted: opened.digest, found });
+            return Progress::Failed(FillError::Mismatch(Box::new(Mismatch { wanted: opened.digest, found })));
         }
         if !opened.is_unchanged() {
             self.discard(&opened.digest, &stamp);

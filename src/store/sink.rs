@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::{
-    Blob,
+    Blob, Mismatch,
     fill::{FillError, Landing},
     fs::{Durability, PublishError, Staged},
     opened::Opened,
@@ -127,7 +127,7 @@ impl Sink {
         let Self { shelf, staged, hasher, at, relay, .. } = self;
         let found = hasher.finish();
         if found != digest {
-            return Err(FillError::Mismatch { wanted: digest, found });
+            return Err(FillError::Mismatch(Box::new(Mismatch { wanted: digest, found })));
         }
         let Some(staged) = staged else { return Ok(at) };
         let whole = !relay.has_begun();
@@ -143,12 +143,12 @@ fn publish(shelf: &Shelf, digest: Digest, staged: Staged, opened: &Arc<Opened>, 
     let path = shelf.layout.blob(&digest);
     let stamp = staged.stamp().map_err(disk)?;
     if staged.is_unlinked() || !size.is_some_and(|size| shelf.index.fits(size)) {
-        opened.is_whole(stamp);
+        opened.settle(stamp);
         return Ok(());
     }
     match staged.publish(&path, Durability::Synced) {
         Ok(stamp) => {
-            opened.is_whole(stamp);
+            opened.settle(stamp);
             shelf.published(&digest, stamp);
             if opened.is_mapped() {
                 shelf.hold(opened);
@@ -158,7 +158,7 @@ fn publish(shelf: &Shelf, digest: Digest, staged: Staged, opened: &Arc<Opened>, 
         // The bytes are whole and synced, only nameless: their readers get them, nobody after.
         Err(PublishError::Rename(error)) => {
             shelf.failed("publish", &path, &error);
-            opened.is_whole(stamp);
+            opened.settle(stamp);
             Ok(())
         }
         // The kernel may drop what was written and read back something else: its readers must not go on.

@@ -132,7 +132,7 @@ impl Auth {
     /// The upstream refused what it asked for. Helpers may have something newer.
     pub(super) async fn denied(&self) {
         if let Some(credentials) = &self.credentials {
-            credentials.forget().await;
+            credentials.doubt().await;
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     egress::Authority,
     http::{Http, What, content_length, foreign_encoding},
     link,
-    retry::{Failure, retried, retry_after},
+    retry::{Budget, Failure, retried, retry_after},
 };
 use crate::oci::{
     Digest, Host, Reference, Repository, Tag, json,
@@ -41,6 +41,7 @@ pub(super) struct Registry {
     base: Url,
     http: Http,
     auth: Auth,
+    retries: Budget,
 }
 
 /// A question to the registry.
@@ -68,7 +69,7 @@ struct Whole {
 impl Registry {
     /// The registry at `base`, whose images are called by `host`.
     pub(super) const fn new(host: Host, base: Url, http: Http, auth: Auth) -> Self {
-        Self { host, base, http, auth }
+        Self { host, base, http, auth, retries: Budget::new() }
     }
 
     /// `…/v2/<repository>/<rest>`. Names, tags and digests are made of characters that stand for themselves.
@@ -192,7 +193,7 @@ impl Registry {
 
     /// Asks, again if need be, until the head of an accepted answer is there.
     async fn head(&self, question: &Question<'_>) -> Result<Response<Incoming>, UpstreamError> {
-        retried(async || {
+        retried(&self.retries, async || {
             let answer = self.ask(question).await?;
             self.accepted(question, answer).await
         })
@@ -201,7 +202,7 @@ impl Registry {
 
     /// Asks, again if need be, until a short answer is there whole. `None` for a status in `absent`.
     async fn whole(&self, question: &Question<'_>, limit: usize, absent: &[u16]) -> Result<Option<Whole>, UpstreamError> {
-        retried(async || {
+        retried(&self.retries, async || {
             let answer = self.ask(question).await?;
             if absent.contains(&answer.response.status().as_u16()) {
                 Http::drain(answer.response).await;
@@ -252,7 +253,7 @@ impl Upstream for Registry {
     /// By HEAD, which Docker Hub does not count against its pull limit; by GET where HEAD is not known or tells no digest.
     async fn resolve(&self, repository: &Repository, tag: &Tag) -> Result<Resolved, UpstreamError> {
         let question = self.question(What::Manifest, Method::HEAD, repository, &format!("manifests/{tag}"), ACCEPT_MANIFESTS)?;
-        let head = retried(async || {
+        let head = retried(&self.retries, async || {
             let answer = self.ask(&question).await?;
             if matches!(answer.response.status().as_u16(), 400 | 405 | 501) {
                 return Ok(None);
@@ -344,7 +345,7 @@ impl Upstream for Registry {
 
     async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, UpstreamError> {
         let mut question = self.question(What::Blob, Method::HEAD, repository, &format!("blobs/{digest}"), "*/*")?;
-        let head = retried(async || {
+        let head = retried(&self.retries, async || {
             let answer = self.ask(&question).await?;
             // Some object stores sign a link for GET only, some front ends know no HEAD.
             let redirected = answer.redirected && matches!(answer.response.status().as_u16(), 400 | 401 | 403);

@@ -23,7 +23,7 @@ const MAX_CONFIG: u64 = 1 << 20;
 const HELPER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a helper's answer is used: the cloud ones hand out tokens that live for an hour or twelve.
 const HELPER_LIFE: Duration = Duration::from_secs(300);
-/// How long a helper that failed is left alone.
+/// How long a helper that failed, or whose answer was refused, is left alone: anybody can ask for images that are refused.
 const FAILURE_LIFE: Duration = Duration::from_secs(15);
 
 /// Docker Hub's registry goes by several names, and docker files its credentials under this one.
@@ -107,7 +107,6 @@ pub(super) enum CredentialError {
 type Found = Result<Option<std::sync::Arc<Credential>>, CredentialError>;
 
 /// The credentials of one upstream.
-#[derive(Debug)]
 pub(super) struct Credentials {
     file: PathBuf,
     scheme: &'static str,
@@ -115,7 +114,14 @@ pub(super) struct Credentials {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the state: the file is secrets.
+        f.debug_struct("Credentials").field("file", &self.file).field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
 struct State {
     stamp: Option<(u64, Option<SystemTime>)>,
     config: Value,
@@ -160,9 +166,12 @@ impl Credentials {
         found
     }
 
-    /// Forgets what helpers said: the upstream refused it.
-    pub(super) async fn forget(&self) {
-        self.state.lock().await.found.clear();
+    /// Soon asks the helpers anew: the upstream refused what they said.
+    pub(super) async fn doubt(&self) {
+        let soon = Instant::now() + FAILURE_LIFE;
+        for (_, until) in self.state.lock().await.found.values_mut() {
+            *until = until.map(|until| until.min(soon));
+        }
     }
 
     async fn refresh(&self, state: &mut State) -> Result<(), CredentialError> {
@@ -281,4 +290,71 @@ fn read_key<'a>(key: &'a str, scheme: &str) -> Option<(Authority, &'a str)> {
     let (authority, path) = bare.split_once('/').unwrap_or((bare, ""));
     let path = path.trim_end_matches('/');
     Some((Authority::parse(authority, scheme)?, if matches!(path, "v1" | "v2") { "" } else { path }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(config: &Value, url: &str, repository: &str) -> Option<(String, Value)> {
+        let url = url::Url::parse(url).unwrap();
+        let chosen = choose(config, url.scheme(), &Authority::of(&url).unwrap(), repository)?;
+        Some((chosen.server, serde_json::from_slice(&chosen.config).unwrap()))
+    }
+
+    fn key(config: &Value, url: &str, repository: &str) -> Option<String> {
+        chosen(config, url, repository).map(|(key, _)| key)
+    }
+
+    #[test]
+    fn u6_an_entry_fits_by_host_and_port_exactly_and_the_longest_path_wins() {
+        let entry = json!({"auth": "eDp5"});
+        let config = json!({"auths": {
+            "quay.io": entry, "quay.io/acme": entry, "quay.io/acme/app": entry, "https://ghcr.io/": entry,
+            "https://registry.test:5000/v2/": entry, "io": entry, "evil.ghcr.io": entry, "https://index.docker.io/v1/": entry,
+        }});
+        for (url, repository, found) in [
+            ("https://quay.io", "acme/app", Some("quay.io/acme/app")),
+            ("https://quay.io", "acme/apple", Some("quay.io/acme")),
+            ("https://quay.io", "acmetrix/app", Some("quay.io")),
+            ("https://quay.io:443", "other", Some("quay.io")),
+            ("https://quay.io:5000", "acme/app", None),
+            ("https://ghcr.io", "a", Some("https://ghcr.io/")),
+            ("https://ghcr.io.evil.example", "a", None),
+            ("https://xghcr.io", "a", None),
+            ("https://registry.test:5000", "a", Some("https://registry.test:5000/v2/")),
+            ("https://registry.test", "a", None),
+            ("https://registry-1.docker.io", "library/a", Some("https://index.docker.io/v1/")),
+            ("https://registry-1.docker.io:444", "library/a", None),
+            ("https://mirror.docker.io.example", "library/a", None),
+        ] {
+            assert_eq!(key(&config, url, repository).as_deref(), found, "{url} {repository}");
+        }
+    }
+
+    #[test]
+    fn a_helper_for_the_host_comes_first_then_its_entry_then_the_store() {
+        let config = json!({
+            "auths": {"a.test": {}, "b.test": {"auth": "", "identitytoken": "t", "email": 3}, "c.test": {"auth": "eDp5"}},
+            "credHelpers": {"c.test": "ecr-login", "d.test": ""},
+            "credsStore": "desktop",
+        });
+        let store = json!({"credsStore": "desktop"});
+        for (host, server, asked) in [
+            ("a.test", "a.test", store.clone()),
+            ("b.test", "b.test", json!({"auths": {"b.test": {"identitytoken": "t"}}})),
+            ("c.test", "c.test", json!({"credHelpers": {"c.test": "ecr-login"}})),
+            ("d.test:5000", "d.test:5000", store.clone()),
+            ("registry-1.docker.io", DOCKER_HUB, store.clone()),
+        ] {
+            assert_eq!(chosen(&config, &format!("https://{host}"), "x"), Some((server.into(), asked)), "{host}");
+        }
+        assert_eq!(chosen(&json!({}), "https://a.test", "x"), None);
+    }
+
+    #[test]
+    fn j4_a_credential_does_not_show_itself() {
+        let credential = Credential::from(DockerCredential::UsernamePassword("robot".into(), "hunter2".into()));
+        assert_eq!(format!("{credential:?}"), "Credential(REDACTED)");
+    }
 }

@@ -24,6 +24,9 @@ use url::Url;
 /// From the look-up of the name to the end of the TLS handshake.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Of that, the TCP handshake.
+const TCP_TIMEOUT: Duration = Duration::from_secs(4);
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A host and a port, in one spelling: lower case, the scheme's default port written out.
@@ -227,6 +230,8 @@ impl Connector {
             let mut tcp = HttpConnector::new_with_resolver(Checked { resolve: Arc::clone(&rules.resolve), guard });
             tcp.enforce_http(false);
             tcp.set_nodelay(true);
+            // Shared out among a name's addresses, so that one that is dead leaves time for the next.
+            tcp.set_connect_timeout(Some(TCP_TIMEOUT));
             // A path that died silently is noticed also while nothing is asked on it.
             tcp.set_keepalive(Some(Duration::from_secs(60)));
             HttpsConnector::from((tcp, Arc::clone(tls)))
@@ -291,4 +296,41 @@ impl Service<Uri> for Connector {
 /// The rule that was broken, if `error` or a cause of it is one.
 pub(super) fn forbidden(error: &(dyn std::error::Error + 'static)) -> Option<ForbiddenAddress> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref().cloned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Rebinding(std::sync::atomic::AtomicUsize);
+
+    impl Resolve for Rebinding {
+        fn resolve(&self, _: String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+            let first = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+            let address = if first { "8.8.8.8:0" } else { "127.0.0.1:0" };
+            Box::pin(async move { Ok(vec![address.parse().map_err(io::Error::other)?]) })
+        }
+    }
+
+    #[tokio::test]
+    async fn u9_a_name_that_was_public_is_checked_again_when_it_is_looked_up_again() {
+        let mut checked = Checked { resolve: Arc::new(Rebinding(0.into())), guard: true };
+        let name: Name = "rebinding.example".parse().unwrap();
+        assert_eq!(checked.call(name.clone()).await.unwrap().count(), 1);
+        let error = checked.call(name).await.unwrap_err();
+        assert!(forbidden(&*error).is_some(), "{error}");
+    }
+
+    #[test]
+    fn u6_hosts_are_compared_in_one_spelling_and_with_their_port() {
+        let of = |url: &str| Authority::of(&Url::parse(url).unwrap()).unwrap();
+        assert_eq!(of("https://GHCR.io/x"), of("https://ghcr.io.:443"));
+        assert_ne!(of("https://ghcr.io"), of("http://ghcr.io"));
+        assert_ne!(of("https://ghcr.io"), of("https://ghcr.io:8443"));
+        assert_eq!(Authority::parse("ghcr.io", "https"), Some(of("https://ghcr.io")));
+        assert_eq!(Authority::parse("[::1]:5000", "https"), Some(of("https://[::1]:5000")));
+        for wrong in ["", "a/b", "u@a", "a?b", "a#b", "https://a", ":443"] {
+            assert_eq!(Authority::parse(wrong, "https"), None, "{wrong}");
+        }
+    }
 }

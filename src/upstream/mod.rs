@@ -2,7 +2,7 @@
 //!
 //! An upstream is asked, never believed: bytes come back with the digest they were checked against, a tag's digest is
 //! only a pointer. Every answer is one of *here it is*, *it is not there* ([`UpstreamError::NotFound`], authoritative),
-//! and *could not tell* (everything [`UpstreamError::could_not_tell`]); the three are never mixed up.
+//! and *could not tell* (every other error); the three are never mixed up.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -24,7 +24,9 @@ mod setup;
 mod via;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     setup::{SetupError, connect},

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -14,7 +15,7 @@ use super::UpstreamError;
 /// How often something is asked at most, the first time included.
 pub(super) const ATTEMPTS: usize = 3;
 /// No attempt begins later than this after the first: the client behind us waits, and containerd gives up at 30 s.
-pub(super) const BUDGET: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// No `Retry-After` is believed beyond this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -35,10 +36,35 @@ impl From<UpstreamError> for Failure {
     }
 }
 
-/// Runs `attempt` until it succeeds or fails for good, at most [`ATTEMPTS`] times within [`BUDGET`], waiting
+/// How much asking again an upstream bears: ten times at first, then once for every ten answers it gave. So an upstream
+/// that is down or throttles is not asked three times as much as one that is well (H9, U11).
+#[derive(Debug)]
+pub(super) struct Budget(AtomicU32);
+
+impl Budget {
+    /// What one retry costs, in answers.
+    const COST: u32 = 10;
+    /// What can be saved up.
+    const MAX: u32 = 10 * Self::COST;
+
+    /// Full.
+    pub(super) const fn new() -> Self {
+        Self(AtomicU32::new(Self::MAX))
+    }
+
+    fn deposit(&self) {
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| (saved < Self::MAX).then_some(saved + 1));
+    }
+
+    fn withdraw(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |saved| saved.checked_sub(Self::COST)).is_ok()
+    }
+}
+
+/// Runs `attempt` until it succeeds or fails for good, at most [`ATTEMPTS`] times within [`PATIENCE`] and as `budget` allows, waiting
 /// exponentially longer in between (with jitter, so that a herd does not return as one) or as long as `Retry-After` says.
 /// A stale connection costs one more attempt, once.
-pub(super) async fn retried<T, F, Fut>(mut attempt: F) -> Result<T, UpstreamError>
+pub(super) async fn retried<T, F, Fut>(budget: &Budget, mut attempt: F) -> Result<T, UpstreamError>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T, Failure>>,
@@ -53,8 +79,15 @@ where
     let mut stale = false;
     loop {
         let error = match attempt().await {
-            Ok(value) => return Ok(value),
-            Err(Failure::Final(error)) => return Err(error),
+            Ok(value) => {
+                budget.deposit();
+                return Ok(value);
+            }
+            Err(Failure::Final(error)) => {
+                // An answer all the same.
+                budget.deposit();
+                return Err(error);
+            }
             Err(Failure::Stale(_)) if !stale => {
                 stale = true;
                 continue;
@@ -65,7 +98,7 @@ where
         if let UpstreamError::Throttled { retry_after: Some(asked), .. } = &error {
             delay = delay.max(*asked);
         }
-        if started.elapsed() + delay > BUDGET {
+        if started.elapsed() + delay > PATIENCE || !budget.withdraw() {
             return Err(error);
         }
         tracing::debug!(%error, ?delay, "asking the upstream again");
@@ -81,4 +114,47 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).unwrap_or_default(),
     };
     Some(asked.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn attempts(budget: &Budget, mut error: impl FnMut() -> Failure) -> usize {
+        let mut count = 0;
+        let _ = retried::<(), _, _>(budget, || {
+            count += 1;
+            std::future::ready(Err(error()))
+        })
+        .await;
+        count
+    }
+
+    fn down() -> Failure {
+        Failure::Later(UpstreamError::Throttled { host: "a".into(), retry_after: None })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h9_an_upstream_that_stays_down_is_soon_asked_once_a_time_and_retries_are_earned_by_answers() {
+        let budget = Budget::new();
+        for expected in [3, 3, 3, 3, 3, 1, 1] {
+            assert_eq!(attempts(&budget, down).await, expected);
+        }
+        for _ in 0..20 {
+            assert_eq!(attempts(&budget, || Failure::Final(UpstreamError::NotFound)).await, 1);
+        }
+        assert_eq!(attempts(&budget, down).await, 3);
+        assert_eq!(attempts(&budget, down).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_is_read_as_seconds_and_as_a_date_and_bounded() {
+        let read = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(read("99999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(read("soon"), None);
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
+        assert!((80..=90).contains(&read(&date).unwrap().as_secs()));
+    }
 }

@@ -243,6 +243,9 @@ mod tests {
             assert!(read(text.as_bytes()).is_err(), "{extra}");
             assert!(read(json!(text).to_string().as_bytes()).is_err(), "{extra} in a string");
         }
+        for (key, variant) in [("\"packages\"", "\"Packages\""), ("SPDXID", "spdxId"), ("spdxVersion", "SPDXVersion")] {
+            assert!(matches!(read(plain.replacen(key, variant, 1).as_bytes()), Err(SpdxError::Malformed(_))), "{variant}");
+        }
         assert!(read_value(&json!({"Data": {"Data": document()}})).is_err());
         assert!(read_value(&json!({"Data": document(), "spdxVersion": "SPDX-2.3"})).is_err());
         assert!(read_value(&json!(json!(document().to_string()).to_string())).is_err(), "a string in a string");

@@ -63,6 +63,7 @@ attestations:
         ("subject: s1", "subject_regex: s1"),
         ("[push, tag]", "[push]"),
         ("[push, tag]", "pushtag"),
+        ("[push, tag]", "[pusht, ag]"),
         ("build_trigger", "build_config_uri"),
         (", claims: {build_trigger: [push, tag]}", ""),
         ("  - keyless: {issuer_pattern: i2, subject_pattern: s2}\n", ""),

@@ -88,6 +88,20 @@ async fn c14_last_piece_waits_for_the_hash_and_a_mismatch_breaks_the_body() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn c14_unannounced_body_longer_than_what_was_asked_for_does_not_end_cleanly_before_the_hash() {
+    let rig = Rig::new();
+    let bytes = content(900_000);
+    let (send, source) = fed(None);
+    let blob = rig.store().pull(&Digest::sha256(&bytes[..500_000]), opener(source)).await.unwrap();
+    let mut body = blob.body(0..500_000);
+    send.send(Ok(bytes)).unwrap();
+    let (got, end) = so_far(&mut body).await;
+    assert!(end.is_none() && got.len() < 500_000, "{}", got.len());
+    drop(send);
+    assert_eq!(so_far(&mut body).await, (Vec::new(), Some(false)));
+}
+
 #[tokio::test]
 async fn c14_empty_body_under_another_digest_is_an_error_not_an_empty_blob() {
     let rig = Rig::new();

@@ -33,6 +33,23 @@ async fn c5_bit_flip_on_the_disk_breaks_the_first_read_after_a_start_and_is_fetc
     }
 }
 
+#[tokio::test]
+async fn c5_file_cut_before_the_start_is_removed_though_nobody_reads_it() {
+    let mut rig = Rig::new();
+    let digest = rig.keep(&content(300_000)).await;
+    fs::OpenOptions::new().write(true).open(rig.path(&digest)).unwrap().set_len(1000).unwrap();
+    rig.restart();
+    // Who asked sees that the size is not the one the manifest names, and gives up.
+    assert_eq!(rig.store().blob(&digest).await.unwrap().size(), Some(1000));
+    for _ in 0..1000 {
+        if rig.store().blob(&digest).await.is_none() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it stays");
+}
+
 #[tokio::test(start_paused = true)]
 async fn c5_range_of_a_file_not_hashed_since_the_start_waits_for_the_whole_hash() {
     let mut rig = Rig::new();

@@ -50,7 +50,8 @@ async fn what_is_written_is_read(documents: &dyn Documents) {
 async fn x4_bytes_that_hash_to_something_else_are_refused(documents: &dyn Documents) {
     let digest = Digest::sha256(b"wanted");
     let error = documents.write(&digest, &Bytes::from_static(b"found")).await.unwrap_err();
-    assert!(matches!(error, StoreError::Mismatch { wanted, found } if wanted == digest && found == Digest::sha256(b"found")));
+    let truth = Mismatch { wanted: digest, found: Digest::sha256(b"found") };
+    assert!(matches!(error, StoreError::Mismatch(mismatch) if *mismatch == truth));
     assert_eq!(documents.read(&digest, LIMIT).await, None);
 }
 

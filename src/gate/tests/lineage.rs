@@ -1,0 +1,199 @@
+//! Children through their index, blobs through their manifest, and nothing else.
+
+use std::time::Duration;
+
+use super::super::{testing::*, *};
+use crate::oci::Digest;
+
+/// A signed index of two unsigned images.
+fn multi(world: &World) -> (Digest, [Digest; 2]) {
+    let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
+    let index = world.index(REPO, &children);
+    world.sign(REPO, index, RELEASE);
+    (index, children)
+}
+
+async fn wait(seconds: u64) {
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a12_a_child_is_admitted_through_its_index_and_not_before() {
+    let world = World::new();
+    let (index, [child, other]) = multi(&world);
+    let refusal = world.refusal(child).await;
+    let RefusalReason::Unmet { notes, .. } = &refusal.reason else { panic!("{refusal:?}") };
+    assert!(notes.iter().any(|note| note.contains("pull the index first")), "{notes:?}");
+    world.permit(index).await;
+    wait(11).await;
+    world.forget_asked();
+    let permit = world.permit(child).await;
+    assert_eq!(permit.grounds(), &Grounds::Parent(index));
+    assert_eq!(permit.policy(), world.permit(index).await.policy());
+    world.permit(other).await;
+    assert_eq!(world.asked(Ask::Referrers), 0, "no search for evidence a child seldom has");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_refusal_of_a_child_does_not_outlive_the_pull_of_its_index() {
+    let world = World::new();
+    let (index, [child, _]) = multi(&world);
+    world.refusal(child).await;
+    world.permit(index).await;
+    assert_eq!(world.permit(child).await.grounds(), &Grounds::Parent(index));
+}
+
+#[tokio::test(start_paused = true)]
+async fn x9_a_child_lives_no_longer_than_its_index() {
+    let world = World::new();
+    let (index, [child, _]) = multi(&world);
+    world.permit(index).await;
+    wait(3_000).await;
+    world.permit(child).await;
+    world.withdraw(REPO, index);
+    wait(601).await;
+    assert!(world.gate.recall(&world.subject(REPO, child)).is_none());
+    let refusal = world.refusal(child).await;
+    let RefusalReason::Unmet { notes, .. } = &refusal.reason else { panic!("{refusal:?}") };
+    assert!(notes.iter().any(|note| note.contains(&format!("index {index} lists it"))), "{notes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn x9_an_index_vouches_in_its_own_repository_and_for_what_it_lists() {
+    let world = World::new();
+    let (index, [child, _]) = multi(&world);
+    world.permit(index).await;
+    let stranger = world.image(REPO, "stranger");
+    world.set_parents(stranger, &[index]);
+    world.refusal(stranger).await;
+    // The same child, published in another repository that has the same policy.
+    world.image("acme/other", "amd64");
+    match world.gate.admit(&world.subject("acme/other", child)).await {
+        Ok(Verdict::Refuse(_)) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layout_that_knows_the_index_needs_no_earlier_pull() {
+    let world = World::new();
+    let (index, [child, _]) = multi(&world);
+    world.set_parents(child, &[Digest::sha256(b"gone"), index]);
+    assert_eq!(world.permit(child).await.grounds(), &Grounds::Parent(index));
+}
+
+#[tokio::test(start_paused = true)]
+async fn x1_indexes_are_followed_three_deep_and_never_in_circles() {
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    let mut chain = vec![image];
+    for _ in 0..4 {
+        chain.push(world.index(REPO, &[*chain.last().unwrap()]));
+    }
+    for pair in chain.windows(2) {
+        world.set_parents(pair[0], &[pair[1]]);
+    }
+    world.sign(REPO, chain[3], RELEASE);
+    assert_eq!(world.permit(image).await.grounds(), &Grounds::Parent(chain[1]));
+    // The same with the signature one level further up.
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    let mut chain = vec![image];
+    for _ in 0..4 {
+        chain.push(world.index(REPO, &[*chain.last().unwrap()]));
+    }
+    for pair in chain.windows(2) {
+        world.set_parents(pair[0], &[pair[1]]);
+    }
+    world.sign(REPO, chain[4], RELEASE);
+    world.refusal(image).await;
+
+    // An upstream that says everything is everything's parent: refused, at once, by a bounded number of questions.
+    let world = World::new();
+    let all: Vec<Digest> = (0..40).map(|at| world.image(REPO, &at.to_string())).collect();
+    for one in &all {
+        world.set_parents(*one, &all);
+    }
+    let began = tokio::time::Instant::now();
+    world.refusal(all[0]).await;
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(world.asked(Ask::Referrers) <= 65, "{}", world.asked(Ask::Referrers));
+}
+
+#[tokio::test(start_paused = true)]
+async fn x13_only_what_an_admitted_manifest_of_the_repository_lists_is_served() {
+    let world = World::new();
+    let (signed, unsigned) = (world.signed("a"), world.image(REPO, "b"));
+    assert!(!world.listed(World::layer_of("a")).await, "not before its manifest");
+    world.permit(signed).await;
+    world.refusal(unsigned).await;
+    match world.ask_blob(REPO, World::layer_of("a")).await {
+        Ok(BlobVerdict::Listed { permit, size }) => {
+            assert_eq!((permit.manifest().digest(), size), (&signed, "layer of a".len() as u64));
+        }
+        other => panic!("{other:?}"),
+    }
+    for (repository, blob) in
+        [(REPO, World::layer_of("b")), ("acme/other", World::layer_of("a")), (REPO, Digest::sha256(b"nowhere"))]
+    {
+        assert!(matches!(world.ask_blob(repository, blob).await, Ok(BlobVerdict::Unlisted)), "{repository} {blob}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn x13_a_manifest_under_blobs_is_served_only_if_admitted() {
+    let world = World::new();
+    let (signed, unsigned) = (world.signed("a"), world.image(REPO, "b"));
+    assert!(matches!(world.ask_blob(REPO, signed).await, Ok(BlobVerdict::Unlisted)));
+    world.permit(signed).await;
+    world.refusal(unsigned).await;
+    assert!(matches!(world.ask_blob(REPO, signed).await, Ok(BlobVerdict::Manifest(_))));
+    assert!(matches!(world.ask_blob(REPO, unsigned).await, Ok(BlobVerdict::Unlisted)));
+    // Kept for one repository, asked for in another.
+    assert!(matches!(world.ask_blob("acme/other", signed).await, Ok(BlobVerdict::Unlisted)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn x17_a_client_that_has_the_manifests_already_gets_the_layers() {
+    let mut world = World::new();
+    let (index, [child, _]) = multi(&world);
+    world.permit(index).await;
+    assert!(world.listed(World::layer_of("amd64")).await, "HEAD of the index was enough");
+    world.forget_asked();
+    assert!(!world.listed(Digest::sha256(b"nowhere")).await);
+    assert!(!world.listed(Digest::sha256(b"nowhere")).await);
+    assert_eq!(world.asked(Ask::ManifestByDigest), 1, "the other child is read once, for all that is asked after");
+
+    // After a restart nothing was asked but the layer, and the upstream is gone.
+    world.all_fail(Fault::Down);
+    world.restart();
+    assert!(world.listed(World::layer_of("arm64")).await);
+    // The same where the child had not been read before the restart.
+    let mut world = World::new();
+    let (index, _) = multi(&world);
+    world.permit(index).await;
+    world.restart();
+    assert!(world.listed(World::layer_of("amd64")).await);
+    world.permit(child).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_whose_manifest_cannot_be_judged_now_is_undecided_not_unknown() {
+    let mut world = World::new();
+    let image = world.signed("a");
+    world.permit(image).await;
+    world.all_fail(Fault::Down);
+    wait(48 * 3_600).await;
+    world.restart();
+    assert!(matches!(world.ask_blob(REPO, World::layer_of("a")).await, Err(NoVerdict::Undecided(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c11_a_layer_goes_with_the_last_manifest_that_vouched_for_it() {
+    let world = World::new();
+    let image = world.signed("a");
+    world.permit(image).await;
+    world.withdraw(REPO, image);
+    wait(3_601).await;
+    assert!(!world.listed(World::layer_of("a")).await);
+}

@@ -1,0 +1,236 @@
+//! How long answers live, and what is left of them after a restart with the upstream gone.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use super::super::{testing::*, *};
+use crate::{
+    oci::Digest,
+    policy::Unmatched,
+    store::{Documents as _, HintKind},
+};
+
+const HOUR: u64 = 3_600;
+
+async fn wait(seconds: u64) {
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c12_a_signature_pushed_after_a_refusal_counts_within_ten_seconds() {
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    world.refusal(image).await;
+    world.sign(REPO, image, RELEASE);
+    wait(9).await;
+    world.refusal(image).await;
+    assert_eq!(world.asked_for(&image), 1, "remembered");
+    wait(2).await;
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_withdrawn_evidence_stops_counting_when_the_permit_ends() {
+    let world = World::new();
+    let image = world.signed("a");
+    world.permit(image).await;
+    world.withdraw(REPO, image);
+    wait(HOUR - 1).await;
+    world.permit(image).await;
+    wait(2).await;
+    assert_eq!(world.refusal(image).await.code(), "signature_missing");
+    // And does not come back when the upstream goes away: the listing that showed it gone is the one that is kept.
+    world.all_fail(Fault::Down);
+    wait(11).await;
+    world.undecided(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_evidence_is_listed_again_when_the_permit_ends_but_not_read_again() {
+    let world = World::new();
+    let image = world.signed("a");
+    world.permit(image).await;
+    world.forget_asked();
+    wait(HOUR + 1).await;
+    world.permit(image).await;
+    assert_eq!((world.asked(Ask::Referrers), world.asked(Ask::Blob), world.asked_for(&image)), (1, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c12_an_upstream_that_is_down_is_stood_in_for_until_max_stale() {
+    let world = World::new();
+    let image = world.signed("a");
+    assert!(world.permit(image).await.warnings().is_empty());
+    for fault in [Fault::Down, Fault::Throttles, Fault::Hangs] {
+        world.all_fail(fault);
+        wait(2 * HOUR).await;
+        let permit = world.permit(image).await;
+        assert!(permit.warnings()[0].starts_with("110 - "), "{fault:?}: {:?}", permit.warnings());
+    }
+    wait(24 * HOUR).await;
+    assert!(matches!(world.undecided(image).await.reason, UndecidedReason::EvidenceUnavailable(_)));
+    world.mend();
+    assert!(world.permit(image).await.warnings().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_stale_may_be_nothing_or_for_ever() {
+    for (max_stale, admitted) in [(Some(Duration::ZERO), false), (None, true)] {
+        let world = World::build(true, Config { max_stale, ..config() });
+        let image = world.signed("a");
+        world.permit(image).await;
+        world.all_fail(Fault::Down);
+        wait(1_000 * HOUR).await;
+        assert_eq!(world.admit(image).await.is_ok(), admitted, "{max_stale:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_with_the_upstream_gone_the_admitted_is_served_and_the_rest_is_not() {
+    for api in [true, false] {
+        let mut world = World::build(api, config());
+        let (signed, unsigned) = (world.signed("a"), world.image(REPO, "b"));
+        let legacy = world.image(REPO, "c");
+        world.cosign(REPO, legacy, "sig", &[(signature(legacy, RELEASE), RELEASE)]);
+        world.cosign(REPO, legacy, "att", &[(attestation(legacy, RELEASE), RELEASE)]);
+        world.permit(signed).await;
+        world.permit(legacy).await;
+        world.refusal(unsigned).await;
+        world.all_fail(Fault::Down);
+        world.restart();
+        let runs = world.runs.load(Ordering::SeqCst);
+        world.forget_asked();
+        assert!(world.permit(signed).await.warnings().is_empty(), "a young listing is as good as a new one");
+        assert_eq!(world.asked_at_all(), 0, "nothing is asked");
+        assert!(world.runs.load(Ordering::SeqCst) > runs, "and everything is proved again");
+        world.permit(legacy).await;
+        assert!(world.listed(World::layer_of("a")).await);
+        assert!(matches!(world.undecided(unsigned).await.reason, UndecidedReason::EvidenceUnavailable(_)));
+        assert!(!world.listed(World::layer_of("b")).await);
+        // Old by the wall clock, which ran on while the process did not.
+        wait(3 * HOUR).await;
+        world.restart();
+        assert!(world.permit(signed).await.warnings()[0].starts_with("110 - "));
+        assert!(world.listed(World::layer_of("a")).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_young_listing_only_ever_admits() {
+    let mut world = World::new();
+    let image = world.signed("a");
+    world.permit(image).await;
+    world.restart();
+    world.set_policies(&policy("release", "reg.test/acme/**", MALLORY, "enforce"), Unmatched::Deny);
+    world.sign(REPO, image, MALLORY);
+    // What is kept would refuse under the new policy, so it is listed again.
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_change_takes_effect_with_the_upstream_gone() {
+    let mut world = World::new();
+    let image = world.signed("a");
+    world.permit(image).await;
+    world.all_fail(Fault::Down);
+    world.restart();
+    world.set_policies(&policy("release", "reg.test/acme/**", MALLORY, "enforce"), Unmatched::Deny);
+    world.undecided(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_a_listing_from_the_future_counts_as_expired() {
+    let mut world = World::new();
+    let image = world.signed("a");
+    world.permit(image).await;
+    world.set_clock("2026-11-20T12:00:00Z");
+    world.forget_asked();
+    world.permit(image).await;
+    assert_eq!(world.asked(Ask::Referrers), 1, "listed again");
+    world.set_clock("2026-11-10T12:00:00Z");
+    world.all_fail(Fault::Down);
+    world.undecided(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c5_damaged_evidence_is_fetched_anew_or_not_believed() {
+    let mut world = World::new();
+    let image = world.image(REPO, "a");
+    let [signature, _] = world.sign(REPO, image, RELEASE);
+    world.permit(image).await;
+    world.documents.plant(signature, "{\"layers\":[]}");
+    world.all_fail(Fault::Down);
+    world.restart();
+    world.undecided(image).await;
+    world.mend();
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_planted_hints_and_documents_admit_nothing() {
+    let mut world = World::new();
+    let (signed, unsigned) = (world.signed("a"), world.image(REPO, "b"));
+    world.permit(signed).await;
+    let key = |digest: Digest| format!("{}@{digest}", name(REPO));
+    // The evidence of another image, and an index that does not list it.
+    let evidence = world.documents.hint(HintKind::Evidence, &key(signed)).await.unwrap();
+    world.documents.set_hint(HintKind::Evidence, &key(unsigned), &evidence).await.unwrap();
+    let lister = serde_json::to_vec(&[signed]).unwrap();
+    for kind in [HintKind::Child, HintKind::Blob] {
+        world.documents.set_hint(kind, &key(unsigned), &lister).await.unwrap();
+        world.documents.set_hint(kind, &key(World::layer_of("b")), &lister).await.unwrap();
+    }
+    world.documents.set_hint(HintKind::Roots, &name(REPO).to_string(), &lister).await.unwrap();
+    world.restart();
+    world.refusal(unsigned).await;
+    assert!(!world.listed(World::layer_of("b")).await);
+    for junk in ["", "[", "{}", "[\"sha256:zz\"]", &"[".repeat(100_000)] {
+        for kind in [HintKind::Evidence, HintKind::Child, HintKind::Blob, HintKind::Roots] {
+            world.documents.set_hint(kind, &key(signed), junk.as_bytes()).await.unwrap();
+            world.documents.set_hint(kind, &key(World::layer_of("a")), junk.as_bytes()).await.unwrap();
+        }
+        world.restart();
+        world.permit(signed).await;
+        assert!(world.listed(World::layer_of("a")).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c13_refused_digests_push_out_no_permit() {
+    let world = World::build(true, Config { verdicts: 40, ..config() });
+    let image = world.signed("a");
+    world.permit(image).await;
+    for at in 0..200 {
+        let other = world.image(REPO, &format!("other {at}"));
+        world.refusal(other).await;
+    }
+    assert!(world.gate.recall(&world.subject(REPO, image)).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn c13_permits_are_bounded_and_the_ones_in_use_stay() {
+    let world = World::build(true, Config { verdicts: 8, ..config() });
+    let hot = world.signed("hot");
+    world.permit(hot).await;
+    let mut others = Vec::new();
+    for at in 0..20 {
+        others.push(world.signed(&format!("cold {at}")));
+        world.permit(others[at]).await;
+        assert!(world.gate.recall(&world.subject(REPO, hot)).is_some(), "{at}");
+    }
+    assert!(world.gate.recall(&world.subject(REPO, others[0])).is_none());
+    // Forgotten is not lost: it is derived again, and nothing is asked.
+    world.forget_asked();
+    world.permit(others[0]).await;
+    assert_eq!(world.asked_at_all(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c13_permits_are_bounded_by_the_bytes_of_their_manifests() {
+    let world = World::build(true, Config { manifest_bytes: 4_000, ..config() });
+    let images: Vec<Digest> = (0..5).map(|at| world.signed(&at.to_string())).collect();
+    for image in &images {
+        world.permit(*image).await;
+    }
+    let remembered = images.iter().filter(|image| world.gate.recall(&world.subject(REPO, **image)).is_some()).count();
+    assert!((1..5).contains(&remembered), "{remembered}");
+}

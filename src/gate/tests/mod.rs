@@ -1,0 +1,8 @@
+//! The gate in a world of its own: every rule, each proved by asking.
+
+mod answers;
+mod attacks;
+mod lineage;
+mod lives;
+mod policies;
+mod searching;

@@ -1,0 +1,214 @@
+//! The command as a person or a service manager meets it: exit codes, signals, what is printed.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Output, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+fn pullgate(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pullgate")).args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A directory with a configuration over the recorded layout.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new(listen: &str) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/acme");
+        let fixtures = fixtures.display();
+        let config = format!(
+            "listen: {listen}\nadmin: 127.0.0.1:0\ntrust_root: {fixtures}/trusted_root.json\n\
+             store: {{path: store, max_size: 1GiB}}\n\
+             upstreams:\n  - host: registry.acme.test\n    layout: {fixtures}/registry\n\
+             policies: [acme.yaml]\n"
+        );
+        std::fs::write(home.file(), config).unwrap();
+        let policy = "name: acme-release\nimages: [\"registry.acme.test/**\"]\nsignatures:\n  - keyless:\n      \
+                      issuer: https://token.actions.githubusercontent.com\n      \
+                      subject: https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main\n";
+        std::fs::write(home.0.path().join("acme.yaml"), policy).unwrap();
+        home
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("pullgate.yaml")
+    }
+
+    fn serve(&self) -> Output {
+        pullgate(&["serve", "--config", self.file().to_str().unwrap()])
+    }
+}
+
+/// A gate that serves, and its log so far.
+struct Served {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    seen: Vec<serde_json::Value>,
+}
+
+impl Served {
+    fn start(home: &Home) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pullgate"))
+            .args(["serve", "--log-format", "json", "--config"])
+            .arg(home.file())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log, seen: Vec::new() }
+    }
+
+    /// The next event that says `what`. Every line is JSON, or this panics (J1).
+    fn event(&mut self, what: &str) -> serde_json::Value {
+        loop {
+            let mut line = String::new();
+            assert!(self.log.read_line(&mut line).unwrap() > 0, "never said {what:?}: {:#?}", self.seen);
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+            self.seen.push(event.clone());
+            if event["message"].as_str().is_some_and(|message| message.contains(what)) {
+                return event;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn end(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_command_line_that_cannot_be_used_is_64_and_help_is_0() {
+    for wrong in [&[][..], &["serve"], &["serve", "--config"], &["serve", "--config", "x", "--typo"], &["unknown"]] {
+        let output = pullgate(wrong);
+        assert_eq!(code(&output), 64, "{wrong:?}");
+        assert!(!stderr(&output).is_empty() && output.stdout.is_empty(), "{wrong:?}");
+    }
+    for right in [&["--help"][..], &["--version"], &["serve", "--help"]] {
+        assert_eq!(code(&pullgate(right)), 0, "{right:?}");
+    }
+}
+
+#[test]
+fn o9_a_bad_configuration_is_64_and_every_problem_has_its_line() {
+    let home = Home::new("nowhere");
+    let mut file = std::fs::OpenOptions::new().append(true).open(home.file()).unwrap();
+    writeln!(file, "unmached: deny\ntag_ttl: soon").unwrap();
+    let output = home.serve();
+    assert_eq!(code(&output), 64);
+    let told = stderr(&output);
+    for (line, key) in [(1, "listen"), (9, "unmached"), (10, "tag_ttl")] {
+        let place = format!("pullgate.yaml:{line}:");
+        assert!(told.lines().any(|problem| problem.contains(&place) && problem.contains(key)), "{place} {key} in\n{told}");
+    }
+    let output = pullgate(&["serve", "--config", "/nonexistent/pullgate.yaml"]);
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains("/nonexistent/pullgate.yaml"));
+}
+
+#[test]
+fn a_port_in_use_is_said_plainly_and_is_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = Home::new(&address).serve();
+    assert_eq!(code(&output), 1);
+    let wanted = format!("cannot listen on {address}: the address is already in use by another process\n");
+    assert!(stderr(&output).ends_with(&wanted), "{}", stderr(&output));
+}
+
+#[test]
+fn a_store_in_use_is_said_plainly_and_is_1() {
+    let home = Home::new("127.0.0.1:0");
+    let mut served = Served::start(&home);
+    served.event("serving");
+    let output = home.serve();
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("is in use by another process"), "{}", stderr(&output));
+}
+
+#[test]
+fn o12_sigterm_and_sigint_end_with_0_and_sighup_reloads() {
+    for end in [Signal::TERM, Signal::INT] {
+        let home = Home::new("127.0.0.1:0");
+        let mut served = Served::start(&home);
+        let address = served.event("serving")["addr"].as_str().unwrap().to_owned();
+        served.signal(Signal::HUP);
+        served.event("configuration reloaded");
+        std::fs::write(home.file(), "listen: [").unwrap();
+        served.signal(Signal::HUP);
+        served.event("refused; the old one stays");
+
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(b"GET /v2/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+        served.signal(end);
+        served.event("ended");
+        assert_eq!(served.end(), Some(0));
+    }
+}
+
+#[test]
+fn o12_a_second_signal_ends_at_once() {
+    let home = Home::new("127.0.0.1:0");
+    let mut served = Served::start(&home);
+    let address = served.event("serving")["addr"].as_str().unwrap().to_owned();
+    // Half a request, which draining waits for.
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.write_all(b"GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\nGET /v2/ HT").unwrap();
+    stream.read_exact(&mut [0; 12]).unwrap();
+    stream.write_all(b"TP/1.1\r\n").unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    served.signal(Signal::TERM);
+    served.event("no longer accepting");
+    let asked = std::time::Instant::now();
+    served.signal(Signal::TERM);
+    served.event("told twice");
+    assert_eq!(served.end(), Some(1), "not all ended well");
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn j1_what_clients_send_stays_within_its_line_of_the_log() {
+    let home = Home::new("127.0.0.1:0");
+    let mut served = Served::start(&home);
+    let address = served.event("serving")["addr"].as_str().unwrap().to_owned();
+    for path in ["/v2/registry.acme.test/acme/app/manifests/v1%0A%7B%22forged%22:1%7D", "/v2/a%00b/manifests/%1B[31m"] {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nUser-Agent: a\tb\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    served.signal(Signal::TERM);
+    served.event("ended");
+    assert!(served.seen.iter().all(|event| event.get("forged").is_none()));
+}
