@@ -1,4 +1,4 @@
-"""The table of docs/denials.md: what each client prints when the gate refuses, as the run saw it."""
+"""The table of deploy/denials.md: what each client prints when the gate refuses, as the run saw it."""
 
 from __future__ import annotations
 
