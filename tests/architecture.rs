@@ -1,4 +1,5 @@
 //! Holds the direction of dependencies between the rooms, by the `use` lines and paths the source is written with.
+#![expect(clippy::unwrap_used, reason = "a test of files that are there; allow-unwrap-in-tests covers test functions only")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -25,7 +25,7 @@ impl Algorithm {
 
     /// How many bytes a hash of this algorithm has.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn size(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha512 => 64,
@@ -86,7 +86,7 @@ impl Digest {
     /// The hash itself, 32 or 64 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.algorithm.len()]
+        &self.bytes[..self.algorithm.size()]
     }
 
     /// The hash in lower-case hex, without the algorithm.
@@ -125,11 +125,11 @@ impl FromStr for Digest {
             "sha512" => Algorithm::Sha512,
             _ => return Err(refuse()),
         };
-        if hash.len() != algorithm.len() * 2 || hash.bytes().any(|b| b.is_ascii_uppercase()) {
+        if hash.len() != algorithm.size() * 2 || hash.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(refuse());
         }
         let mut bytes = [0; 64];
-        hex::decode_to_slice(hash, &mut bytes[..algorithm.len()]).map_err(|_| refuse())?;
+        hex::decode_to_slice(hash, &mut bytes[..algorithm.size()]).map_err(|_| refuse())?;
         Ok(Self { algorithm, bytes })
     }
 }

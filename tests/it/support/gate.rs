@@ -143,9 +143,8 @@ impl Process {
         let addr = loop {
             let Some(Ok(line)) = lines.next() else { panic!("the gate ended before it listened:\n{}", said.join("\n")) };
             let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            let fields = &event["fields"];
-            if fields["message"].as_str().is_some_and(|message| message.starts_with("listening")) {
-                break fields["addr"].as_str().unwrap().parse().unwrap();
+            if event["message"] == "serving" {
+                break event["addr"].as_str().unwrap().parse().unwrap();
             }
             said.push(line);
         };
