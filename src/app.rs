@@ -212,6 +212,10 @@ async fn build(config: Config, file: Option<PathBuf>) -> Result<Running, StartEr
     // The store before the trust root, whose last good state lies in it: the lock is what keeps a second gate away.
     let store_config = config.store.clone();
     let store = tokio::task::spawn_blocking(move || Store::open(store_config).map_err(Box::new)).await??;
+    if tls.is_some() {
+        // TLS reads what it encrypts: a mapped page that the disk cannot give would be a signal, not an error.
+        store.never_map();
+    }
     let trust = verify::trust_root::watch(trust_root(&config)).await?;
     trust_seen.store(Arc::new(Some(Arc::clone(&trust))));
     let live = Live::new(&config, tls.clone(), Arc::clone(&trust)).await?;

@@ -1,5 +1,4 @@
 //! The gate: admits a subject, or refuses it, or says that it could not tell.
-
 //!
 //! [`Gate::recall`] is the hot path, two lock-free look-ups. [`Gate::admit`] recalls, or judges once however many ask;
 //! [`Gate::admit_blob`] asks whether an admitted manifest lists a blob.

@@ -112,3 +112,22 @@ async fn c16_a_first_client_that_hangs_up_cancels_nobody() {
     assert!(started.elapsed() < Duration::from_secs(5));
     gate.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c15_a_hundred_nodes_ask_for_one_cold_image_and_each_object_is_fetched_once() {
+    let registry = Registry::recorded(true).await;
+    let gate = Gate::start(&Setup::url(registry.addr)).await;
+    let case = crate::support::layout::cases().cases.into_iter().find(|case| case.repository == "acme/app").unwrap();
+    let path = format!("/v2/acme/app/manifests/{}", case.digest);
+    let asks = (0..100).map(|_| get_status(gate.addr, format!("{path}?ns={HOST}")));
+    for status in futures_util::future::join_all(asks).await {
+        assert_eq!(status, 200);
+    }
+    assert_eq!(registry.asked(&format!("GET {path}")), 1);
+    assert_eq!(registry.asked(&format!("GET /v2/acme/app/referrers/{}", case.digest)), 1);
+    gate.stop().await;
+}
+
+async fn get_status(addr: std::net::SocketAddr, path: String) -> u16 {
+    get(addr, &path).await.status
+}

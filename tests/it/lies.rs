@@ -161,3 +161,20 @@ async fn x4_a_tag_that_alternates_serves_only_what_was_judged() {
     assert_eq!((answer.bytes(), answer.header("docker-content-digest")), (&signed, Some(digest.as_str())));
     gate.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u10_an_upstream_that_never_answers_is_503_before_containerd_gives_up() {
+    let registry = Registry::recorded(true).await;
+    let gate = Gate::start(&Setup::url(registry.addr)).await;
+    let (path, digest) = case("acme/app");
+    registry.fault(&format!("/v2/acme/app/referrers/{digest}"), Fault::Stall);
+    let asked = std::time::Instant::now();
+    let answer = get(gate.addr, &ns(&path)).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(asked.elapsed() < std::time::Duration::from_secs(28), "took {:?}", asked.elapsed());
+    // And the gate tells so where operators look.
+    let metrics = get(gate.admin, "/metrics").await.text();
+    assert!(metrics.contains(r#"pullgate_decisions_total{outcome="undecided""#), "{metrics}");
+    assert_eq!(get(gate.admin, "/readyz").await.status, 200);
+    gate.stop().await;
+}
