@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -87,6 +88,12 @@ const WEAKNESSES: [&str; 9] = [
     "readable_secret",
 ];
 
+/// How often Sigstore's trust root is asked for.
+const TRUST_REFRESH: Duration = Duration::from_secs(4 * 3600);
+
+/// How long Sigstore's trust root may go without an answer before nothing is judged any more.
+const TRUST_HARD_STALE: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// How far the start or the end is, for `/readyz`.
 #[derive(Debug, Default)]
 struct Progress(AtomicU8);
@@ -125,7 +132,7 @@ pub struct Running {
     client: Server,
     admin: Server,
     progress: Arc<Progress>,
-    drain: std::time::Duration,
+    drain: Duration,
     asked: Arc<Notify>,
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
@@ -254,8 +261,8 @@ fn trust_root(config: &Config) -> verify::trust_root::TrustRootConfig {
     verify::trust_root::TrustRootConfig {
         source,
         cache_dir: config.store.path.join("trust"),
-        refresh: std::time::Duration::from_secs(4 * 3600),
-        hard_stale: std::time::Duration::from_secs(7 * 24 * 3600),
+        refresh: TRUST_REFRESH,
+        hard_stale: TRUST_HARD_STALE,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A whole gate in the process, on port 0, over the recorded layout.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

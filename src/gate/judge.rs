@@ -1,11 +1,8 @@
 //! One judgement: collect, verify, judge. Run once per subject however many ask, in a task of its own.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use dashmap::DashSet;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
@@ -47,7 +44,7 @@ pub(super) type Answer = Result<Verdict, NoVerdict>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trail {
     depth: u8,
-    seen: Arc<Mutex<HashSet<Digest>>>,
+    seen: Arc<DashSet<Digest>>,
 }
 
 impl Trail {
@@ -59,8 +56,7 @@ impl Trail {
 
     /// One level up, unless it was visited, is too deep, or there were too many.
     fn up(&self, parent: &Digest) -> Option<Self> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let goes = self.depth < MAX_DEPTH && seen.len() < MAX_TRAIL && seen.insert(*parent);
+        let goes = self.depth < MAX_DEPTH && self.seen.len() < MAX_TRAIL && self.seen.insert(*parent);
         goes.then(|| Self { depth: self.depth + 1, seen: Arc::clone(&self.seen) })
     }
 }
@@ -130,15 +126,15 @@ impl Judgement {
             match &answer {
                 Ok(Verdict::Admit(permit)) => {
                     let basis = Basis { epoch: permit.epoch(), ..self.basis };
-                    self.gate.memory.remember_permit(basis, permit);
+                    self.gate.memory.remember_permit(basis, permit).await;
                     // A client that asked for a child before its index need not wait for that refusal to end.
                     for child in permit.manifest().manifests.iter().filter(|_| *permit.grounds() != Grounds::Evidence) {
-                        self.gate.memory.forget_refusal(Asked { image: permit.image(), digest: &child.digest });
+                        self.gate.memory.forget_refusal(Asked { image: permit.image(), digest: &child.digest }).await;
                     }
                 }
                 Ok(Verdict::Refuse(refusal)) => {
                     let until = Instant::now() + self.gate.config.refusal_ttl;
-                    self.gate.memory.remember_refusal(self.basis, refusal, until);
+                    self.gate.memory.remember_refusal(self.basis, refusal, until).await;
                 }
                 Err(_) => {}
             }
@@ -152,7 +148,7 @@ impl Judgement {
         Box::pin(async move {
             let answer = self.within_deadline(Question::Attachment).await;
             if let Ok(Verdict::Admit(permit)) = &answer {
-                self.gate.memory.remember_permit(Basis { epoch: None, ..self.basis }, permit);
+                self.gate.memory.remember_permit(Basis { epoch: None, ..self.basis }, permit).await;
             }
             self.tell(&answer);
             answer
@@ -182,9 +178,9 @@ impl Judgement {
     }
 
     async fn judge_attachment(&mut self) -> Answer {
-        let got = match self.from_store().await {
+        let got = match self.stored().await {
             Some(got) => got,
-            None => match self.from_upstream().await? {
+            None => match self.fetched().await? {
                 Ok(got) => got,
                 Err(error) => return self.refuse_content(error),
             },
@@ -208,12 +204,12 @@ impl Judgement {
 
         // Evidence is about the manifest's SHA-256 digest. Asked for by another algorithm, it is known once the bytes are
         // here, and evidence may have been attached by either; else the search starts at once, beside the manifest.
-        let mut stored = self.from_store().await;
+        let mut stored = self.stored().await;
         let mut names = vec![self.subject.digest];
         if self.subject.digest.algorithm() != Algorithm::Sha256 {
             let got = match stored {
                 Some(got) => got,
-                None => match self.from_upstream().await? {
+                None => match self.fetched().await? {
                     Ok(got) => got,
                     Err(error) => return self.refuse_content(error),
                 },
@@ -246,7 +242,7 @@ impl Judgement {
         });
         let got = match stored {
             Some(got) => got,
-            None => match self.from_upstream().await? {
+            None => match self.fetched().await? {
                 Ok(got) => got,
                 Err(error) => return self.refuse_content(error),
             },
@@ -306,9 +302,9 @@ impl Judgement {
     /// No policy names the image: refused without a look at evidence, or served with a warning. What is absent is absent
     /// before it is refused.
     async fn judge_unmatched(&mut self) -> Answer {
-        let got = match self.from_store().await {
+        let got = match self.stored().await {
             Some(got) => got,
-            None => match self.from_upstream().await? {
+            None => match self.fetched().await? {
                 Ok(got) => got,
                 Err(error) => return self.refuse_content(error),
             },
@@ -406,7 +402,7 @@ impl Judgement {
         let said = parent.manifest().manifests.iter().find(|child| child.digest == self.subject.digest);
         let got = match self.read_stored(said.map(|child| child.media_type.as_str())).await {
             Some(got) => got,
-            None => match self.from_upstream().await? {
+            None => match self.fetched().await? {
                 Ok(got) => got,
                 Err(error) => return self.refuse_content(error),
             },
@@ -487,7 +483,7 @@ impl Judgement {
     }
 
     /// The manifest, if it is kept for this repository.
-    async fn from_store(&self) -> Option<Got> {
+    async fn stored(&self) -> Option<Got> {
         let kept = self.kept.as_ref()?;
         self.read_stored(Some(&kept.media_type)).await
     }
@@ -503,7 +499,7 @@ impl Judgement {
     }
 
     /// The manifest from the upstream. The inner error is content with the right digest that is not served.
-    async fn from_upstream(&self) -> Result<Result<Got, ManifestError>, NoVerdict> {
+    async fn fetched(&self) -> Result<Result<Got, ManifestError>, NoVerdict> {
         let digest = self.subject.digest;
         let fetched = match self.subject.upstream.manifest(&self.subject.image.repository, &Reference::Digest(digest)).await {
             Ok(fetched) => fetched,

@@ -4,13 +4,13 @@ use std::{
     collections::VecDeque,
     hash::{Hash, Hasher},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use papaya::{Equivalent, HashMap};
-use tokio::time::Instant;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::verdict::{Permit, Refusal};
 use crate::{
@@ -89,27 +89,27 @@ impl Memory {
     }
 
     /// Remembers a permit for as long as it says. `basis` has no trust root where the permit needs none.
-    pub(super) fn remember_permit(&self, basis: Basis, permit: &Permit) {
+    pub(super) async fn remember_permit(&self, basis: Basis, permit: &Permit) {
         let manifest = permit.manifest();
         let name = Name { image: permit.image().clone(), digest: *manifest.digest() };
         // The bytes, our reading of them, and what the map and the permit take.
         let weight = 2 * manifest.bytes().len() as u64 + 1024;
-        self.refusals.forget(Asked { image: &name.image, digest: &name.digest });
-        self.permits.remember(name, basis, permit.clone(), permit.until(), weight);
+        self.refusals.forget(Asked { image: &name.image, digest: &name.digest }).await;
+        self.permits.remember(name, basis, permit.clone(), permit.until(), weight).await;
         self.count();
     }
 
     /// Remembers a refusal until `until`.
-    pub(super) fn remember_refusal(&self, basis: Basis, refusal: &Arc<Refusal>, until: Instant) {
+    pub(super) async fn remember_refusal(&self, basis: Basis, refusal: &Arc<Refusal>, until: Instant) {
         let name = Name { image: refusal.image.clone(), digest: refusal.digest };
-        self.permits.forget(Asked { image: &name.image, digest: &name.digest });
-        self.refusals.remember(name, basis, Arc::clone(refusal), until, 1024);
+        self.permits.forget(Asked { image: &name.image, digest: &name.digest }).await;
+        self.refusals.remember(name, basis, Arc::clone(refusal), until, 1024).await;
         self.count();
     }
 
     /// Forgets the refusal of `asked`, if any: something was learnt that may change it.
-    pub(super) fn forget_refusal(&self, asked: Asked<'_>) {
-        self.refusals.forget(asked);
+    pub(super) async fn forget_refusal(&self, asked: Asked<'_>) {
+        self.refusals.forget(asked).await;
     }
 
     fn count(&self) {
@@ -167,8 +167,8 @@ impl<V: Clone> Share<V> {
         Some(remembered.verdict.clone())
     }
 
-    fn remember(&self, name: Name, basis: Basis, verdict: V, until: Instant, weight: u64) {
-        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn remember(&self, name: Name, basis: Basis, verdict: V, until: Instant, weight: u64) {
+        let mut order = self.order.lock().await;
         let number = order.next;
         order.next += 1;
         let map = self.map.pin();
@@ -190,13 +190,13 @@ impl<V: Clone> Share<V> {
         }
     }
 
-    fn forget(&self, asked: Asked<'_>) {
-        let map = self.map.pin();
-        if map.contains_key(&asked) {
-            let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(old) = map.remove(&asked) {
-                order.bytes -= old.weight;
-            }
+    async fn forget(&self, asked: Asked<'_>) {
+        if !self.map.pin().contains_key(&asked) {
+            return;
+        }
+        let mut order = self.order.lock().await;
+        if let Some(old) = self.map.pin().remove(&asked) {
+            order.bytes -= old.weight;
         }
     }
 }

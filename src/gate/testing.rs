@@ -1,6 +1,8 @@
 //! A world in memory: an upstream with a script, a verifier that reads in the evidence what it proves, a wall clock that
 //! follows the paused one.
 
+#![expect(clippy::disallowed_types, reason = "a poisoned lock here means that the test has failed already")]
+
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,

@@ -253,7 +253,12 @@ impl Error {
                 (StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid, format!("is not served: {faulty}"))
             }
             NoVerdict::Undecided(undecided) => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, format!("is not served yet: {undecided}"))
+                // What the operating system said of a connection may name an internal address; the gate's event has it (J7).
+                let said = undecided.to_string();
+                let said = said
+                    .split_once(UNREACHABLE)
+                    .map_or(said.clone(), |(before, _)| format!("{before}{}", UNREACHABLE.trim_end_matches(": ")));
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, format!("is not served yet: {said}"))
             }
         };
         let sentence = Sentence { image, digest, says: &says }.fit();
@@ -353,6 +358,9 @@ impl Error {
         response
     }
 }
+
+/// Behind this stands an [`UpstreamError::Unreachable`]'s source, in its `Display`.
+const UNREACHABLE: &str = " cannot be reached: ";
 
 /// `image@digest` and what is said of it, within [`MAX_SENTENCE`]: the whole digest if it fits, else its beginning, and
 /// what is said is cut last.
@@ -625,6 +633,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn j7_an_undecided_answer_says_who_cannot_be_reached_and_not_at_which_address() {
+        let why = format!("the .sig tag: {}", unreachable("ghcr.io"));
+        let undecided = Undecided { reason: UndecidedReason::EvidenceUnavailable(why), retry_after: RETRY_AFTER };
+        let answer = answer(Error::no_verdict(&image(), &digest(), &NoVerdict::Undecided(undecided))).await;
+        assert!(answer.phrase.unwrap().ends_with("the .sig tag: upstream ghcr.io cannot be reached"));
+        assert!(!answer.body.to_string().contains("10.9.8.7"), "{}", answer.body);
     }
 
     #[tokio::test]

@@ -210,7 +210,10 @@ where
             return serve(io, service, &tracked, &limits, peer).await;
         };
         match tokio::time::timeout(limits.header_timeout, tls.accept(io)).await {
-            Ok(Ok(io)) => serve(io, service, &tracked, &limits, peer).await,
+            Ok(Ok(io)) => {
+                tracked.shook_hands();
+                serve(io, service, &tracked, &limits, peer).await;
+            }
             Ok(Err(error)) => {
                 Why::Tls.count();
                 tracing::debug!(%peer, %error, "tls handshake failed");

@@ -132,6 +132,11 @@ impl Tracked {
         }
     }
 
+    /// The TLS handshake is over: its bytes were no request's.
+    pub(super) fn shook_hands(&self) {
+        self.enter(Phase::Idle);
+    }
+
     /// Whether part of a request's head has arrived, and not all.
     pub(super) fn is_reading_head(&self) -> bool {
         self.phase().0 == Phase::Head
@@ -301,7 +306,7 @@ impl Table {
                 } else if phase == Phase::Head && now.saturating_sub(since) > head {
                     (Signal::Kill, Why::Head)
                 } else if phase == Phase::Idle && now.saturating_sub(since) > idle + head {
-                    // It was told to drain and did not: half a request head was pipelined behind the last request.
+                    // Told to drain and still there: whatever holds it, it ends now.
                     (Signal::Kill, Why::Head)
                 } else if phase == Phase::Idle && now.saturating_sub(since) > idle {
                     (Signal::Drain, Why::Idle)

@@ -8,7 +8,7 @@ use std::{io, sync::Arc, time::Duration};
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{sync::watch, time::timeout};
 
 use super::{
     Blob, FetchError, Mismatch, Source, Store,

@@ -312,6 +312,9 @@ mod tests {
             laughs.push_str(&format!("l{i}: &l{i} [{items}]\n"));
         }
         assert!(wrong(&laughs)[0].contains("more than 100000 values"));
+        // Aliases that are no anchors themselves count as well.
+        let items = |item: &str| vec![item; 400].join(",");
+        assert!(wrong(&format!("a: &a [{}]\nb: [{}]\n", items("x"), items("*a")))[0].contains("more than 100000 values"));
         assert!(wrong("a: &a [*a]\n")[0].contains("no anchor that is complete"));
         assert!(wrong("a: *nobody\n")[0].starts_with("f.yaml:1:4: not YAML"));
         let chain: String =

@@ -44,24 +44,24 @@ async fn world(layer: &Bytes) -> (std::sync::Arc<Registry>, Gate, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn c15_two_hundred_clients_cost_one_upstream_get() {
     let layer = bytes(1, 64 * MIB);
-    let wanted = Digest::sha256(&layer);
     let (registry, gate, path) = world(&layer).await;
-    drop(layer);
     let clients = (0..200).map(|_| {
-        let (addr, path) = (gate.addr, path.clone());
+        let (addr, path, layer) = (gate.addr, path.clone(), layer.clone());
         tokio::spawn(async move {
             let response = open(addr, Method::GET, &path, &[]).await.unwrap();
             assert_eq!(response.status(), 200);
             let mut body = response.into_body();
-            let mut hasher = pullgate::oci::Hasher::new(pullgate::oci::Algorithm::Sha256);
+            let mut at = 0;
             while let Some(frame) = body.frame().await {
-                hasher.update(&frame.unwrap().into_data().unwrap());
+                let piece = frame.unwrap().into_data().unwrap();
+                assert!(layer[at..].starts_with(&piece), "wrong bytes at {at}");
+                at += piece.len();
             }
-            hasher.finish()
+            assert_eq!(at, layer.len());
         })
     });
     for client in futures_util::future::join_all(clients).await {
-        assert_eq!(client.unwrap(), wanted);
+        client.unwrap();
     }
     assert_eq!(registry.blob_gets.load(Ordering::SeqCst), 1);
     gate.stop().await;

@@ -142,11 +142,11 @@ async fn r8_a_listing_from_the_future_counts_as_expired() {
     let mut world = World::new();
     let image = world.signed("a");
     world.permit(image).await;
-    world.set_clock("2026-11-20T12:00:00Z");
+    world.set_clock("2026-11-22T11:30:00Z");
     world.forget_asked();
     world.permit(image).await;
     assert_eq!(world.asked(Ask::Referrers), 1, "listed again");
-    world.set_clock("2026-11-10T12:00:00Z");
+    world.set_clock("2026-11-22T11:00:00Z");
     world.all_fail(Fault::Down);
     world.undecided(image).await;
 }

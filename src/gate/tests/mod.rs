@@ -5,4 +5,5 @@ mod attacks;
 mod lineage;
 mod lives;
 mod policies;
+mod recorded;
 mod searching;

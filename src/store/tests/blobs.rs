@@ -199,6 +199,22 @@ async fn blobs_of_unannounced_length_are_taken_in() {
 }
 
 #[tokio::test]
+async fn source_is_not_asked_again_after_its_end() {
+    let rig = Rig::new();
+    for (len, piece) in [(700_001, 5_000), (10, 10)] {
+        let bytes = content(len);
+        // An unfold panics when it is.
+        let rest = stream::unfold(bytes.clone(), move |mut rest| async move {
+            let next = rest.split_to(rest.len().min(piece));
+            (!next.is_empty()).then_some((Ok(next), rest))
+        });
+        let source = Source { size: Some(len as u64), pieces: rest.boxed() };
+        let blob = rig.store().pull(&Digest::sha256(&bytes), opener(source)).await.unwrap();
+        assert_eq!(whole(&blob).await.unwrap(), bytes);
+    }
+}
+
+#[tokio::test]
 async fn sha512_blobs_are_taken_in() {
     let rig = Rig::new();
     let bytes = content(100_000);
