@@ -69,8 +69,8 @@ class Servers:
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    def end(self, name: str) -> None:
-        """Ends one server, with SIGTERM and then, if it does not go, SIGKILL."""
+    def end(self, name: str) -> int:
+        """Ends one server, with SIGTERM and then, if it does not go, SIGKILL; returns its exit code."""
         process = self.running.pop(name)
         process.terminate()
         try:
@@ -78,6 +78,7 @@ class Servers:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        return process.returncode
 
     def stop(self) -> None:
         """Ends every server, the last one started first."""

@@ -162,7 +162,9 @@ class Gate:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        self.world.servers.end("gate")
+        code = self.world.servers.end("gate")
+        if code != 0:
+            raise Failed(f"on SIGTERM the gate ended with {code}")
 
     def ask(self, image: Reference, method="GET", what="manifests") -> Told:
         """Asks for an image by its registry as first path segment and returns the answer as it is on the wire."""
