@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use oci_spec::image::Platform;
 use serde_json::Value;
 
 use super::Digest;
@@ -42,10 +43,11 @@ impl Descriptor {
                 .collect::<Result<_, String>>()?,
             Some(_) => return Err("has `annotations` that are no object".into()),
         };
-        let platform = object.get("platform").and_then(Value::as_object).and_then(|platform| {
-            let part = |key: &str| platform.get(key).and_then(Value::as_str).filter(|part| !part.is_empty());
-            let base = format!("{}/{}", part("os")?, part("architecture")?);
-            Some(part("variant").map_or_else(|| base.clone(), |variant| format!("{base}/{variant}")))
+        // Read for hints only; one that cannot be read says nothing.
+        let platform = object.get("platform").and_then(|value| serde_json::from_value::<Platform>(value.clone()).ok());
+        let platform = platform.map(|platform| {
+            let base = format!("{}/{}", platform.os(), platform.architecture());
+            platform.variant().as_ref().map_or_else(|| base.clone(), |variant| format!("{base}/{variant}"))
         });
         Ok(Self {
             media_type: text("mediaType").ok_or("has no `mediaType`")?.to_owned(),

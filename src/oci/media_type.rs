@@ -34,3 +34,24 @@ pub const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, app
 pub fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::image::{MediaType, ToDockerV2S2 as _};
+
+    use super::*;
+
+    #[test]
+    fn the_names_are_the_specifications() {
+        for (ours, named) in [
+            (OCI_MANIFEST, MediaType::ImageManifest),
+            (OCI_INDEX, MediaType::ImageIndex),
+            (OCI_CONFIG, MediaType::ImageConfig),
+            (OCI_EMPTY, MediaType::EmptyJSON),
+        ] {
+            assert_eq!(ours, named.to_string());
+        }
+        assert_eq!(MediaType::ImageManifest.to_docker_v2s2(), Ok(DOCKER_MANIFEST));
+        assert_eq!(MediaType::ImageIndex.to_docker_v2s2(), Ok(DOCKER_LIST));
+    }
+}
