@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::verdict::{Absent, Faulty, NoVerdict, Refusal, RefusalReason, Undecided, UndecidedReason};
+use crate::oci::ImageName;
 
 /// How long a sentence may be, in bytes.
 pub const MAX_SENTENCE: usize = 300;
@@ -16,7 +17,7 @@ impl Refusal {
         if full.len() <= MAX_SENTENCE {
             printable(&full)
         } else {
-            printable(&format!("{}@{}: {why}", self.image, self.digest.short()))
+            printable(&format!("{}@{}: {why}", short_name(&self.image), self.digest.short()))
         }
     }
 
@@ -30,6 +31,14 @@ impl Refusal {
             RefusalReason::Unmet { unmet, .. } => unmet.first().map_or("unmet", |first| first.reason.as_str()),
         }
     }
+}
+
+/// The end of a long name, which tells images apart: a name may take 255 bytes, and the reason must not be pushed out by it.
+fn short_name(image: &ImageName) -> String {
+    const MOST: usize = 90;
+    let name = image.to_string();
+    // A name is ASCII, so any byte is a boundary.
+    if name.len() <= MOST { name } else { format!("...{}", &name[name.len() - MOST..]) }
 }
 
 impl fmt::Display for Refusal {

@@ -134,26 +134,3 @@ fn b2_the_lean_reading_refuses_what_the_full_one_refuses() {
         }
     }
 }
-
-/// Prints what one verification costs. Optimised, expect less than a millisecond on one idle core.
-#[test]
-#[ignore = "a measurement: cargo test --release --lib cost_of -- --ignored --nocapture"]
-fn cost_of_one_verification() {
-    for (what, pieces) in [
-        (
-            "bundle (Rekor v2, timestamp)",
-            BUNDLES.iter().map(|(subject, json)| (*subject, Content::Bundle(json.clone()))).collect(),
-        ),
-        ("older form (Rekor v1 SET)", OLDER.iter().map(|piece| (piece.subject, piece.content.clone())).collect::<Vec<_>>()),
-    ] {
-        let begun = std::time::Instant::now();
-        let rounds = 1_000_usize.div_ceil(pieces.len());
-        for _ in 0..rounds {
-            for (subject, content) in &pieces {
-                assert!(VERIFIER.verify(subject, content).is_ok());
-            }
-        }
-        let count = u32::try_from(rounds * pieces.len()).unwrap();
-        println!("{what}: {:?}", begun.elapsed() / count);
-    }
-}

@@ -1,0 +1,313 @@
+//! One judgement: collect, verify, judge. Run once per subject however many ask, in a task of its own.
+//!
+//! Here is the order of its steps; [`manifest`] reads what is judged, [`parents`] asks who vouches for it, [`outcome`] makes
+//! what comes of it.
+
+mod manifest;
+mod outcome;
+mod parents;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+pub(super) use self::parents::Trail;
+use self::{manifest::Got, parents::Parentage};
+use super::{
+    Gate, Question,
+    memory::{Asked, Basis},
+    sentence::warning,
+    verdict::{Grounds, NoVerdict, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
+    weigh::Scales,
+};
+use crate::{
+    evidence::{Evidence, Kept, Reader, search},
+    oci::{Algorithm, Digest},
+    policy::{Selection, Unmatched},
+    telemetry,
+    verify::{TrustState, Verifier},
+};
+
+/// How long a permit on stale evidence is remembered before the upstream is tried again.
+const STALE_LIFE: Duration = Duration::from_secs(60);
+/// When to ask again, where nobody said.
+const RETRY: Duration = Duration::from_secs(5);
+/// The longest wait passed on to a client.
+const MAX_RETRY: Duration = Duration::from_secs(60);
+
+/// What a judgement answers.
+pub(super) type Answer = Result<Verdict, NoVerdict>;
+
+/// A judgement under way. Policies and trust root are taken once: no judgement sees half of a reload (R5).
+pub(super) struct Judgement {
+    gate: Arc<Gate>,
+    subject: Subject,
+    selection: Arc<Selection>,
+    trust: Arc<TrustState>,
+    basis: Basis,
+    reader: Reader,
+    /// What is kept about the subject in this repository. Only then is the manifest read from the store: the store knows
+    /// digests, and that another repository has one says nothing about this one.
+    kept: Option<Kept>,
+    trail: Trail,
+    began: Instant,
+    /// For the event: places looked at, and who signed.
+    looks: usize,
+    signers: Vec<String>,
+}
+
+impl Judgement {
+    pub(super) fn new(gate: Arc<Gate>, subject: Subject, trail: Trail) -> Self {
+        let selection = gate.select(&subject.image);
+        let trust = gate.trust.load_full();
+        let basis = Basis { policy: selection.id, epoch: epoch_of(&trust) };
+        let began = Instant::now();
+        let reader = Reader {
+            upstream: Some(Arc::clone(&subject.upstream)),
+            documents: Arc::clone(&gate.documents),
+            repository: subject.image.repository.clone(),
+            // The last quarter is for what is kept here, should the upstream be silent.
+            until: began + gate.config.deadline * 3 / 4,
+            budget: gate.budget.clone(),
+        };
+        Self { gate, subject, selection, trust, basis, reader, kept: None, trail, began, looks: 0, signers: Vec::new() }
+    }
+
+    /// Judges, remembers what may be remembered, and tells it once.
+    pub(super) fn run(mut self) -> BoxFuture<'static, Answer> {
+        Box::pin(async move {
+            // Answered between the question and the start of this task.
+            if let Some(verdict) = self.gate.remembered(&self.subject, &self.basis) {
+                return Ok(verdict);
+            }
+            let answer = self.within_deadline(Question::Manifest(self.trail.depth())).await;
+            match &answer {
+                Ok(Verdict::Admit(permit)) => {
+                    let basis = Basis { epoch: permit.epoch(), ..self.basis };
+                    self.gate.memory.remember_permit(basis, permit).await;
+                    // A client that asked for a child before its index need not wait for that refusal to end.
+                    for child in permit.manifest().manifests.iter().filter(|_| *permit.grounds() != Grounds::Evidence) {
+                        self.gate.memory.forget_refusal(Asked { image: permit.image(), digest: &child.digest }).await;
+                    }
+                }
+                Ok(Verdict::Refuse(refusal)) => {
+                    let until = Instant::now() + self.gate.config.refusal_ttl;
+                    self.gate.memory.remember_refusal(self.basis, refusal, until).await;
+                }
+                Err(_) => {}
+            }
+            self.tell(&answer);
+            answer
+        })
+    }
+
+    /// Attachment tags serve evidence and nothing else (X15): the same, without any other grounds.
+    pub(super) fn run_attachment(mut self) -> BoxFuture<'static, Answer> {
+        Box::pin(async move {
+            let answer = self.within_deadline(Question::Attachment).await;
+            if let Ok(Verdict::Admit(permit)) = &answer {
+                self.gate.memory.remember_permit(Basis { epoch: None, ..self.basis }, permit).await;
+            }
+            self.tell(&answer);
+            answer
+        })
+    }
+
+    /// Judges within the deadline. Only so many clients' questions are worked on at once (H5); those they lead to have a
+    /// place already.
+    async fn within_deadline(&mut self, question: Question) -> Answer {
+        let gate = Arc::clone(&self.gate);
+        let deadline = self.began + gate.config.deadline;
+        let _place = match question {
+            Question::Attachment | Question::Manifest(0) => match timeout_at(deadline, gate.places.acquire()).await {
+                Ok(place) => place.ok(),
+                Err(_) => return Err(undecided(UndecidedReason::Overloaded, None)),
+            },
+            Question::Manifest(_) => None,
+        };
+        let judged = timeout_at(deadline, async {
+            self.kept = Kept::load(gate.documents.as_ref(), &self.key()).await;
+            match question {
+                Question::Attachment => self.judge_attachment().await,
+                Question::Manifest(_) => self.judge().await,
+            }
+        });
+        judged.await.unwrap_or_else(|_| Err(undecided(UndecidedReason::TimedOut, None)))
+    }
+
+    async fn judge_attachment(&mut self) -> Answer {
+        let got = match self.stored().await {
+            Some(got) => got,
+            None => match self.fetched().await? {
+                Ok(got) => got,
+                Err(error) => return self.refuse_content(error),
+            },
+        };
+        if let Some(answer) = self.as_evidence(&got).await? {
+            return Ok(answer);
+        }
+        self.refuse(RefusalReason::NotEvidence, Default::default(), &got).await
+    }
+
+    async fn judge(&mut self) -> Answer {
+        if self.selection.enforce.is_empty() && self.selection.audit.is_empty() {
+            return self.judge_unmatched().await;
+        }
+        let kept = self.kept.clone();
+        // An index that vouches spares the search for a child's own evidence, which seldom exists.
+        let parentage = self.parentage().await;
+        if let Parentage::Admitted(parent) = &parentage {
+            return self.admit_child(parent).await;
+        }
+
+        // Evidence is about the manifest's SHA-256 digest. Asked for by another algorithm, it is known once the bytes are
+        // here, and evidence may have been attached by either; else the search starts at once, beside the manifest.
+        let mut stored = self.stored().await;
+        let mut names = vec![self.subject.digest];
+        if self.subject.digest.algorithm() != Algorithm::Sha256 {
+            let got = match stored {
+                Some(got) => got,
+                None => match self.fetched().await? {
+                    Ok(got) => got,
+                    Err(error) => return self.refuse_content(error),
+                },
+            };
+            names.insert(0, Digest::sha256(got.manifest.bytes()));
+            stored = Some(got);
+        }
+        let about = names.first().copied().unwrap_or(self.subject.digest);
+        let weigh = || Scales::new(Arc::clone(&self.gate), Arc::clone(&self.selection), about);
+        let mut scales = weigh().await;
+        let verifier = self.verifier();
+
+        // What was listed not long ago holds without asking, after a restart say; but only to admit.
+        if let (Some(got), Some(kept), Some(verifier)) = (&stored, &kept, &verifier)
+            && let Some(age) = kept.age((self.gate.clock)()).filter(|age| *age < self.gate.config.verdict_ttl)
+        {
+            let evidence = kept.collect(&self.reader, &self.gate.config.limits).await;
+            let mut scales = weigh().await;
+            scales.add(verifier, &evidence).await;
+            if scales.suffice() {
+                let life = self.gate.config.verdict_ttl - age;
+                return self.admit_on_policy(got, &scales, life, Vec::new()).await;
+            }
+        }
+
+        // Without a trust root nothing can be proved, so nothing is searched.
+        let searching = verifier.is_some().then(|| {
+            let (reader, limits) = (self.reader.clone(), self.gate.config.limits.clone());
+            AbortOnDropHandle::new(tokio::spawn(async move { search(&reader, &names, &limits).await }))
+        });
+        let got = match stored {
+            Some(got) => got,
+            None => match self.fetched().await? {
+                Ok(got) => got,
+                Err(error) => return self.refuse_content(error),
+            },
+        };
+        if let Some(answer) = self.as_evidence(&got).await? {
+            return Ok(answer);
+        }
+        let (Some(verifier), Some(searching)) = (verifier, searching) else {
+            let why = match self.trust.as_ref() {
+                TrustState::NotReady(why) => why.clone(),
+                TrustState::Ready { .. } => String::new(),
+            };
+            let reason = UndecidedReason::NoTrustRoot(why);
+            return self.no_or_audited(&got, &mut scales, Parentage::none(), Some((reason, RETRY))).await;
+        };
+        let mut evidence = match searching.await {
+            Ok(evidence) => evidence,
+            Err(error) => Evidence { missing: vec![format!("the search failed unexpectedly: {error}")], ..Evidence::default() },
+        };
+        self.looks = evidence.trace.len();
+        let listed_at = (self.gate.clock)();
+        scales.add(&verifier, &evidence).await;
+        self.signers = scales.signers();
+        let listing = Kept { listed_at, media_type: got.manifest.media_type().into(), candidates: evidence.candidates.clone() };
+        if scales.suffice() {
+            listing.save(self.gate.documents.as_ref(), &self.key(), &evidence).await;
+            return self.admit_on_policy(&got, &scales, self.gate.config.verdict_ttl, Vec::new()).await;
+        }
+        if evidence.missing.is_empty() {
+            // Everything was seen, and it is not enough. What was kept from before no longer counts: withdrawn evidence
+            // must not come back when the upstream goes away (D4).
+            if kept.is_some() {
+                listing.save_listing(self.gate.documents.as_ref(), &self.key()).await;
+            }
+        } else if let Some((age, kept)) = self.within_max_stale(kept.as_ref()) {
+            // Weighed already; let go before more is read.
+            (evidence.pieces, evidence.fetched, evidence.share) = (Vec::new(), Vec::new(), None);
+            let mut before = kept.collect(&self.reader, &self.gate.config.limits).await;
+            before.stale = Some(age);
+            scales.add(&verifier, &before).await;
+            if scales.suffice() {
+                metrics::counter!(telemetry::STALE, "what" => "evidence").increment(1);
+                let text = format!("the upstream cannot be asked; admitted on evidence listed {} s ago", age.as_secs());
+                return self.admit_on_policy(&got, &scales, STALE_LIFE, vec![warning(110, &text)]).await;
+            }
+        }
+        let cannot_tell = if evidence.missing.is_empty() {
+            None
+        } else {
+            let why = evidence.missing.first().cloned().unwrap_or_default();
+            let wait = evidence.retry_after.unwrap_or(RETRY);
+            Some((UndecidedReason::EvidenceUnavailable(why), wait))
+        };
+        self.no_or_audited(&got, &mut scales, parentage, cannot_tell).await
+    }
+
+    /// No policy names the image: refused without a look at evidence, or served with a warning. What is absent is absent
+    /// before it is refused.
+    async fn judge_unmatched(&mut self) -> Answer {
+        let got = match self.stored().await {
+            Some(got) => got,
+            None => match self.fetched().await? {
+                Ok(got) => got,
+                Err(error) => return self.refuse_content(error),
+            },
+        };
+        match self.selection.unmatched {
+            Unmatched::Deny => self.refuse(RefusalReason::NoPolicy, Default::default(), &got).await,
+            Unmatched::DangerousAllow => {
+                let text = "no policy names this image; served because of `unmatched: dangerous_allow`";
+                let warnings = vec![warning(299, text)];
+                self.admit(&got, Grounds::Unmatched, None, self.gate.config.verdict_ttl, warnings).await
+            }
+        }
+    }
+
+    /// Kept evidence that may stand in for an upstream that cannot be asked.
+    fn within_max_stale<'k>(&self, kept: Option<&'k Kept>) -> Option<(Duration, &'k Kept)> {
+        let kept = kept?;
+        let age = kept.age((self.gate.clock)())?;
+        self.gate.config.max_stale.is_none_or(|most| age < most).then_some((age, kept))
+    }
+
+    fn verifier(&self) -> Option<Arc<dyn Verifier>> {
+        match self.trust.as_ref() {
+            TrustState::NotReady(_) => None,
+            TrustState::Ready { verifier, .. } => Some(Arc::clone(verifier)),
+        }
+    }
+
+    fn key(&self) -> String {
+        format!("{}@{}", self.subject.image, self.subject.digest)
+    }
+}
+
+/// No verdict, and when to ask again: what somebody said, within a second and a minute.
+pub(super) fn undecided(reason: UndecidedReason, wait: Option<Duration>) -> NoVerdict {
+    let retry_after = wait.unwrap_or(RETRY).clamp(Duration::from_secs(1), MAX_RETRY);
+    NoVerdict::Undecided(Undecided { reason, retry_after })
+}
+
+/// The trust root in use.
+pub(super) fn epoch_of(trust: &TrustState) -> Option<crate::verify::Epoch> {
+    match trust {
+        TrustState::NotReady(_) => None,
+        TrustState::Ready { verifier, .. } => Some(verifier.epoch()),
+    }
+}

@@ -1,0 +1,225 @@
+//! What comes of a judgement: permits, refusals, audits, and the one event that tells of it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Answer, Got, Judgement, Parentage, RETRY, undecided};
+use crate::{
+    evidence::{Kept, Shape, Unread, shape_of},
+    gate::{
+        explain,
+        sentence::{printable, warning},
+        verdict::{Absent, Grounds, NoVerdict, Permit, Refusal, RefusalReason, UndecidedReason, Verdict},
+        weigh::{Scales, clock_wait},
+    },
+    oci::{ManifestError, ManifestKind, Reference},
+    policy::Unmet,
+    telemetry,
+    upstream::UpstreamError,
+    verify::Epoch,
+};
+
+impl Judgement {
+    /// Requirements are unmet. Undecided if something could have changed that, else refused; and whichever it is,
+    /// audited if only audit policies ask.
+    pub(super) async fn no_or_audited(
+        &mut self,
+        got: &Got,
+        scales: &mut Scales,
+        parentage: Parentage,
+        cannot_tell: Option<(UndecidedReason, Duration)>,
+    ) -> Answer {
+        let (refused, parent_undecided) = match parentage {
+            Parentage::Admitted(_) => (Vec::new(), None),
+            Parentage::None { refused, undecided } => (refused, undecided),
+        };
+        let cannot_tell = cannot_tell
+            .or_else(|| scales.overloaded.then_some((UndecidedReason::Overloaded, RETRY)))
+            .or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)))
+            .or_else(|| {
+                let ahead = scales.ahead?;
+                let why = format!("signed {ahead} s in the future: the clock here may be slow");
+                Some((UndecidedReason::Clock(why), clock_wait(ahead)))
+            });
+        if self.selection.enforce.is_empty() {
+            return self.admit_audited(got, scales, cannot_tell.map(|(reason, _)| reason)).await;
+        }
+        if let Some((reason, wait)) = cannot_tell {
+            return Err(undecided(reason, Some(wait)));
+        }
+        let mut notes = scales.explanation.notes();
+        for index in refused {
+            notes.push(format!("index {index} lists it, and is refused itself"));
+        }
+        if got.manifest.kind() == ManifestKind::Image {
+            notes.push(
+                "if this is one platform of a multi-platform image, pull the index first: it vouches for its children".into(),
+            );
+        }
+        let reason = RefusalReason::Unmet { unmet: std::mem::take(&mut scales.unmet), notes };
+        self.refuse(reason, std::mem::take(&mut scales.explanation), got).await
+    }
+
+    /// Serves what only audit policies ask about, saying what they would have said.
+    pub(super) async fn admit_audited(&mut self, got: &Got, scales: &Scales, cannot_tell: Option<UndecidedReason>) -> Answer {
+        let would = match &cannot_tell {
+            Some(reason) => reason.to_string(),
+            None => scales
+                .audit
+                .iter()
+                .map(|unmet| format!("policy {} {}", unmet.policy, unmet.summary))
+                .collect::<Vec<_>>()
+                .join("; "),
+        };
+        let (verb, event) =
+            if cannot_tell.is_some() { ("could not tell", "would_undecided") } else { ("would refuse", "would_refuse") };
+        let warnings = vec![warning(299, &format!("audit: {verb}: {would}"))];
+        tracing::info!(audit = event, image = %self.subject.image, digest = %self.subject.digest, would, "audited");
+        // What could not be told is asked again soon; a would-be refusal lives as long as a refusal, so that the warning
+        // goes when the signature comes.
+        let life = self.gate.config.refusal_ttl;
+        self.admit(got, Grounds::Audited { would: printable(&would) }, None, life, warnings).await
+    }
+
+    /// Every enforcing policy holds; audit policies may still have something to say.
+    pub(super) async fn admit_on_policy(
+        &mut self,
+        got: &Got,
+        scales: &Scales,
+        life: Duration,
+        mut warnings: Vec<String>,
+    ) -> Answer {
+        self.signers = scales.signers();
+        for Unmet { policy, summary, .. } in &scales.audit {
+            warnings.push(warning(299, &format!("audit: policy {policy} would refuse: {summary}")));
+            tracing::info!(
+                audit = "would_refuse",
+                policy,
+                image = %self.subject.image,
+                digest = %self.subject.digest,
+                would = summary,
+                "audited"
+            );
+        }
+        self.admit(got, Grounds::Policy, self.basis.epoch, life, warnings).await
+    }
+
+    /// An admitted index of this repository lists the subject.
+    pub(super) async fn admit_child(&mut self, parent: &Permit) -> Answer {
+        let said = parent.manifest().manifests.iter().find(|child| child.digest == self.subject.digest);
+        let got = match self.read_stored(said.map(|child| child.media_type.as_str())).await {
+            Some(got) => got,
+            None => match self.fetched().await? {
+                Ok(got) => got,
+                Err(error) => return self.refuse_content(error),
+            },
+        };
+        // The child lives no longer than what vouches for it (D8).
+        let life = parent.until().saturating_duration_since(Instant::now()).min(self.gate.config.verdict_ttl);
+        let grounds = Grounds::Parent(*parent.manifest().digest());
+        self.admit(&got, grounds, parent.epoch(), life, parent.warnings().to_vec()).await
+    }
+
+    /// Admits the manifest if it is evidence itself (D9).
+    pub(super) async fn as_evidence(&mut self, got: &Got) -> Result<Option<Verdict>, NoVerdict> {
+        match shape_of(&self.reader, &got.manifest, &self.gate.config.limits).await {
+            Ok(Shape::Evidence(fetched)) => {
+                for (digest, bytes) in &fetched {
+                    if let Err(error) = self.gate.documents.write(digest, bytes).await {
+                        tracing::warn!(%digest, %error, "evidence is not kept");
+                    }
+                }
+                self.admit(got, Grounds::Evidence, None, self.gate.config.verdict_ttl, Vec::new()).await.map(Some)
+            }
+            Ok(Shape::Other(why)) => {
+                tracing::debug!(digest = %self.subject.digest, why, "not evidence");
+                Ok(None)
+            }
+            Err(Unread::Failed { why, retry_after }) => {
+                Err(undecided(UndecidedReason::EvidenceUnavailable(why), Some(retry_after.unwrap_or(RETRY))))
+            }
+            Err(Unread::Absent | Unread::Limit(_) | Unread::Unusable(_)) => Ok(None),
+        }
+    }
+
+    /// The one place where permits are granted: keeps what the permit rests on and what it lists, then grants it.
+    pub(super) async fn admit(
+        &self,
+        got: &Got,
+        grounds: Grounds,
+        epoch: Option<Epoch>,
+        life: Duration,
+        warnings: Vec<String>,
+    ) -> Answer {
+        if got.fresh
+            && let Err(error) = self.gate.documents.write(&self.subject.digest, got.manifest.bytes()).await
+        {
+            tracing::warn!(digest = %self.subject.digest, %error, "the manifest is not kept");
+        }
+        if self.kept.is_none() && grounds != Grounds::Policy {
+            let media_type = got.manifest.media_type().into();
+            let kept = Kept { listed_at: (self.gate.clock)(), media_type, candidates: Vec::new() };
+            kept.save_listing(self.gate.documents.as_ref(), &self.key()).await;
+        }
+        let until = Instant::now() + life;
+        let (image, manifest) = (self.subject.image.clone(), Arc::clone(&got.manifest));
+        let permit = Permit::grant(image, manifest, grounds, self.selection.id, epoch, warnings, until);
+        self.gate.lineage.record(&permit).await;
+        Ok(Verdict::Admit(permit))
+    }
+
+    pub(super) fn refuse_content(&self, error: ManifestError) -> Answer {
+        let reason = RefusalReason::Content(error);
+        Ok(Verdict::Refuse(Arc::new(self.refusal(reason, Default::default()))))
+    }
+
+    /// Refuses, unless the manifest is only kept here and the upstream no longer has it: absent comes before refused.
+    pub(super) async fn refuse(&self, reason: RefusalReason, explanation: explain::Explanation, got: &Got) -> Answer {
+        if !got.fresh {
+            let reference = Reference::Digest(self.subject.digest);
+            let asked = self.subject.upstream.manifest(&self.subject.image.repository, &reference);
+            if matches!(asked.await, Err(UpstreamError::NotFound)) {
+                return Err(NoVerdict::Absent(Absent));
+            }
+        }
+        Ok(Verdict::Refuse(Arc::new(self.refusal(reason, explanation))))
+    }
+
+    pub(super) fn refusal(&self, reason: RefusalReason, explanation: explain::Explanation) -> Refusal {
+        Refusal { image: self.subject.image.clone(), digest: self.subject.digest, reason, explanation: Arc::new(explanation) }
+    }
+
+    /// Tells the judgement: one event, one count.
+    pub(super) fn tell(&self, answer: &Answer) {
+        let (outcome, reason, detail) = match answer {
+            Ok(Verdict::Admit(permit)) => ("permit", permit.grounds().code(), String::new()),
+            Ok(Verdict::Refuse(refusal)) => ("refusal", refusal.code(), refusal.sentence()),
+            Err(why) => {
+                let outcome = match why {
+                    NoVerdict::Absent(_) => "absent",
+                    NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_) => "faulty",
+                    NoVerdict::Undecided(_) => "undecided",
+                };
+                (outcome, why.code(), why.to_string())
+            }
+        };
+        let took = self.began.elapsed();
+        metrics::counter!(telemetry::DECISIONS, "outcome" => outcome, "reason" => reason).increment(1);
+        metrics::histogram!(telemetry::DECISION_SECONDS).record(took);
+        let policies: Vec<&str> =
+            self.selection.enforce.iter().chain(&self.selection.audit).map(|policy| policy.name.as_str()).collect();
+        tracing::info!(
+            verdict = outcome,
+            reason,
+            image = %self.subject.image,
+            digest = %self.subject.digest,
+            signers = ?self.signers,
+            ?policies,
+            detail,
+            looks = self.looks,
+            duration_ms = explain::millis(took),
+            "judged"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! Which admitted index vouches for a manifest, and how far upwards one question may lead.
+
+use std::sync::Arc;
+
+use dashmap::DashSet;
+use tokio::time::Instant;
+
+use super::Judgement;
+use crate::{
+    gate::{
+        memory::Asked,
+        verdict::{Grounds, NoVerdict, Permit, Subject, Undecided, Verdict},
+    },
+    oci::{Digest, ManifestKind},
+    store::HintKind,
+};
+
+/// How deep indexes may nest, counted from the manifest that was asked for (X1).
+const MAX_DEPTH: u8 = 3;
+/// How many indexes are tried as parents of one manifest.
+const MAX_PARENTS: usize = 16;
+/// How many manifests one question may lead to, upwards (X1).
+const MAX_TRAIL: usize = 64;
+
+/// How a question came here: asked by a client (depth 0), or as a possible parent of what was asked.
+#[derive(Debug, Clone, Default)]
+pub(in crate::gate) struct Trail {
+    depth: u8,
+    seen: Arc<DashSet<Digest>>,
+}
+
+impl Trail {
+    /// The levels are judged in flights of their own, so a judgement only ever waits for a deeper one: an upstream whose
+    /// indexes claim each other cannot make two judgements wait for one another.
+    pub(in crate::gate) const fn depth(&self) -> u8 {
+        self.depth
+    }
+
+    /// One level up, unless it was visited, is too deep, or there were too many.
+    pub(super) fn up(&self, parent: &Digest) -> Option<Self> {
+        let goes = self.depth < MAX_DEPTH && self.seen.len() < MAX_TRAIL && self.seen.insert(*parent);
+        goes.then(|| Self { depth: self.depth + 1, seen: Arc::clone(&self.seen) })
+    }
+}
+
+/// Whether some admitted index lists the subject.
+pub(super) enum Parentage {
+    /// This one does.
+    Admitted(Permit),
+    /// None that is known.
+    None {
+        /// Indexes that list it, or are said to, and are refused.
+        refused: Vec<Digest>,
+        /// Why one could not be judged.
+        undecided: Option<Undecided>,
+    },
+}
+
+impl Judgement {
+    /// Whether an index of this repository that is admitted, or can be, lists the subject. Hints and the layout say which
+    /// to try; the index's own bytes decide (X9).
+    pub(super) async fn parentage(&self) -> Parentage {
+        let Subject { upstream, image, digest } = &self.subject;
+        let mut known = self.gate.lineage.listers(HintKind::Child, image, digest).await;
+        for parent in upstream.parents(&image.repository, digest).await {
+            if !known.contains(&parent) {
+                known.push(parent);
+            }
+        }
+        known.truncate(MAX_PARENTS);
+        let now = Instant::now();
+        for parent in &known {
+            if let Some(permit) = self.gate.memory.permit(Asked { image, digest: parent }, &self.basis, now)
+                && vouches(&permit, digest)
+            {
+                return Parentage::Admitted(permit);
+            }
+        }
+        let (mut refused, mut unsure) = (Vec::new(), None);
+        for parent in known {
+            let Some(trail) = self.trail.up(&parent) else { continue };
+            let parent = Subject { digest: parent, ..self.subject.clone() };
+            match self.gate.admit_at(&parent, trail).await {
+                Ok(Verdict::Admit(permit)) if vouches(&permit, digest) => return Parentage::Admitted(permit),
+                Ok(Verdict::Admit(_)) => {}
+                Ok(Verdict::Refuse(_)) => refused.push(parent.digest),
+                Err(NoVerdict::Undecided(undecided)) => unsure = Some(undecided),
+                // An index that is gone or broken vouches for nothing.
+                Err(NoVerdict::Absent(_) | NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_)) => {}
+            }
+        }
+        Parentage::None { refused, undecided: unsure }
+    }
+}
+
+impl Parentage {
+    pub(super) const fn none() -> Self {
+        Self::None { refused: Vec::new(), undecided: None }
+    }
+}
+
+/// Whether `parent`, which is admitted, vouches for `child`: it is an index that lists it, and was not admitted merely as
+/// evidence, which anyone who can push can make.
+fn vouches(parent: &Permit, child: &Digest) -> bool {
+    parent.manifest().kind() == ManifestKind::Index && *parent.grounds() != Grounds::Evidence && parent.manifest().lists(child)
+}
