@@ -138,6 +138,11 @@ impl Reader {
         }
         let bound = usize::try_from(size).map_err(|_| Unread::Limit(format!("{} has {size} bytes", short())))?;
         if let Some(bytes) = self.documents.read(digest, bound).await {
+            // Whoever wrote the manifest may have written any size. A permit on it would carry that size to whoever asks for
+            // a blob that other manifests list too, so that none of them could be pulled.
+            if bytes.len() != bound {
+                return Err(Unread::Unusable(format!("{} has {} bytes, not {size}", short(), bytes.len())));
+            }
             return Ok(Read { document: bytes, fresh: false });
         }
         let upstream = self.upstream.as_ref().ok_or_else(not_kept)?;

@@ -99,7 +99,11 @@ impl Gate {
         while let Some((digest, depth)) = queue.pop_front() {
             let permit = match self.admit(&Subject { digest, ..root.clone() }).await {
                 Ok(Verdict::Admit(permit)) => permit,
-                Ok(Verdict::Refuse(_)) => continue,
+                // An index that is refused now may be admitted in ten seconds, and its children were not read: it must not
+                // count as read until then.
+                Ok(Verdict::Refuse(_)) | Err(NoVerdict::Absent(_)) if digest == root.digest => return None,
+                // A child that is refused, or not there, lists nothing; if it is pulled one day, that is remembered then.
+                Ok(Verdict::Refuse(_)) | Err(NoVerdict::Absent(_)) => continue,
                 Err(why) => {
                     whole = false;
                     *unsure = unsure.take().or(undecided(why));

@@ -28,6 +28,9 @@ pub struct Explanation {
     pub set_aside: Vec<String>,
     /// How old the listing is, in seconds, where the upstream could not be asked.
     pub stale_seconds: Option<u64>,
+    /// How many pieces are about another digest: copied from another image, or left by a moved tag.
+    #[serde(skip)]
+    pub about_others: usize,
 }
 
 /// A place looked at.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::verdict::{Absent, Faulty, NoVerdict, Refusal, RefusalReason, Undecided, UndecidedReason};
-use crate::oci::ImageName;
+use crate::{oci::ImageName, policy::Reason};
 
 /// How long a sentence may be, in bytes.
 pub const MAX_SENTENCE: usize = 300;
@@ -12,12 +12,28 @@ impl Refusal {
     /// The whole sentence: `image@digest: policy, what was wanted, what was found`.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let why = self.reason.to_string();
-        let full = format!("{}@{}: {why}", self.image, self.digest);
+        let (why, aside) = (self.reason.to_string(), self.aside());
+        let full = format!("{}@{}: {why}{aside}", self.image, self.digest);
         if full.len() <= MAX_SENTENCE {
-            printable(&full)
+            return printable(&full);
+        }
+        // What was set aside is short and tells cases apart, so the middle gives way.
+        let cut = cut(&format!("{}@{}: {why}", short_name(&self.image), self.digest.short()), MAX_SENTENCE - aside.len());
+        printable(&(cut + &aside))
+    }
+
+    /// What was found though the policy found none of it: signatures copied from another image read otherwise than no
+    /// signatures, and a search that a limit ended otherwise than a whole one.
+    fn aside(&self) -> String {
+        let RefusalReason::Unmet { unmet, .. } = &self.reason else { return String::new() };
+        let missing =
+            unmet.first().is_some_and(|first| matches!(first.reason, Reason::SignatureMissing | Reason::AttestationMissing));
+        if missing && self.explanation.about_others > 0 {
+            format!(" (set aside: {} about another digest)", self.explanation.about_others)
+        } else if missing && !self.explanation.limits_hit.is_empty() {
+            " (a limit was hit; not everything was read)".into()
         } else {
-            printable(&format!("{}@{}: {why}", short_name(&self.image), self.digest.short()))
+            String::new()
         }
     }
 
@@ -129,9 +145,14 @@ impl fmt::Display for UndecidedReason {
 /// or a header.
 #[must_use]
 pub fn printable(text: &str) -> String {
+    cut(text, MAX_SENTENCE)
+}
+
+/// Printable ASCII, at most `most` bytes.
+fn cut(text: &str, most: usize) -> String {
     let mut out: String = text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
-    if out.len() > MAX_SENTENCE {
-        out.truncate(MAX_SENTENCE - 3);
+    if out.len() > most {
+        out.truncate(most.saturating_sub(3));
         out.push_str("...");
     }
     out
@@ -147,10 +168,10 @@ pub fn warning(code: u16, text: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::*;
+    use super::{super::explain::Explanation, *};
     use crate::{
         oci::{Digest, ImageName},
-        policy::{Reason, Unmet},
+        policy::Unmet,
     };
 
     fn refusal(repository: &str, summary: &str) -> Refusal {
@@ -171,6 +192,30 @@ mod tests {
         let digest = Digest::sha256(b"x");
         let wanted = format!("ghcr.io/acme/app@{digest}: policy acme-release wants a signature by release.yml; found none");
         assert_eq!(sentence, wanted);
+    }
+
+    #[test]
+    fn b4_copied_signatures_are_told_from_none_and_a_limit_from_the_end() {
+        let told = |repository: &str, about_others, limits_hit: &[&str]| {
+            let mut refusal = refusal(repository, "wants a signature by release.yml; found none");
+            let limits_hit = limits_hit.iter().map(|limit| (*limit).to_owned()).collect();
+            refusal.explanation = Arc::new(Explanation { about_others, limits_hit, ..Explanation::default() });
+            refusal.sentence()
+        };
+        assert!(told("acme/app", 0, &[]).ends_with("; found none"));
+        for repository in ["acme/app", &"a".repeat(255)] {
+            let copied = told(repository, 2, &["pages"]);
+            assert!(
+                copied.ends_with("found none (set aside: 2 about another digest)") && copied.len() <= MAX_SENTENCE,
+                "{copied}"
+            );
+        }
+        assert!(told("acme/app", 0, &["pages"]).ends_with("found none (a limit was hit; not everything was read)"));
+        // The clause stays where the policy's own words are cut.
+        let mut long = refusal(&"a".repeat(255), &"wants much ".repeat(40));
+        long.explanation = Arc::new(Explanation { about_others: 1, ..Explanation::default() });
+        let sentence = long.sentence();
+        assert!(sentence.ends_with("... (set aside: 1 about another digest)") && sentence.len() <= MAX_SENTENCE, "{sentence}");
     }
 
     #[test]

@@ -90,11 +90,11 @@ impl Scales {
                         match proof {
                             Ok(fact) => facts.push(fact),
                             Err(VerifyError::Clock { ahead_seconds }) => self.ahead = self.ahead.max(Some(ahead_seconds)),
+                            Err(VerifyError::OtherSubject { .. }) => self.explanation.about_others += 1,
                             Err(
                                 VerifyError::Certificate(_)
                                 | VerifyError::Log(_)
                                 | VerifyError::Malformed(_)
-                                | VerifyError::OtherSubject { .. }
                                 | VerifyError::Signature(_)
                                 | VerifyError::Timestamp(_)
                                 | VerifyError::TooLarge(_)

@@ -207,9 +207,14 @@ impl Judgement {
                 Err(error) => return self.refuse_content(error),
             },
         };
-        if let Some(answer) = self.as_evidence(&got).await? {
-            return Ok(answer);
-        }
+        // A signed index whose children cannot be read now is still a signed index; so this only counts if nothing else
+        // admits it.
+        let shapeless = match self.as_evidence(&got).await {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => None,
+            Err(NoVerdict::Undecided(Undecided { reason, retry_after })) => Some((reason, retry_after)),
+            Err(other) => return Err(other),
+        };
         let (Some(verifier), Some(searching)) = (verifier, searching) else {
             let why = match self.trust.as_ref() {
                 TrustState::NotReady(why) => why.clone(),
@@ -250,7 +255,7 @@ impl Judgement {
             }
         }
         let cannot_tell = if evidence.missing.is_empty() {
-            None
+            shapeless
         } else {
             let why = evidence.missing.first().cloned().unwrap_or_default();
             let wait = evidence.retry_after.unwrap_or(RETRY);

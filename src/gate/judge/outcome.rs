@@ -121,7 +121,8 @@ impl Judgement {
         self.admit(&got, grounds, parent.epoch(), life, parent.warnings().to_vec()).await
     }
 
-    /// Admits the manifest if it is evidence itself (D9).
+    /// Admits the manifest if it is evidence itself (D9). What could not be read to know it is no answer yet: the manifest
+    /// may be admitted on other grounds.
     pub(super) async fn as_evidence(&mut self, got: &Got) -> Result<Option<Verdict>, NoVerdict> {
         match shape_of(&self.reader, &got.manifest, &self.gate.config.limits).await {
             Ok(Shape::Evidence(fetched)) => {

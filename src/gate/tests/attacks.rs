@@ -179,3 +179,25 @@ async fn x13_what_is_kept_for_one_repository_is_absent_from_another() {
     assert!(matches!(world.gate.admit(&elsewhere).await, Err(NoVerdict::Absent(_))));
     assert!(matches!(world.gate.admit_attachment(&elsewhere).await, Err(NoVerdict::Absent(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn d9_evidence_that_lies_about_the_size_of_a_kept_blob_is_none() {
+    let world = World::new();
+    let subject = Digest::sha256(b"x");
+    let good = world.artifact(REPO, subject, BUNDLE, &signature(subject, MALLORY).to_string());
+    world.permit(good).await;
+    let (empty, _) = world.blob(REPO, "{}");
+    let (layer, size) = world.blob(REPO, signature(subject, MALLORY).to_string());
+    let liar = world.manifest(
+        REPO,
+        &json!({
+            "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": descriptor(media_type::OCI_EMPTY, empty, 60_000),
+            "layers": [descriptor(BUNDLE, layer, size)],
+        }),
+    );
+    world.refusal(liar).await;
+    match world.ask_blob(REPO, empty).await {
+        Ok(BlobVerdict::Listed { size, .. }) => assert_eq!(size, 2),
+        other => panic!("{other:?}"),
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{testing::*, *};
-use crate::oci::Digest;
+use crate::{oci::Digest, policy::Unmatched};
 
 /// A signed index of two unsigned images.
 fn multi(world: &World) -> (Digest, [Digest; 2]) {
@@ -196,4 +196,30 @@ async fn c11_a_layer_goes_with_the_last_manifest_that_vouched_for_it() {
     world.withdraw(REPO, image);
     wait(3_601).await;
     assert!(!world.listed(World::layer_of("a")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn x17_an_index_that_was_refused_in_between_is_read_once_it_is_admitted_again() {
+    let mut world = World::new();
+    let (index, _) = multi(&world);
+    world.permit(index).await;
+    world.set_policies(&policy("release", "reg.test/acme/**", MALLORY, "enforce"), Unmatched::Deny);
+    world.restart();
+    assert!(!world.listed(World::layer_of("amd64")).await, "not while its index is refused");
+    world.set_policies(&policy("release", "reg.test/acme/**", RELEASE, "enforce"), Unmatched::Deny);
+    wait(11).await;
+    world.permit(index).await;
+    assert!(world.listed(World::layer_of("amd64")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h5_a_child_that_is_not_there_is_not_asked_for_with_every_unknown_blob() {
+    let world = World::new();
+    let index = world.index(REPO, &[world.image(REPO, "here"), Digest::sha256(b"never mirrored")]);
+    world.sign(REPO, index, RELEASE);
+    world.permit(index).await;
+    for blob in [b"1", b"2", b"3"] {
+        assert!(matches!(world.ask_blob(REPO, Digest::sha256(blob)).await, Ok(BlobVerdict::Unlisted)));
+    }
+    assert_eq!(world.asked_for(&Digest::sha256(b"never mirrored")), 1);
 }

@@ -234,3 +234,23 @@ async fn c13_permits_are_bounded_by_the_bytes_of_their_manifests() {
     let remembered = images.iter().filter(|image| world.gate.recall(&world.subject(REPO, **image)).is_some()).count();
     assert!((1..5).contains(&remembered), "{remembered}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn c12_an_index_is_stood_in_for_though_its_children_cannot_be_read() {
+    let world = World::new();
+    // No platforms, as artifacts' indexes have none: whether it is an index of evidence, only its children tell.
+    let index = world.index(REPO, &[world.image(REPO, "amd64")]);
+    let unsigned = world.index(REPO, &[world.image(REPO, "arm64")]);
+    world.sign(REPO, index, RELEASE);
+    world.permit(index).await;
+    world.all_fail(Fault::Down);
+    wait(2 * HOUR).await;
+    assert!(world.permit(index).await.warnings()[0].starts_with("110 - "));
+    // Where nothing else admits it, it is not known what it is.
+    world.mend();
+    let child = world.image(REPO, "arm64");
+    world.lie(REPO, child, "other bytes");
+    world.undecided(unsigned).await;
+    world.set_policies(&policy("watch", "reg.test/acme/**", RELEASE, "audit"), Unmatched::Deny);
+    assert!(matches!(world.permit(unsigned).await.grounds(), Grounds::Audited { .. }));
+}
