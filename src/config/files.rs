@@ -135,7 +135,21 @@ impl Files {
             }
             found = next;
         }
-        found.retain(|path| fs::metadata(path).is_ok_and(|metadata| metadata.is_file()));
+        let mut good = true;
+        found.retain(|path| match fs::metadata(path) {
+            Ok(metadata) => metadata.is_file(),
+            // The segments behind the last wildcard need not be in every directory.
+            Err(error) if absent(&error) && fs::symlink_metadata(path).is_err() => false,
+            // A link to nothing, or what cannot be looked at: left out in silence, a policy that must hold would not.
+            Err(error) => {
+                cursor.wrong(format!("{} cannot be opened: {}", path.display(), plain(&error)));
+                good = false;
+                false
+            }
+        });
+        if !good {
+            return None;
+        }
         found.sort();
         if found.is_empty() {
             cursor.wrong(format!("matches no file: {}", pattern.display()));
@@ -161,6 +175,11 @@ impl Files {
         }
         Ok(found)
     }
+}
+
+/// That nothing has this name.
+fn absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::NotFound)
 }
 
 /// `no such file or directory`, without the number.

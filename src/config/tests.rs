@@ -292,6 +292,23 @@ fn wildcards_skip_hidden_names_and_must_match() {
 }
 
 #[test]
+fn o6_a_policy_that_is_a_link_to_nothing_is_a_problem_and_not_one_policy_less() {
+    let directory = directory(SMALL);
+    std::os::unix::fs::symlink("gone.yaml", directory.path().join("policies/strict.yaml")).unwrap();
+    let problems = problems_in(&directory);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("strict.yaml cannot be opened: no such file or directory"), "{problems:?}");
+    // Behind a wildcard, a directory without the file is no problem.
+    fs::remove_file(directory.path().join("policies/strict.yaml")).unwrap();
+    for team in ["a", "b"] {
+        fs::create_dir(directory.path().join("policies").join(team)).unwrap();
+    }
+    fs::write(directory.path().join("policies/a/acme.yaml"), POLICY).unwrap();
+    fs::write(directory.path().join("pullgate.yaml"), SMALL.replace("policies/*.yaml", "policies/*/acme.yaml")).unwrap();
+    assert!(Config::load(&directory.path().join("pullgate.yaml")).is_ok());
+}
+
+#[test]
 fn o10_o5_what_is_weak_is_said_at_start() {
     let directory = directory(
         "listen: 0.0.0.0:5050\nadmin: 10.0.0.1:5051\nunmatched: dangerous_allow\npolicies: [policies/*.yaml]\n\

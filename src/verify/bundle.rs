@@ -21,6 +21,9 @@ use crate::oci::{Algorithm, Digest};
 pub(super) const MAX_ATTESTATION: usize = 96 << 20;
 /// A bundle with a signature.
 pub(super) const MAX_SIGNATURE: usize = 16 << 20;
+/// `verificationMaterial` of one bundle, as JSON: entries, proofs, timestamps and certificates of some KiB each. The crate
+/// buffers all of it, several times, whatever the payload weighs.
+const MAX_MATERIAL: usize = 4 << 20;
 /// Log entries of one bundle, as sigstore-go caps them.
 const MAX_ENTRIES: usize = 32;
 /// RFC 3161 timestamps of one bundle, likewise.
@@ -127,6 +130,7 @@ fn parse<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T, Verify
 /// Certificate, log entries and timestamps, within bounds.
 fn material(raw: &RawValue) -> Result<VerificationMaterial, VerifyError> {
     let json = raw.get().as_bytes();
+    bound("bytes of verificationMaterial", json.len(), MAX_MATERIAL)?;
     let shape: Material<'_> = parse("verificationMaterial", json)?;
     match (shape.certificate, shape.x509_certificate_chain, shape.public_key) {
         (None, None, Some(_)) => {

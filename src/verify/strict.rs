@@ -23,7 +23,8 @@ pub(super) struct Rules {
     pub(super) free: Option<&'static str>,
 }
 
-/// Keys of one object inside [`Rules::free`]: what is remembered to find duplicates must stay bounded too.
+/// Keys inside [`Rules::free`] of all the objects open at once, one within the other: what is remembered to find
+/// duplicates must stay bounded too, and a bound for each of 64 nested ones would be 200 MiB.
 const FREE_KEYS: usize = 65_536;
 
 /// Walks `bytes`: one JSON document, nothing behind it, no duplicate keys, within `rules`.
@@ -32,7 +33,8 @@ const FREE_KEYS: usize = 65_536;
 /// [`VerifyError::TooLarge`] or [`VerifyError::Malformed`], each beginning with `what`.
 pub(super) fn check(what: &str, bytes: &[u8], rules: Rules) -> Result<(), VerifyError> {
     let too_large = Cell::new(false);
-    let walk = Walk { depth: rules.depth, rules, free: false, top: true, too_large: &too_large };
+    let free_keys = Cell::new(0);
+    let walk = Walk { depth: rules.depth, rules, free: false, top: true, too_large: &too_large, free_keys: &free_keys };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let outcome = walk.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     outcome.map_err(|error| {
@@ -48,6 +50,8 @@ struct Walk<'a> {
     free: bool,
     top: bool,
     too_large: &'a Cell<bool>,
+    /// Keys remembered of the free objects open now.
+    free_keys: &'a Cell<usize>,
 }
 
 impl Walk<'_> {
@@ -117,7 +121,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let inner = self.deeper()?;
-        let limit = if self.free { FREE_KEYS } else { self.rules.keys };
+        let outside = self.free_keys.get();
         let mut seen = HashSet::new();
         while let Some(key) = map.next_key_seed(Key)? {
             let free = self.free || (self.top && self.rules.free == Some(&*key));
@@ -126,11 +130,17 @@ impl<'de> Visitor<'de> for Walk<'_> {
             if !seen.insert(key) {
                 return Err(de::Error::custom(format_args!("key `{shown}` appears twice")));
             }
-            if seen.len() > limit {
-                return Err(self.exceeds(format_args!("an object has more than {limit} keys")));
+            if self.free {
+                self.free_keys.set(outside + seen.len());
+                if outside + seen.len() > FREE_KEYS {
+                    return Err(self.exceeds(format_args!("an object and those around it have more than {FREE_KEYS} keys")));
+                }
+            } else if seen.len() > self.rules.keys {
+                return Err(self.exceeds(format_args!("an object has more than {} keys", self.rules.keys)));
             }
             map.next_value_seed(Self { free, ..inner })?;
         }
+        self.free_keys.set(outside);
         Ok(())
     }
 }
@@ -213,5 +223,10 @@ mod tests {
     fn a11_keys_are_bounded_in_the_free_part_too() {
         let keys: Vec<String> = (0..=FREE_KEYS).map(|at| format!("\"{at}\":0")).collect();
         assert!(refused(&format!("{{\"predicate\":{{{}}}}}", keys.join(","))).contains("too large"));
+        // Beside each other they are forgotten one after the other; one within the other they add up.
+        let half = keys[..=FREE_KEYS / 2].join(",");
+        let beside = format!("{{\"predicate\":[{{{half}}},{{{half}}},{{{half}}}]}}");
+        assert!(check("document", beside.as_bytes(), RULES).is_ok());
+        assert!(refused(&format!("{{\"predicate\":{{{half},\"in\":{{{half}}}}}}}")).contains("too large"));
     }
 }

@@ -238,7 +238,14 @@ mod tests {
     #[test]
     fn a6_keys_that_decide_are_unique_in_any_capitals() {
         let plain = document().to_string();
-        for extra in ["\"packages\":[],", "\"Packages\":[],", "\"spdxversion\":\"SPDX-2.3\",", "\"data\":{},"] {
+        for extra in [
+            "\"packages\":[],",
+            "\"Packages\":[],",
+            "\"spdxversion\":\"SPDX-2.3\",",
+            "\"data\":{},",
+            "\"pac\u{212a}ages\":[],",
+            "\"file\u{17f}\":[],",
+        ] {
             let text = plain.replacen('{', &format!("{{{extra}"), 1);
             assert!(read(text.as_bytes()).is_err(), "{extra}");
             assert!(read(json!(text).to_string().as_bytes()).is_err(), "{extra} in a string");

@@ -32,6 +32,11 @@ pub(super) struct Fields {
 const KEYS: [&str; 10] =
     ["Data", "spdxVersion", "SPDXID", "name", "documentNamespace", "creationInfo", "packages", "files", "@context", "@graph"];
 
+/// How readers that ignore case see a key (Go's encoding/json): `ſ` and the Kelvin sign are the two that meet ASCII.
+fn fold(key: &str) -> String {
+    key.replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase()
+}
+
 pub(super) struct Predicate;
 
 impl<'de> DeserializeSeed<'de> for Predicate {
@@ -70,7 +75,7 @@ impl<'de> Visitor<'de> for PredicateVisitor {
         let mut data = None;
         let mut seen = [false; KEYS.len()];
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-            let Some(known) = KEYS.iter().position(|known| key.eq_ignore_ascii_case(known)) else {
+            let Some(known) = KEYS.iter().position(|known| fold(&key) == fold(known)) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };

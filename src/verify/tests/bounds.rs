@@ -39,6 +39,19 @@ fn a9_sizes_are_bounded_by_what_the_piece_is() {
 }
 
 #[test]
+fn a9_what_is_not_payload_has_a_bound_of_its_own() {
+    // An entry's body of 72 MiB would be held four times over, beside a payload of nothing.
+    let (subject, attestation) = bundle("acme/app", SPDX);
+    let padded = |bytes: usize| {
+        let mut bundle = attestation.clone();
+        bundle["verificationMaterial"]["tlogEntries"][0]["canonicalizedBody"] = json!("A".repeat(bytes));
+        verify(&subject, &bundle)
+    };
+    assert!(matches!(padded(4 << 20), Err(VerifyError::TooLarge(_))));
+    assert!(!matches!(padded(1 << 20), Err(VerifyError::TooLarge(_))));
+}
+
+#[test]
 fn a6_a_bundle_with_duplicate_or_contradicting_keys_is_malformed() {
     let (subject, good) = bundle("acme/app", "signature");
     let text = good.to_string();

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType, SerialNumber, SigningKey as _,
+    KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType, SerialNumber, SignatureAlgorithm, SigningKey as _,
 };
 use x509_cert::der::{Decode as _, Encode as _};
 
@@ -32,6 +32,7 @@ pub(super) struct Leaf {
     pub(super) from: i64,
     pub(super) to: i64,
     pub(super) sct: Sct,
+    pub(super) key: &'static SignatureAlgorithm,
 }
 
 /// What the CT log does.
@@ -78,6 +79,7 @@ impl Default for Leaf {
             from: SIGNED - 300,
             to: SIGNED + 300,
             sct: Sct::Signed,
+            key: &rcgen::PKCS_ECDSA_P256_SHA256,
         }
     }
 }
@@ -170,7 +172,7 @@ impl Forge {
 
     fn issue(&self, leaf: &Leaf) -> (Vec<u8>, KeyPair) {
         let issuer = Issuer::from_params(&self.authority_params, &self.authority);
-        let signer = key();
+        let signer = KeyPair::generate_for(leaf.key).unwrap();
         let mut params = Self::params(leaf);
         let precertificate = params.signed_by(&signer, &issuer).unwrap();
         let body = |der: &[u8]| x509_cert::Certificate::from_der(der).unwrap().tbs_certificate.to_der().unwrap();
@@ -226,8 +228,8 @@ impl Forge {
     }
 
     /// A v0.1 bundle that signs `message` itself, with or without the hint what its digest is, logged as `hashedrekord` 0.0.1.
-    pub(super) fn message(&self, message: &[u8], hint: bool) -> Content {
-        let (certificate, signer) = self.issue(&Leaf::default());
+    pub(super) fn message(&self, message: &[u8], hint: bool, leaf: &Leaf) -> Content {
+        let (certificate, signer) = self.issue(leaf);
         let signature = BASE64.encode(signer.sign(message).unwrap());
         let digest = Digest::sha256(message);
         let body = json!({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": {
@@ -256,7 +258,8 @@ impl Forge {
         Content::Bundle(bundle.to_string().into())
     }
 
-    fn entry(&self, body: &str, logged: &Logged) -> Value {
+    /// The log's entry of `body`, without its kind.
+    pub(super) fn entry(&self, body: &str, logged: &Logged) -> Value {
         let body64 = BASE64.encode(body);
         let id = key_id(&self.rekor);
         // Keys in order and no spaces: RFC 8785 of these four fields.

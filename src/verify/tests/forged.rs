@@ -155,6 +155,44 @@ fn row_13_a_backdated_time_is_not_what_the_log_signed() {
 }
 
 #[test]
+fn row_14_every_verified_time_is_within_the_certificate_not_only_the_first_or_the_earliest() {
+    // TOB-SIGSTORE-4: both entries are the log's own, about this signature, each with its genuine SET.
+    let Content::Bundle(json) = FORGE.bundle(&about(&image()), &Leaf::default(), &Logged::default()) else { unreachable!() };
+    let good: Value = serde_json::from_slice(&json).unwrap();
+    let first = &good["verificationMaterial"]["tlogEntries"][0];
+    let body = bundle::base64("body", first["canonicalizedBody"].as_str().unwrap()).unwrap();
+    let with_second = |at: i64, before: bool| {
+        let mut second = FORGE.entry(std::str::from_utf8(&body).unwrap(), &Logged { at, ..Logged::default() });
+        second["kindVersion"] = first["kindVersion"].clone();
+        let mut bundle = good.clone();
+        let entries = bundle["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap();
+        entries.insert(usize::from(!before), second);
+        FORGE.verifier().verify(&image(), &Content::Bundle(bundle.to_string().into()))
+    };
+    for before in [true, false] {
+        assert_eq!(with_second(SIGNED + 60, before).unwrap().times.len(), 2);
+        for outside in [SIGNED - 3_600, SIGNED - 301, SIGNED + 301, SIGNED + 3_600] {
+            let outcome = with_second(outside, before);
+            assert!(matches!(outcome, Err(VerifyError::Certificate(_))), "{outside} {before}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn b15_a_key_that_cannot_sign_a_given_digest_is_refused_there_and_good_elsewhere() {
+    let by = |key| Leaf { key, ..Leaf::default() };
+    let message = |key, hint| FORGE.verifier().verify(&image(), &FORGE.message(b"image", hint, &by(key)));
+    let (edwards, p384) = (&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P384_SHA384);
+    for (key, hint) in [(edwards, true), (edwards, false), (p384, false)] {
+        let outcome = message(key, hint);
+        assert!(matches!(outcome, Err(VerifyError::Unsupported(_))), "{key:?} {hint}: {outcome:?}");
+    }
+    // The hint says SHA-256, and it was SHA-384 that was signed.
+    assert!(matches!(message(p384, true), Err(VerifyError::Signature(_))));
+    assert!(signed_by(&by(edwards)).is_ok() && signed_by(&by(p384)).is_ok());
+}
+
+#[test]
 fn b5_a_self_made_tree_proves_nothing_and_the_logs_own_does() {
     let with = |proof| logged(&Logged { proof, ..Logged::default() });
     assert_eq!(with(Proof::Genuine).unwrap().log, LogEvidence::Proof);
@@ -221,12 +259,12 @@ fn a_large_attestation_logged_as_rekor_v1_is_read_whole_up_to_its_own_bound() {
 fn a_message_signature_over_the_manifest_is_a_signature_of_that_manifest_only() {
     let verifier = FORGE.verifier();
     for hint in [true, false] {
-        let content = FORGE.message(b"image", hint);
+        let content = FORGE.message(b"image", hint, &Leaf::default());
         assert!(matches!(verifier.verify(&image(), &content).unwrap().content, Proven::Signature));
         assert!(verifier.verify(&Digest::sha256(b"other"), &content).is_err());
         let long = Digest::of(Algorithm::Sha512, b"image");
         assert!(matches!(verifier.verify(&long, &content), Err(VerifyError::Unsupported(_))));
     }
-    let hinted = verifier.verify(&Digest::sha256(b"other"), &FORGE.message(b"image", true));
+    let hinted = verifier.verify(&Digest::sha256(b"other"), &FORGE.message(b"image", true, &Leaf::default()));
     assert!(matches!(hinted, Err(VerifyError::OtherSubject { .. })));
 }
