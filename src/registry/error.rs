@@ -78,6 +78,16 @@ struct Parts {
     close: bool,
 }
 
+/// The upstream announces a blob of another size than the admitted manifest says.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the upstream announced {found} bytes, the manifest says {listed}")]
+pub(super) struct Disagrees {
+    /// What the manifest says.
+    pub(super) listed: u64,
+    /// What was announced.
+    pub(super) found: u64,
+}
+
 /// What was being asked of the upstream when it failed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asking<'a> {
@@ -311,6 +321,9 @@ impl Error {
     pub(super) fn fetch(image: &ImageName, digest: &Digest, error: &FetchError) -> Self {
         if let Some(error) = error.downcast_ref::<UpstreamError>() {
             return Self::upstream(Asking::Blob(digest), image, error);
+        }
+        if let Some(Disagrees { listed, found }) = error.downcast_ref::<Disagrees>() {
+            return Self::size_disagrees(digest, *listed, *found);
         }
         tracing::error!(%image, %digest, %error, "the store could not take the blob in");
         Self::unavailable(&format_args!("blob {} of {image} cannot be stored at the moment", digest.short()))
