@@ -5,7 +5,7 @@
 //! but the status line, so the sentence is also the HTTP/1.1 reason phrase. It is short, printable ASCII, and contains
 //! nothing an attacker can shape beyond that (J2, J5, J12).
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -374,6 +374,15 @@ impl Error {
 
 /// Behind this stands an [`UpstreamError::Unreachable`]'s source, in its `Display`.
 const UNREACHABLE: &str = " cannot be reached: ";
+
+/// A complete `Warning` value without what the operating system said of a connection (J7): audit mode tells there why it
+/// could not tell.
+pub(super) fn public_warning(warning: &str) -> Cow<'_, str> {
+    match warning.split_once(UNREACHABLE) {
+        Some((before, _)) => format!("{before}{}\"", UNREACHABLE.trim_end_matches(": ")).into(),
+        None => warning.into(),
+    }
+}
 
 /// `image@digest` and what is said of it, within [`MAX_SENTENCE`]: the whole digest if it fits, else its beginning, and
 /// what is said is cut last.

@@ -278,3 +278,12 @@ proptest! {
         prop_assert!(length < 32 * 1_024, "{}", length);
     }
 }
+
+#[test]
+fn j7_a_warning_names_no_address() {
+    let error = unreachable("ghcr.io");
+    let warning = crate::gate::sentence::warning(299, &format!("audit: could not tell: {error}"));
+    assert!(warning.contains("10.9.8.7"));
+    assert_eq!(public_warning(&warning), "299 - \"audit: could not tell: upstream ghcr.io cannot be reached\"");
+    assert_eq!(public_warning("299 - \"audit: x\""), "299 - \"audit: x\"");
+}
