@@ -72,12 +72,14 @@ impl fmt::Display for Authority {
     }
 }
 
-/// An address, or a name all of whose addresses, that may not be connected to.
+/// An address, or a name with an address, that may not be connected to. Its sentence reaches clients, and what our
+/// resolver makes of a name is not theirs to know (J7): the address is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{target} is at {address}, which is {kind}; connecting there needs `{target}` in `allow_hosts` of the upstream")]
+#[error("{target} has an address that is {kind}; connecting there needs `{target}` in `allow_hosts` of the upstream")]
 pub(super) struct ForbiddenAddress {
     target: String,
-    address: IpAddr,
+    /// Where that is.
+    pub(super) address: IpAddr,
     kind: &'static str,
 }
 

@@ -174,6 +174,7 @@ impl Http {
 
     fn failure(&self, error: &ClientError) -> (&'static str, Result<Response<Incoming>, Failure>) {
         if let Some(rule) = egress::forbidden(error) {
+            tracing::warn!(host = %self.host, address = %rule.address, %rule, "a connection was not made");
             return ("forbidden", Err(Failure::Final(UpstreamError::Forbidden(rule.to_string()))));
         }
         let unreachable = self.unreachable(Transport::new(error));
