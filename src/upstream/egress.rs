@@ -49,7 +49,8 @@ impl Authority {
         if bare && url.password().is_none() { Self::of(&url) } else { None }
     }
 
-    fn of_uri(uri: &Uri) -> Option<Self> {
+    /// Where a request for `uri` goes.
+    pub(super) fn of_uri(uri: &Uri) -> Option<Self> {
         let default = if uri.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 };
         let host = uri.host()?.trim_end_matches('.').to_ascii_lowercase();
         Some(Self { host, port: uri.port_u16().unwrap_or(default) })
