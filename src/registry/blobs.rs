@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::{
     Registry,
-    error::Error,
+    error::{Disagrees, Error},
     range::Wanted,
     response::{self, CONTENT_DIGEST, OCTETS, digest_value},
     route::Route,
@@ -54,7 +54,7 @@ pub(super) async fn blob(
         BlobVerdict::Listed { size, permit: _ } => {
             // Before anything is fetched: a range that cannot be had costs no transfer.
             let part = part(request, size, head)?;
-            let blob = open(registry, route, digest).await?;
+            let blob = open(registry, route, digest, size).await?;
             if let Some(found) = blob.size()
                 && found != size
             {
@@ -67,12 +67,18 @@ pub(super) async fn blob(
 }
 
 /// The blob from the store, fetched into it if it is not there: one upstream request however many ask.
-async fn open(registry: &Registry, route: &Route<'_>, digest: &Digest) -> Result<Blob, Error> {
+///
+/// At most `listed` bytes are taken, and a fetch that announces another size is not begun: no client's leaving ends a
+/// fetch, so an upstream could otherwise fill the disk with one answer (U10).
+async fn open(registry: &Registry, route: &Route<'_>, digest: &Digest, listed: u64) -> Result<Blob, Error> {
     let (upstream, repository, wanted) = (Arc::clone(&route.upstream), route.image.repository.clone(), *digest);
     let fetch = move || async move {
         let stream = upstream.blob(&repository, &wanted).await.map_err(|error| Arc::new(error) as FetchError)?;
+        if let Some(found) = stream.size.filter(|found| *found != listed) {
+            return Err(Arc::new(Disagrees { listed, found }) as FetchError);
+        }
         let pieces = stream.pieces.map_err(|error| Arc::new(error) as FetchError).boxed();
-        Ok(Source { size: stream.size, pieces })
+        Ok(Source { size: Some(listed), pieces })
     };
     registry.store.pull(digest, fetch).await.map_err(|error| Error::fetch(&route.image, digest, &error))
 }

@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{
     Registry,
-    error::{Asking, Error},
+    error::{Asking, Error, public_warning},
     response::{self, CONTENT_DIGEST, digest_value},
     route::Route,
 };
@@ -109,7 +109,7 @@ fn respond(permit: &Permit, asked: &Digest, head: bool) -> Result<Response<Body>
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(manifest.bytes().len()));
     headers.insert(CONTENT_DIGEST, digest_value(asked));
     for warning in permit.warnings() {
-        response::warn(headers, warning);
+        response::warn(headers, &public_warning(warning));
     }
     if !head {
         *response.body_mut() = Body::full(manifest.bytes().clone());

@@ -7,12 +7,17 @@ use std::{
     collections::HashMap,
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 use serde_json::{Map, Value, json};
-use tokio::{io::AsyncReadExt as _, sync::Mutex, time::Instant};
+use tokio::{
+    io::AsyncReadExt as _,
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 
 use super::egress::Authority;
 use crate::oci::{Digest, Repository};
@@ -104,7 +109,7 @@ pub(super) enum CredentialError {
     },
 }
 
-type Found = Result<Option<std::sync::Arc<Credential>>, CredentialError>;
+type Found = Result<Option<Arc<Credential>>, CredentialError>;
 
 /// The credentials of one upstream.
 pub(super) struct Credentials {
@@ -112,6 +117,8 @@ pub(super) struct Credentials {
     scheme: &'static str,
     server: Authority,
     state: Mutex<State>,
+    /// Held while a helper runs, also one that was given up: each holds a thread, and there must not be ever more of them.
+    running: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Credentials {
@@ -141,7 +148,13 @@ struct Chosen {
 impl Credentials {
     /// The credentials `file` has for `server`.
     pub(super) fn new(file: PathBuf, https: bool, server: Authority) -> Self {
-        Self { file, scheme: if https { "https" } else { "http" }, server, state: Mutex::default() }
+        Self {
+            file,
+            scheme: if https { "https" } else { "http" },
+            server,
+            state: Mutex::default(),
+            running: Arc::new(Semaphore::new(1)),
+        }
     }
 
     /// The credential for `repository`, if there is one. Reads the file again when it has changed.
@@ -190,15 +203,24 @@ impl Credentials {
 
     /// Decodes the entry, or runs its helper, off the async threads.
     async fn ask(&self, chosen: Chosen) -> Found {
-        let Chosen { server, helper: _, config } = chosen;
+        let Chosen { server, helper: is_helper, config } = chosen;
         let asked = server.clone();
-        let work = tokio::task::spawn_blocking(move || get_credential_from_reader(config.as_slice(), &asked));
+        let running = Arc::clone(&self.running);
+        let work = async {
+            let place = if is_helper { running.acquire_owned().await.ok() } else { None };
+            let work = move || {
+                let found = get_credential_from_reader(config.as_slice(), &asked);
+                drop(place);
+                found
+            };
+            tokio::task::spawn_blocking(work).await
+        };
         let helper = |why| CredentialError::Helper { file: self.file.clone(), server: server.clone(), why };
         let entry = |why| CredentialError::Entry { file: self.file.clone(), server: server.clone(), why };
         match tokio::time::timeout(HELPER_TIMEOUT, work).await {
             Err(_) => Err(helper("took more than 10 s")),
             Ok(Err(_)) => Err(helper("panicked")),
-            Ok(Ok(Ok(found))) => Ok(Some(std::sync::Arc::new(found.into()))),
+            Ok(Ok(Ok(found))) => Ok(Some(Arc::new(found.into()))),
             Ok(Ok(Err(error))) => match error {
                 CredentialRetrievalError::NoCredentialConfigured => Ok(None),
                 // What docker's own helpers say when they have nothing for a host.
@@ -350,6 +372,25 @@ mod tests {
             assert_eq!(chosen(&config, &format!("https://{host}"), "x"), Some((server.into(), asked)), "{host}");
         }
         assert_eq!(chosen(&json!({}), "https://a.test", "x"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_helper_that_hangs_is_not_joined_by_another_and_entries_without_one_do_not_wait_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.json");
+        let config = json!({"auths": {"a.test/plain": {"auth": "eDp5"}}, "credsStore": "pullgate-test-nonexistent"});
+        std::fs::write(&file, config.to_string()).unwrap();
+        let server = Authority::parse("a.test", "https").unwrap();
+        let credentials = Credentials::new(file, true, server);
+        // As if one was given up and still ran.
+        let hangs = Arc::clone(&credentials.running).acquire_owned().await.unwrap();
+        let error = credentials.find(&"app".parse().unwrap()).await.unwrap_err();
+        assert!(error.to_string().contains("10 s"), "not run: {error}");
+        assert!(credentials.find(&"plain/app".parse().unwrap()).await.unwrap().is_some());
+        drop(hangs);
+        tokio::time::advance(FAILURE_LIFE).await;
+        let error = credentials.find(&"app".parse().unwrap()).await.unwrap_err();
+        assert!(error.to_string().contains("cannot be run"), "run again: {error}");
     }
 
     #[test]

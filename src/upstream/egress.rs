@@ -49,7 +49,8 @@ impl Authority {
         if bare && url.password().is_none() { Self::of(&url) } else { None }
     }
 
-    fn of_uri(uri: &Uri) -> Option<Self> {
+    /// Where a request for `uri` goes.
+    pub(super) fn of_uri(uri: &Uri) -> Option<Self> {
         let default = if uri.scheme() == Some(&http::uri::Scheme::HTTP) { 80 } else { 443 };
         let host = uri.host()?.trim_end_matches('.').to_ascii_lowercase();
         Some(Self { host, port: uri.port_u16().unwrap_or(default) })
@@ -72,12 +73,14 @@ impl fmt::Display for Authority {
     }
 }
 
-/// An address, or a name all of whose addresses, that may not be connected to.
+/// An address, or a name with an address, that may not be connected to. Its sentence reaches clients, and what our
+/// resolver makes of a name is not theirs to know (J7): the address is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{target} is at {address}, which is {kind}; connecting there needs `{target}` in `allow_hosts` of the upstream")]
+#[error("{target} has an address that is {kind}; connecting there needs `{target}` in `allow_hosts` of the upstream")]
 pub(super) struct ForbiddenAddress {
     target: String,
-    address: IpAddr,
+    /// Where that is.
+    pub(super) address: IpAddr,
     kind: &'static str,
 }
 

@@ -14,11 +14,13 @@ use hyper_util::{
     client::legacy::{Client, Error as ClientError},
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio::time::Instant;
 use url::Url;
 
 use super::{
     UpstreamError,
-    egress::{self, Connector, Rules},
+    circuit::Circuit,
+    egress::{self, Authority, Connector, Rules},
     retry::Failure,
     via,
 };
@@ -121,18 +123,23 @@ pub(super) struct Http {
     client: Client<Connector, Full<Bytes>>,
     /// Whom errors name.
     host: Arc<str>,
+    /// Whether the host behind `guarded` answers at all.
+    circuit: Arc<Circuit>,
+    /// Whose silence counts; where the upstream sends us says nothing of itself. `None`: everybody's.
+    guarded: Option<Authority>,
 }
 
 impl Http {
-    /// An empty pool for the upstream `host`.
-    pub(super) fn new(host: &str, rules: &Rules) -> Self {
+    /// An empty pool for the upstream `host`. While `guarded`, or any host where that is `None`, answers nobody, it is not
+    /// asked by everybody (U11).
+    pub(super) fn new(host: &str, rules: &Rules, guarded: Option<Authority>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(MAX_IDLE)
             .http1_max_buf_size(MAX_BUFFER)
             .build(Connector::new(rules));
-        Self { client, host: host.into() }
+        Self { client, host: host.into(), circuit: Arc::default(), guarded }
     }
 
     /// A request as every request of ours looks. Nothing a client sent is in it (X10, X12).
@@ -159,6 +166,12 @@ impl Http {
 
     /// Sends `request` and waits for the head of its answer.
     pub(super) async fn send(&self, what: What, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        let asked = Authority::of_uri(request.uri());
+        let guarded = self.guarded.is_none() || asked == self.guarded;
+        if guarded {
+            self.circuit.enter().await.map_err(|why| Failure::Spared(self.unreachable(Transport(why))))?;
+        }
+        let started = Instant::now();
         let sent = tokio::time::timeout(HEAD_TIMEOUT, self.client.request(request)).await;
         let (outcome, result) = match sent {
             Ok(Ok(response)) => (outcome(response.status()), Ok(response)),
@@ -169,11 +182,23 @@ impl Http {
             }
         };
         metrics::counter!(UPSTREAM_REQUESTS, "what" => what.as_str(), "outcome" => outcome).increment(1);
+        if guarded {
+            match &result {
+                Ok(_) => self.circuit.answered(&self.host).await,
+                Err(Failure::Later(error) | Failure::Stale(error)) => {
+                    let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+                    self.circuit.silent(&self.host, started, &why).await;
+                }
+                // A rule of ours, a certificate, or what is no HTTP: known at once, and no sign of an outage.
+                Err(Failure::Final(_) | Failure::Spared(_)) => {}
+            }
+        }
         result
     }
 
     fn failure(&self, error: &ClientError) -> (&'static str, Result<Response<Incoming>, Failure>) {
         if let Some(rule) = egress::forbidden(error) {
+            tracing::warn!(host = %self.host, address = %rule.address, %rule, "a connection was not made");
             return ("forbidden", Err(Failure::Final(UpstreamError::Forbidden(rule.to_string()))));
         }
         let unreachable = self.unreachable(Transport::new(error));

@@ -26,6 +26,8 @@ pub(super) enum Failure {
     Final(UpstreamError),
     /// Another attempt may help, after a while.
     Later(UpstreamError),
+    /// It was not asked, because it answers nobody at the moment.
+    Spared(UpstreamError),
     /// The connection had been idle and was closed under the request: another attempt will help, at once.
     Stale(UpstreamError),
 }
@@ -88,6 +90,7 @@ where
                 budget.deposit();
                 return Err(error);
             }
+            Err(Failure::Spared(error)) => return Err(error),
             Err(Failure::Stale(_)) if !stale => {
                 stale = true;
                 continue;

@@ -127,8 +127,8 @@ fn set_up(host: &Host, config: &RegistryConfig, resolve: Arc<dyn Resolve>) -> Re
     let mut token_rules = rules.clone();
     token_rules.allowed.extend(realms.iter().cloned());
     let credentials = config.docker_config.clone().map(|file| Credentials::new(file, https, upstream.clone()));
-    let auth = Auth::new(Http::new(host.as_str(), &token_rules), upstream, https, realms, credentials);
-    Ok(Registry::new(host.clone(), config.url.clone(), Http::new(host.as_str(), &rules), auth))
+    let auth = Auth::new(Http::new(host.as_str(), &token_rules, None), upstream.clone(), https, realms, credentials);
+    Ok(Registry::new(host.clone(), config.url.clone(), Http::new(host.as_str(), &rules, Some(upstream)), auth))
 }
 
 fn check_url(host: &Host, config: &RegistryConfig) -> Result<(Authority, bool), SetupError> {

@@ -481,6 +481,23 @@ async fn a_blob_of_another_size_than_the_manifest_says_is_502() {
     for _ in 0..2 {
         assert_eq!(world.get(&target).await.error(), error(502, "SIZE_INVALID"));
     }
+    let stored: Digest = target.rsplit('/').next().unwrap().parse().unwrap();
+    assert!(world.registry.store.blob(&stored).await.is_none(), "u10: none of it was taken");
+}
+
+#[tokio::test]
+async fn u10_no_more_of_a_blob_is_taken_than_its_manifest_says_even_if_no_size_is_announced() {
+    let world = World::allowing();
+    let mut layer = world.upstream.blob("0123456789");
+    layer["size"] = json!(4);
+    let digest: Digest = layer["digest"].as_str().unwrap().parse().unwrap();
+    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    world.upstream.blobs.insert(digest, (None, Bytes::from_static(b"0123456789")));
+    world.get("/v2/acme/app/manifests/v1").await;
+    let request = Request::get(format!("/v2/acme/app/blobs/{digest}")).body(Empty::<Bytes>::new()).unwrap();
+    let response = world.registry.respond(request).await;
+    assert!(response.into_body().collect().await.is_err(), "broken, never ended cleanly");
+    assert!(world.registry.store.blob(&digest).await.is_none());
 }
 
 #[tokio::test]

@@ -123,7 +123,7 @@ impl Graph {
             if self.nodes.len() >= MAX_MANIFESTS {
                 return Err(GraphError::TooMany);
             }
-            if let Some(node) = Node::read(root, digest) {
+            if let Some(node) = Node::read(root, digest)? {
                 waiting.extend(&node.children);
                 self.nodes.insert(digest, node);
             }
@@ -219,21 +219,32 @@ impl Members {
 }
 
 impl Node {
-    fn read(root: &Path, digest: Digest) -> Option<Self> {
-        let skip = |why: String| tracing::debug!(%digest, why, "a manifest of the layout is not read for relations");
-        let (bytes, _) = files::read(&files::blob_path(root, &digest), MAX_MANIFEST).map_err(|e| skip(e.to_string())).ok()?;
+    /// `None` for what is not there or is no manifest. What the system would not give (no file descriptor, a failing disk)
+    /// is an error: a signature left out for that would make its image an unsigned one.
+    fn read(root: &Path, digest: Digest) -> Result<Option<Self>, GraphError> {
+        let skip = |why: &dyn std::fmt::Display| {
+            tracing::debug!(%digest, %why, "a manifest of the layout is not read for relations");
+            Ok(None)
+        };
+        let bytes = match files::read(&files::blob_path(root, &digest), MAX_MANIFEST) {
+            Ok((bytes, _)) => bytes,
+            Err(error @ FileError::Unreadable { .. }) => return Err(error.into()),
+            Err(error @ (FileError::Missing(_) | FileError::NotRegular(_) | FileError::TooLarge { .. })) => return skip(&error),
+        };
         if !digest.matches(&bytes) {
-            skip("its bytes do not hash to its digest".into());
-            return None;
+            return skip(&"its bytes do not hash to its digest");
         }
         let size = bytes.len() as u64;
-        let manifest = Manifest::parse(digest, bytes, None).map_err(|error| skip(error.to_string())).ok()?;
+        let manifest = match Manifest::parse(digest, bytes, None) {
+            Ok(manifest) => manifest,
+            Err(error) => return skip(&error),
+        };
         let artifact_type = manifest.artifact_type.clone().filter(|name| !name.is_empty()).or_else(|| match manifest.kind() {
             ManifestKind::Image => manifest.config.as_ref().map(|config| config.media_type.clone()),
             ManifestKind::Index => None,
         });
         let digests = |list: &[Descriptor]| list.iter().map(|descriptor| descriptor.digest).collect();
-        Some(Self {
+        Ok(Some(Self {
             media_type: manifest.media_type(),
             size,
             artifact_type,
@@ -241,7 +252,7 @@ impl Node {
             children: digests(&manifest.manifests),
             blobs: manifest.blobs().map(|descriptor| descriptor.digest).collect(),
             annotations: manifest.annotations,
-        })
+        }))
     }
 }
 

@@ -283,6 +283,24 @@ async fn a_changed_index_is_read_again_and_a_broken_one_is_not_taken_for_an_empt
 }
 
 #[tokio::test]
+async fn a_manifest_the_disk_does_not_give_is_not_taken_for_one_that_is_not_there() {
+    let mut draft = Draft::new();
+    let image = draft.image("image", None, OCI_CONFIG);
+    draft.entry(image, Some("a:v1"));
+    let layout = draft.open();
+    // A signature whose file cannot be opened, for root neither.
+    let signature = Digest::of(crate::oci::Algorithm::Sha512, b"signature");
+    draft.entry(signature, Some("a:signature"));
+    std::fs::remove_dir(draft.root.path().join("blobs/sha512")).unwrap();
+    std::fs::write(draft.root.path().join("blobs/sha512"), "").unwrap();
+    let asked = layout.referrers(&repository("a"), &image, None).await;
+    assert!(matches!(asked, Err(UpstreamError::Unreachable { .. })), "{asked:?}");
+    assert!(open(draft.root.path()).unwrap_err().contains("cannot read"));
+    std::fs::remove_file(draft.root.path().join("blobs/sha512")).unwrap();
+    assert!(layout.referrers(&repository("a"), &image, None).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_tag_that_is_named_twice_differently_is_resolved_to_neither() {
     let mut draft = Draft::new();
     let (one, two) = (draft.image("one", None, OCI_CONFIG), draft.image("two", None, OCI_CONFIG));

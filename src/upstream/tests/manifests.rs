@@ -185,6 +185,36 @@ async fn u11_nobody_at_the_other_end_is_unreachable_and_says_why() {
     assert!(error.is_retryable());
 }
 
+#[tokio::test(start_paused = true)]
+async fn u11_a_registry_that_is_gone_is_asked_once_a_second_whoever_asks_and_is_back_as_soon_as_it_answers() {
+    let server = Server::start(|_| manifest()).await;
+    let address = server.address;
+    // Gone by its name, so that nothing happens but time, and that passes by itself.
+    let (looked_up, alive) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (count, is_alive) = (Arc::clone(&looked_up), Arc::clone(&alive));
+    let names = Names(Arc::new(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        vec![address; is_alive.load(Ordering::Relaxed)]
+    }));
+    let upstream = upstream_with(config(&format!("http://registry.example:{}", address.port())), names);
+    for _ in 0..8 {
+        assert!(upstream.manifest(&app(), &by_digest()).await.unwrap_err().is_retryable());
+        tokio::time::advance(Duration::from_millis(500)).await;
+    }
+    let (before, started) = (looked_up.load(Ordering::Relaxed), tokio::time::Instant::now());
+    for _ in 0..50 {
+        assert!(upstream.manifest(&app(), &by_digest()).await.unwrap_err().is_retryable());
+    }
+    assert!(looked_up.load(Ordering::Relaxed) <= before + 1, "nearly all were told at once");
+    assert!(started.elapsed() < Duration::from_secs(1));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
+    alive.store(1, Ordering::Relaxed);
+    for _ in 0..3 {
+        upstream.manifest(&app(), &by_digest()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_connection_that_was_closed_under_a_request_costs_no_attempt() {
     // Were it one, the third answer would have been the last.
