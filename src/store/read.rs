@@ -181,9 +181,10 @@ impl Reader {
         Ok(Some(piece))
     }
 
-    /// Waits until there are bytes at `at`, and says up to where. The wait ends when the fill does, which has deadlines.
+    /// Waits until there are bytes at `at`, and says up to where in the blob, which may be beyond `end`. The wait ends when
+    /// the fill does, which has deadlines.
     async fn readable(&mut self) -> Result<u64, FillError> {
-        let Some(follow) = &mut self.follow else { return Ok(self.end) };
+        let Some(follow) = &mut self.follow else { return Ok(self.blob.size().unwrap_or(self.end)) };
         let (at, hold) = (self.at, follow.hold);
         if let (Hold::Unannounced { end }, Some(place)) = (hold, &self.place)
             && at >= end.saturating_sub(LAST)
@@ -205,7 +206,7 @@ impl Reader {
             Progress::Done(size) => {
                 self.end = self.end.min(size);
                 self.follow = None;
-                Ok(self.end)
+                Ok(size)
             }
             Progress::Failed(error) => Err(error),
             Progress::Growing(there) => Ok(hold.readable(there)),
