@@ -242,16 +242,16 @@ impl Reader {
             opened.read_at(&mut piece, at)?;
             Ok(Bytes::from(piece))
         };
-        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(read).await.map_err(lost)?
     }
 
-    /// Brings the window at `at` into memory; `false` where the kernel cannot.
+    /// Brings the window at `at` into memory; `false` where the kernel cannot, or has no room for it.
     async fn populate(&self) -> io::Result<bool> {
         let (opened, at) = (Arc::clone(&self.blob.opened), self.at);
         let populate = move || opened.map.as_ref().map_or(Ok(()), |map| map.populate(at));
-        match tokio::task::spawn_blocking(populate).await.map_err(io::Error::other)? {
+        match tokio::task::spawn_blocking(populate).await.map_err(lost)? {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::OutOfMemory) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -259,11 +259,18 @@ impl Reader {
     /// The file could not be read, or is not the one that was hashed: out with it, so that the next ask fetches anew.
     fn damaged(&self, error: &io::Error) -> BodyError {
         let opened = &self.blob.opened;
-        if let Some(stamp) = opened.found() {
+        if error.kind() != io::ErrorKind::Interrupted
+            && let Some(stamp) = opened.found()
+        {
             self.blob.shelf.discard(&opened.digest, &stamp);
         }
         BodyError(format!("blob {}: {error}", opened.digest))
     }
+}
+
+/// The runtime is going down: that says nothing of the file, which the next start may have nowhere to fetch anew.
+fn lost(error: tokio::task::JoinError) -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, error)
 }
 
 impl Drop for Reader {
