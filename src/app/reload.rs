@@ -159,15 +159,23 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     fn differ<T: std::fmt::Debug>(old: &T, new: &T) -> bool {
         format!("{old:?}") != format!("{new:?}")
     }
+    let judging = |config: &Config| {
+        let gate = &config.gate;
+        (gate.verdicts, gate.manifest_bytes, gate.verify_threads, format!("{:?}", gate.limits))
+    };
+    let max_stale = |config: &Config| (config.gate.max_stale, config.registry.max_stale);
     let kind = |config: &Config| matches!(config.trust_root, TrustRootConfig::Sigstore);
     let (was, is) = (&old.server, &new.server);
     [
         ("listen", was.listen != is.listen),
         ("tls (on or off)", was.tls.is_some() != is.tls.is_some()),
         ("admin", was.admin != is.admin),
-        ("limits", was.limits != is.limits || differ(&old.gate, &new.gate)),
+        ("limits", was.limits != is.limits || judging(old) != judging(new)),
         ("store", differ(&old.store, &new.store)),
-        ("tag_ttl, verdict_ttl or max_stale", differ(&old.registry, &new.registry)),
+        ("tag_ttl", old.registry.tag_ttl != new.registry.tag_ttl),
+        ("verdict_ttl", old.gate.verdict_ttl != new.gate.verdict_ttl),
+        ("refusal_ttl", old.gate.refusal_ttl != new.gate.refusal_ttl),
+        ("max_stale", max_stale(old) != max_stale(new)),
         ("trust_root (sigstore or a file)", kind(old) != kind(new)),
     ]
     .into_iter()
@@ -238,6 +246,12 @@ mod tests {
             ("listen", "listen: 127.0.0.1:0", "listen: 127.0.0.1:1"),
             ("admin", "admin: 127.0.0.1:0", "admin: 127.0.0.1:1"),
             ("store", "max_size: 1GiB", "max_size: 2GiB"),
+            ("limits", "admin:", "limits: {verdicts: 5}\nadmin:"),
+            ("limits", "admin:", "limits: {response_timeout: 20s}\nadmin:"),
+            ("tag_ttl", "admin:", "tag_ttl: 1s\nadmin:"),
+            ("verdict_ttl", "admin:", "verdict_ttl: 2h\nadmin:"),
+            ("refusal_ttl", "admin:", "refusal_ttl: 1s\nadmin:"),
+            ("max_stale", "admin:", "max_stale: forever\nadmin:"),
         ] {
             home.write(&home.config().replace(from, to));
             let new = load(&home.file()).await.unwrap();

@@ -181,9 +181,10 @@ impl Reader {
         Ok(Some(piece))
     }
 
-    /// Waits until there are bytes at `at`, and says up to where. The wait ends when the fill does, which has deadlines.
+    /// Waits until there are bytes at `at`, and says up to where in the blob, which may be beyond `end`. The wait ends when
+    /// the fill does, which has deadlines.
     async fn readable(&mut self) -> Result<u64, FillError> {
-        let Some(follow) = &mut self.follow else { return Ok(self.end) };
+        let Some(follow) = &mut self.follow else { return Ok(self.blob.size().unwrap_or(self.end)) };
         let (at, hold) = (self.at, follow.hold);
         if let (Hold::Unannounced { end }, Some(place)) = (hold, &self.place)
             && at >= end.saturating_sub(LAST)
@@ -205,7 +206,7 @@ impl Reader {
             Progress::Done(size) => {
                 self.end = self.end.min(size);
                 self.follow = None;
-                Ok(self.end)
+                Ok(size)
             }
             Progress::Failed(error) => Err(error),
             Progress::Growing(there) => Ok(hold.readable(there)),
@@ -241,16 +242,16 @@ impl Reader {
             opened.read_at(&mut piece, at)?;
             Ok(Bytes::from(piece))
         };
-        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(read).await.map_err(lost)?
     }
 
-    /// Brings the window at `at` into memory; `false` where the kernel cannot.
+    /// Brings the window at `at` into memory; `false` where the kernel cannot, or has no room for it.
     async fn populate(&self) -> io::Result<bool> {
         let (opened, at) = (Arc::clone(&self.blob.opened), self.at);
         let populate = move || opened.map.as_ref().map_or(Ok(()), |map| map.populate(at));
-        match tokio::task::spawn_blocking(populate).await.map_err(io::Error::other)? {
+        match tokio::task::spawn_blocking(populate).await.map_err(lost)? {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::OutOfMemory) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -258,11 +259,18 @@ impl Reader {
     /// The file could not be read, or is not the one that was hashed: out with it, so that the next ask fetches anew.
     fn damaged(&self, error: &io::Error) -> BodyError {
         let opened = &self.blob.opened;
-        if let Some(stamp) = opened.found() {
+        if error.kind() != io::ErrorKind::Interrupted
+            && let Some(stamp) = opened.found()
+        {
             self.blob.shelf.discard(&opened.digest, &stamp);
         }
         BodyError(format!("blob {}: {error}", opened.digest))
     }
+}
+
+/// The runtime is going down: that says nothing of the file, which the next start may have nowhere to fetch anew.
+fn lost(error: tokio::task::JoinError) -> io::Error {
+    io::Error::new(io::ErrorKind::Interrupted, error)
 }
 
 impl Drop for Reader {

@@ -250,3 +250,16 @@ async fn h6_every_range_of_growing_published_and_unmapped_blobs_is_its_slice() {
     rig.store().never_map();
     check(&rig.store().blob(&digest).await.unwrap()).await;
 }
+
+#[tokio::test]
+async fn part_of_a_window_is_brought_into_memory_off_the_async_threads_too() {
+    let mut rig = Rig::new();
+    let digest = rig.keep(&content(6_000_000)).await;
+    rig.restart();
+    let blob = rig.store().blob(&digest).await.unwrap();
+    for (range, then) in [(0..1000, [true, false]), (5_000_000..5_000_100, [true, true])] {
+        read(&blob, range).await.unwrap();
+        let fresh = [0, 5_000_000].map(|at| blob.opened.map.as_ref().unwrap().is_fresh(at));
+        assert_eq!(fresh, then);
+    }
+}

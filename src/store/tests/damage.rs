@@ -287,3 +287,28 @@ async fn h7_bodies_dropped_at_every_point_leave_no_descriptor_behind() {
     }
     panic!("{} descriptors, {before} before", open().count());
 }
+
+#[test]
+fn a_reader_cut_off_by_the_end_of_the_runtime_does_not_cost_the_file() {
+    for mapped in [true, false] {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (rig, digest, blob) = runtime.block_on(async {
+            let mut rig = Rig::new();
+            let digest = rig.keep(&content(6_000_000)).await;
+            rig.restart();
+            if !mapped {
+                rig.store().never_map();
+            }
+            let blob = rig.store().blob(&digest).await.unwrap();
+            // Hashed now, and of its two windows only the first was read.
+            read(&blob, 0..1000).await.unwrap();
+            (rig, digest, blob)
+        });
+        let handle = runtime.handle().clone();
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        let _within = handle.enter();
+        let cut_off = read(&blob, 5_000_000..6_000_000).now_or_never().expect("nothing is left to wait for");
+        assert!(cut_off.is_err());
+        assert!(rig.path(&digest).exists(), "a good file was thrown out");
+    }
+}
