@@ -128,6 +128,7 @@ impl From<&Result<Verified, VerifyError>> for Outcome {
                 issuer: fact.signer.issuer.clone(),
                 what: match &fact.content {
                     Proven::Attestation(statement) => statement.predicate_type.clone(),
+                    Proven::File => "signature of a file".into(),
                     Proven::Signature => "signature".into(),
                 },
             },

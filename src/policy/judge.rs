@@ -85,7 +85,7 @@ impl Policy {
                 Proven::Attestation(statement) if rule.predicate_type.covers(&statement.predicate_type) => {
                     Some((fact, statement))
                 }
-                Proven::Attestation(_) | Proven::Signature => None,
+                Proven::Attestation(_) | Proven::File | Proven::Signature => None,
             });
             let mut misses = Vec::new();
             let mut met = false;
@@ -158,6 +158,7 @@ fn signature_gap(rule: &SignatureRule, misses: &[(&Verified, Miss<'_>)], facts: 
         let found = match facts.first().map(|fact| &fact.content) {
             // `cosign attest` without `cosign sign`: worth a word, because cosign 3's own verify accepts it.
             Some(Proven::Attestation(_)) => "only attestations, which are no signature",
+            Some(Proven::File) => "a signature of its bytes as a file, which is none of an image",
             Some(Proven::Signature) | None => "none",
         };
         return Gap { reason: Reason::SignatureMissing, summary: format!("wants a signature by {who}; found {found}") };
@@ -198,7 +199,7 @@ fn attestation_gap(rule: &AttestationRule, signers: &[&Signer], misses: &[(&Veri
             .iter()
             .filter_map(|fact| match &fact.content {
                 Proven::Attestation(statement) => Some(statement.predicate_type.as_str()),
-                Proven::Signature => None,
+                Proven::File | Proven::Signature => None,
             })
             .collect();
         let found = if types.is_empty() {
@@ -270,6 +271,7 @@ fn wanted(identity: &Identity) -> String {
 fn told(fact: &Verified) -> String {
     let what = match &fact.content {
         Proven::Attestation(statement) => format!("attestation {}", short(&statement.predicate_type, 100)),
+        Proven::File => "signature of a file".to_owned(),
         Proven::Signature => "signature".to_owned(),
     };
     let log = match fact.log {

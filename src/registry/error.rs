@@ -410,7 +410,6 @@ fn about(image: &ImageName, digest: &Digest, reason: &'static str) -> Value {
         "image": image.to_string(),
         "digest": digest.to_string(),
         "reason": reason,
-        "explain": format!("pullgate explain {image}@{digest}"),
     })
 }
 

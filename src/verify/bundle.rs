@@ -222,7 +222,7 @@ fn lean(
     Prepared { bundle, claim, message: Message::Lean(payload.clone()) }
 }
 
-/// A message signature over the subject's manifest.
+/// A message signature over the subject's manifest: proven of the file, and no image signature (see [`Proven::File`]).
 fn message(
     media_type: MediaType,
     material: VerificationMaterial,
@@ -243,7 +243,7 @@ fn message(
         return Err(VerifyError::OtherSubject { found: format!("sha256:{}", hex::encode(hint.digest.as_bytes())) });
     }
     let bundle = Bundle::new(media_type, material, SignatureContent::MessageSignature(signature));
-    Ok(Prepared { bundle, claim: Proven::Signature, message: Message::Subject })
+    Ok(Prepared { bundle, claim: Proven::File, message: Message::Subject })
 }
 
 /// Strict standard base64, as cosign writes its annotations.

@@ -51,6 +51,9 @@ pub struct Verified {
 pub enum Proven {
     /// An in-toto statement whose subjects include the digest.
     Attestation(Statement),
+    /// The manifest's bytes as a file (`cosign sign-blob`, a message signature). Not a signature of an image: a workflow
+    /// that signs the files it builds may be made to sign one that reads as a manifest.
+    File,
     /// A signature over the digest: cosign's simple signing, or a statement of type `https://sigstore.dev/cosign/sign/v1`.
     Signature,
 }

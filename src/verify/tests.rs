@@ -83,6 +83,7 @@ fn recorded() -> Vec<Recorded> {
 fn fact(verified: &Verified) -> String {
     let what = match &verified.content {
         Proven::Attestation(statement) => &statement.predicate_type,
+        Proven::File => "file",
         Proven::Signature => "signature",
     };
     let who = verified.signer.subject.strip_prefix("https://github.com/").unwrap();
@@ -112,11 +113,11 @@ fn verify(subject: &Digest, bundle: &Value) -> Result<Verified, VerifyError> {
 
 fn same(left: &Verified, right: &Verified) -> bool {
     let content = match (&left.content, &right.content) {
-        (Proven::Signature, Proven::Signature) => true,
+        (Proven::File, Proven::File) | (Proven::Signature, Proven::Signature) => true,
         (Proven::Attestation(left), Proven::Attestation(right)) => {
             left.predicate_type == right.predicate_type && left.predicate == right.predicate
         }
-        (Proven::Signature, Proven::Attestation(_)) | (Proven::Attestation(_), Proven::Signature) => false,
+        (Proven::Attestation(_) | Proven::File | Proven::Signature, _) => false,
     };
     content && left.signer == right.signer && left.times == right.times && left.log == right.log
 }

@@ -314,3 +314,12 @@ proptest! {
         prop_assert_eq!(before, wanted);
     }
 }
+
+#[test]
+fn a_signature_of_the_manifest_as_a_file_is_no_signature_of_the_image() {
+    let as_file = fact(signer(MAIN), Proven::File);
+    let (reason, summary) = refusal(STRICT, &[as_file.clone(), spdx_by(MAIN)]);
+    assert_eq!(reason, Reason::SignatureMissing);
+    assert!(summary.contains("as a file"), "{summary}");
+    assert!(judge(STRICT, &[as_file, signature(MAIN), spdx_by(MAIN)]).is_ok());
+}

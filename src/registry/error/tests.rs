@@ -72,7 +72,6 @@ async fn a_refusal_names_image_policy_wanted_and_found() {
             "reason": "identity_mismatch",
             "policies": [{"name": "acme-release", "reason": "identity_mismatch", "summary": says, "details": ["seen: x"]}],
             "notes": ["a bundle was set aside: malformed"],
-            "explain": format!("pullgate explain ghcr.io/acme/app@sha256:{HASH}"),
         },
     }]});
     assert_eq!(answer.body, golden);

@@ -256,11 +256,11 @@ fn a_large_attestation_logged_as_rekor_v1_is_read_whole_up_to_its_own_bound() {
 }
 
 #[test]
-fn a_message_signature_over_the_manifest_is_a_signature_of_that_manifest_only() {
+fn a_message_signature_over_the_manifest_is_of_that_file_only_and_no_image_signature() {
     let verifier = FORGE.verifier();
     for hint in [true, false] {
         let content = FORGE.message(b"image", hint, &Leaf::default());
-        assert!(matches!(verifier.verify(&image(), &content).unwrap().content, Proven::Signature));
+        assert!(matches!(verifier.verify(&image(), &content).unwrap().content, Proven::File));
         assert!(verifier.verify(&Digest::sha256(b"other"), &content).is_err());
         let long = Digest::of(Algorithm::Sha512, b"image");
         assert!(matches!(verifier.verify(&long, &content), Err(VerifyError::Unsupported(_))));
