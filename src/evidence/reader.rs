@@ -28,6 +28,9 @@ pub struct Reader {
     pub until: Instant,
     /// What all evidence in memory may weigh.
     pub budget: Budget,
+    /// The same for documents read to know whether a manifest is evidence, one at a time; a budget of its own, because the
+    /// search beside it may hold all of the other.
+    pub shapes: Budget,
 }
 
 /// What the evidence of all judgements under way may weigh together: without it, as many images with the largest

@@ -18,6 +18,9 @@ use crate::{
 
 /// Documents read at the same time in one search.
 const AT_ONCE: usize = 16;
+/// What the candidates' manifests may weigh together. cosign's have a kilobyte; this is for who pushes a hundred of four
+/// megabytes, which are held before the search has its share of the budget (A9).
+const MAX_MANIFESTS: u64 = 8 << 20;
 /// How long one place may take to answer, so that a silent one leaves time for what the others said.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -304,6 +307,7 @@ async fn read_manifests(
     total: &mut u64,
 ) -> Vec<Wanted> {
     let mut wanted = Vec::new();
+    let mut listed_bytes = 0;
     let mut manifests = stream::iter(entries.into_iter().map(|entry| {
         let reader = reader.clone();
         async move {
@@ -339,8 +343,14 @@ async fn read_manifests(
             }
             fits
         };
+        let size = manifest.bytes().len() as u64;
+        listed_bytes += size;
+        if listed_bytes > MAX_MANIFESTS {
+            evidence.limits_hit.push(format!("{}: more than {MAX_MANIFESTS} bytes of manifests in all", place(candidate)));
+            continue;
+        }
         let most = limits.total_bytes;
-        if !within(manifest.bytes().len() as u64) {
+        if !within(size) {
             evidence.limits_hit.push(format!("{}: more than {most} bytes of evidence in all", place(candidate)));
             continue;
         }

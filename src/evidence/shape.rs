@@ -22,8 +22,8 @@ const MAX_CONFIG: u64 = 64 * 1024;
 /// What a manifest is.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// Evidence. With the documents read to know it that are not kept yet.
-    Evidence(Vec<(Digest, Bytes)>),
+    /// Evidence.
+    Evidence,
     /// Not evidence, with the reason.
     Other(String),
 }
@@ -31,28 +31,24 @@ pub enum Shape {
 /// Whether `manifest` is evidence: an image manifest with at least one layer whose every layer is of the closed list,
 /// or an index with at least one manifest that lists only such.
 ///
+/// One document is in memory at a time, within a budget that all such questions share, and is kept in the store as soon as
+/// it was read: so an index of a hundred large attestations, asked for by many, weighs no more than one of them (A9, H5).
+///
 /// # Errors
 /// [`Unread::Failed`] when a document that decides could not be had.
 pub async fn shape_of(reader: &Reader, manifest: &Manifest, limits: &Limits) -> Result<Shape, Unread> {
-    let mut fetched = Vec::new();
     let mut budget = limits.total_bytes;
     let why = match manifest.kind() {
-        ManifestKind::Image => of_image(reader, manifest, limits, &mut budget, &mut fetched).await?,
-        ManifestKind::Index => of_index(reader, manifest, limits, &mut budget, &mut fetched).await?,
+        ManifestKind::Image => of_image(reader, manifest, limits, &mut budget).await?,
+        ManifestKind::Index => of_index(reader, manifest, limits, &mut budget).await?,
     };
-    Ok(why.map_or(Shape::Evidence(fetched), Shape::Other))
+    Ok(why.map_or(Shape::Evidence, Shape::Other))
 }
 
 /// What speaks against it, if anything.
 type Against = Option<String>;
 
-async fn of_index(
-    reader: &Reader,
-    index: &Manifest,
-    limits: &Limits,
-    budget: &mut u64,
-    fetched: &mut Vec<(Digest, Bytes)>,
-) -> Result<Against, Unread> {
+async fn of_index(reader: &Reader, index: &Manifest, limits: &Limits, budget: &mut u64) -> Result<Against, Unread> {
     if index.manifests.is_empty() {
         return Ok(Some("the index lists nothing".into()));
     }
@@ -67,7 +63,7 @@ async fn of_index(
         let child = match reader.manifest(&child.digest).await {
             Ok(read) => {
                 if read.fresh {
-                    fetched.push((child.digest, read.document.bytes().clone()));
+                    keep(reader, &child.digest, read.document.bytes()).await;
                 }
                 read.document
             }
@@ -76,20 +72,14 @@ async fn of_index(
         if child.kind() == ManifestKind::Index {
             return Ok(Some("the index lists an index".into()));
         }
-        if let Some(why) = of_image(reader, &child, limits, budget, fetched).await? {
+        if let Some(why) = of_image(reader, &child, limits, budget).await? {
             return Ok(Some(why));
         }
     }
     Ok(None)
 }
 
-async fn of_image(
-    reader: &Reader,
-    manifest: &Manifest,
-    limits: &Limits,
-    budget: &mut u64,
-    fetched: &mut Vec<(Digest, Bytes)>,
-) -> Result<Against, Unread> {
+async fn of_image(reader: &Reader, manifest: &Manifest, limits: &Limits, budget: &mut u64) -> Result<Against, Unread> {
     if manifest.layers.is_empty() {
         return Ok(Some("it has no layers".into()));
     }
@@ -107,19 +97,28 @@ async fn of_image(
             return Ok(Some(format!("it has more than {} bytes", limits.total_bytes)));
         };
         *budget = left;
+        let Some(_share) = reader.shapes.take(descriptor.size, reader.until).await else {
+            return Err(Unread::Failed { why: "too much evidence is being read".into(), retry_after: None });
+        };
         match reader.blob(&descriptor.digest, descriptor.size, limit).await {
             Ok(read) => {
                 if !kind.reads(&read.document) {
                     return Ok(Some(format!("{} is not what its media type says", descriptor.digest.short())));
                 }
                 if read.fresh {
-                    fetched.push((descriptor.digest, read.document));
+                    keep(reader, &descriptor.digest, &read.document).await;
                 }
             }
             Err(unread) => return against(unread),
         }
     }
     Ok(None)
+}
+
+async fn keep(reader: &Reader, digest: &Digest, bytes: &Bytes) {
+    if let Err(error) = reader.documents.write(digest, bytes).await {
+        tracing::warn!(%digest, %error, "evidence is not kept");
+    }
 }
 
 fn against(unread: Unread) -> Result<Against, Unread> {

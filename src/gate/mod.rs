@@ -84,6 +84,7 @@ pub struct Gate {
     pool: Pool,
     places: Semaphore,
     budget: evidence::Budget,
+    shapes: evidence::Budget,
     /// The wall clock, for ages that are kept in the store; ages in memory are monotonic.
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     recalled_permits: metrics::Counter,
@@ -160,6 +161,7 @@ impl Gate {
             pool: Pool::new(config.verify_threads, VERIFY_QUEUE),
             places: Semaphore::new(JUDGEMENTS),
             budget: evidence::Budget::default(),
+            shapes: evidence::Budget::default(),
             clock: Box::new(clock),
             recalled_permits: metrics::counter!(telemetry::RECALLS, "outcome" => "permit"),
             recalled_refusals: metrics::counter!(telemetry::RECALLS, "outcome" => "refusal"),

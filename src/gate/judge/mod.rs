@@ -71,6 +71,7 @@ impl Judgement {
             // The last quarter is for what is kept here, should the upstream be silent.
             until: began + gate.config.deadline * 3 / 4,
             budget: gate.budget.clone(),
+            shapes: gate.shapes.clone(),
         };
         Self { gate, subject, selection, trust, basis, reader, kept: None, trail, began, looks: 0, signers: Vec::new() }
     }

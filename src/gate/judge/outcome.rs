@@ -125,12 +125,7 @@ impl Judgement {
     /// may be admitted on other grounds.
     pub(super) async fn as_evidence(&mut self, got: &Got) -> Result<Option<Verdict>, NoVerdict> {
         match shape_of(&self.reader, &got.manifest, &self.gate.config.limits).await {
-            Ok(Shape::Evidence(fetched)) => {
-                for (digest, bytes) in &fetched {
-                    if let Err(error) = self.gate.documents.write(digest, bytes).await {
-                        tracing::warn!(%digest, %error, "evidence is not kept");
-                    }
-                }
+            Ok(Shape::Evidence) => {
                 self.admit(got, Grounds::Evidence, None, self.gate.config.verdict_ttl, Vec::new()).await.map(Some)
             }
             Ok(Shape::Other(why)) => {

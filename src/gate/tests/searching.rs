@@ -15,6 +15,7 @@ async fn look(world: &World, image: Digest, limits: &Limits) -> Evidence {
         repository: REPO.parse().unwrap(),
         until: tokio::time::Instant::now() + Duration::from_secs(20),
         budget: crate::evidence::Budget::default(),
+        shapes: crate::evidence::Budget::default(),
     };
     search(&reader, &[image], limits).await
 }
@@ -170,6 +171,7 @@ async fn a9_evidence_in_memory_is_bounded_over_all_judgements() {
         repository: REPO.parse().unwrap(),
         until: tokio::time::Instant::now() + Duration::from_secs(20),
         budget,
+        shapes: crate::evidence::Budget::default(),
     };
     let share = |bytes: u64| reader.budget.take(bytes, reader.until);
     let held = [share(128 << 20).await.unwrap(), share(128 << 20).await.unwrap()];
@@ -178,4 +180,38 @@ async fn a9_evidence_in_memory_is_bounded_over_all_judgements() {
     drop(held);
     reader.until = tokio::time::Instant::now() + Duration::from_secs(20);
     assert_eq!(search(&reader, &[image], &Limits::default()).await.pieces.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn h5_asking_whether_something_is_evidence_has_a_budget_over_all_who_ask() {
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    let [signed, _] = world.sign(REPO, image, RELEASE);
+    let gate = Arc::clone(&world.gate);
+    let until = tokio::time::Instant::now() + Duration::from_secs(3_600);
+    let held = gate.shapes.take(u64::MAX, until).await.unwrap();
+    let undecided = world.undecided(signed).await;
+    assert!(undecided.to_string().contains("too much evidence"), "{undecided}");
+    drop(held);
+    assert_eq!(*world.permit(signed).await.grounds(), Grounds::Evidence);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a9_a_hundred_manifests_of_megabytes_end_at_a_bound_that_is_named() {
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    for at in 0..12 {
+        let (payload, size) = world.blob(REPO, format!("{at}"));
+        let layer = descriptor(media_type::SIMPLE_SIGNING, payload, size);
+        let config = descriptor(media_type::OCI_CONFIG, payload, size);
+        let document = json!({
+            "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "config": config, "layers": [layer],
+            "annotations": {"padding": "x".repeat(1 << 20)},
+        });
+        let fat = world.manifest(REPO, &document);
+        world.refer(REPO, image, fat, None);
+    }
+    let evidence = look(&world, image, &Limits::default()).await;
+    assert!(evidence.limits_hit.iter().any(|limit| limit.contains("bytes of manifests")), "{:?}", evidence.limits_hit);
+    assert!(evidence.candidates.len() < 9, "{}", evidence.candidates.len());
 }
