@@ -84,27 +84,24 @@ async fn a_layout_that_knows_the_index_needs_no_earlier_pull() {
 
 #[tokio::test(start_paused = true)]
 async fn x1_indexes_are_followed_three_deep_and_never_in_circles() {
-    let world = World::new();
-    let image = world.image(REPO, "a");
-    let mut chain = vec![image];
-    for _ in 0..4 {
-        chain.push(world.index(REPO, &[*chain.last().unwrap()]));
-    }
-    for pair in chain.windows(2) {
-        world.set_parents(pair[0], &[pair[1]]);
-    }
+    // An image, and four indexes, each of which lists the one before.
+    let nested = || {
+        let world = World::new();
+        let mut chain = vec![world.image(REPO, "a")];
+        for _ in 0..4 {
+            chain.push(world.index(REPO, &[*chain.last().unwrap()]));
+        }
+        for pair in chain.windows(2) {
+            world.set_parents(pair[0], &[pair[1]]);
+        }
+        (world, chain)
+    };
+    let (world, chain) = nested();
     world.sign(REPO, chain[3], RELEASE);
-    assert_eq!(world.permit(image).await.grounds(), &Grounds::Parent(chain[1]));
+    assert_eq!(world.permit(chain[0]).await.grounds(), &Grounds::Parent(chain[1]));
     // The same with the signature one level further up.
-    let world = World::new();
-    let image = world.image(REPO, "a");
-    let mut chain = vec![image];
-    for _ in 0..4 {
-        chain.push(world.index(REPO, &[*chain.last().unwrap()]));
-    }
-    for pair in chain.windows(2) {
-        world.set_parents(pair[0], &[pair[1]]);
-    }
+    let (world, chain) = nested();
+    let image = chain[0];
     world.sign(REPO, chain[4], RELEASE);
     world.refusal(image).await;
 
