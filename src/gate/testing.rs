@@ -27,7 +27,9 @@ use crate::{
     policy::{PolicySet, Unmatched},
     store::{self, Documents},
     upstream::{BlobStream, FetchedManifest, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError},
-    verify::{Epoch, LogEvidence, Proven, SanKind, Signer, Statement, TrustState, Verified, Verifier, VerifyError},
+    verify::{
+        DEFAULT_TRUST_ROOT, Epoch, LogEvidence, Proven, SanKind, Signer, Statement, TrustState, Verified, Verifier, VerifyError,
+    },
 };
 
 pub(super) const RELEASE: &str = "https://ci.acme.test/release";
@@ -220,8 +222,14 @@ impl Verifier for Scripted {
             }),
             None => return Err(VerifyError::Malformed("proves nothing".into())),
         };
-        let signer = Signer { issuer: ISSUER.into(), san_kind: SanKind::Uri, subject: by, claims: BTreeMap::new() };
-        Ok(Verified { signer, content, times: vec![Timestamp::UNIX_EPOCH], log: LogEvidence::Proof })
+        let signer = Signer {
+            trust_root: DEFAULT_TRUST_ROOT.into(),
+            issuer: ISSUER.into(),
+            san_kind: SanKind::Uri,
+            subject: by,
+            claims: BTreeMap::new(),
+        };
+        Ok(Verified { signer, content, times: vec![Timestamp::UNIX_EPOCH], log: LogEvidence::Proof, entries: Vec::new() })
     }
 
     fn epoch(&self) -> Epoch {

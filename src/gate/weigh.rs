@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     evidence::Evidence,
-    oci::Digest,
-    policy::{Policy, Selection, Unmet},
+    oci::{Digest, ImageName},
+    policy::{Case, Policy, Selection, Unmet},
     verify::{PoolError, Verified, Verifier, VerifyError},
 };
 
@@ -23,6 +23,7 @@ const AT_ONCE: usize = 8;
 pub(super) struct Scales {
     gate: Arc<Gate>,
     selection: Arc<Selection>,
+    image: ImageName,
     /// What evidence must be about: the manifest's SHA-256 digest, however it was asked for (A2, X11).
     subject: Digest,
     facts: Arc<[Verified]>,
@@ -40,10 +41,11 @@ pub(super) struct Scales {
 
 impl Scales {
     /// Nothing proven yet. Policies that ask for nothing hold already.
-    pub(super) async fn new(gate: Arc<Gate>, selection: Arc<Selection>, subject: Digest) -> Self {
+    pub(super) async fn new(gate: Arc<Gate>, selection: Arc<Selection>, image: ImageName, subject: Digest) -> Self {
         let mut scales = Self {
             gate,
             selection,
+            image,
             subject,
             facts: Arc::new([]),
             seen: HashSet::new(),
@@ -128,9 +130,11 @@ impl Scales {
     /// Asks the policies. Reading an SBOM of many megabytes is CPU work too, so it has a thread of its own.
     async fn judge(&mut self) {
         let (selection, facts, subject) = (Arc::clone(&self.selection), Arc::clone(&self.facts), self.subject);
+        let (image, now) = (self.image.clone(), (self.gate.clock)());
         let ask = move || {
             let unmet = |policies: &[Arc<Policy>]| -> Vec<Unmet> {
-                policies.iter().filter_map(|policy| policy.judge(&subject, &facts).err()).collect()
+                let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, now };
+                policies.iter().filter_map(|policy| policy.judge(&case).err()).collect()
             };
             (unmet(&selection.enforce), unmet(&selection.audit))
         };

@@ -129,6 +129,7 @@ mod tests {
 
     fn signer(issuer: &str, subject: &str, claims: &[(&'static str, &str)]) -> Signer {
         Signer {
+            trust_root: "default".into(),
             issuer: issuer.into(),
             san_kind: SanKind::Uri,
             subject: subject.into(),

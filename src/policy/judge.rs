@@ -6,15 +6,12 @@
 use std::collections::BTreeSet;
 
 use super::{
-    AttestationRule, Policy, Reason, SignatureRule, Unmet,
+    AttestationRule, Case, Held, Policy, Reason, SignatureRule, Unmet,
     identity::{Identity, Mismatch},
     sentence::{any_of, short},
     spdx::SpdxError,
 };
-use crate::{
-    oci::Digest,
-    verify::{LogEvidence, Proven, Signer, Statement, Verified},
-};
+use crate::verify::{LogEvidence, Proven, Signer, Statement, Verified};
 
 /// Bytes of [`Unmet::summary`].
 const SUMMARY: usize = 200;
@@ -53,14 +50,15 @@ struct Gap {
 }
 
 impl Policy {
-    /// Whether `facts`, all proven about `subject`, satisfy this policy. Each fact is judged alone: claims are never
+    /// Whether what is proven satisfies this policy. Each fact is judged alone: claims are never
     /// merged across bundles. Adding facts never turns a yes into a no.
     ///
     /// Reads SPDX documents, so this is CPU work as verification is: call it off the async threads.
     ///
     /// # Errors
     /// What is still wanted.
-    pub fn judge(&self, subject: &Digest, facts: &[Verified]) -> Result<(), Unmet> {
+    pub fn judge(&self, case: &Case<'_>) -> Result<Held, Unmet> {
+        let Case { subject, facts, .. } = *case;
         let mut gaps = Vec::new();
         let mut details = Vec::new();
 
@@ -105,7 +103,7 @@ impl Policy {
             }
         }
 
-        let Some(first) = gaps.first() else { return Ok(()) };
+        let Some(first) = gaps.first() else { return Ok(Held::default()) };
         let (reason, summary) = (first.reason, short(&first.summary, SUMMARY));
         details.extend(gaps.iter().map(|gap| gap.summary.clone()));
         details.extend(facts.iter().map(|fact| format!("found about {}: {}", subject.short(), told(fact))));

@@ -24,9 +24,11 @@ use self::{
     image::ImagePattern,
     predicate::PredicateType,
 };
+use jiff::Timestamp;
+
 use crate::{
     oci::{Digest, Host, ImageName},
-    verify::LogEvidence,
+    verify::{LogEvidence, Verified},
     yaml::{Problem, Problems},
 };
 
@@ -102,6 +104,39 @@ pub struct Selection {
     pub unmatched: Unmatched,
     /// Fingerprint of the above; part of every verdict's key.
     pub id: PolicyId,
+}
+
+/// What a policy is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'c> {
+    /// The image, as policies name it.
+    pub image: &'c ImageName,
+    /// The SHA-256 digest of its manifest: what evidence is about.
+    pub subject: &'c Digest,
+    /// What is proven about that digest.
+    pub facts: &'c [Verified],
+    /// The platforms of an index, each with what is proven about it, where somebody looked. `None`: nobody has.
+    pub platforms: Option<&'c [PlatformFacts]>,
+    /// The time of judging, by the wall clock.
+    pub now: Timestamp,
+}
+
+/// A child of an index and what is proven about it.
+#[derive(Debug, Clone)]
+pub struct PlatformFacts {
+    /// The child's digest.
+    pub digest: Digest,
+    /// `os/architecture[/variant]`, as the index says.
+    pub platform: String,
+    /// What is proven about it.
+    pub facts: Vec<Verified>,
+}
+
+/// A policy holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Until when, where something it rests on ends: an exception, a maximum age. `None`: as long as its evidence stands.
+    pub valid_until: Option<Timestamp>,
 }
 
 /// Why a policy does not hold: what was wanted, what was found.

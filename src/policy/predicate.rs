@@ -3,7 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use super::spdx;
-use crate::{verify::Statement, yaml::shown};
+use crate::{
+    verify::{Predicate, Statement},
+    yaml::shown,
+};
 
 /// A type of statement a policy asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,11 +107,11 @@ impl PredicateType {
     /// Why not.
     pub fn check(&self, statement: &Statement) -> Result<(), spdx::SpdxError> {
         match self {
-            Self::Exact(_) if statement.predicate.trim_ascii() == b"null" => Err(spdx::SpdxError::Missing("predicate")),
+            Self::Exact(_) if is_null(&statement.predicate) => Err(spdx::SpdxError::Missing("predicate")),
             Self::Exact(_) => Ok(()),
-            Self::Spdx => spdx::read(&statement.predicate).map(|_| ()),
+            Self::Spdx => document(&statement.predicate).map(|_| ()),
             Self::SpdxVersion(version) => {
-                let document = spdx::read(&statement.predicate)?;
+                let document = document(&statement.predicate)?;
                 if document.version == *version {
                     Ok(())
                 } else {
@@ -117,6 +120,14 @@ impl PredicateType {
             }
         }
     }
+}
+
+fn is_null(predicate: &Predicate) -> bool {
+    predicate.whole(64).is_some_and(|text| text.trim_ascii() == b"null")
+}
+
+fn document(predicate: &Predicate) -> Result<spdx::Document, spdx::SpdxError> {
+    spdx::read(&predicate.whole(spdx::MAX_DOCUMENT).ok_or(spdx::SpdxError::TooLarge)?)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub(super) fn signer(leaf: &DerCertificate, info: &CertificateInfo) -> Result<Si
     if subject.is_empty() {
         return Err(wrong("its subject alternative name is empty"));
     }
-    Ok(Signer { issuer, san_kind, subject, claims: claims(info) })
+    Ok(Signer { trust_root: super::DEFAULT_TRUST_ROOT.into(), issuer, san_kind, subject, claims: claims(info) })
 }
 
 fn wrong(why: &str) -> VerifyError {

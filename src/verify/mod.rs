@@ -11,6 +11,7 @@ mod bundle;
 mod certificate;
 mod legacy;
 mod pool;
+mod predicate;
 mod sigstore;
 mod statement;
 mod strict;
@@ -20,12 +21,12 @@ pub mod trust_root;
 mod tests;
 
 pub use pool::{Pool, PoolError};
+pub use predicate::Predicate;
 pub use sigstore::Sigstore;
 pub use trust_root::{TrustRootConfig, TrustRootError, TrustRootSource};
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::oci::Digest;
@@ -44,6 +45,17 @@ pub struct Verified {
     pub times: Vec<Timestamp>,
     /// How the log vouches for it: the weakest of its log entries.
     pub log: LogEvidence,
+    /// Its log entries; a deny-list can name one.
+    pub entries: Vec<LogEntry>,
+}
+
+/// Where a log has an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LogEntry {
+    /// The log's id: lower-case hex of what the trust root calls `logId.keyId`.
+    pub log: String,
+    /// The index in it.
+    pub index: u64,
 }
 
 /// What was signed.
@@ -64,7 +76,7 @@ pub struct Statement {
     /// `predicateType`, as found.
     pub predicate_type: String,
     /// `predicate`, as raw JSON text (`null` when absent). Strict: no duplicate keys.
-    pub predicate: Bytes,
+    pub predicate: Predicate,
 }
 
 /// How a transparency log vouches for an entry.
@@ -79,6 +91,8 @@ pub enum LogEvidence {
 /// A certificate's identity and claims. Claims, proven to be the certificate's; authorisation is the policy's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Signer {
+    /// The name of the trust root that the certificate chains to; [`DEFAULT_TRUST_ROOT`] where only one is configured.
+    pub trust_root: Arc<str>,
     /// The OIDC issuer (extension 1.3.6.1.4.1.57264.1.8, else .1.1).
     pub issuer: String,
     /// The kind of the single SAN.
@@ -88,6 +102,9 @@ pub struct Signer {
     /// Fulcio's CI claims by their policy name (`source_repository_uri`, `runner_environment`, …); absent ones are absent.
     pub claims: BTreeMap<&'static str, String>,
 }
+
+/// The name of the trust root that a configuration's `trust_root` is.
+pub const DEFAULT_TRUST_ROOT: &str = "default";
 
 /// The kind of a subject alternative name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,7 +10,7 @@ use sigstore_verify::{
 };
 
 use super::{
-    Epoch, LogEvidence, TrustRootError, Verified, Verifier, VerifyError,
+    Epoch, LogEntry, LogEvidence, TrustRootError, Verified, Verifier, VerifyError,
     bundle::{self, Message, Prepared},
     certificate, clean, legacy, statement,
     trust_root::document,
@@ -164,12 +164,23 @@ impl Verifier for Sigstore {
 
         // 8. Proofs and promises that are present were verified in 4, and each entry has one or both (see 2).
         let log = weakest(&prepared.bundle);
-        Ok(Verified { signer, content: prepared.claim, times, log })
+        let entries = logged(&prepared.bundle);
+        Ok(Verified { signer, content: prepared.claim, times, log, entries })
     }
 
     fn epoch(&self) -> Epoch {
         self.epoch
     }
+}
+
+/// Where the bundle is logged.
+fn logged(bundle: &Bundle) -> Vec<LogEntry> {
+    let entries = &bundle.verification_material.tlog_entries;
+    let of = |entry: &TransparencyLogEntry| {
+        let index = u64::try_from(entry.log_index.as_i64()).ok()?;
+        Some(LogEntry { log: hex::encode(entry.log_id.key_id.as_bytes()), index })
+    };
+    entries.iter().filter_map(of).collect()
 }
 
 /// [`LogEvidence::Proof`] if every entry has an inclusion proof: a bundle is as good as the entry that vouches least.

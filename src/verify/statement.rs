@@ -69,7 +69,7 @@ pub(super) fn read(payload: &Bytes, subject: &Digest) -> Result<super::Statement
         return Err(VerifyError::OtherSubject { found: subjects(&wire.subject) });
     }
     let predicate = wire.predicate.map_or(Bytes::from_static(b"null"), |raw| payload.slice_ref(raw.get().as_bytes()));
-    Ok(super::Statement { predicate_type: wire.predicate_type, predicate })
+    Ok(super::Statement { predicate_type: wire.predicate_type, predicate: predicate.into() })
 }
 
 fn about(subjects: &[Subject], wanted: &Digest) -> bool {
@@ -110,8 +110,11 @@ mod tests {
     fn predicate_is_the_raw_text_and_null_when_absent() {
         let digest = of(&format!(r#""sha256":"{}""#, subject().to_hex()));
         let read_one = read(&statement(&digest, r#","predicate": {"a" : [1, 2.50]}"#), &subject()).unwrap();
-        assert_eq!((&*read_one.predicate_type, &*read_one.predicate), ("t", br#"{"a" : [1, 2.50]}"#.as_slice()));
-        assert_eq!(&*read(&statement(&digest, ""), &subject()).unwrap().predicate, b"null");
+        assert_eq!(
+            (&*read_one.predicate_type, read_one.predicate.whole(99).unwrap()),
+            ("t", Bytes::from_static(br#"{"a" : [1, 2.50]}"#))
+        );
+        assert_eq!(read(&statement(&digest, ""), &subject()).unwrap().predicate.whole(99).unwrap(), Bytes::from_static(b"null"));
     }
 
     #[test]

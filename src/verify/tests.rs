@@ -115,7 +115,7 @@ fn same(left: &Verified, right: &Verified) -> bool {
     let content = match (&left.content, &right.content) {
         (Proven::File, Proven::File) | (Proven::Signature, Proven::Signature) => true,
         (Proven::Attestation(left), Proven::Attestation(right)) => {
-            left.predicate_type == right.predicate_type && left.predicate == right.predicate
+            left.predicate_type == right.predicate_type && left.predicate.whole(1 << 20) == right.predicate.whole(1 << 20)
         }
         (Proven::Attestation(_) | Proven::File | Proven::Signature, _) => false,
     };

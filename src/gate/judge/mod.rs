@@ -179,7 +179,7 @@ impl Judgement {
             stored = Some(got);
         }
         let about = names.first().copied().unwrap_or(self.subject.digest);
-        let weigh = || Scales::new(Arc::clone(&self.gate), Arc::clone(&self.selection), about);
+        let weigh = || Scales::new(Arc::clone(&self.gate), Arc::clone(&self.selection), self.subject.image.clone(), about);
         let mut scales = weigh().await;
         let verifier = self.verifier();
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeSeed as _;
 use self::reader::{Data, Fields, Found, Predicate};
 
 /// Bytes of a predicate: 64 MiB.
-pub const MAX_DOCUMENT: usize = 64 << 20;
+pub(super) const MAX_DOCUMENT: usize = 64 << 20;
 
 /// The predicate type without a version; the versioned ones are [`TYPE_2_2`] and [`TYPE_2_3`].
 pub const TYPE: &str = "https://spdx.dev/Document";

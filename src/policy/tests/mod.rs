@@ -2,11 +2,10 @@
 
 mod files;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::verify::{Proven, SanKind, Signer, Statement, Verified};
+use crate::verify::{Predicate, Proven, SanKind, Signer, Statement, Verified};
 
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
 const MAIN: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
@@ -29,11 +28,17 @@ fn set(text: &str) -> PolicySet {
 }
 
 fn signer(subject: &str) -> Signer {
-    Signer { issuer: ISSUER.into(), san_kind: SanKind::Uri, subject: subject.into(), claims: Default::default() }
+    Signer {
+        trust_root: "default".into(),
+        issuer: ISSUER.into(),
+        san_kind: SanKind::Uri,
+        subject: subject.into(),
+        claims: Default::default(),
+    }
 }
 
 fn fact(signer: Signer, content: Proven) -> Verified {
-    Verified { signer, content, times: vec![jiff::Timestamp::UNIX_EPOCH], log: LogEvidence::Promise }
+    Verified { signer, content, times: vec![jiff::Timestamp::UNIX_EPOCH], log: LogEvidence::Promise, entries: Vec::new() }
 }
 
 fn signature(subject: &str) -> Verified {
@@ -41,7 +46,7 @@ fn signature(subject: &str) -> Verified {
 }
 
 fn attestation(subject: &str, predicate_type: &str, predicate: &str) -> Verified {
-    let statement = Statement { predicate_type: predicate_type.into(), predicate: Bytes::copy_from_slice(predicate.as_bytes()) };
+    let statement = Statement { predicate_type: predicate_type.into(), predicate: Predicate::from(predicate.to_owned()) };
     fact(signer(subject), Proven::Attestation(statement))
 }
 
@@ -49,8 +54,15 @@ fn spdx_by(subject: &str) -> Verified {
     attestation(subject, spdx::TYPE, SPDX)
 }
 
-fn judge(text: &str, facts: &[Verified]) -> Result<(), Unmet> {
-    let outcome = set(text).policies[0].judge(&Digest::sha256(b"image"), facts);
+fn ask(policy: &Policy, facts: &[Verified]) -> Result<Held, Unmet> {
+    let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
+    let subject = Digest::sha256(b"image");
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    policy.judge(&Case { image: &image, subject: &subject, facts, platforms: None, now })
+}
+
+fn judge(text: &str, facts: &[Verified]) -> Result<Held, Unmet> {
+    let outcome = ask(&set(text).policies[0], facts);
     if let Err(unmet) = &outcome {
         assert!(unmet.summary.len() <= 200 && unmet.summary.bytes().all(|b| (0x20..0x7f).contains(&b)), "{}", unmet.summary);
         assert!(unmet.details.iter().all(|line| line.len() <= 512 && line.bytes().all(|b| (0x20..0x7f).contains(&b))));
@@ -251,7 +263,7 @@ fn a4_recorded_documents_of_real_tools_are_read_and_the_hollow_one_is_not() {
     let (mut read, mut refused) = (0, Vec::new());
     for (predicate_type, predicate) in recorded_statements() {
         match judge(STRICT, &[signature(MAIN), attestation(MAIN, &predicate_type, &predicate)]) {
-            Ok(()) => read += 1,
+            Ok(_) => read += 1,
             Err(unmet) => refused.push((unmet.reason, predicate_type)),
         }
     }
@@ -301,7 +313,7 @@ proptest! {
     ) {
         let text = if proof { format!("{STRICT}log: proof\n") } else { STRICT.to_owned() };
         let policy = Arc::clone(&set(&text).policies[0]);
-        let holds = |facts: &[Verified]| policy.judge(&Digest::sha256(b"image"), facts).is_ok();
+        let holds = |facts: &[Verified]| ask(&policy, facts).is_ok();
         let (before, mut all) = (holds(&facts), facts.clone());
         let at = at.index(facts.len() + 1);
         all.splice(at..at, more);
