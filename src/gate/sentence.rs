@@ -181,6 +181,7 @@ mod tests {
             summary: summary.into(),
             reason: Reason::SignatureMissing,
             details: Vec::new(),
+            wants_platforms: false,
         };
         let reason = RefusalReason::Unmet { unmet: vec![unmet], notes: Vec::new() };
         Refusal { image, digest: Digest::sha256(b"x"), reason, explanation: Arc::default() }

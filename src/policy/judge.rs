@@ -5,8 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::{
     AttestationRule, Case, Held, Policy, Reason, SignatureRule, Unmet,
+    checks::{CheckFailure, Checked},
     identity::{Identity, Mismatch},
     sentence::{any_of, short},
     spdx::SpdxError,
@@ -29,6 +32,7 @@ enum Miss<'f> {
     Signer(Mismatch<'f>),
     Log,
     Malformed(SpdxError),
+    Failed(CheckFailure),
 }
 
 impl Miss<'_> {
@@ -39,6 +43,7 @@ impl Miss<'_> {
             Self::Signer(Mismatch::Claim { .. }) => 2,
             Self::Log => 3,
             Self::Malformed(_) => 4,
+            Self::Failed(_) => 5,
         }
     }
 }
@@ -59,6 +64,7 @@ impl Policy {
     /// What is still wanted.
     pub fn judge(&self, case: &Case<'_>) -> Result<Held, Unmet> {
         let Case { subject, facts, .. } = *case;
+        let mut valid_until = None;
         let mut gaps = Vec::new();
         let mut details = Vec::new();
 
@@ -88,8 +94,9 @@ impl Policy {
             let mut misses = Vec::new();
             let mut met = false;
             for (fact, statement) in of_type {
-                match self.attests(rule, &signers, fact, statement) {
-                    Ok(()) => {
+                match self.attests(rule, &signers, case, fact, statement) {
+                    Ok(checked) => {
+                        valid_until = earliest(valid_until, checked.valid_until);
                         met = true;
                         break;
                     }
@@ -103,7 +110,7 @@ impl Policy {
             }
         }
 
-        let Some(first) = gaps.first() else { return Ok(Held::default()) };
+        let Some(first) = gaps.first() else { return Ok(Held { valid_until, exception: None }) };
         let (reason, summary) = (first.reason, short(&first.summary, SUMMARY));
         details.extend(gaps.iter().map(|gap| gap.summary.clone()));
         details.extend(facts.iter().map(|fact| format!("found about {}: {}", subject.short(), told(fact))));
@@ -112,7 +119,7 @@ impl Policy {
         }
         details.truncate(DETAILS);
         let details = details.iter().map(|detail| short(detail, DETAIL)).collect();
-        Err(Unmet { policy: self.name.clone(), summary, reason, details })
+        Err(Unmet { policy: self.name.clone(), summary, reason, details, wants_platforms: false })
     }
 
     fn meets<'f>(&self, identity: &Identity, fact: &'f Verified) -> Result<(), Miss<'f>> {
@@ -124,9 +131,10 @@ impl Policy {
         &self,
         rule: &AttestationRule,
         signers: &[&Signer],
+        case: &Case<'_>,
         fact: &'f Verified,
         statement: &Statement,
-    ) -> Result<(), Miss<'f>> {
+    ) -> Result<Checked, Miss<'f>> {
         match &rule.signer {
             Some(identity) => self.meets(identity, fact)?,
             // Literally one who signed this digest and met a signature rule. Meeting the pattern again is not enough:
@@ -136,8 +144,16 @@ impl Policy {
             None => {}
         }
         // Last, so that only an allowed signer can make us read a large document.
-        rule.predicate_type.check(statement).map_err(Miss::Malformed)
+        rule.predicate_type.check(statement).map_err(Miss::Malformed)?;
+        let checked = rule.checks.judge(&rule.predicate_type, statement, case.now).map_err(Miss::Failed)?;
+        rule.condition.judge(case, fact, statement).map_err(Miss::Failed)?;
+        Ok(checked)
     }
+}
+
+/// The earlier of two ends, where there is one.
+fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    a.into_iter().chain(b).min()
 }
 
 fn same_name(a: &Signer, b: &Signer) -> bool {
@@ -178,8 +194,8 @@ fn signature_gap(rule: &SignatureRule, misses: &[(&Verified, Miss<'_>)], facts: 
             reason: Reason::LogProofMissing,
             summary: format!("wants a log's inclusion proof of the signature by {who}; found a promise (SET) only"),
         },
-        // The last two cannot be misses of a signature rule; an identity that does not match is the general case.
-        Miss::Signer(Mismatch::Subject) | Miss::NotTheSigner | Miss::Malformed(_) => {
+        // The last three cannot be misses of a signature rule; an identity that does not match is the general case.
+        Miss::Signer(Mismatch::Subject) | Miss::NotTheSigner | Miss::Malformed(_) | Miss::Failed(_) => {
             Gap { reason: Reason::IdentityMismatch, summary: format!("wants a signature by {who}; found {}", signers_of(misses)) }
         }
     }
@@ -240,6 +256,9 @@ fn attestation_gap(rule: &AttestationRule, signers: &[&Signer], misses: &[(&Veri
                 short(&error.to_string(), 110)
             ),
         },
+        Miss::Failed(CheckFailure { reason, summary }) => {
+            Gap { reason: *reason, summary: format!("attestation {}: {summary}", short(&kind, 40)) }
+        }
     }
 }
 

@@ -3,6 +3,9 @@
 //! Every enforcing policy that names an image must hold; order means nothing, and nothing overrides anything (I15).
 //! A policy asks for signatures and attestations; each entry is met by one proven fact on its own (I5).
 
+mod checks;
+mod condition;
+mod fingerprint;
 pub mod identity;
 pub mod image;
 mod judge;
@@ -16,12 +19,12 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 pub use self::parse::{Parsed, parse};
 use self::{
-    identity::{Identity, Matcher},
-    image::ImagePattern,
+    checks::Checks, condition::Condition, fingerprint::fingerprint, identity::Identity, image::ImagePattern,
     predicate::PredicateType,
 };
 use jiff::Timestamp;
@@ -68,6 +71,11 @@ pub struct Policy {
     pub(crate) signatures: Vec<SignatureRule>,
     /// Each must be met.
     pub(crate) attestations: Vec<AttestationRule>,
+    /// How long an image must have been known before it is served: after the later of its verified time and its first
+    /// sighting here.
+    pub(crate) cooldown: Option<Duration>,
+    /// Whether a tag may not move to an older digest or one by another signer.
+    pub(crate) tag_guard: bool,
 }
 
 /// Whether a policy decides.
@@ -91,6 +99,17 @@ pub(crate) struct AttestationRule {
     pub(crate) predicate_type: PredicateType,
     /// Who must have signed it; `None`: an issuer and subject that met a signature rule.
     pub(crate) signer: Option<Identity>,
+    /// What its content must be.
+    pub(crate) checks: Checks,
+    /// Expressions its content must satisfy.
+    pub(crate) condition: Condition,
+}
+
+impl AttestationRule {
+    /// An attestation of this type by a signer of the image, and nothing more.
+    pub(crate) fn of(predicate_type: PredicateType) -> Self {
+        Self { predicate_type, signer: None, checks: Checks::default(), condition: Condition::default() }
+    }
 }
 
 /// The policies that name an image.
@@ -137,6 +156,19 @@ pub struct PlatformFacts {
 pub struct Held {
     /// Until when, where something it rests on ends: an exception, a maximum age. `None`: as long as its evidence stands.
     pub valid_until: Option<Timestamp>,
+    /// The exception that stood in for evidence, if one did.
+    pub exception: Option<ExceptionUse>,
+}
+
+/// An exception that was used, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExceptionUse {
+    /// The policy it belongs to.
+    pub policy: String,
+    /// Why it was made, as the policy says.
+    pub reason: String,
+    /// When it ends.
+    pub expires: Timestamp,
 }
 
 /// Why a policy does not hold: what was wanted, what was found.
@@ -150,6 +182,8 @@ pub struct Unmet {
     pub reason: Reason,
     /// The long form: every requirement, every piece considered.
     pub details: Vec<String>,
+    /// Whether facts about an index's platforms could change this: nobody has looked ([`Case::platforms`] is `None`).
+    pub wants_platforms: bool,
 }
 
 /// Why a policy does not hold, as a closed list (metric label, JSON).
@@ -274,6 +308,18 @@ impl Policy {
         self.mode
     }
 
+    /// How long an image must have been known before it is served, if it must.
+    #[must_use]
+    pub const fn cooldown(&self) -> Option<Duration> {
+        self.cooldown
+    }
+
+    /// Whether a tag may not move to an older digest or one by another signer.
+    #[must_use]
+    pub const fn tag_guard(&self) -> bool {
+        self.tag_guard
+    }
+
     /// What about this policy relaxes a rule: a word from a closed list, and a sentence.
     #[must_use]
     pub fn weaknesses(&self) -> Vec<(&'static str, String)> {
@@ -300,70 +346,6 @@ impl Policy {
             }
         }
         weak
-    }
-}
-
-/// The SHA-256 over everything in `policies` and `unmatched`, each part with its length, so that no two sets share a form.
-fn fingerprint<'p>(policies: impl Iterator<Item = &'p Arc<Policy>>, unmatched: Unmatched) -> PolicyId {
-    let mut form = Form(b"pullgate policy form 1".to_vec());
-    form.text(match unmatched {
-        Unmatched::DangerousAllow => "dangerous_allow",
-        Unmatched::Deny => "deny",
-    });
-    for policy in policies {
-        // Every field is named here: a new one does not compile until it is part of the form (C9).
-        let Policy { name, images, mode, log, signatures, attestations } = &**policy;
-        form.text(name);
-        form.list(images, |form, pattern| form.text(pattern.as_str()));
-        form.text(match mode {
-            Mode::Audit => "audit",
-            Mode::Enforce => "enforce",
-        });
-        form.text(match log {
-            LogEvidence::Promise => "promise",
-            LogEvidence::Proof => "proof",
-        });
-        form.list(signatures, |form, SignatureRule { signer }| form.identity(signer));
-        form.list(attestations, |form, AttestationRule { predicate_type, signer }| {
-            form.text(&predicate_type.to_string());
-            form.list(signer.as_slice(), Form::identity);
-        });
-    }
-    PolicyId(Digest::sha256(&form.0))
-}
-
-struct Form(Vec<u8>);
-
-impl Form {
-    fn number(&mut self, number: usize) {
-        self.0.extend((number as u64).to_be_bytes());
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len());
-        self.0.extend(text.as_bytes());
-    }
-
-    fn list<T>(&mut self, items: &[T], each: impl Fn(&mut Self, &T)) {
-        self.number(items.len());
-        for item in items {
-            each(self, item);
-        }
-    }
-
-    fn identity(&mut self, Identity { issuer, subject, claims }: &Identity) {
-        self.matcher(issuer);
-        self.matcher(subject);
-        self.number(claims.len());
-        for (name, values) in claims {
-            self.text(name);
-            self.list(values, |form, value| form.text(value));
-        }
-    }
-
-    fn matcher(&mut self, matcher: &Matcher) {
-        self.text(matcher.form());
-        self.text(matcher.as_str());
     }
 }
 

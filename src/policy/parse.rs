@@ -3,10 +3,10 @@
 //! Everything that is not understood is an error, with its place and what to write: a requirement that is silently
 //! dropped is a hole (Kyverno's CVE-2025-29778). Keys of later releases are told apart from misspelt ones.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::{
-    AttestationRule, Mode, Policy, SignatureRule,
+    AttestationRule, Checks, Condition, Mode, Policy, SignatureRule, checks, condition,
     identity::{Identity, Matcher},
     image::ImagePattern,
     pattern::{AnchoredRegex, Glob},
@@ -17,13 +17,27 @@ use crate::{
     yaml::{self, Cursor, Fields, Node, Place, Problem, Sink, Value, closest, shown},
 };
 
-const POLICY: &[&str] =
-    &["name", "images", "mode", "log", "signatures", "attestations", "dangerous_no_signature", "dangerous_no_attestation"];
+const POLICY: &[&str] = &[
+    "name",
+    "images",
+    "mode",
+    "log",
+    "signatures",
+    "attestations",
+    "cooldown",
+    "tag_guard",
+    "dangerous_no_signature",
+    "dangerous_no_attestation",
+];
+const ATTESTATION: &[&str] = &["predicate_type", "keyless"];
 const POLICY_LATER: &[&str] = &["any_of", "count", "exceptions", "exclude", "max_signature_age", "require", "trust_root"];
 const RULE_LATER: &[&str] =
     &["any_of", "all_of", "count", "key", "certificate", "require", "max_age", "threshold", "github", "gitlab"];
 const KEYLESS: &[&str] = &["issuer", "issuer_pattern", "issuer_regex", "subject", "subject_pattern", "subject_regex", "claims"];
 const KEYLESS_LATER: &[&str] = &["any_of", "exclude", "trust_root", "san_kind"];
+
+const MIN_COOLDOWN: Duration = Duration::from_secs(60);
+const MAX_COOLDOWN: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// A policy and where its name stands.
 #[derive(Debug)]
@@ -64,8 +78,16 @@ fn policy(cursor: &Cursor<'_>) -> Option<Parsed> {
         Some(cursor) => cursor.word(&[("promise", LogEvidence::Promise), ("proof", LogEvidence::Proof)]),
         None => Some(LogEvidence::Promise),
     };
+    let cooldown = match fields.get("cooldown") {
+        Some(cursor) => cursor.duration(MIN_COOLDOWN..=MAX_COOLDOWN).map(Some),
+        None => Some(None),
+    };
+    let tag_guard = match fields.get("tag_guard") {
+        Some(cursor) => cursor.boolean(),
+        None => Some(false),
+    };
     let signatures = requirements(&fields, "signatures", "dangerous_no_signature", Some, signature);
-    let spdx = || Some(vec![AttestationRule { predicate_type: PredicateType::Spdx, signer: None }]);
+    let spdx = || Some(vec![AttestationRule::of(PredicateType::Spdx)]);
     let attestations = requirements(&fields, "attestations", "dangerous_no_attestation", |_| spdx(), attestation);
     if let (Some(signatures), Some(attestations)) = (&signatures, &attestations)
         && signatures.is_empty()
@@ -82,8 +104,16 @@ fn policy(cursor: &Cursor<'_>) -> Option<Parsed> {
             }
         }
     }
-    let policy =
-        Policy { name: name?, images: images?, mode: mode?, log: log?, signatures: signatures?, attestations: attestations? };
+    let policy = Policy {
+        name: name?,
+        images: images?,
+        mode: mode?,
+        log: log?,
+        signatures: signatures?,
+        attestations: attestations?,
+        cooldown: cooldown?,
+        tag_guard: tag_guard?,
+    };
     Some(Parsed { policy, name_at })
 }
 
@@ -151,14 +181,16 @@ fn signature(cursor: &Cursor<'_>) -> Option<SignatureRule> {
 }
 
 fn attestation(cursor: &Cursor<'_>) -> Option<AttestationRule> {
-    let fields = cursor.fields(&["predicate_type", "keyless"], RULE_LATER)?;
+    let known = [ATTESTATION, checks::KEYS, condition::KEYS].concat();
+    let fields = cursor.fields(&known, RULE_LATER)?;
     let signer = match fields.get("keyless") {
         Some(keyless) => identity(&keyless).map(Some),
         None => Some(None),
     };
     let predicate_type =
-        fields.need("predicate_type", "write which, as in https://spdx.dev/Document")?.parse("a predicate type", str::parse);
-    Some(AttestationRule { predicate_type: predicate_type?, signer: signer? })
+        fields.need("predicate_type", "write which, as in https://spdx.dev/Document")?.parse("a predicate type", str::parse)?;
+    let (checks, condition) = (Checks::parse(&fields, &predicate_type), Condition::parse(&fields, &predicate_type));
+    Some(AttestationRule { predicate_type, signer: signer?, checks: checks?, condition: condition? })
 }
 
 fn identity(cursor: &Cursor<'_>) -> Option<Identity> {

@@ -44,6 +44,8 @@ signatures:
 attestations:
   - predicate_type: https://spdx.dev/Document
   - {predicate_type: "x:y", keyless: {issuer_regex: i3, subject_regex: s3}}
+cooldown: 24h
+tag_guard: true
 "#;
     let id = |text: &str, unmatched| {
         PolicySet::from_text(Path::new("p"), text, unmatched).unwrap().select(&image("ghcr.io/acme/app")).id
@@ -74,6 +76,9 @@ attestations:
         ("issuer_regex: i3", "issuer_regex: i9"),
         ("subject_regex: s3", "subject_regex: s9"),
         (", keyless: {issuer_regex: i3, subject_regex: s3}", ""),
+        ("24h", "25h"),
+        ("cooldown: 24h\n", ""),
+        ("tag_guard: true", "tag_guard: false"),
     ] {
         assert!(full.contains(from), "{from}");
         assert!(ids.insert(id(&full.replace(from, to), Unmatched::Deny)), "{from} -> {to}");

@@ -24,7 +24,13 @@ fn digest() -> Digest {
 }
 
 fn unmet(policy: &str, summary: &str) -> Unmet {
-    Unmet { policy: policy.into(), summary: summary.into(), reason: Reason::IdentityMismatch, details: vec!["seen: x".into()] }
+    Unmet {
+        policy: policy.into(),
+        summary: summary.into(),
+        reason: Reason::IdentityMismatch,
+        details: vec!["seen: x".into()],
+        wants_platforms: false,
+    }
 }
 
 fn refused(reason: RefusalReason) -> Error {
