@@ -22,6 +22,7 @@
 //! The modules below are listed in the order a request meets them.
 
 pub mod app;
+pub mod command;
 pub mod config;
 pub mod stack;
 

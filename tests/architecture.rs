@@ -8,9 +8,11 @@ use std::{
 };
 
 /// Which rooms each room may name. What is not listed may not be named.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("app", &["*"]),
     ("body", &["oci", "telemetry"]),
+    // As `app` does, it wires the rooms together: each subcommand is one way to ask them.
+    ("command", &["*"]),
     ("config", &["*"]),
     ("evidence", &["body", "oci", "store", "telemetry", "upstream"]),
     ("flight", &["oci"]),

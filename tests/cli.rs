@@ -212,3 +212,37 @@ fn j1_what_clients_send_stays_within_its_line_of_the_log() {
     served.event("ended");
     assert!(served.seen.iter().all(|event| event.get("forged").is_none()));
 }
+
+#[test]
+fn policy_check_tells_every_problem_with_its_place_and_every_weakness_with_its_id() {
+    let home = Home::new("127.0.0.1:0");
+    let folder = home.0.path();
+    let policies = folder.join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    std::fs::copy(folder.join("acme.yaml"), policies.join("acme.yaml")).unwrap();
+    let check = |extra: &[&str]| pullgate(&[&["policy", "check", policies.to_str().unwrap()], extra].concat());
+    let output = check(&[]);
+    assert_eq!((code(&output), output.stdout.as_slice()), (0, &b""[..]), "{}", stderr(&output));
+
+    let weak = "name: weak\nimages: [\"*/**\"]\nmode: audit\ndangerous_no_signature: true\ndangerous_no_attestation: true\n";
+    std::fs::write(policies.join("weak.yml"), weak).unwrap();
+    let output = check(&["--output", "json"]);
+    assert_eq!(code(&output), 0);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ids: Vec<_> = report["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["audit", "dangerous_no_signature", "dangerous_no_attestation"]);
+    assert_eq!(report["policies"][1]["mode"], "audit");
+    assert_eq!(code(&check(&["--deny", "audit"])), 1);
+    assert_eq!(code(&check(&["--deny", "any_identity"])), 0);
+
+    std::fs::write(policies.join("twice.yaml"), "name: weak\nimages: []\nimagess: 1\n---\n").unwrap();
+    let output = check(&[]);
+    assert_eq!(code(&output), 64);
+    let told = String::from_utf8(output.stdout).unwrap();
+    for problem in
+        ["twice.yaml:2:9: images: an empty list", "twice.yaml:3:1: imagess: unknown key", "warning[audit]: policy weak"]
+    {
+        assert!(told.contains(problem), "{problem} in\n{told}");
+    }
+    assert_eq!(code(&pullgate(&["policy", "check", "/nonexistent"])), 64);
+}

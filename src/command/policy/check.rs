@@ -1,0 +1,170 @@
+//! `pullgate policy check`: whether policy files can be read, and what about them is weak.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::{
+    command::{Exit, text::line},
+    policy::{self, PolicySet, Unmatched},
+    yaml::{self, Problem},
+};
+
+/// Read policies, and say what is wrong with them and what is weak.
+///
+/// Every problem is told with file, line, column and key. What relaxes a rule is told with the id of a finding (`audit`,
+/// `dangerous_no_signature`, …); a finding is no error unless `--deny` says so.
+///
+/// Exit codes: 0 all can be used; 1 a finding that `--deny` names; 64 a problem.
+#[derive(Debug, clap::Args)]
+pub(in crate::command) struct Arguments {
+    /// Policy files, and directories whose `*.yaml` and `*.yml` are policy files.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// Make a finding of this id an error; `all` for any finding. May be repeated.
+    #[arg(long, value_name = "ID")]
+    deny: Vec<String>,
+    /// What standard output has.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// A form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Output {
+    /// A line for each problem and finding, as compilers write them.
+    #[default]
+    Text,
+    /// One object: `version`, `policies`, `problems`, `findings`.
+    Json,
+}
+
+/// The report of `policy check`.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: u32,
+    policies: Vec<Named>,
+    problems: Vec<Told>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize)]
+struct Named {
+    file: PathBuf,
+    name: String,
+    mode: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Told {
+    file: PathBuf,
+    line: u64,
+    column: u64,
+    key: String,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    id: &'static str,
+    policy: String,
+    message: String,
+}
+
+impl Arguments {
+    /// Checks and reports.
+    pub(in crate::command) fn run(self) -> Exit {
+        let files = match files(&self.paths) {
+            Ok(files) => files,
+            Err(why) => {
+                eprintln!("{why}");
+                return Exit::Usage;
+            }
+        };
+        let report = check(&files);
+        match self.output {
+            Output::Text => print_text(&report, files.len()),
+            Output::Json => println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default()),
+        }
+        let denied = |finding: &Finding| self.deny.iter().any(|id| id == "all" || id == finding.id);
+        if !report.problems.is_empty() {
+            Exit::Usage
+        } else if report.findings.iter().any(denied) {
+            Exit::Refused
+        } else {
+            Exit::Done
+        }
+    }
+}
+
+/// The policy files that `paths` name: files as they are, of a directory those that end in `.yaml` or `.yml`, sorted.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let failed = |error: std::io::Error| format!("{} cannot be listed: {error}", path.display());
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            let entry = entry.map_err(failed)?.path();
+            let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !hidden && entry.extension().is_some_and(|kind| kind == "yaml" || kind == "yml") && entry.is_file() {
+                found.push(entry);
+            }
+        }
+        if found.is_empty() {
+            return Err(format!("{} holds no *.yaml", path.display()));
+        }
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
+}
+
+fn check(files: &[PathBuf]) -> Report {
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut parsed = Vec::new();
+    for file in files {
+        match yaml::read_file(file) {
+            Ok(text) => {
+                parsed.extend(policy::parse(file, &text, &mut problems).into_iter().map(|policy| (file.clone(), policy)));
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let policies = parsed.iter().map(|(file, parsed)| named(file, &parsed.policy)).collect();
+    let findings = parsed.iter().flat_map(|(_, parsed)| {
+        let policy = &parsed.policy;
+        policy.weaknesses().into_iter().map(|(id, message)| Finding { id, policy: policy.name.clone(), message })
+    });
+    let findings = findings.collect();
+    // Names used twice are known only once all are read.
+    if let Err(twice) = PolicySet::new(parsed, Unmatched::Deny) {
+        problems.extend(twice.0);
+    }
+    let problems =
+        problems.into_iter().map(|Problem { file, line, column, key, message }| Told { file, line, column, key, message });
+    Report { version: 1, policies, problems: problems.collect(), findings }
+}
+
+fn named(file: &Path, policy: &policy::Policy) -> Named {
+    let mode = match policy.mode() {
+        policy::Mode::Audit => "audit",
+        policy::Mode::Enforce => "enforce",
+    };
+    Named { file: file.to_owned(), name: policy.name.clone(), mode }
+}
+
+fn print_text(report: &Report, files: usize) {
+    for Told { file, line, column, key, message } in &report.problems {
+        let problem = Problem { file: file.clone(), line: *line, column: *column, key: key.clone(), message: message.clone() };
+        println!("{}", self::line(&problem.to_string()));
+    }
+    for Finding { id, message, .. } in &report.findings {
+        println!("warning[{id}]: {}", line(message));
+    }
+    let (policies, problems, findings) = (report.policies.len(), report.problems.len(), report.findings.len());
+    eprintln!("{files} files, {policies} policies, {problems} problems, {findings} findings");
+}

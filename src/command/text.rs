@@ -1,0 +1,23 @@
+//! Text that others wrote, made fit for a terminal, a file of Markdown, a table (threats J1–J3).
+
+/// `text` on one line: control characters and marks that turn text around are escaped, everything else is as it is.
+pub(super) fn line(text: &str) -> String {
+    let escapes = |c: char| {
+        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if escapes(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn j3_what_would_move_a_terminal_or_turn_text_around_is_escaped() {
+        assert_eq!(line("a\u{1b}[31m\r\nb\u{202e}é"), "a\\u{1b}[31m\\r\\nb\\u{202e}é");
+    }
+}
