@@ -17,7 +17,7 @@ use std::{
 
 use dashmap::{DashMap, Entry as Slot};
 
-use super::{HintKind, fs::Stamp, shelf::Shelf};
+use super::{HintKind, StoreError, fs::Stamp, shelf::Shelf};
 use crate::{
     oci::{Algorithm, Digest},
     telemetry,
@@ -232,6 +232,27 @@ impl Shelf {
             Err(error) => Err(error),
             Ok(value) => Ok(value),
         }
+    }
+
+    /// The same for a fact, whose errors name its file.
+    pub(super) fn with_room_for<T>(
+        &self,
+        operation: &'static str,
+        write: impl Fn() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let answer = match write() {
+            Err(StoreError::Io { source, .. })
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                self.relieve();
+                write()
+            }
+            other => other,
+        };
+        if let Err(StoreError::Io { path, source }) = &answer {
+            self.failed(operation, path, source);
+        }
+        answer
     }
 
     /// Evicts down to `goal` bytes, and what is in its grace only down to `bound`.

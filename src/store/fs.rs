@@ -5,6 +5,7 @@
 //! <root>/staged/<pid>-<n>          being written; swept at start
 //! <root>/blobs/<alg>/<ab>/<hex>    published: named by what it hashes to
 //! <root>/hints/<kind>/<sha256>     hints, named by their key's hash
+//! <root>/facts/                    what cannot be derived again; see `facts`
 //! ```
 //!
 //! Names come from digests and hashes only, so nothing a client or an upstream wrote is ever part of a path.
@@ -180,8 +181,9 @@ impl Layout {
     pub(super) fn stage(&self) -> io::Result<Staged> {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
         let path = self.root.join("staged").join(format!("{}-{number}", std::process::id()));
+        let file = create(&path, OFlags::EXCL)?;
         Ok(Staged {
-            file: create(&path, OFlags::EXCL)?,
+            file,
             path: Some(path),
             #[cfg(test)]
             faults: std::sync::Arc::clone(&self.faults),
@@ -197,7 +199,7 @@ fn directories(root: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Creates a directory of ours, or finds that it is one. A link in its place would lead our writes elsewhere (C5).
-fn create_directory(path: &Path) -> io::Result<()> {
+pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
@@ -209,7 +211,7 @@ fn create_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-fn create(path: &Path, extra: OFlags) -> io::Result<File> {
+pub(super) fn create(path: &Path, extra: OFlags) -> io::Result<File> {
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | extra;
     Ok(File::from(rustix::fs::open(path, flags, FILE_MODE)?))
 }
@@ -244,6 +246,17 @@ pub(super) struct Staged {
 }
 
 impl Staged {
+    /// A file to write to at `path`, in place of what somebody left there: for who is the only one to stage there.
+    pub(super) fn create(path: PathBuf, #[cfg(test)] faults: std::sync::Arc<Faults>) -> io::Result<Self> {
+        let file = create(&path, OFlags::TRUNC)?;
+        Ok(Self {
+            file,
+            path: Some(path),
+            #[cfg(test)]
+            faults,
+        })
+    }
+
     /// The file, for reading what is written so far.
     pub(super) fn reader(&self) -> io::Result<File> {
         self.file.try_clone()

@@ -36,9 +36,10 @@ pub(super) const fn directory(kind: HintKind) -> &'static str {
     }
 }
 
-fn checksum(kind: HintKind, key: &str, value: &[u8]) -> String {
+/// The line a hint's or a fact's file begins with; `kind` is the directory's name.
+pub(super) fn checksum(kind: &str, key: &str, value: &[u8]) -> String {
     let mut hasher = sha2::Sha256::new();
-    hasher.update(directory(kind));
+    hasher.update(kind);
     // Lengths before texts, so that no two hints hash the same input.
     hasher.update((key.len() as u64).to_be_bytes());
     hasher.update(key);
@@ -103,7 +104,7 @@ impl Shelf {
         let len = usize::try_from(stamp.len).ok().filter(|len| (CHECKSUM..=CHECKSUM + MAX_HINT).contains(len))?;
         let bytes = Bytes::from(fs::read_at(&file, 0, len).ok()?);
         let value = bytes.slice(CHECKSUM..);
-        (bytes[..CHECKSUM] == *checksum(kind, key, &value).as_bytes()).then_some(value)
+        (bytes[..CHECKSUM] == *checksum(directory(kind), key, &value).as_bytes()).then_some(value)
     }
 
     fn write_hint(&self, kind: HintKind, key: &str, value: &[u8]) -> Result<(), StoreError> {
@@ -115,7 +116,7 @@ impl Shelf {
         let publish = || {
             let replaced = std::fs::symlink_metadata(&path).ok().map(|found| found.len());
             let staged = self.layout.stage()?;
-            let line = checksum(kind, key, value);
+            let line = checksum(directory(kind), key, value);
             staged.write_at(line.as_bytes(), 0)?;
             staged.write_at(value, CHECKSUM as u64)?;
             let stamp = staged.publish(&path, Durability::Lost)?;
@@ -129,11 +130,11 @@ impl Shelf {
 }
 
 /// Runs what blocks off the async threads. `None` if it panicked or the runtime is going down.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-fn lost() -> StoreError {
+pub(super) fn lost() -> StoreError {
     StoreError::io(std::path::Path::new(""), io::Error::other("the task that was to write is gone"))
 }
 

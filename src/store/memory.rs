@@ -2,15 +2,17 @@
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use jiff::Timestamp;
 
-use super::{Documents, HintKind, Mismatch, StoreError};
+use super::{Documents, FactKind, Facts, HintKind, Mismatch, StoreError};
 use crate::oci::Digest;
 
-/// [`Documents`] in memory. Unbounded: what it holds is what was written.
+/// [`Documents`] and [`Facts`] in memory. Unbounded: what it holds is what was written.
 #[derive(Debug, Default)]
 pub struct Memory {
     documents: DashMap<Digest, Bytes>,
     hints: DashMap<(HintKind, String), Bytes>,
+    facts: DashMap<(FactKind, String), Bytes>,
 }
 
 impl Memory {
@@ -68,6 +70,26 @@ impl Documents for Memory {
 
     async fn set_hint(&self, kind: HintKind, key: &str, value: &[u8]) -> Result<(), StoreError> {
         self.hints.insert((kind, key.to_owned()), Bytes::copy_from_slice(value));
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Facts for Memory {
+    async fn first_seen(&self, key: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let mut kept = self.facts.entry((FactKind::FirstSeen, key.to_owned())).or_default();
+        let seen = std::str::from_utf8(&kept).ok().and_then(|text| text.parse::<Timestamp>().ok());
+        let seen = seen.map_or(now, |seen| seen.min(now));
+        *kept = seen.to_string().into();
+        Ok(seen)
+    }
+
+    async fn fact(&self, kind: FactKind, key: &str) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.facts.get(&(kind, key.to_owned())).map(|value| value.clone()))
+    }
+
+    async fn set_fact(&self, kind: FactKind, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.facts.insert((kind, key.to_owned()), Bytes::copy_from_slice(value));
         Ok(())
     }
 }

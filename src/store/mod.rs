@@ -8,6 +8,7 @@
 //! * A blob is fetched once however many ask; its last piece leaves when its hash agreed and it is published, so what a
 //!   client has whole is here after `kill -9`.
 //! * A store that cannot write or read fails no pull: reads miss, blobs pass through.
+//! * Facts, the little that cannot be derived again, are synced, not evicted, and never made up.
 //!
 //! # The way of a blob
 //! [`Store::pull`] looks on the `shelf`, else starts a `fill`, which moves the upstream's pieces into a `sink`: hash and
@@ -15,6 +16,7 @@
 //! `mapped` pages. `evict` keeps the bound; `fs` knows the paths and the one way to publish.
 
 mod evict;
+mod facts;
 mod fill;
 mod fs;
 mod hints;
@@ -35,7 +37,11 @@ use std::{
 use bytes::Bytes;
 
 use self::{evict::Index, fs::Layout, opened::Opened, read::Feed, shelf::Shelf};
-pub use self::{fill::FillError, memory::Memory};
+pub use self::{
+    facts::{FactFiles, FactKind, Facts, NoFacts},
+    fill::FillError,
+    memory::Memory,
+};
 use crate::oci::Digest;
 
 /// What the configuration says of the store.
@@ -50,6 +56,12 @@ pub struct Config {
 /// Why the store could not do what was asked. A read error is treated as a miss by callers that can fetch.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
+    /// A fact is there and is not whole.
+    #[error("store {path} is damaged")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The directory is in use by another process.
     #[error("store {path} is in use by another process")]
     InUse {
@@ -135,6 +147,7 @@ impl std::fmt::Debug for Source {
 pub struct Store {
     shelf: Arc<Shelf>,
     fills: Arc<fill::Fills>,
+    facts: FactFiles,
     _lock: fs::Lock,
 }
 
@@ -158,13 +171,14 @@ impl Store {
 
     fn open_with(path: &Path, index: Index) -> Result<Arc<Self>, StoreError> {
         let (layout, lock) = Layout::open(path)?;
+        let facts = FactFiles::open(path)?;
         let shelf = Arc::new(Shelf::new(layout, index));
         let counted = Arc::downgrade(&shelf);
         std::thread::Builder::new()
             .name("store-index".to_owned())
             .spawn(move || evict::index(&counted))
             .map_err(|error| StoreError::io(path, error))?;
-        Ok(Arc::new(Self { shelf, fills: Arc::default(), _lock: lock }))
+        Ok(Arc::new(Self { shelf, fills: Arc::default(), facts, _lock: lock }))
     }
 
     /// Gives out blobs in pieces read into memory instead of maps of their files. For listeners whose bytes this process

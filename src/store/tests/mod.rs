@@ -4,6 +4,7 @@ mod blobs;
 mod damage;
 mod disk;
 mod documents;
+mod facts;
 mod room;
 
 use std::{
