@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
-    AttestationRule, Case, Held, Policy, Reason, SignatureRule, Unmet,
+    AttestationRule, Case, Held, Policy, Reason, SignatureRule, Signed, Unmet,
     checks::{CheckFailure, Checked},
     identity::{Identity, Mismatch},
     sentence::{any_of, short},
@@ -70,14 +70,25 @@ impl Policy {
 
         let signatures: Vec<&Verified> = facts.iter().filter(|fact| matches!(fact.content, Proven::Signature)).collect();
         let mut signers: Vec<&Signer> = Vec::new();
+        let (mut signed, mut signed_at) = (Vec::new(), None);
         for (i, rule) in self.signatures.iter().enumerate() {
             let mut misses = Vec::new();
+            let mut first = None;
             for fact in &signatures {
                 match self.meets(&rule.signer, fact) {
-                    Ok(()) => signers.push(&fact.signer),
+                    Ok(()) => {
+                        signers.push(&fact.signer);
+                        let counted = Signed::of(fact);
+                        first = earliest(first, Some(counted.at));
+                        if !signed.contains(&counted) {
+                            signed.push(counted);
+                        }
+                    }
                     Err(miss) => misses.push((*fact, miss)),
                 }
             }
+            // Each rule is met from its first signature on; all of them from the last of those.
+            signed_at = signed_at.max(first);
             if misses.len() == signatures.len() {
                 details.push(format!("signatures[{i}]: wants {}", wanted(&rule.signer)));
                 gaps.push(signature_gap(rule, &misses, facts));
@@ -110,7 +121,7 @@ impl Policy {
             }
         }
 
-        let Some(first) = gaps.first() else { return Ok(Held { valid_until, exception: None }) };
+        let Some(first) = gaps.first() else { return Ok(Held { valid_until, exception: None, signed, signed_at }) };
         let (reason, summary) = (first.reason, short(&first.summary, SUMMARY));
         details.extend(gaps.iter().map(|gap| gap.summary.clone()));
         details.extend(facts.iter().map(|fact| format!("found about {}: {}", subject.short(), told(fact))));

@@ -31,7 +31,7 @@ use jiff::Timestamp;
 
 use crate::{
     oci::{Digest, Host, ImageName},
-    verify::{LogEvidence, Verified},
+    verify::{LogEvidence, Signer, Verified},
     yaml::{Problem, Problems},
 };
 
@@ -158,6 +158,29 @@ pub struct Held {
     pub valid_until: Option<Timestamp>,
     /// The exception that stood in for evidence, if one did.
     pub exception: Option<ExceptionUse>,
+    /// Every signature that counted, with who made it; empty where none was asked for, or an exception stood in.
+    pub signed: Vec<Signed>,
+    /// When the last signature that was needed was there: the earliest time at which `signatures` was met by what had been
+    /// signed until then. So who signs again, or signs beside, makes no image younger. `None` where no signature counted.
+    pub signed_at: Option<Timestamp>,
+}
+
+/// A signature that counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Who signed.
+    pub signer: Signer,
+    /// The newest of its verified times.
+    pub at: Timestamp,
+}
+
+impl Signed {
+    /// Of a proven signature.
+    #[must_use]
+    pub fn of(fact: &Verified) -> Self {
+        // A fact without a verified time is none that the verifier makes; if there were one, it would be the youngest there is.
+        Self { signer: fact.signer.clone(), at: fact.times.iter().max().copied().unwrap_or(Timestamp::MAX) }
+    }
 }
 
 /// An exception that was used, for the log.
