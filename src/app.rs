@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    config::{Config, Problems, TrustRootConfig},
+    config::{Config, Problems},
     gate::Gate,
     policy::PolicySet,
     registry::{Registry, Routes},
@@ -32,7 +32,10 @@ use crate::{
     store::{self, Documents, Store},
     telemetry::{self, Metrics},
     upstream::{self, Upstream},
-    verify::{self, TrustRootError, TrustState},
+    verify::{
+        self, TrustRootError, TrustState,
+        trust_root::{TrustRootConfig, TrustRoots, Watched},
+    },
 };
 
 /// Why the gate does not start.
@@ -76,11 +79,13 @@ impl StartError {
 }
 
 /// Every kind of weakness there is: a gauge says 0 as well as 1, so that an alert can rely on the series.
-const WEAKNESSES: [&str; 9] = [
+const WEAKNESSES: [&str; 11] = [
     "any_identity",
     "audit",
     "dangerous_allow",
     "dangerous_no_attestation",
+    "dangerous_no_log",
+    "dangerous_no_sct",
     "dangerous_no_signature",
     "open_admin",
     "open_listener",
@@ -108,11 +113,11 @@ struct Live {
     policies: Arc<ArcSwap<PolicySet>>,
     routes: Arc<ArcSwap<Routes>>,
     tls: Option<Arc<Tls>>,
-    trust: Arc<ArcSwap<TrustState>>,
+    trust: TrustRoots,
 }
 
 impl Live {
-    async fn new(config: &Config, tls: Option<Arc<Tls>>, trust: Arc<ArcSwap<TrustState>>) -> Result<Self, StartError> {
+    async fn new(config: &Config, tls: Option<Arc<Tls>>, trust: TrustRoots) -> Result<Self, StartError> {
         Ok(Self {
             policies: Arc::new(ArcSwap::from_pointee(config.policies.clone())),
             routes: Arc::new(ArcSwap::from_pointee(routes(config).await?)),
@@ -216,9 +221,9 @@ async fn build(config: Config, file: Option<PathBuf>) -> Result<Running, StartEr
         // TLS reads what it encrypts: a mapped page that the disk cannot give would be a signal, not an error.
         store.never_map();
     }
-    let trust = verify::trust_root::watch(trust_root(&config)).await?;
+    let Watched { state: trust, roots } = verify::trust_root::watch(trust_roots(&config)).await?;
     trust_seen.store(Arc::new(Some(Arc::clone(&trust))));
-    let live = Live::new(&config, tls.clone(), Arc::clone(&trust)).await?;
+    let live = Live::new(&config, tls.clone(), roots).await?;
 
     let documents: Arc<dyn Documents> = Arc::clone(&store) as Arc<dyn Documents>;
     let gate = Gate::new(config.gate.clone(), documents, Arc::clone(&live.policies), trust);
@@ -257,13 +262,9 @@ fn checks(progress: &Progress, trust: &ArcSwap<Option<Arc<ArcSwap<TrustState>>>>
 }
 
 /// The trust room's configuration.
-fn trust_root(config: &Config) -> verify::trust_root::TrustRootConfig {
-    let source = match &config.trust_root {
-        TrustRootConfig::File(path) => verify::trust_root::TrustRootSource::File(path.clone()),
-        TrustRootConfig::Sigstore => verify::trust_root::TrustRootSource::Sigstore,
-    };
-    verify::trust_root::TrustRootConfig {
-        source,
+fn trust_roots(config: &Config) -> TrustRootConfig {
+    TrustRootConfig {
+        roots: config.trust_roots.clone(),
         cache_dir: config.store.path.join("trust"),
         refresh: TRUST_REFRESH,
         hard_stale: TRUST_HARD_STALE,

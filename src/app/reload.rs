@@ -9,12 +9,12 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
-use super::{Live, StartError, load, routes, say_weaknesses, watch::Watch};
+use super::{Live, StartError, load, routes, say_weaknesses, trust_roots, watch::Watch};
 use crate::{
-    config::{Config, Problems, TrustRootConfig},
+    config::{Config, Problems},
     server::Tls,
     telemetry,
-    verify::{self, TrustState},
+    verify::trust_root::{TrustRootSource, TrustRoots},
 };
 
 /// Bytes of a watched file that count when asking whether it changed.
@@ -134,17 +134,12 @@ impl Reloads {
             None => None,
         };
         let routes = routes(&new).await?;
-        let trust = match &new.trust_root {
-            TrustRootConfig::File(path) => Some(verify::trust_root::load(path).await.map_err(StartError::from)?),
-            TrustRootConfig::Sigstore => None,
-        };
+        let trust = TrustRoots::read(&trust_roots(&new)).await.map_err(StartError::from)?;
 
         if let (Some(live), Some(new)) = (&self.live.tls, &tls) {
             live.replace(new);
         }
-        if let Some(verifier) = trust {
-            self.live.trust.store(Arc::new(TrustState::Ready { verifier: Arc::new(verifier), stale: None }));
-        }
+        self.live.trust.take(trust).await;
         self.live.policies.store(Arc::new(new.policies.clone()));
         self.live.routes.store(Arc::new(routes));
         say_weaknesses(&new);
@@ -164,7 +159,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (gate.verdicts, gate.manifest_bytes, gate.verify_threads, format!("{:?}", gate.limits))
     };
     let max_stale = |config: &Config| (config.gate.max_stale, config.registry.max_stale);
-    let kind = |config: &Config| matches!(config.trust_root, TrustRootConfig::Sigstore);
+    let own = |config: &Config| {
+        config.trust_roots.iter().find(|(_, root)| root.source == TrustRootSource::Sigstore).map(|(name, _)| Arc::clone(name))
+    };
     let (was, is) = (&old.server, &new.server);
     [
         ("listen", was.listen != is.listen),
@@ -176,7 +173,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("verdict_ttl", old.gate.verdict_ttl != new.gate.verdict_ttl),
         ("refusal_ttl", old.gate.refusal_ttl != new.gate.refusal_ttl),
         ("max_stale", max_stale(old) != max_stale(new)),
-        ("trust_root (sigstore or a file)", kind(old) != kind(new)),
+        ("trust_root (which is sigstore)", own(old) != own(new)),
     ]
     .into_iter()
     .filter_map(|(key, changed)| changed.then_some(key))
@@ -206,19 +203,21 @@ fn read(file: &Path) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::app::tests::Home;
+    use arc_swap::ArcSwap;
 
-    async fn reloads(home: &Home) -> Reloads {
+    use super::*;
+    use crate::{app::tests::Home, verify::TrustState};
+
+    async fn reloads(home: &Home) -> (Reloads, Arc<ArcSwap<TrustState>>) {
         let config = load(&home.file()).await.unwrap();
-        let live = home.live(&config).await;
-        Reloads::new(home.file(), config, live)
+        let (live, trust) = home.live(&config).await;
+        (Reloads::new(home.file(), config, live), trust)
     }
 
     #[tokio::test]
     async fn o6_what_is_wrong_is_refused_whole_and_what_is_right_again_is_taken() {
         let home = Home::new();
-        let mut reloads = reloads(&home).await;
+        let (mut reloads, _trust) = reloads(&home).await;
         let policies = reloads.live.policies.load_full();
         assert_eq!(reloads.attempt(false).await, None, "nothing changed");
 
@@ -239,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn o6_a_file_that_needs_a_restart_is_refused_whole() {
         let home = Home::new();
-        let mut reloads = reloads(&home).await;
+        let (mut reloads, _trust) = reloads(&home).await;
         let policies = reloads.live.policies.load_full();
         std::fs::write(home.policy_file(), home.policy().replace("heads/main", "heads/other")).unwrap();
         for (key, from, to) in [
@@ -271,12 +270,12 @@ mod tests {
         let own = home.config().replace(&crate::app::tests::fixtures().display().to_string(), "..");
         let own = own.replace("../trusted_root.json", "trusted_root.json");
         home.write(&own.replace("../registry", &crate::app::tests::fixtures().join("registry").display().to_string()));
-        let mut reloads = reloads(&home).await;
-        let (policies, trust) = (reloads.live.policies.load_full(), reloads.live.trust.load_full());
+        let (mut reloads, state) = reloads(&home).await;
+        let (policies, trust) = (reloads.live.policies.load_full(), state.load_full());
         std::fs::write(&trusted_root, "{}").unwrap();
         std::fs::write(home.policy_file(), home.policy().replace("heads/main", "heads/other")).unwrap();
         assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
         assert!(Arc::ptr_eq(&policies, &reloads.live.policies.load_full()));
-        assert!(Arc::ptr_eq(&trust, &reloads.live.trust.load_full()));
+        assert!(Arc::ptr_eq(&trust, &state.load_full()));
     }
 }

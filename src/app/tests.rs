@@ -60,9 +60,9 @@ impl Home {
             .to_owned()
     }
 
-    pub(super) async fn live(&self, config: &Config) -> Live {
-        let trust = verify::trust_root::watch(trust_root(config)).await.unwrap();
-        Live::new(config, None, trust).await.unwrap()
+    pub(super) async fn live(&self, config: &Config) -> (Live, Arc<ArcSwap<TrustState>>) {
+        let Watched { state, roots } = verify::trust_root::watch(trust_roots(config)).await.unwrap();
+        (Live::new(config, None, roots).await.unwrap(), state)
     }
 }
 

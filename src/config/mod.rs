@@ -8,15 +8,18 @@ mod files;
 mod limits;
 mod listeners;
 mod schema;
+mod trust_roots;
 mod upstreams;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 pub use crate::yaml::{Problem, Problems};
-use crate::{gate, oci::Host, policy::PolicySet, registry, server, store, upstream};
+use crate::{gate, oci::Host, policy::PolicySet, registry, server, store, upstream, verify::trust_root::RootConfig};
 
 /// Everything `serve` needs, converted and checked.
 #[derive(Debug, Clone)]
@@ -35,8 +38,8 @@ pub struct Config {
     pub default_upstream: Option<Host>,
     /// The policies.
     pub policies: PolicySet,
-    /// The trust root.
-    pub trust_root: TrustRootConfig,
+    /// The trust roots by name; `default` is among them.
+    pub trust_roots: BTreeMap<Arc<str>, RootConfig>,
     /// Every file read, to watch: this one, policies, certificates, trust root, credentials. A new policy file appears
     /// in a directory of one of these or in one of [`directories`](Self::directories).
     pub files: Vec<PathBuf>,
@@ -52,7 +55,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weakness {
     /// A word from a closed list, for the metric's label: `any_identity`, `audit`, `dangerous_allow`,
-    /// `dangerous_no_attestation`, `dangerous_no_signature`, `open_admin`, `open_listener`, `plain_http`,
+    /// `dangerous_no_attestation`, `dangerous_no_log`, `dangerous_no_sct`, `dangerous_no_signature`, `open_admin`, `open_listener`, `plain_http`,
     /// `readable_secret`.
     pub kind: &'static str,
     /// What is given up.
@@ -63,15 +66,6 @@ impl fmt::Display for Weakness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sentence)
     }
-}
-
-/// Where the trust root comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrustRootConfig {
-    /// A `trusted_root.json`.
-    File(PathBuf),
-    /// The public-good instance, by TUF.
-    Sigstore,
 }
 
 impl Config {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, TrustRootConfig, Weakness, files::Files, limits, listeners, upstreams};
+use super::{Config, Weakness, files::Files, limits, listeners, trust_roots, upstreams};
 use crate::{
     gate,
     policy::{self, PolicySet, Unmatched},
@@ -18,6 +18,7 @@ pub(super) const KEYS: &[&str] = &[
     "tls",
     "admin",
     "trust_root",
+    "trust_roots",
     "store",
     "upstreams",
     "default_upstream",
@@ -43,7 +44,6 @@ const LATER: &[&str] = &[
     "pass_credentials",
     "sandbox",
     "tracing",
-    "trust_roots",
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
 
     let listeners = listeners::read(&fields, &files, &mut weaknesses);
     let limits = limits::read(fields.get("limits").as_ref());
-    let trust_root = trust_root(fields.get("trust_root").as_ref(), &files);
+    let trust_roots = trust_roots::read(&fields, &files, &mut weaknesses);
     let store = store(fields.get("store").as_ref(), &files);
     let upstreams = fields
         .need("upstreams", "write where images are, as in [{host: ghcr.io, url: https://ghcr.io}]")
@@ -102,7 +102,7 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
 
     let mut problems = sink.into_problems();
     let policies = policies(&policy_files, unmatched, &mut problems);
-    let (Some(policies), Some(trust_root), Some(store), true) = (policies, trust_root, store, problems.is_empty()) else {
+    let (Some(policies), Some(trust_roots), Some(store), true) = (policies, trust_roots, store, problems.is_empty()) else {
         return Err(Problems(problems));
     };
 
@@ -133,7 +133,7 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
         upstreams: upstreams.configs,
         default_upstream,
         policies,
-        trust_root,
+        trust_roots,
         files,
         directories,
         weaknesses,
@@ -152,19 +152,6 @@ fn max_stale(fields: &Fields<'_>) -> Option<Duration> {
         return None;
     }
     Some(cursor.duration(Duration::ZERO..=366 * DAY).unwrap_or(DAY))
-}
-
-fn trust_root(cursor: Option<&Cursor<'_>>, files: &Files) -> Option<TrustRootConfig> {
-    let Some(cursor) = cursor else { return Some(TrustRootConfig::Sigstore) };
-    let text = cursor.text("`sigstore`, or the path of a trusted_root.json")?;
-    if text == "sigstore" {
-        return Some(TrustRootConfig::Sigstore);
-    }
-    if text.eq_ignore_ascii_case("sigstore") {
-        cursor.wrong("write `sigstore`, in lower case");
-        return None;
-    }
-    files.file(cursor).map(TrustRootConfig::File)
 }
 
 fn store(cursor: Option<&Cursor<'_>>, files: &Files) -> Option<store::Config> {

@@ -5,7 +5,11 @@ use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{policy::Unmatched, upstream::Location};
+use crate::{
+    policy::Unmatched,
+    upstream::Location,
+    verify::{Relaxed, trust_root::TrustRootSource},
+};
 
 const POLICY: &str =
     "name: acme\nimages: [\"ghcr.io/acme/**\"]\nsignatures: [{keyless: {issuer: https://i, subject: https://s}}]\n";
@@ -36,6 +40,10 @@ fn problems(text: &str) -> Vec<String> {
     problems_in(&directory(text))
 }
 
+fn roots(config: &Config) -> Vec<(&str, &TrustRootSource, Relaxed)> {
+    config.trust_roots.iter().map(|(name, root)| (&**name, &root.source, root.relaxed)).collect()
+}
+
 #[test]
 fn a_small_file_has_the_documented_defaults() {
     let config = load(SMALL);
@@ -44,7 +52,7 @@ fn a_small_file_has_the_documented_defaults() {
     assert!(config.server.tls.is_none());
     assert_eq!(config.store.path, Path::new("/var/lib/pullgate"));
     assert_eq!(config.store.max_size, 50 << 30);
-    assert_eq!(config.trust_root, TrustRootConfig::Sigstore);
+    assert_eq!(roots(&config), [("default", &TrustRootSource::Sigstore, Relaxed::default())]);
     assert_eq!(config.registry.tag_ttl, Duration::from_secs(30));
     assert_eq!(config.registry.max_stale, Some(Duration::from_secs(86_400)));
     assert_eq!(config.gate.max_stale, config.registry.max_stale);
@@ -117,8 +125,7 @@ limits: {connections: 0, header_timeout: soon, evidence: {page: 4}, verify_threa
             "pullgate.yaml:4:6: tls.key: missing; write the path of the certificate's key, PEM",
             "pullgate.yaml:4:13: tls.cert: none.pem cannot be opened: no such file or directory",
             "pullgate.yaml:4:23: tls.http2: not supported yet",
-            "pullgate.yaml:5:13: trust_root: write `sigstore`, in lower case",
-            "pullgate.yaml:6:1: trust_roots: not supported yet",
+            "pullgate.yaml:6:14: trust_roots: beside `trust_root`, which is the root called `default`; write it here too",
             "pullgate.yaml:7:15: store.path: `~` and `$` are not expanded; write the path out",
             "pullgate.yaml:7:34: store.max_size: has no unit: write 50MiB or 50GiB",
             "pullgate.yaml:7:38: store.url: not supported yet",
@@ -260,7 +267,8 @@ fn relative_paths_start_at_the_file_and_every_file_read_is_watched() {
     }
     let config = Config::load(&directory.path().join("pullgate.yaml")).unwrap();
     assert_eq!(config.store.path, directory.path().join("data"));
-    assert_eq!(config.trust_root, TrustRootConfig::File(directory.path().join("root.json")));
+    let file = TrustRootSource::File(directory.path().join("root.json"));
+    assert_eq!(roots(&config), [("default", &file, Relaxed::default())]);
     let tls = config.server.tls.unwrap();
     assert_eq!((tls.cert, tls.client_ca), (directory.path().join("c.pem"), Some(directory.path().join("a.pem"))));
     assert_eq!(config.files.len(), 6);
@@ -378,7 +386,7 @@ fn the_shipped_file_names_every_key_with_its_true_default() {
             config.gate,
             config.registry,
             config.store,
-            config.trust_root,
+            config.trust_roots,
             config.policies.unmatched()
         )
     };
@@ -391,6 +399,7 @@ fn the_shipped_file_names_every_key_with_its_true_default() {
         .chain(limits::KEYS)
         .chain(limits::EVIDENCE)
         .chain(upstreams::KEYS)
+        .chain(trust_roots::KEYS)
         .chain(["cert", "key", "client_ca", "path", "max_size"].iter())
     {
         assert!(text.contains(&format!("{key}:")), "config/pullgate.yaml does not show `{key}`");

@@ -120,20 +120,23 @@ impl From<&Look> for Looked {
     }
 }
 
-impl From<&Result<Verified, VerifyError>> for Outcome {
-    fn from(result: &Result<Verified, VerifyError>) -> Self {
-        match result {
-            Ok(fact) => Self::Proved {
-                subject: fact.signer.subject.clone(),
-                issuer: fact.signer.issuer.clone(),
-                what: match &fact.content {
-                    Proven::Attestation(statement) => statement.predicate_type.clone(),
-                    Proven::File => "signature of a file".into(),
-                    Proven::Signature => "signature".into(),
-                },
+impl From<&Verified> for Outcome {
+    fn from(fact: &Verified) -> Self {
+        Self::Proved {
+            subject: fact.signer.subject.clone(),
+            issuer: fact.signer.issuer.clone(),
+            what: match &fact.content {
+                Proven::Attestation(statement) => statement.predicate_type.clone(),
+                Proven::File => "signature of a file".into(),
+                Proven::Signature => "signature".into(),
             },
-            Err(error) => Self::SetAside { why: error.to_string() },
         }
+    }
+}
+
+impl From<&VerifyError> for Outcome {
+    fn from(error: &VerifyError) -> Self {
+        Self::SetAside { why: error.to_string() }
     }
 }
 

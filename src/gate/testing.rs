@@ -187,7 +187,7 @@ pub(super) struct Scripted {
 }
 
 impl Verifier for Scripted {
-    fn verify(&self, subject: &Digest, content: &Content) -> Result<Verified, VerifyError> {
+    fn verify(&self, subject: &Digest, content: &Content) -> Result<Vec<Verified>, VerifyError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         let bytes = match content {
             Content::Bundle(bytes)
@@ -229,7 +229,7 @@ impl Verifier for Scripted {
             subject: by,
             claims: BTreeMap::new(),
         };
-        Ok(Verified { signer, content, times: vec![Timestamp::UNIX_EPOCH], log: LogEvidence::Proof, entries: Vec::new() })
+        Ok(vec![Verified { signer, content, times: vec![Timestamp::UNIX_EPOCH], log: LogEvidence::Proof, entries: Vec::new() }])
     }
 
     fn epoch(&self) -> Epoch {

@@ -36,6 +36,8 @@ pub(super) struct Scales {
     pub(super) ahead: Option<u64>,
     /// Verifications were not made, for want of room.
     pub(super) overloaded: bool,
+    /// A piece is about the subject and of a form that some trust root might prove, whether or not one that is ready did.
+    provable: bool,
     pub(super) explanation: Explanation,
 }
 
@@ -53,6 +55,7 @@ impl Scales {
             audit: Vec::new(),
             ahead: None,
             overloaded: false,
+            provable: false,
             explanation: Explanation::default(),
         };
         scales.judge().await;
@@ -87,21 +90,23 @@ impl Scales {
             let mut facts = self.facts.to_vec();
             for (piece, proof) in pieces.iter().zip(join_all(proofs).await) {
                 match proof {
-                    Ok(proof) => {
-                        self.explanation.considered(piece, Outcome::from(&proof));
-                        match proof {
-                            Ok(fact) => facts.push(fact),
-                            Err(VerifyError::Clock { ahead_seconds }) => self.ahead = self.ahead.max(Some(ahead_seconds)),
-                            Err(VerifyError::OtherSubject { .. }) => self.explanation.about_others += 1,
-                            Err(
-                                VerifyError::Certificate(_)
-                                | VerifyError::Log(_)
-                                | VerifyError::Malformed(_)
-                                | VerifyError::Signature(_)
-                                | VerifyError::Timestamp(_)
-                                | VerifyError::TooLarge(_)
-                                | VerifyError::Unsupported(_),
-                            ) => {}
+                    Ok(Ok(proven)) => {
+                        for fact in &proven {
+                            self.explanation.considered(piece, Outcome::from(fact));
+                        }
+                        self.provable = true;
+                        facts.extend(proven);
+                    }
+                    Ok(Err(why)) => {
+                        self.explanation.considered(piece, Outcome::from(&why));
+                        match why {
+                            VerifyError::Clock { ahead_seconds } => self.ahead = self.ahead.max(Some(ahead_seconds)),
+                            VerifyError::OtherSubject { .. } => self.explanation.about_others += 1,
+                            VerifyError::Certificate(_)
+                            | VerifyError::Log(_)
+                            | VerifyError::Signature(_)
+                            | VerifyError::Timestamp(_) => self.provable = true,
+                            VerifyError::Malformed(_) | VerifyError::TooLarge(_) | VerifyError::Unsupported(_) => {}
                         }
                     }
                     Err(why) => {
@@ -116,6 +121,14 @@ impl Scales {
                 self.judge().await;
             }
         }
+    }
+
+    /// Why a trust root that `verifier` does not have yet might still prove what is wanted: it is not ready, an enforcing
+    /// policy that does not hold names it, and there is something for it to prove.
+    pub(super) fn unready(&self, verifier: &dyn Verifier) -> Option<String> {
+        let asked = |name: &str| self.selection.enforce.iter().chain(&self.selection.audit).any(|policy| policy.asks_root(name));
+        let waiting = verifier.unready().iter().find(|unready| self.provable && asked(&unready.name))?;
+        Some(format!("trust root {}: {}", waiting.name, waiting.why))
     }
 
     /// Who signed what was proven, for the event.

@@ -26,6 +26,8 @@ pub(super) fn fingerprint<'p>(policies: impl Iterator<Item = &'p Arc<Policy>>, u
             Mode::Enforce => "enforce",
         });
         form.text(match log {
+            // No policy asks for it.
+            LogEvidence::Absent => "absent",
             LogEvidence::Promise => "promise",
             LogEvidence::Proof => "proof",
         });

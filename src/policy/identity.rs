@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::pattern::{AnchoredRegex, Glob};
-use crate::verify::Signer;
+use crate::verify::{DEFAULT_TRUST_ROOT, Signer};
 
 /// One way to say what a text must be.
 #[derive(Debug, Clone)]
@@ -103,7 +103,8 @@ impl Identity {
     /// # Errors
     /// The first thing that is not as wanted.
     pub fn check<'s>(&self, signer: &'s Signer) -> Result<(), Mismatch<'s>> {
-        if !self.subject.matches(&signer.subject) {
+        // Policies name no other root yet, and what another vouches for is none of theirs.
+        if *signer.trust_root != *DEFAULT_TRUST_ROOT || !self.subject.matches(&signer.subject) {
             return Err(Mismatch::Subject);
         }
         if !self.issuer.matches(&signer.issuer) {

@@ -135,7 +135,7 @@ impl Policy {
 
     fn meets<'f>(&self, identity: &Identity, fact: &'f Verified) -> Result<(), Miss<'f>> {
         identity.check(&fact.signer).map_err(Miss::Signer)?;
-        if fact.log >= self.log { Ok(()) } else { Err(Miss::Log) }
+        if fact.log.meets(self.log) { Ok(()) } else { Err(Miss::Log) }
     }
 
     fn attests<'f>(
@@ -151,7 +151,7 @@ impl Policy {
             // Literally one who signed this digest and met a signature rule. Meeting the pattern again is not enough:
             // a pattern may cover many workflows, and only this one vouched for the image (A1).
             None if !signers.iter().any(|signer| same_name(signer, &fact.signer)) => return Err(Miss::NotTheSigner),
-            None if fact.log < self.log => return Err(Miss::Log),
+            None if !fact.log.meets(self.log) => return Err(Miss::Log),
             None => {}
         }
         // Last, so that only an allowed signer can make us read a large document.
@@ -168,7 +168,7 @@ fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 }
 
 fn same_name(a: &Signer, b: &Signer) -> bool {
-    a.issuer == b.issuer && a.subject == b.subject && a.san_kind == b.san_kind
+    a.trust_root == b.trust_root && a.issuer == b.issuer && a.subject == b.subject && a.san_kind == b.san_kind
 }
 
 fn nearest<'m, 'f>(misses: &'m [(&'f Verified, Miss<'f>)]) -> Option<&'m (&'f Verified, Miss<'f>)> {
@@ -203,7 +203,7 @@ fn signature_gap(rule: &SignatureRule, misses: &[(&Verified, Miss<'_>)], facts: 
         }
         Miss::Log => Gap {
             reason: Reason::LogProofMissing,
-            summary: format!("wants a log's inclusion proof of the signature by {who}; found a promise (SET) only"),
+            summary: format!("wants a log's inclusion proof of the signature by {who}; found {}", logged(fact)),
         },
         // The last three cannot be misses of a signature rule; an identity that does not match is the general case.
         Miss::Signer(Mismatch::Subject) | Miss::NotTheSigner | Miss::Malformed(_) | Miss::Failed(_) => {
@@ -257,7 +257,7 @@ fn attestation_gap(rule: &AttestationRule, signers: &[&Signer], misses: &[(&Veri
         )),
         Miss::Log => Gap {
             reason: Reason::LogProofMissing,
-            summary: format!("wants a log's inclusion proof of the attestation {kind}; found a promise (SET) only"),
+            summary: format!("wants a log's inclusion proof of the attestation {kind}; found {}", logged(fact)),
         },
         Miss::Malformed(error) => Gap {
             reason: Reason::AttestationMalformed,
@@ -270,6 +270,14 @@ fn attestation_gap(rule: &AttestationRule, signers: &[&Signer], misses: &[(&Veri
         Miss::Failed(CheckFailure { reason, summary }) => {
             Gap { reason: *reason, summary: format!("attestation {}: {summary}", short(&kind, 40)) }
         }
+    }
+}
+
+/// What there is where a proof is wanted.
+const fn logged(fact: &Verified) -> &'static str {
+    match fact.log {
+        LogEvidence::Absent => "no log entry",
+        LogEvidence::Promise | LogEvidence::Proof => "a promise (SET) only",
     }
 }
 
@@ -303,6 +311,7 @@ fn told(fact: &Verified) -> String {
         Proven::Signature => "signature".to_owned(),
     };
     let log = match fact.log {
+        LogEvidence::Absent => "no log",
         LogEvidence::Promise => "log promise",
         LogEvidence::Proof => "log proof",
     };

@@ -31,7 +31,7 @@ use jiff::Timestamp;
 
 use crate::{
     oci::{Digest, Host, ImageName},
-    verify::{LogEvidence, Signer, Verified},
+    verify::{DEFAULT_TRUST_ROOT, LogEvidence, Signer, Verified},
     yaml::{Problem, Problems},
 };
 
@@ -323,6 +323,12 @@ impl Policy {
     #[must_use]
     pub fn names_host(&self, host: &Host) -> bool {
         self.images.iter().any(|pattern| pattern.names_host(host))
+    }
+
+    /// Whether it asks what the trust root called `name` proves.
+    #[must_use]
+    pub fn asks_root(&self, name: &str) -> bool {
+        name == DEFAULT_TRUST_ROOT
     }
 
     /// Whether it decides or watches.

@@ -152,10 +152,8 @@ fn material(raw: &RawValue) -> Result<VerificationMaterial, VerifyError> {
         // §4), and none means no maze of cross-signed ones to search (threats B9, B13).
         certificates.truncate(1);
     }
-    if material.tlog_entries.is_empty() {
-        return Err(VerifyError::Log("no log entry".into()));
-    }
-    // The crate asks for one proof or promise in the bundle; an entry with neither would ride along (threats B8).
+    // Whether there must be one is the trust root's to say. The crate asks for one proof or promise in the bundle; an entry
+    // with neither would ride along (threats B8).
     if material.tlog_entries.iter().any(|entry| entry.inclusion_proof.is_none() && entry.inclusion_promise.is_none()) {
         return Err(VerifyError::Log("an entry has neither inclusion proof nor promise".into()));
     }

@@ -1,6 +1,9 @@
 //! Who signed, by a certificate whose chain has been verified: one name, one issuer, the CI claims.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use sigstore_types::DerCertificate;
 use sigstore_verify::{SubjectAltName as Identity, crypto::CertificateInfo};
@@ -15,14 +18,16 @@ use super::{SanKind, Signer, VerifyError, clean};
 /// Fulcio's otherName for username identities.
 const FULCIO_USERNAME: &str = "1.3.6.1.4.1.57264.1.7";
 
-/// The identity of `leaf`, which the crate read as `info`.
+/// The identity of `leaf`, which the crate read as `info`, as the trust root called `trust_root` vouches for it.
 ///
 /// The crate takes the first email or URI and ignores further names; a leaf has exactly one (client spec §4, threats
-/// I6). It takes the first of two issuer extensions and the last of two claims; here no extension may appear twice.
+/// I6). It takes the first of two issuer extensions and the last of two claims; here no extension may appear twice. The
+/// older issuer (.1) counts only where the newer (.8) is absent (threats I8). A claim that is not encoded as Fulcio's
+/// `oid-info.md` says is absent, and a policy that wants it refuses.
 ///
 /// # Errors
 /// [`VerifyError::Certificate`].
-pub(super) fn signer(leaf: &DerCertificate, info: &CertificateInfo) -> Result<Signer, VerifyError> {
+pub(super) fn signer(leaf: &DerCertificate, info: &CertificateInfo, trust_root: &Arc<str>) -> Result<Signer, VerifyError> {
     let certificate = Certificate::from_der(leaf.as_bytes()).map_err(|error| wrong(&error.to_string()))?;
     let mut seen = HashSet::new();
     for extension in certificate.tbs_certificate.extensions.iter().flatten() {
@@ -51,7 +56,7 @@ pub(super) fn signer(leaf: &DerCertificate, info: &CertificateInfo) -> Result<Si
     if subject.is_empty() {
         return Err(wrong("its subject alternative name is empty"));
     }
-    Ok(Signer { trust_root: super::DEFAULT_TRUST_ROOT.into(), issuer, san_kind, subject, claims: claims(info) })
+    Ok(Signer { trust_root: Arc::clone(trust_root), issuer, san_kind, subject, claims: claims(info) })
 }
 
 fn wrong(why: &str) -> VerifyError {
@@ -99,6 +104,7 @@ fn claims(info: &CertificateInfo) -> BTreeMap<&'static str, String> {
         ("source_repository_ref", &ci.source_repository_ref),
         ("source_repository_uri", &ci.source_repository_uri),
         ("source_repository_visibility_at_signing", &ci.source_repository_visibility_at_signing),
+        ("token_subject", &ci.token_subject),
     ];
     debug_assert!(all.iter().map(|(name, _)| *name).eq(super::CLAIMS));
     all.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()

@@ -3,15 +3,18 @@
 //! Verification is synchronous CPU work on a bounded pool, never on the async threads (TOB-SIGSTORE-8). It says what a
 //! bundle proves about a digest; whether that is enough is [`policy`](crate::policy)'s to say.
 //!
-//! [`Sigstore`] is the verifier in use: `bundle` and `legacy` read a piece of evidence within bounds and turn every form
-//! of it into one Sigstore bundle in memory, `statement` reads what was signed, `certificate` who signed. [`Pool`] runs
-//! it. [`trust_root`] says whom to believe, and keeps that fresh.
+//! [`Sigstore`] verifies under one trust root: `bundle` and `legacy` read a piece of evidence within bounds and turn every
+//! form of it into one Sigstore bundle in memory, `statement` reads what was signed, `certificate` who signed; `relaxed` is
+//! the one file that asks the crate for less. [`Roots`] is the verifier in use, over every trust root there is. [`Pool`]
+//! runs it. [`trust_root`] says whom to believe, and keeps that fresh.
 
 mod bundle;
 mod certificate;
 mod legacy;
 mod pool;
 mod predicate;
+mod relaxed;
+mod roots;
 mod sigstore;
 mod statement;
 mod strict;
@@ -22,6 +25,8 @@ mod tests;
 
 pub use pool::{Pool, PoolError};
 pub use predicate::Predicate;
+pub use relaxed::Relaxed;
+pub use roots::{Roots, Unready};
 pub use sigstore::Sigstore;
 pub use trust_root::{TrustRootConfig, TrustRootError, TrustRootSource};
 
@@ -32,7 +37,7 @@ use jiff::Timestamp;
 use crate::oci::Digest;
 
 /// The version of everything that turns bytes into facts; part of every verdict's key, so that an upgrade judges anew.
-pub const VERIFIER_VERSION: &str = concat!("pullgate-", env!("CARGO_PKG_VERSION"), "+sigstore-verify-0.15.1");
+pub const VERIFIER_VERSION: &str = concat!("pullgate-", env!("CARGO_PKG_VERSION"), "+facts-2+sigstore-verify-0.15.1");
 
 /// One proven fact about a digest: a signer, what they signed, and when.
 #[derive(Debug, Clone)]
@@ -45,7 +50,7 @@ pub struct Verified {
     pub times: Vec<Timestamp>,
     /// How the log vouches for it: the weakest of its log entries.
     pub log: LogEvidence,
-    /// Its log entries; a deny-list can name one.
+    /// Its log entries; a deny-list can name one. None where `log` is [`LogEvidence::Absent`].
     pub entries: Vec<LogEntry>,
 }
 
@@ -79,13 +84,31 @@ pub struct Statement {
     pub predicate: Predicate,
 }
 
-/// How a transparency log vouches for an entry.
+/// How a transparency log vouches for an entry, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogEvidence {
+    /// Not at all: a timestamp authority alone says when. Only under a trust root that has no log and whose configuration
+    /// says `dangerous_no_log`.
+    Absent,
     /// A signed entry timestamp only (Rekor v1 SET).
     Promise,
     /// An inclusion proof under a signed checkpoint.
     Proof,
+}
+
+impl LogEvidence {
+    /// Whether it is enough where a policy says `log: wanted`.
+    ///
+    /// `promise` is what every policy asks that says nothing, so it means "as good as its trust root gives": where the
+    /// configuration gave up a root's log (`dangerous_no_log`), a fact under that root meets it without. `proof` is asked
+    /// for in so many words, and nothing less than an inclusion proof meets it.
+    #[must_use]
+    pub fn meets(self, wanted: Self) -> bool {
+        match wanted {
+            Self::Absent | Self::Promise => true,
+            Self::Proof => self == Self::Proof,
+        }
+    }
 }
 
 /// A certificate's identity and claims. Claims, proven to be the certificate's; authorisation is the policy's.
@@ -117,9 +140,9 @@ pub enum SanKind {
     Uri,
 }
 
-/// Every claim a policy may name, sorted: Fulcio's provider-neutral extensions 1.3.6.1.4.1.57264.1.9 to .23 under the names
+/// Every claim a policy may name, sorted: Fulcio's provider-neutral extensions 1.3.6.1.4.1.57264.1.9 to .24 under the names
 /// of its `oid-info.md` in snake case, and the five GitHub ones they replaced (.2 to .6) as `github_workflow_…`.
-pub const CLAIMS: [&str; 20] = [
+pub const CLAIMS: [&str; 21] = [
     "build_config_digest",
     "build_config_uri",
     "build_signer_digest",
@@ -140,9 +163,11 @@ pub const CLAIMS: [&str; 20] = [
     "source_repository_ref",
     "source_repository_uri",
     "source_repository_visibility_at_signing",
+    "token_subject",
 ];
 
-/// Identifies a trust root: the SHA-256 of the canonical document in use. Part of every verdict's key.
+/// Identifies the trust roots in use: the SHA-256 over each one's name, canonical document and what is relaxed about it.
+/// Part of every verdict's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub Digest);
 
@@ -184,16 +209,22 @@ pub enum VerifyError {
     Unsupported(String),
 }
 
-/// Turns a piece of evidence into a proven fact. The seam with two implementations (sigstore, and scripted in tests).
+/// Turns a piece of evidence into proven facts. The seam with two implementations (sigstore, and scripted in tests).
 pub trait Verifier: Send + Sync + std::fmt::Debug {
-    /// What `content` proves about `subject`. Synchronous; callers run it on [`Pool`].
+    /// What `content` proves about `subject`: one fact for each trust root under which it verifies, at least one. A policy
+    /// that names a root must not miss its fact because another root came first. Synchronous; callers run it on [`Pool`].
     ///
     /// # Errors
     /// Why it proves nothing.
-    fn verify(&self, subject: &Digest, content: &crate::evidence::Content) -> Result<Verified, VerifyError>;
+    fn verify(&self, subject: &Digest, content: &crate::evidence::Content) -> Result<Vec<Verified>, VerifyError>;
 
-    /// The trust root this verifier was made with.
+    /// The trust roots this verifier was made with.
     fn epoch(&self) -> Epoch;
+
+    /// The trust roots that are configured and not in it. What only they could prove is not known, which is no refusal.
+    fn unready(&self) -> &[Unready] {
+        &[]
+    }
 }
 
 /// The verifier in use now, or why there is none.
@@ -201,7 +232,7 @@ pub trait Verifier: Send + Sync + std::fmt::Debug {
 pub enum TrustState {
     /// No trust root yet, or the last good one is past `hard_stale`.
     NotReady(String),
-    /// Ready; `stale` says when a TUF root could not be refreshed.
+    /// At least one is ready; `stale` says when a TUF root could not be refreshed, and which are not ready.
     Ready {
         /// The verifier.
         verifier: Arc<dyn Verifier>,

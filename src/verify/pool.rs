@@ -66,7 +66,7 @@ impl Pool {
         verifier: Arc<dyn Verifier>,
         subject: Digest,
         content: Content,
-    ) -> Result<Result<Verified, VerifyError>, PoolError> {
+    ) -> Result<Result<Vec<Verified>, VerifyError>, PoolError> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|error| match error {
             TryAcquireError::NoPermits => PoolError::Busy,
             TryAcquireError::Closed => PoolError::Stopped,
@@ -85,7 +85,7 @@ async fn run(
     verifier: Arc<dyn Verifier>,
     subject: Digest,
     content: Content,
-) -> Result<Result<Verified, VerifyError>, PoolError> {
+) -> Result<Result<Vec<Verified>, VerifyError>, PoolError> {
     let work = tokio::task::spawn_blocking(move || {
         let _permits = permits;
         let begun = Instant::now();

@@ -1,6 +1,6 @@
 //! The adapter: the one place that calls sigstore-verify.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 use sigstore_types::{Artifact, ArtifactDigest, Bundle, HashAlgorithm, TransparencyLogEntry};
@@ -10,9 +10,9 @@ use sigstore_verify::{
 };
 
 use super::{
-    Epoch, LogEntry, LogEvidence, TrustRootError, Verified, Verifier, VerifyError,
+    DEFAULT_TRUST_ROOT, Epoch, LogEntry, LogEvidence, Relaxed, TrustRootError, Verified, Verifier, VerifyError,
     bundle::{self, Message, Prepared},
-    certificate, clean, legacy, statement,
+    certificate, clean, legacy, roots, statement,
     trust_root::document,
 };
 use crate::{
@@ -26,41 +26,72 @@ const CLOCK_TOLERANCE_SECONDS: i64 = 5 * 60;
 /// nothing and admits nothing until its clock is set (threats R8).
 const CLOCK_FLOOR_SECONDS: i64 = 1_767_225_600; // 2026-01-01T00:00:00Z
 
-/// Verifies keyless evidence against one trust root, immutable.
+/// Verifies keyless evidence under one trust root, immutable.
 pub struct Sigstore {
+    name: Arc<str>,
+    relaxed: Relaxed,
     verifier: sigstore_verify::Verifier,
     policy: VerificationPolicy,
-    epoch: Epoch,
+    document: Digest,
     now: fn() -> Timestamp,
 }
 
 impl fmt::Debug for Sigstore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sigstore").field("epoch", &self.epoch).finish_non_exhaustive()
+        let Self { name, relaxed, document, .. } = self;
+        let mut shown = f.debug_struct("Sigstore");
+        shown.field("name", name).field("relaxed", relaxed).field("document", document).finish_non_exhaustive()
     }
 }
 
 impl Sigstore {
-    /// A verifier under the trust root in `json`, the text of a `trusted_root.json`.
+    /// A verifier under the trust root in `json`, the text of a `trusted_root.json`, named [`DEFAULT_TRUST_ROOT`].
     ///
     /// # Errors
     /// [`TrustRootError`] names the field that is wrong.
     pub fn from_trusted_root(json: &[u8]) -> Result<Self, TrustRootError> {
-        Self::new(document::parse(json)?)
+        Self::new(DEFAULT_TRUST_ROOT.into(), Relaxed::default(), document::parse(json, Relaxed::default())?)
     }
 
-    pub(super) fn new(document: document::Document) -> Result<Self, TrustRootError> {
-        let document::Document { root, epoch } = document;
+    pub(super) fn new(name: Arc<str>, relaxed: Relaxed, document: document::Document) -> Result<Self, TrustRootError> {
+        let document::Document { root, digest } = document;
         let verifier = sigstore_verify::Verifier::new(&root)
             .map_err(|error| TrustRootError::Invalid { field: "trusted root".into(), reason: clean(&error.to_string()) })?;
-        // Whoever signed: identities are the policy's. Log, chain and SCT are checked by this policy, and asserted below.
-        Ok(Self { verifier, policy: VerificationPolicy::any_identity(), epoch, now: Timestamp::now })
+        Ok(Self { name, relaxed, verifier, policy: relaxed.policy(), document: digest, now: Timestamp::now })
     }
 
     #[cfg(test)]
     pub(super) fn with_clock(mut self, now: fn() -> Timestamp) -> Self {
         self.now = now;
         self
+    }
+
+    /// What the configuration calls it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) const fn relaxed(&self) -> Relaxed {
+        self.relaxed
+    }
+
+    /// SHA-256 of its canonical document.
+    pub(super) const fn document(&self) -> &Digest {
+        &self.document
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    /// Whether the bundle has what this root asks for before any cryptography: a log entry where it has a log, and none
+    /// where it has none, because nothing could check it.
+    pub(super) fn fits(&self, bundle: &Bundle) -> Result<(), VerifyError> {
+        match (self.relaxed.no_log, bundle.verification_material.tlog_entries.is_empty()) {
+            (false, true) => Err(VerifyError::Log("no log entry".into())),
+            (true, false) => Err(VerifyError::Log("it has a log entry, and this trust root has no log to check it by".into())),
+            (false, false) | (true, true) => Ok(()),
+        }
     }
 
     /// Calls the crate. What was signed decides what it is given.
@@ -100,50 +131,66 @@ fn hash_of_encoding(payload: &[u8]) -> Digest {
     hasher.finish()
 }
 
-impl Verifier for Sigstore {
-    /// What `content` proves about `subject`:
+/// Steps 1 to 3 of [`Sigstore::prove`]: no trust root has a say in them.
+pub(super) fn prepare(subject: &Digest, content: &Content, now: Timestamp) -> Result<Prepared, VerifyError> {
+    // 1. Key and CA windows compare with our clock, so an unset one would make good evidence look bad.
+    if now.as_second() < CLOCK_FLOOR_SECONDS {
+        return Err(VerifyError::Clock { ahead_seconds: now.as_second().abs_diff(CLOCK_FLOOR_SECONDS) });
+    }
+
+    // 2, 3. Before any cryptography: cheap, and they only ever refuse (CVE-2023-46737, CVE-2024-29902).
+    match content {
+        Content::Bundle(json) => bundle::read(json, subject),
+        Content::CosignAttestation { envelope, certificate, rekor_bundle, timestamp } => {
+            let annotations =
+                legacy::Annotations { certificate, rekor_bundle: rekor_bundle.as_deref(), timestamp: timestamp.as_deref() };
+            legacy::attestation(envelope, annotations, subject)
+        }
+        Content::CosignSignature { payload, signature, certificate, rekor_bundle, timestamp } => {
+            let annotations =
+                legacy::Annotations { certificate, rekor_bundle: rekor_bundle.as_deref(), timestamp: timestamp.as_deref() };
+            legacy::signature(payload, signature, annotations, subject)
+        }
+    }
+}
+
+impl Sigstore {
+    /// What `content` proves about `subject` under this trust root:
     ///
     /// 1. Our clock is not plainly unset.
     /// 2. Bounds and shape: bytes, nesting, duplicate keys, counts; a managed key is not supported.
     /// 3. What was signed says that it is about `subject`: a statement's subjects, a simple signing payload's digest.
-    /// 4. The crate, whose own steps follow the client specification: verified times (RFC 3161, SET); chain to the trust
+    /// 4. There is a log entry if the root has a log.
+    /// 5. The crate, whose own steps follow the client specification: verified times (RFC 3161, SET); chain to the trust
     ///    root at every one of them; SCT; inclusion proof and checkpoint; promise; time of logging; signature; the log
     ///    entry against certificate, signature and digest.
-    /// 5. That it did so: chain, SCT and log are asserted, times are not empty.
-    /// 6. No verified time is in the future.
-    /// 7. Who signed: exactly one name, an issuer, the CI claims.
-    /// 8. How the log vouches: the weakest of the entries.
-    fn verify(&self, subject: &Digest, content: &Content) -> Result<Verified, VerifyError> {
-        // 1. Key and CA windows compare with our clock, so an unset one would make good evidence look bad.
-        let now = (self.now)();
-        if now.as_second() < CLOCK_FLOOR_SECONDS {
-            return Err(VerifyError::Clock { ahead_seconds: now.as_second().abs_diff(CLOCK_FLOOR_SECONDS) });
-        }
+    /// 6. That it did so: chain, SCT and log are asserted, but for what is [`Relaxed`]; times are not empty.
+    /// 7. No verified time is in the future.
+    /// 8. Who signed: exactly one name, an issuer, the CI claims.
+    /// 9. How the log vouches: the weakest of the entries.
+    ///
+    /// # Errors
+    /// Why it proves nothing.
+    pub fn prove(&self, subject: &Digest, content: &Content) -> Result<Verified, VerifyError> {
+        let now = self.now();
+        self.prove_prepared(&prepare(subject, content, now)?, subject, now)
+    }
 
-        // 2, 3. Before any cryptography: cheap, and they only ever refuse (CVE-2023-46737, CVE-2024-29902).
-        let prepared = match content {
-            Content::Bundle(json) => bundle::read(json, subject)?,
-            Content::CosignAttestation { envelope, certificate, rekor_bundle, timestamp } => {
-                let annotations =
-                    legacy::Annotations { certificate, rekor_bundle: rekor_bundle.as_deref(), timestamp: timestamp.as_deref() };
-                legacy::attestation(envelope, annotations, subject)?
-            }
-            Content::CosignSignature { payload, signature, certificate, rekor_bundle, timestamp } => {
-                let annotations =
-                    legacy::Annotations { certificate, rekor_bundle: rekor_bundle.as_deref(), timestamp: timestamp.as_deref() };
-                legacy::signature(payload, signature, annotations, subject)?
-            }
-        };
+    /// Steps 4 to 9. Every kind of evidence takes this one path (CVE-2026-22703, CVE-2026-39395: one path had a check the
+    /// other lacked).
+    pub(super) fn prove_prepared(&self, prepared: &Prepared, subject: &Digest, now: Timestamp) -> Result<Verified, VerifyError> {
+        // 4.
+        self.fits(&prepared.bundle)?;
 
-        // 4. Every kind of evidence takes this one path (CVE-2026-22703, CVE-2026-39395: one path had a check the other lacked).
+        // 5.
         let entries = &prepared.bundle.verification_material.tlog_entries;
-        let result = self.call(&prepared, subject).map_err(|error| refused(&error, &prepared.message, entries, now))?;
+        let result = self.call(prepared, subject).map_err(|error| refused(&error, &prepared.message, entries, now))?;
 
-        // 5. The policy above asks for all three. Fail closed if that ever stops being so (TOB-SIGSTORE-2).
-        if !result.certificate_verified() || !result.sct_verified() {
+        // 6. The policy asks for all that is not given up. Fail closed if that ever stops being so (TOB-SIGSTORE-2).
+        if !result.certificate_verified() || !(result.sct_verified() || self.relaxed.no_sct) {
             return Err(VerifyError::Certificate("its chain or its SCT was not verified".into()));
         }
-        if !result.tlog_verified() {
+        if !(result.tlog_verified() || self.relaxed.no_log) {
             return Err(VerifyError::Log("it was not verified".into()));
         }
         let times = result.verified_timestamps().to_vec();
@@ -151,25 +198,31 @@ impl Verifier for Sigstore {
             return Err(VerifyError::Timestamp("no verified time".into()));
         }
 
-        // 6. The crate refuses a future time of a log, not one of a timestamp authority.
+        // 7. The crate refuses a future time of a log, not one of a timestamp authority.
         if let Some(latest) = times.iter().max() {
             in_the_past(*latest, now)?;
         }
 
-        // 7. Claims of the certificate, believed because its chain was verified.
+        // 8. Claims of the certificate, believed because its chain was verified.
         let signer = match (prepared.bundle.signing_certificate(), result.certificate()) {
-            (Some(leaf), Some(info)) => certificate::signer(leaf, info)?,
+            (Some(leaf), Some(info)) => certificate::signer(leaf, info, &self.name)?,
             _ => return Err(VerifyError::Certificate("there is none".into())),
         };
 
-        // 8. Proofs and promises that are present were verified in 4, and each entry has one or both (see 2).
+        // 9. Proofs and promises that are present were verified in 5, and each entry has one or both (see 2).
         let log = weakest(&prepared.bundle);
         let entries = logged(&prepared.bundle);
-        Ok(Verified { signer, content: prepared.claim, times, log, entries })
+        Ok(Verified { signer, content: prepared.claim.clone(), times, log, entries })
+    }
+}
+
+impl Verifier for Sigstore {
+    fn verify(&self, subject: &Digest, content: &Content) -> Result<Vec<Verified>, VerifyError> {
+        self.prove(subject, content).map(|fact| vec![fact])
     }
 
     fn epoch(&self) -> Epoch {
-        self.epoch
+        roots::epoch_of(std::iter::once(self))
     }
 }
 
@@ -186,7 +239,9 @@ fn logged(bundle: &Bundle) -> Vec<LogEntry> {
 /// [`LogEvidence::Proof`] if every entry has an inclusion proof: a bundle is as good as the entry that vouches least.
 fn weakest(bundle: &Bundle) -> LogEvidence {
     let entries = &bundle.verification_material.tlog_entries;
-    if !entries.is_empty() && entries.iter().all(|entry| entry.inclusion_proof.is_some()) {
+    if entries.is_empty() {
+        LogEvidence::Absent
+    } else if entries.iter().all(|entry| entry.inclusion_proof.is_some()) {
         LogEvidence::Proof
     } else {
         LogEvidence::Promise

@@ -99,7 +99,7 @@ fn pieces(repository: &str) -> Vec<Recorded> {
 fn bundle(repository: &str, kind: &str) -> (Digest, Value) {
     let found = pieces(repository).into_iter().find_map(|piece| match &piece.content {
         Content::Bundle(json) => {
-            let verified = VERIFIER.verify(&piece.subject, &piece.content).unwrap();
+            let verified = VERIFIER.prove(&piece.subject, &piece.content).unwrap();
             fact(&verified).starts_with(kind).then(|| (piece.subject, serde_json::from_slice(json).unwrap()))
         }
         Content::CosignAttestation { .. } | Content::CosignSignature { .. } => None,
@@ -108,7 +108,7 @@ fn bundle(repository: &str, kind: &str) -> (Digest, Value) {
 }
 
 fn verify(subject: &Digest, bundle: &Value) -> Result<Verified, VerifyError> {
-    VERIFIER.verify(subject, &Content::Bundle(serde_json::to_vec(bundle).unwrap().into()))
+    VERIFIER.prove(subject, &Content::Bundle(serde_json::to_vec(bundle).unwrap().into()))
 }
 
 fn same(left: &Verified, right: &Verified) -> bool {
@@ -126,7 +126,7 @@ fn same(left: &Verified, right: &Verified) -> bool {
 fn every_recorded_piece_proves_what_its_case_says() {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for piece in recorded() {
-        let text = match &VERIFIER.verify(&piece.subject, &piece.content) {
+        let text = match &VERIFIER.prove(&piece.subject, &piece.content) {
             Ok(verified) => {
                 assert_eq!((&*verified.signer.issuer, verified.signer.san_kind), (ISSUER, SanKind::Uri));
                 assert!(!verified.times.is_empty());
@@ -179,7 +179,7 @@ fn every_recorded_piece_proves_what_its_case_says() {
 fn claims_are_the_certificates_and_named_as_policies_name_them() {
     assert!(CLAIMS.is_sorted());
     let piece = &pieces("acme/app")[0];
-    let claims = VERIFIER.verify(&piece.subject, &piece.content).unwrap().signer.claims;
+    let claims = VERIFIER.prove(&piece.subject, &piece.content).unwrap().signer.claims;
     let found: Vec<(&str, &str)> = claims.iter().map(|(name, value)| (*name, &**value)).collect();
     let commit = "8f4a000000000000000000000000000000000000";
     assert!(claims.keys().all(|name| CLAIMS.contains(name)));
@@ -209,7 +209,7 @@ fn b4_evidence_of_any_image_is_about_no_other() {
     let long = Digest::of(Algorithm::Sha512, b"another image");
     for piece in recorded() {
         for subject in [&other, &long] {
-            let error = VERIFIER.verify(subject, &piece.content).unwrap_err();
+            let error = VERIFIER.prove(subject, &piece.content).unwrap_err();
             assert!(matches!(error, VerifyError::OtherSubject { .. }), "{}: {error}", piece.repository);
         }
     }
@@ -220,10 +220,11 @@ fn i14_under_another_trust_root_nothing_verifies() {
     use sigstore_trust_root::{SigstoreInstance, TrustedRoot};
     for instance in [SigstoreInstance::PublicGood, SigstoreInstance::Staging] {
         let root = TrustedRoot::from_embedded(instance).unwrap();
-        let verifier = Sigstore::new(trust_root::document::from_root(root).unwrap()).unwrap();
+        let document = trust_root::document::from_root(root, Relaxed::default()).unwrap();
+        let verifier = Sigstore::new(DEFAULT_TRUST_ROOT.into(), Relaxed::default(), document).unwrap();
         assert_ne!(verifier.epoch(), VERIFIER.epoch());
         for piece in recorded() {
-            assert!(verifier.verify(&piece.subject, &piece.content).is_err(), "{}", piece.repository);
+            assert!(verifier.prove(&piece.subject, &piece.content).is_err(), "{}", piece.repository);
         }
     }
 }
@@ -232,18 +233,18 @@ fn i14_under_another_trust_root_nothing_verifies() {
 fn r8_a_clock_in_1970_is_our_fault_not_the_evidences() {
     let verifier = Sigstore::from_trusted_root(&trusted_root()).unwrap().with_clock(|| Timestamp::from_second(60).unwrap());
     for piece in recorded() {
-        assert!(matches!(verifier.verify(&piece.subject, &piece.content), Err(VerifyError::Clock { .. })));
+        assert!(matches!(verifier.prove(&piece.subject, &piece.content), Err(VerifyError::Clock { .. })));
     }
 }
 
 #[test]
 fn r9_a_timestamp_slightly_ahead_of_our_clock_is_undecided_and_far_ahead_refused() {
     let piece = &pieces("acme/app")[0];
-    let signed = VERIFIER.verify(&piece.subject, &piece.content).unwrap().times[0];
+    let signed = VERIFIER.prove(&piece.subject, &piece.content).unwrap().times[0];
     assert_eq!(signed.to_string(), "2026-11-22T16:26:54Z");
     let at = |now: fn() -> Timestamp| {
         let verifier = Sigstore::from_trusted_root(&trusted_root()).unwrap().with_clock(now);
-        verifier.verify(&piece.subject, &piece.content)
+        verifier.prove(&piece.subject, &piece.content)
     };
     assert!(at(|| "2026-11-22T16:26:54Z".parse().unwrap()).is_ok());
     assert!(matches!(at(|| "2026-11-22T16:26:24Z".parse().unwrap()), Err(VerifyError::Clock { ahead_seconds: 30 })));

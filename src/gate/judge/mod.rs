@@ -256,7 +256,8 @@ impl Judgement {
             }
         }
         let cannot_tell = if evidence.missing.is_empty() {
-            shapeless
+            let unready = scales.unready(verifier.as_ref());
+            shapeless.or_else(|| unready.map(|why| (UndecidedReason::NoTrustRoot(why), RETRY)))
         } else {
             let why = evidence.missing.first().cloned().unwrap_or_default();
             let wait = evidence.retry_after.unwrap_or(RETRY);

@@ -21,7 +21,7 @@ fn a11_counts_are_bounded_before_any_cryptography() {
     assert!(matches!(repeat("/dsseEnvelope/signatures", 2), Err(VerifyError::Malformed(_))));
     assert!(matches!(repeat("/dsseEnvelope/signatures", 0), Err(VerifyError::Malformed(_))));
     let deep = format!("{{\"x\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
-    assert!(matches!(VERIFIER.verify(&subject, &Content::Bundle(deep.into())), Err(VerifyError::TooLarge(_))));
+    assert!(matches!(VERIFIER.prove(&subject, &Content::Bundle(deep.into())), Err(VerifyError::TooLarge(_))));
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn a9_sizes_are_bounded_by_what_the_piece_is() {
     let padded = |bundle: &Value, bytes: usize| {
         let mut text = serde_json::to_vec(bundle).unwrap();
         text.resize(bytes, b' ');
-        VERIFIER.verify(&subject, &Content::Bundle(text.into()))
+        VERIFIER.prove(&subject, &Content::Bundle(text.into()))
     };
     let (_, attestation) = bundle("acme/app", SPDX);
     assert!(matches!(padded(&good, (16 << 20) + 1), Err(VerifyError::TooLarge(_))));
@@ -62,7 +62,7 @@ fn a6_a_bundle_with_duplicate_or_contradicting_keys_is_malformed() {
         ("\"certificate\":", "\"x509CertificateChain\":{\"certificates\":[]},\"certificate\":"),
     ] {
         assert!(text.contains(from), "{from}");
-        let outcome = VERIFIER.verify(&subject, &Content::Bundle(text.replacen(from, to, 1).into()));
+        let outcome = VERIFIER.prove(&subject, &Content::Bundle(text.replacen(from, to, 1).into()));
         assert!(matches!(outcome, Err(VerifyError::Malformed(_))), "{from}: {outcome:?}");
     }
 }
@@ -110,7 +110,7 @@ fn b17_garbage_of_the_right_type_proves_nothing() {
         "not json",
         "{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\"}",
     ] {
-        let outcome = VERIFIER.verify(&subject, &Content::Bundle(Bytes::copy_from_slice(text.as_bytes())));
+        let outcome = VERIFIER.prove(&subject, &Content::Bundle(Bytes::copy_from_slice(text.as_bytes())));
         assert!(matches!(outcome, Err(VerifyError::Malformed(_))), "{text}: {outcome:?}");
     }
 }

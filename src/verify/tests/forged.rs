@@ -19,11 +19,11 @@ fn about(subject: &Digest) -> Value {
 }
 
 fn signed_by(leaf: &Leaf) -> Result<Verified, VerifyError> {
-    FORGE.verifier().verify(&image(), &FORGE.bundle(&about(&image()), leaf, &Logged::default()))
+    FORGE.verifier().prove(&image(), &FORGE.bundle(&about(&image()), leaf, &Logged::default()))
 }
 
 fn logged(logged: &Logged) -> Result<Verified, VerifyError> {
-    FORGE.verifier().verify(&image(), &FORGE.bundle(&about(&image()), &Leaf::default(), logged))
+    FORGE.verifier().prove(&image(), &FORGE.bundle(&about(&image()), &Leaf::default(), logged))
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn i5_a_claim_stated_twice_is_no_claim() {
     let claim = |number: u64, text: &str| (number, der_utf8(text));
     let issuer = (8, der_utf8(ISSUER));
     let with = |extensions| signed_by(&Leaf { extensions, ..Leaf::default() });
-    let once = with(vec![issuer.clone(), claim(12, "https://github.com/acme/app"), claim(24, "repo:acme/app")]).unwrap();
+    let once = with(vec![issuer.clone(), claim(12, "https://github.com/acme/app"), claim(25, "repo:acme/app")]).unwrap();
     assert_eq!(once.signer.claims, [("source_repository_uri", "https://github.com/acme/app".to_owned())].into());
     let twice = with(vec![issuer, claim(12, "https://github.com/mallory/app"), claim(12, "https://github.com/acme/app")]);
     assert!(matches!(twice, Err(VerifyError::Certificate(_))));
@@ -110,7 +110,7 @@ fn b14_an_sct_is_present_single_from_a_known_log_and_about_this_certificate() {
     root["ctlogs"][0]["publicKey"]["validFor"] = json!({"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"});
     let verifier = Sigstore::from_trusted_root(root.to_string().as_bytes()).unwrap();
     let content = FORGE.bundle(&about(&image()), &Leaf::default(), &Logged::default());
-    assert!(matches!(verifier.verify(&image(), &content), Err(VerifyError::Certificate(_))));
+    assert!(matches!(verifier.prove(&image(), &content), Err(VerifyError::Certificate(_))));
 }
 
 #[test]
@@ -118,13 +118,13 @@ fn b13_an_authority_expired_at_signing_vouches_for_nothing_though_valid_for_is_o
     // CVE-2026-24122. The leaf's dates are fine; the authority's certificate ended an hour before.
     let expired = Forge::valid_until(SIGNED - 3_600);
     let content = expired.bundle(&about(&image()), &Leaf::default(), &Logged::default());
-    assert!(matches!(expired.verifier().verify(&image(), &content), Err(VerifyError::Certificate(_))));
+    assert!(matches!(expired.verifier().prove(&image(), &content), Err(VerifyError::Certificate(_))));
 }
 
 #[test]
 fn i14_another_authority_with_the_same_name_is_not_trusted() {
     let content = Forge::new().bundle(&about(&image()), &Leaf::default(), &Logged::default());
-    assert!(FORGE.verifier().verify(&image(), &content).is_err());
+    assert!(FORGE.verifier().prove(&image(), &content).is_err());
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn row_14_every_verified_time_is_within_the_certificate_not_only_the_first_or_th
         let mut bundle = good.clone();
         let entries = bundle["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap();
         entries.insert(usize::from(!before), second);
-        FORGE.verifier().verify(&image(), &Content::Bundle(bundle.to_string().into()))
+        FORGE.verifier().prove(&image(), &Content::Bundle(bundle.to_string().into()))
     };
     for before in [true, false] {
         assert_eq!(with_second(SIGNED + 60, before).unwrap().times.len(), 2);
@@ -181,7 +181,7 @@ fn row_14_every_verified_time_is_within_the_certificate_not_only_the_first_or_th
 #[test]
 fn b15_a_key_that_cannot_sign_a_given_digest_is_refused_there_and_good_elsewhere() {
     let by = |key| Leaf { key, ..Leaf::default() };
-    let message = |key, hint| FORGE.verifier().verify(&image(), &FORGE.message(b"image", hint, &by(key)));
+    let message = |key, hint| FORGE.verifier().prove(&image(), &FORGE.message(b"image", hint, &by(key)));
     let (edwards, p384) = (&rcgen::PKCS_ED25519, &rcgen::PKCS_ECDSA_P384_SHA384);
     for (key, hint) in [(edwards, true), (edwards, false), (p384, false)] {
         let outcome = message(key, hint);
@@ -211,7 +211,7 @@ fn r9_logged_half_a_minute_ahead_of_our_clock_is_undecided_and_an_hour_ahead_ref
     let leaf = Leaf { from: now - 60, to: now + 7_200, ..Leaf::default() };
     let ahead = |seconds| {
         let logged = Logged { at: now + seconds, ..Logged::default() };
-        FORGE.verifier().verify(&image(), &FORGE.bundle(&about(&image()), &leaf, &logged))
+        FORGE.verifier().prove(&image(), &FORGE.bundle(&about(&image()), &leaf, &logged))
     };
     assert!(ahead(-30).is_ok());
     assert!(matches!(ahead(60), Err(VerifyError::Clock { ahead_seconds: 50..=60 })));
@@ -222,10 +222,10 @@ fn r9_logged_half_a_minute_ahead_of_our_clock_is_undecided_and_an_hour_ahead_ref
 fn sha512_subjects_are_matched_as_sha512() {
     let long = Digest::of(Algorithm::Sha512, b"image");
     let content = FORGE.bundle(&about(&long), &Leaf::default(), &Logged::default());
-    assert!(FORGE.verifier().verify(&long, &content).is_ok());
-    assert!(matches!(FORGE.verifier().verify(&image(), &content), Err(VerifyError::OtherSubject { .. })));
+    assert!(FORGE.verifier().prove(&long, &content).is_ok());
+    assert!(matches!(FORGE.verifier().prove(&image(), &content), Err(VerifyError::OtherSubject { .. })));
     let short = FORGE.bundle(&about(&image()), &Leaf::default(), &Logged::default());
-    assert!(matches!(FORGE.verifier().verify(&long, &short), Err(VerifyError::OtherSubject { .. })));
+    assert!(matches!(FORGE.verifier().prove(&long, &short), Err(VerifyError::OtherSubject { .. })));
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a4_a_payload_that_is_no_statement_is_malformed_though_its_signature_is_right(
         json!({"_type": "https://in-toto.io/Statement/v1", "subject": {"digest": {"sha256": hex}}, "predicateType": "t"}),
     ] {
         let content = FORGE.bundle(&payload, &Leaf::default(), &Logged::default());
-        let outcome = FORGE.verifier().verify(&image(), &content);
+        let outcome = FORGE.verifier().prove(&image(), &content);
         assert!(matches!(outcome, Err(VerifyError::Malformed(_))), "{payload}: {outcome:?}");
     }
 }
@@ -252,7 +252,7 @@ fn a_large_attestation_logged_as_rekor_v1_is_read_whole_up_to_its_own_bound() {
     let mut statement = about(&image());
     statement["predicate"] = json!({"spdxVersion": "SPDX-2.3", "padding": "x".repeat(bundle::LEAN_FROM)});
     let content = FORGE.bundle(&statement, &Leaf::default(), &Logged::default());
-    assert!(FORGE.verifier().verify(&image(), &content).is_ok());
+    assert!(FORGE.verifier().prove(&image(), &content).is_ok());
 }
 
 #[test]
@@ -260,11 +260,11 @@ fn a_message_signature_over_the_manifest_is_of_that_file_only_and_no_image_signa
     let verifier = FORGE.verifier();
     for hint in [true, false] {
         let content = FORGE.message(b"image", hint, &Leaf::default());
-        assert!(matches!(verifier.verify(&image(), &content).unwrap().content, Proven::File));
-        assert!(verifier.verify(&Digest::sha256(b"other"), &content).is_err());
+        assert!(matches!(verifier.prove(&image(), &content).unwrap().content, Proven::File));
+        assert!(verifier.prove(&Digest::sha256(b"other"), &content).is_err());
         let long = Digest::of(Algorithm::Sha512, b"image");
-        assert!(matches!(verifier.verify(&long, &content), Err(VerifyError::Unsupported(_))));
+        assert!(matches!(verifier.prove(&long, &content), Err(VerifyError::Unsupported(_))));
     }
-    let hinted = verifier.verify(&Digest::sha256(b"other"), &FORGE.message(b"image", true, &Leaf::default()));
+    let hinted = verifier.prove(&Digest::sha256(b"other"), &FORGE.message(b"image", true, &Leaf::default()));
     assert!(matches!(hinted, Err(VerifyError::OtherSubject { .. })));
 }

@@ -24,7 +24,7 @@ impl Held {
 }
 
 impl Verifier for Held {
-    fn verify(&self, _: &Digest, _: &Content) -> Result<Verified, VerifyError> {
+    fn verify(&self, _: &Digest, _: &Content) -> Result<Vec<Verified>, VerifyError> {
         self.most.fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         tokio::runtime::Handle::current().block_on(self.release.acquire()).unwrap().forget();
         self.running.fetch_sub(1, Ordering::SeqCst);
@@ -40,7 +40,7 @@ impl Verifier for Held {
 struct Panics;
 
 impl Verifier for Panics {
-    fn verify(&self, _: &Digest, _: &Content) -> Result<Verified, VerifyError> {
+    fn verify(&self, _: &Digest, _: &Content) -> Result<Vec<Verified>, VerifyError> {
         panic!("a parser's bug")
     }
 
@@ -60,7 +60,8 @@ async fn pool_gives_the_verifiers_answer() {
     for piece in recorded() {
         let direct = verifier.verify(&piece.subject, &piece.content);
         let pooled = pool.verify(Arc::clone(&verifier), piece.subject, piece.content).await.unwrap();
-        assert_eq!(direct.map(|verified| fact(&verified)).ok(), pooled.map(|verified| fact(&verified)).ok());
+        let told = |facts: Vec<Verified>| facts.iter().map(fact).collect::<Vec<_>>();
+        assert_eq!(direct.map(told).ok(), pooled.map(told).ok());
     }
 }
 

@@ -53,7 +53,7 @@ fn b3_a_foreign_set_or_certificate_in_cosigns_older_form_never_verifies() {
         into.to_string()
     };
     for (at, piece) in older.iter().enumerate() {
-        assert!(VERIFIER.verify(&piece.subject, &piece.content).is_ok());
+        assert!(VERIFIER.prove(&piece.subject, &piece.content).is_ok());
         for (from, (their_certificate, their_bundle)) in sets.iter().enumerate().filter(|(from, _)| *from != at) {
             let spliced = |certificate: Option<&String>, bundle: Option<String>| {
                 let mut content = piece.content.clone();
@@ -65,7 +65,7 @@ fn b3_a_foreign_set_or_certificate_in_cosigns_older_form_never_verifies() {
                     }
                     Content::Bundle(_) => unreachable!(),
                 }
-                VERIFIER.verify(&piece.subject, &content)
+                VERIFIER.prove(&piece.subject, &content)
             };
             // CVE-2022-23649: the SET of another signature. CVE-2026-22703: another valid entry altogether.
             let set = swap_set(&sets[at].1, their_bundle);
@@ -87,7 +87,7 @@ fn cosigns_older_form_without_a_rekor_entry_is_not_believed() {
             }
             Content::Bundle(_) => unreachable!(),
         }
-        assert!(matches!(VERIFIER.verify(&piece.subject, &content), Err(VerifyError::Log(_))));
+        assert!(matches!(VERIFIER.prove(&piece.subject, &content), Err(VerifyError::Log(_))));
     }
 }
 

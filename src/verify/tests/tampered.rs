@@ -16,7 +16,7 @@ const AUTHENTICATED: [&str; 5] = [
 
 static BUNDLES: LazyLock<Vec<(Digest, Bytes)>> = LazyLock::new(|| {
     let genuine = recorded().into_iter().filter_map(|piece| match &piece.content {
-        Content::Bundle(json) if VERIFIER.verify(&piece.subject, &piece.content).is_ok() => Some((piece.subject, json.clone())),
+        Content::Bundle(json) if VERIFIER.prove(&piece.subject, &piece.content).is_ok() => Some((piece.subject, json.clone())),
         Content::Bundle(_) | Content::CosignAttestation { .. } | Content::CosignSignature { .. } => None,
     });
     genuine.collect()
@@ -58,11 +58,11 @@ proptest! {
         byte in any::<u8>(),
     ) {
         let (subject, json) = which.get(BUNDLES.as_slice());
-        let genuine = VERIFIER.verify(subject, &Content::Bundle(json.clone())).unwrap();
+        let genuine = VERIFIER.prove(subject, &Content::Bundle(json.clone())).unwrap();
         let mut changed = json.to_vec();
         let at = at.index(changed.len());
         changed[at] = byte;
-        if let Ok(verified) = VERIFIER.verify(subject, &Content::Bundle(changed.into())) {
+        if let Ok(verified) = VERIFIER.prove(subject, &Content::Bundle(changed.into())) {
             prop_assert!(same(&verified, &genuine), "byte {at} as {byte}");
         }
     }
@@ -75,7 +75,7 @@ proptest! {
         bit in 0_u8..7,
     ) {
         let piece = which.get(OLDER.as_slice());
-        let genuine = VERIFIER.verify(&piece.subject, &piece.content).unwrap();
+        let genuine = VERIFIER.prove(&piece.subject, &piece.content).unwrap();
         let text = |text: &mut String| {
             let mut bytes = std::mem::take(text).into_bytes();
             flip(&mut bytes, at, bit);
@@ -97,7 +97,7 @@ proptest! {
             (Content::CosignAttestation { envelope, .. }, _) => blob(envelope),
             (Content::Bundle(_), _) => unreachable!(),
         }
-        if let Ok(verified) = VERIFIER.verify(&piece.subject, &content) {
+        if let Ok(verified) = VERIFIER.prove(&piece.subject, &content) {
             prop_assert!(same(&verified, &genuine), "part {part}");
         }
     }
@@ -108,12 +108,12 @@ proptest! {
 fn lean_and_full_reading_prove_the_same() {
     // Every fifth: a mebibyte of padding is slow to read in a debug build.
     for (subject, json) in BUNDLES.iter().step_by(5) {
-        let full = VERIFIER.verify(subject, &Content::Bundle(json.clone())).unwrap();
+        let full = VERIFIER.prove(subject, &Content::Bundle(json.clone())).unwrap();
         let mut padded = json.to_vec();
         padded.resize(bundle::LEAN_FROM, b' ');
         assert!(matches!(bundle::read(json, subject).unwrap().message, bundle::Message::Envelope));
         assert!(matches!(bundle::read(&padded, subject).unwrap().message, bundle::Message::Lean(_)));
-        let lean = VERIFIER.verify(subject, &Content::Bundle(padded.into())).unwrap();
+        let lean = VERIFIER.prove(subject, &Content::Bundle(padded.into())).unwrap();
         assert!(same(&full, &lean));
     }
 }
@@ -130,7 +130,7 @@ fn b2_the_lean_reading_refuses_what_the_full_one_refuses() {
             *field = json!(BASE64.encode(bytes));
             let mut padded = serde_json::to_vec(&bundle).unwrap();
             padded.resize(bundle::LEAN_FROM, b' ');
-            assert!(VERIFIER.verify(subject, &Content::Bundle(padded.into())).is_err(), "{path}");
+            assert!(VERIFIER.prove(subject, &Content::Bundle(padded.into())).is_err(), "{path}");
         }
     }
 }

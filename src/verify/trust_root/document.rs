@@ -10,7 +10,7 @@ use x509_cert::{Certificate, der::Decode as _};
 use super::TrustRootError;
 use crate::{
     oci::{Digest, json},
-    verify::{Epoch, clean},
+    verify::{Relaxed, clean},
 };
 
 /// A trusted root: Sigstore's own is 20 KiB.
@@ -32,14 +32,15 @@ const AUTHORITIES: [&str; 2] = ["certificateAuthorities", "timestampAuthorities"
 #[derive(Debug)]
 pub(in crate::verify) struct Document {
     pub(in crate::verify) root: TrustedRoot,
-    pub(in crate::verify) epoch: Epoch,
+    /// SHA-256 of its canonical form.
+    pub(in crate::verify) digest: Digest,
 }
 
-/// Reads a `trusted_root.json`.
+/// Reads a `trusted_root.json`, of which `relaxed` is given up.
 ///
 /// # Errors
 /// [`TrustRootError`] naming the field (threats R10).
-pub(in crate::verify) fn parse(bytes: &[u8]) -> Result<Document, TrustRootError> {
+pub(in crate::verify) fn parse(bytes: &[u8], relaxed: Relaxed) -> Result<Document, TrustRootError> {
     if bytes.len() > MAX_TRUSTED_ROOT {
         return Err(TrustRootError::TooLarge { bytes: bytes.len() as u64 });
     }
@@ -47,26 +48,17 @@ pub(in crate::verify) fn parse(bytes: &[u8]) -> Result<Document, TrustRootError>
     let strict = json::parse(bytes).map_err(malformed)?;
     check(&strict)?;
     let root: TrustedRoot = serde_json::from_value(strict).map_err(malformed)?;
-    from_root(root)
+    from_root(root, relaxed)
 }
 
 /// Checks and narrows a trusted root that was read elsewhere (by TUF).
 ///
 /// # Errors
 /// As [`parse`].
-pub(in crate::verify) fn from_root(mut root: TrustedRoot) -> Result<Document, TrustRootError> {
+pub(in crate::verify) fn from_root(mut root: TrustedRoot, relaxed: Relaxed) -> Result<Document, TrustRootError> {
     distinct("tlogs", root.tlogs.iter().map(|log| log.log_id.key_id.as_bytes()))?;
     distinct("ctlogs", root.ctlogs.iter().map(|log| log.log_id.key_id.as_bytes()))?;
-    for (kind, missing) in [
-        ("tlogs", root.tlogs.is_empty()),
-        ("ctlogs", root.ctlogs.is_empty()),
-        ("certificateAuthorities", root.certificate_authorities.is_empty()),
-    ] {
-        // GitHub's own root is of this kind. Better said at start than as a refusal of every image.
-        if missing {
-            return Err(invalid(kind, "there is none, so nothing could ever be admitted"));
-        }
-    }
+    present(&root, relaxed)?;
     for (at, log) in root.tlogs.iter().enumerate() {
         ordered(&format!("tlogs[{at}].publicKey.validFor"), log.public_key.valid_for)?;
     }
@@ -83,7 +75,36 @@ pub(in crate::verify) fn from_root(mut root: TrustedRoot) -> Result<Document, Tr
     }
     // The struct's own serialisation: field order is fixed, and spacing or unknown keys of the source make no new epoch.
     let canonical = serde_json::to_vec(&root).map_err(|error| TrustRootError::Malformed(clean(&error.to_string())))?;
-    Ok(Document { root, epoch: Epoch(Digest::sha256(&canonical)) })
+    Ok(Document { root, digest: Digest::sha256(&canonical) })
+}
+
+/// That the root has what verification asks for, and lacks what is given up. Better said at start than as a refusal of
+/// every image.
+fn present(root: &TrustedRoot, relaxed: Relaxed) -> Result<(), TrustRootError> {
+    // GitHub's own root, for private repositories, has neither of the first two.
+    for (kind, missing, key, given_up) in [
+        ("tlogs", root.tlogs.is_empty(), "dangerous_no_log", relaxed.no_log),
+        ("ctlogs", root.ctlogs.is_empty(), "dangerous_no_sct", relaxed.no_sct),
+    ] {
+        match (missing, given_up) {
+            (true, false) => {
+                let reason = format!("there is none, so nothing could ever be admitted; to do without, say `{key}: true`");
+                return Err(invalid(kind, &reason));
+            }
+            (false, true) => {
+                let reason = format!("there is one, so `{key}` would give up for nothing what it proves; leave the key out");
+                return Err(invalid(kind, &reason));
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+    if root.certificate_authorities.is_empty() {
+        return Err(invalid("certificateAuthorities", "there is none, so nothing could ever be admitted"));
+    }
+    if relaxed.no_log && root.timestamp_authorities.is_empty() {
+        return Err(invalid("timestampAuthorities", "there is none, and without a log nothing else says when"));
+    }
+    Ok(())
 }
 
 fn invalid(field: &str, reason: &str) -> TrustRootError {

@@ -1,40 +1,58 @@
-//! Whom to believe: the trusted root from a file, or Sigstore's own by TUF, kept fresh in the background.
+//! Whom to believe: trusted roots from files, and Sigstore's own by TUF, kept fresh in the background.
 //!
-//! A change is one swap of an immutable verifier, whose [`Epoch`] is part of every verdict's key: nobody
-//! sees half of each, and verdicts under the old one are no longer found. A bad new root never replaces a good one.
+//! A change is one swap of an immutable verifier over all of them, whose [`Epoch`](super::Epoch) is part of every verdict's
+//! key: nobody sees half of each, and verdicts under the old one are no longer found. A bad new root never replaces a good
+//! one.
 
 pub(super) mod document;
 mod refresh;
+mod state;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
-
-use self::document::MAX_TRUSTED_ROOT;
-use super::{Epoch, Sigstore, TrustState, Verifier as _};
+pub use self::state::{TrustRoots, Watched};
+use self::{
+    document::MAX_TRUSTED_ROOT,
+    refresh::{Keeper, Tuf},
+    state::Part,
+};
+use super::{DEFAULT_TRUST_ROOT, Relaxed, Sigstore};
 use crate::telemetry;
 
-/// Where the trust root comes from and how long it may go without a refresh.
+/// Trust roots of one configuration: each piece of evidence is tried under every one.
+pub const MAX_TRUST_ROOTS: usize = 8;
+
+/// Where the trust roots come from and how long one may go without a refresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustRootConfig {
-    /// Where it comes from.
-    pub source: TrustRootSource,
+    /// Each by its name. [`TrustRootSource::Sigstore`] at most once.
+    pub roots: BTreeMap<Arc<str>, RootConfig>,
     /// A directory of the store, ours alone, for the last good TUF metadata. Read back only through TUF's own checks.
     pub cache_dir: PathBuf,
     /// How often to refresh: some hours. Jittered by a fifth, so that a fleet does not ask at once.
     pub refresh: Duration,
-    /// After this long without a refresh nothing is judged any more: 7 days.
+    /// After this long without a refresh nothing is judged under it any more: 7 days.
     pub hard_stale: Duration,
 }
 
-/// Where the trust root comes from.
+/// One trust root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootConfig {
+    /// Where it comes from.
+    pub source: TrustRootSource,
+    /// What is given up about it. Of Sigstore's own nothing can be.
+    pub relaxed: Relaxed,
+}
+
+/// Where a trust root comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TrustRootSource {
-    /// A `trusted_root.json`; re-read by [`reload`] only, never stale.
+    /// A `trusted_root.json`; read again by [`TrustRoots::reload`] only, never stale.
     File(PathBuf),
     /// The public-good instance: the crate's snapshot at once, then by TUF.
     Sigstore,
@@ -50,6 +68,14 @@ pub enum TrustRootError {
         field: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// One of several, or one with a name of its own.
+    #[error("trust_roots.{name}: {error}")]
+    In {
+        /// Its name.
+        name: Arc<str>,
+        /// What is wrong.
+        error: Box<Self>,
     },
     /// It is no trusted root at all.
     #[error("trust root: {0}")]
@@ -73,7 +99,7 @@ pub enum TrustRootError {
     Tuf(String),
 }
 
-/// Loads the trust root and, for [`TrustRootSource::Sigstore`], keeps it fresh for as long as the result is held.
+/// Loads the trust roots and keeps [`TrustRootSource::Sigstore`] fresh for as long as [`Watched::state`] is held.
 ///
 /// A file that is bad is an error: the caller refuses to start. Sigstore's own never fails the start: the last good TUF
 /// state of `cache_dir` if it still verifies, else the crate's snapshot, is ready at once; `stale` says so until the
@@ -81,39 +107,43 @@ pub enum TrustRootError {
 ///
 /// # Errors
 /// [`TrustRootError`] for a file, or if the crate's own snapshot cannot be used.
-pub async fn watch(config: TrustRootConfig) -> Result<Arc<ArcSwap<TrustState>>, TrustRootError> {
-    match &config.source {
-        TrustRootSource::File(path) => {
-            let verifier = load(path).await?;
-            tracing::info!(epoch = %verifier.epoch().0, path = %path.display(), "trust root loaded");
+pub async fn watch(config: TrustRootConfig) -> Result<Watched, TrustRootError> {
+    let files = files(&config).await?;
+    let keeper = match config.roots.iter().find(|(_, root)| root.source == TrustRootSource::Sigstore) {
+        Some((name, _)) => Some(Keeper::new(Tuf::new(&config)?, Arc::clone(name), &config).await?),
+        None => {
             metrics::gauge!(telemetry::TRUST_ROOT_AGE).set(0.0);
-            Ok(Arc::new(ArcSwap::from_pointee(TrustState::Ready { verifier: Arc::new(verifier), stale: None })))
+            None
         }
-        TrustRootSource::Sigstore => refresh::start(refresh::Tuf::new(&config)?, &config).await,
+    };
+    Ok(state::start(files, keeper).await)
+}
+
+/// Every root that is a file.
+async fn files(config: &TrustRootConfig) -> Result<BTreeMap<Arc<str>, Part>, TrustRootError> {
+    let mut parts = BTreeMap::new();
+    for (name, root) in &config.roots {
+        let TrustRootSource::File(path) = &root.source else { continue };
+        let loaded = load_as(Arc::clone(name), path, root.relaxed).await.map_err(|error| {
+            let known = config.roots.len() == 1 && **name == *DEFAULT_TRUST_ROOT;
+            if known { error } else { TrustRootError::In { name: Arc::clone(name), error: Box::new(error) } }
+        })?;
+        tracing::info!(%name, document = %loaded.document(), path = %path.display(), "trust root loaded");
+        parts.insert(Arc::clone(name), Part::Ready { root: Arc::new(loaded), stale: None });
     }
+    Ok(parts)
 }
 
-/// Reads the file again and swaps it in. If it is bad, what was in use stays.
-///
-/// For [`TrustRootSource::Sigstore`] there is nothing to read: it refreshes itself.
-///
-/// # Errors
-/// [`TrustRootError`]; `current` is unchanged.
-pub async fn reload(config: &TrustRootConfig, current: &ArcSwap<TrustState>) -> Result<Option<Epoch>, TrustRootError> {
-    let TrustRootSource::File(path) = &config.source else { return Ok(None) };
-    let verifier = load(path).await?;
-    let epoch = verifier.epoch();
-    current.store(Arc::new(TrustState::Ready { verifier: Arc::new(verifier), stale: None }));
-    tracing::info!(epoch = %epoch.0, path = %path.display(), "trust root reloaded");
-    Ok(Some(epoch))
-}
-
-/// The verifier of a `trusted_root.json`, for the command line and the configuration's check.
+/// The verifier of one `trusted_root.json`, for the command line.
 ///
 /// # Errors
 /// [`TrustRootError`].
 pub async fn load(path: &Path) -> Result<Sigstore, TrustRootError> {
-    Sigstore::from_trusted_root(&read_bounded(path).await?)
+    load_as(DEFAULT_TRUST_ROOT.into(), path, Relaxed::default()).await
+}
+
+async fn load_as(name: Arc<str>, path: &Path, relaxed: Relaxed) -> Result<Sigstore, TrustRootError> {
+    Sigstore::new(name, relaxed, document::parse(&read_bounded(path).await?, relaxed)?)
 }
 
 async fn read_bounded(path: &Path) -> Result<Vec<u8>, TrustRootError> {

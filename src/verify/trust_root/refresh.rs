@@ -3,19 +3,21 @@
 use std::{
     future::Future,
     path::{Path, PathBuf},
-    sync::{Arc, Weak},
+    sync::Arc,
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use sigstore_trust_root::{SigstoreInstance, TrustedRoot, TufConfig, reqwest};
 use tokio::time::Instant;
 
-use super::{TrustRootConfig, TrustRootError, document};
+use super::{
+    TrustRootConfig, TrustRootError, document,
+    state::{Part, TrustRoots},
+};
 use crate::{
     telemetry,
-    verify::{Sigstore, TrustState, Verifier, clean},
+    verify::{Relaxed, Sigstore, clean},
 };
 
 /// One request of a refresh. A mirror that trickles bytes must not hold it (threats R1).
@@ -100,41 +102,11 @@ impl Freshness {
     }
 }
 
-/// Makes a state of the best root at hand and a task that improves it until nobody holds the result.
-pub(super) async fn start<S: Source>(source: S, config: &TrustRootConfig) -> Result<Arc<ArcSwap<TrustState>>, TrustRootError> {
-    let record = Record(config.cache_dir.join(FRESH_AT));
-    let (root, mut freshness) = match (source.cached().await, record.age(Timestamp::now()).await) {
-        // A record in the future counts as expired, so what it dates is not used.
-        (Ok(root), Some(age)) => (root, Freshness { since: Instant::now(), age_then: age }),
-        (cached, age) => {
-            if let Err(error) = cached {
-                tracing::info!(%error, "no usable TUF state from an earlier run; the built-in trust root serves until the first refresh");
-            }
-            let age_then = age.unwrap_or_default();
-            (source.embedded()?, Freshness { since: Instant::now(), age_then })
-        }
-    };
-    if freshness.age_then.is_zero() {
-        // From the first use of the built-in root on its days are counted, and a restart does not count anew.
-        record.write(Timestamp::now()).await;
-        freshness = Freshness::now();
-    }
-    let keeper = Keeper {
-        verifier: Arc::new(Sigstore::new(document::from_root(root)?)?),
-        source,
-        record,
-        freshness,
-        refreshed: false,
-        refresh: config.refresh.max(RETRY_FIRST),
-        hard_stale: config.hard_stale,
-    };
-    let state = Arc::new(ArcSwap::from_pointee(keeper.state()));
-    tokio::spawn(keeper.run(Arc::downgrade(&state)));
-    Ok(state)
-}
-
-struct Keeper<S> {
-    verifier: Arc<Sigstore>,
+/// Keeps one root fresh.
+#[derive(Debug)]
+pub(super) struct Keeper<S> {
+    name: Arc<str>,
+    root: Arc<Sigstore>,
     source: S,
     record: Record,
     freshness: Freshness,
@@ -144,7 +116,43 @@ struct Keeper<S> {
 }
 
 impl<S: Source> Keeper<S> {
-    async fn run(mut self, state: Weak<ArcSwap<TrustState>>) {
+    /// Takes the best root at hand.
+    pub(super) async fn new(source: S, name: Arc<str>, config: &TrustRootConfig) -> Result<Self, TrustRootError> {
+        let record = Record(config.cache_dir.join(FRESH_AT));
+        let (root, mut freshness) = match (source.cached().await, record.age(Timestamp::now()).await) {
+            // A record in the future counts as expired, so what it dates is not used.
+            (Ok(root), Some(age)) => (root, Freshness { since: Instant::now(), age_then: age }),
+            (cached, age) => {
+                if let Err(error) = cached {
+                    tracing::info!(%error, "no usable TUF state from an earlier run; the built-in trust root serves until the first refresh");
+                }
+                let age_then = age.unwrap_or_default();
+                (source.embedded()?, Freshness { since: Instant::now(), age_then })
+            }
+        };
+        if freshness.age_then.is_zero() {
+            // From the first use of the built-in root on its days are counted, and a restart does not count anew.
+            record.write(Timestamp::now()).await;
+            freshness = Freshness::now();
+        }
+        Ok(Self {
+            root: Arc::new(of(&name, root)?),
+            name,
+            source,
+            record,
+            freshness,
+            refreshed: false,
+            refresh: config.refresh.max(RETRY_FIRST),
+            hard_stale: config.hard_stale,
+        })
+    }
+
+    pub(super) const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Refreshes until nobody holds the state of `roots`.
+    pub(super) async fn run(mut self, roots: TrustRoots) {
         let mut retry = RETRY_FIRST;
         loop {
             let wait = match self.try_refresh().await {
@@ -159,9 +167,9 @@ impl<S: Source> Keeper<S> {
                     wait
                 }
             };
-            let Some(state) = state.upgrade() else { return };
-            state.store(Arc::new(self.state()));
-            drop(state);
+            if !roots.set(&self.name, self.part()).await {
+                return;
+            }
             // Woken when the state must change although no refresh is due.
             let expiry = self.hard_stale.saturating_sub(self.freshness.age());
             tokio::time::sleep(if expiry.is_zero() { wait } else { wait.min(expiry + Duration::from_secs(1)) }).await;
@@ -170,10 +178,10 @@ impl<S: Source> Keeper<S> {
 
     /// A new root replaces the old one only if it is whole.
     async fn try_refresh(&mut self) -> Result<(), TrustRootError> {
-        let fresh = Sigstore::new(document::from_root(self.source.fetch().await?)?)?;
-        if fresh.epoch() != self.verifier.epoch() {
-            tracing::info!(epoch = %fresh.epoch().0, "trust root changed");
-            self.verifier = Arc::new(fresh);
+        let fresh = of(&self.name, self.source.fetch().await?)?;
+        if fresh.document() != self.root.document() {
+            tracing::info!(name = %self.name, document = %fresh.document(), "trust root changed");
+            self.root = Arc::new(fresh);
         }
         self.freshness = Freshness::now();
         self.refreshed = true;
@@ -190,11 +198,12 @@ impl<S: Source> Keeper<S> {
         }
     }
 
-    fn state(&self) -> TrustState {
+    /// What the root is now.
+    pub(super) fn part(&self) -> Part {
         let age = self.freshness.age();
         metrics::gauge!(telemetry::TRUST_ROOT_AGE).set(age.as_secs_f64());
         if age >= self.hard_stale {
-            return TrustState::NotReady(format!(
+            return Part::NotReady(format!(
                 "the trust root was last fresh {} ago, and {} is the most: it could not be refreshed from {}",
                 humantime::format_duration(Duration::from_secs(age.as_secs())),
                 humantime::format_duration(self.hard_stale),
@@ -204,9 +213,13 @@ impl<S: Source> Keeper<S> {
         let stale = (!self.refreshed || age >= self.refresh * 2).then(|| {
             format!("the trust root was not refreshed for {}", humantime::format_duration(Duration::from_secs(age.as_secs())))
         });
-        let verifier: Arc<dyn Verifier> = Arc::clone(&self.verifier) as _;
-        TrustState::Ready { verifier, stale }
+        Part::Ready { root: Arc::clone(&self.root), stale }
     }
+}
+
+/// Sigstore's own root, of which nothing is given up.
+fn of(name: &Arc<str>, root: TrustedRoot) -> Result<Sigstore, TrustRootError> {
+    Sigstore::new(Arc::clone(name), Relaxed::default(), document::from_root(root, Relaxed::default())?)
 }
 
 /// Between four and six fifths of `interval`.

@@ -9,19 +9,25 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sigstore_trust_root::{SigstoreInstance, TrustedRoot};
 
+use arc_swap::ArcSwap;
+
 use super::{
     document::parse,
-    refresh::{Source, Tuf, start},
+    refresh::{Source, Tuf},
     *,
 };
-use crate::verify::tests::trusted_root;
+use crate::verify::{Epoch, TrustState, Verifier as _, tests::trusted_root};
 
 fn root() -> Value {
     serde_json::from_slice(&trusted_root()).unwrap()
 }
 
 fn epoch(root: &Value) -> Epoch {
-    parse(root.to_string().as_bytes()).unwrap().epoch
+    Sigstore::from_trusted_root(root.to_string().as_bytes()).unwrap().epoch()
+}
+
+fn strictly(bytes: &[u8]) -> Result<document::Document, TrustRootError> {
+    parse(bytes, Relaxed::default())
 }
 
 fn changed(path: &str, value: Value) -> Value {
@@ -70,7 +76,7 @@ fn r10_a_bad_trust_root_is_refused_with_the_field_named() {
         (changed("/mediaType", json!("application/vnd.dev.sigstore.signingconfig.v0.2+json")), "mediaType"),
         (changed("/mediaType", Value::Null), "mediaType"),
     ] {
-        match parse(root.to_string().as_bytes()) {
+        match strictly(root.to_string().as_bytes()) {
             Err(TrustRootError::Invalid { field: found, .. }) => {
                 assert!(found.starts_with(field), "want {field}, found {found}");
             }
@@ -85,15 +91,15 @@ fn r10_a_key_no_verifier_can_use_is_refused_and_so_is_what_is_no_trust_root() {
     assert!(Sigstore::from_trusted_root(bad_key.to_string().as_bytes()).is_err());
     let text = root().to_string();
     let double = text.replacen("\"tlogs\":", "\"tlogs\":[],\"tlogs\":", 1);
-    assert!(matches!(parse(double.as_bytes()), Err(TrustRootError::Malformed(_))));
-    assert!(matches!(parse(b"not json"), Err(TrustRootError::Malformed(_))));
-    assert!(matches!(parse(&vec![b' '; MAX_TRUSTED_ROOT + 1]), Err(TrustRootError::TooLarge { .. })));
+    assert!(matches!(strictly(double.as_bytes()), Err(TrustRootError::Malformed(_))));
+    assert!(matches!(strictly(b"not json"), Err(TrustRootError::Malformed(_))));
+    assert!(matches!(strictly(&vec![b' '; MAX_TRUSTED_ROOT + 1]), Err(TrustRootError::TooLarge { .. })));
 }
 
 #[test]
 fn row_8_an_authoritys_window_is_narrowed_to_its_certificates_dates() {
     // CVE-2026-24122. The recorded root leaves `validFor` open; its certificate ends in 2036.
-    let window = |root: &Value| parse(root.to_string().as_bytes()).unwrap().root.certificate_authorities[0].valid_for.unwrap();
+    let window = |root: &Value| strictly(root.to_string().as_bytes()).unwrap().root.certificate_authorities[0].valid_for.unwrap();
     let (start, end): (Timestamp, Timestamp) = ("2026-11-22T16:03:46Z".parse().unwrap(), "2036-11-19T16:03:46Z".parse().unwrap());
     assert_eq!((window(&root()).start, window(&root()).end), (start, Some(end)));
     let mut unbounded = root();
@@ -108,14 +114,14 @@ fn row_8_an_authoritys_window_is_narrowed_to_its_certificates_dates() {
         (window(&slim).start.to_string(), window(&slim).end.unwrap().to_string()),
         ("2026-12-01T00:00:00Z".into(), "2027-01-01T00:00:00Z".into())
     );
-    let authority = parse(root().to_string().as_bytes()).unwrap().root.timestamp_authorities.remove(0);
+    let authority = strictly(root().to_string().as_bytes()).unwrap().root.timestamp_authorities.remove(0);
     assert_eq!(authority.valid_for.unwrap().end.unwrap().to_string(), "2036-11-18T16:03:46Z");
 }
 
 #[test]
 fn c9_any_change_is_another_epoch_and_spelling_is_none() {
     let plain = epoch(&root());
-    assert_eq!(parse(serde_json::to_string_pretty(&root()).unwrap().as_bytes()).unwrap().epoch, plain);
+    assert_eq!(Sigstore::from_trusted_root(serde_json::to_string_pretty(&root()).unwrap().as_bytes()).unwrap().epoch(), plain);
     for other in [
         changed("/tlogs/0/publicKey/validFor", json!({"start": "2026-01-01T00:00:01Z"})),
         changed("/certificateAuthorities/0/validFor", json!({"start": "2026-01-01T00:00:00Z", "end": "2030-01-01T00:00:00Z"})),
@@ -129,17 +135,50 @@ fn c9_any_change_is_another_epoch_and_spelling_is_none() {
 #[test]
 fn the_roots_built_in_can_be_used() {
     for instance in [SigstoreInstance::PublicGood, SigstoreInstance::Staging] {
-        parse(instance.embedded_trusted_root_json().as_bytes()).unwrap();
+        strictly(instance.embedded_trusted_root_json().as_bytes()).unwrap();
         Sigstore::from_trusted_root(instance.embedded_trusted_root_json().as_bytes()).unwrap();
     }
-    // Neither logs nor CT: it could admit nothing without weakening, and that is said at load.
-    let github = parse(SigstoreInstance::GitHub.embedded_trusted_root_json().as_bytes());
-    assert!(matches!(github, Err(TrustRootError::Invalid { .. })), "{github:?}");
+}
+
+#[test]
+fn a_root_without_log_or_sct_is_refused_with_the_key_to_write_and_taken_with_it() {
+    // GitHub's own has neither: it could admit nothing without weakening, and that is said at load.
+    let github = SigstoreInstance::GitHub.embedded_trusted_root_json().as_bytes();
+    let relaxed = |no_log, no_sct| Relaxed { no_log, no_sct };
+    for (given_up, key) in [
+        (
+            relaxed(false, false),
+            "tlogs: there is none, so nothing could ever be admitted; to do without, say `dangerous_no_log: true`",
+        ),
+        (
+            relaxed(false, true),
+            "tlogs: there is none, so nothing could ever be admitted; to do without, say `dangerous_no_log: true`",
+        ),
+        (
+            relaxed(true, false),
+            "ctlogs: there is none, so nothing could ever be admitted; to do without, say `dangerous_no_sct: true`",
+        ),
+    ] {
+        assert_eq!(parse(github, given_up).unwrap_err().to_string(), format!("trust root: {key}"));
+    }
+    assert!(parse(github, relaxed(true, true)).is_ok());
+    // Where there is something to give up, the keys are refused: they would give it up for nothing.
+    let recorded = trusted_root();
+    for (given_up, key) in [(relaxed(true, false), "dangerous_no_log"), (relaxed(false, true), "dangerous_no_sct")] {
+        let error = parse(&recorded, given_up).unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains("leave the key out"), "{error}");
+    }
+    // And without a log somebody must say when.
+    let mut timeless: Value = serde_json::from_slice(github).unwrap();
+    timeless["timestampAuthorities"] = json!([]);
+    let error = parse(timeless.to_string().as_bytes(), relaxed(true, true)).unwrap_err().to_string();
+    assert!(error.starts_with("trust root: timestampAuthorities: "), "{error}");
 }
 
 fn config(source: TrustRootSource, directory: &Path) -> TrustRootConfig {
     let hour = Duration::from_secs(3_600);
-    TrustRootConfig { source, cache_dir: directory.to_owned(), refresh: hour * 6, hard_stale: hour * 24 * 7 }
+    let roots = BTreeMap::from([(DEFAULT_TRUST_ROOT.into(), RootConfig { source, relaxed: Relaxed::default() })]);
+    TrustRootConfig { roots, cache_dir: directory.to_owned(), refresh: hour * 6, hard_stale: hour * 24 * 7 }
 }
 
 fn epoch_of(state: &ArcSwap<TrustState>) -> Option<Epoch> {
@@ -168,15 +207,15 @@ async fn o6_a_bad_file_stops_the_start_and_changes_nothing_at_reload() {
     assert!(matches!(watch(config.clone()).await, Err(TrustRootError::TooLarge { .. })));
 
     std::fs::write(&path, root().to_string()).unwrap();
-    let state = watch(config.clone()).await.unwrap();
+    let Watched { state, roots } = watch(config.clone()).await.unwrap();
     assert_eq!((epoch_of(&state), stale(&state)), (Some(epoch(&root())), None));
     std::fs::write(&path, "{\"half").unwrap();
-    assert!(reload(&config, &state).await.is_err());
+    assert!(roots.reload(&config).await.is_err());
     assert_eq!(epoch_of(&state), Some(epoch(&root())));
     // R6: a log is withdrawn; everything under the old epoch is out of reach at once.
     let withdrawn = changed("/tlogs", json!([root()["tlogs"][1]]));
     std::fs::write(&path, withdrawn.to_string()).unwrap();
-    assert_eq!(reload(&config, &state).await, Ok(Some(epoch(&withdrawn))));
+    assert_eq!(roots.reload(&config).await, Ok(()));
     assert_eq!(epoch_of(&state), Some(epoch(&withdrawn)));
 }
 
@@ -224,6 +263,12 @@ impl Source for Scripted {
 
 fn newer() -> Value {
     changed("/tlogs", json!([root()["tlogs"][1]]))
+}
+
+/// A state that `source` alone keeps.
+async fn start(source: Scripted, config: &TrustRootConfig) -> Result<Arc<ArcSwap<TrustState>>, TrustRootError> {
+    let keeper = Keeper::new(source, DEFAULT_TRUST_ROOT.into(), config).await?;
+    Ok(state::start(BTreeMap::new(), Some(keeper)).await.state)
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
