@@ -29,7 +29,7 @@ use crate::{
         admin::{Admin, Check, State},
     },
     stack::stack,
-    store::{self, Documents, Store},
+    store::{self, Documents, Facts, Store},
     telemetry::{self, Metrics},
     upstream::{self, Upstream},
     verify::{
@@ -226,7 +226,8 @@ async fn build(config: Config, file: Option<PathBuf>) -> Result<Running, StartEr
     let live = Live::new(&config, tls.clone(), roots).await?;
 
     let documents: Arc<dyn Documents> = Arc::clone(&store) as Arc<dyn Documents>;
-    let gate = Gate::new(config.gate.clone(), documents, Arc::clone(&live.policies), trust);
+    let facts: Arc<dyn Facts> = Arc::clone(&store) as Arc<dyn Facts>;
+    let gate = Gate::new(config.gate.clone(), documents, facts, Arc::clone(&live.policies), trust);
     let registry = Registry::new(config.registry.clone(), gate, store, Arc::clone(&live.routes), Arc::clone(&live.policies));
     let limits = config.server.limits.clone();
     let drain = limits.drain;

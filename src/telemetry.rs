@@ -33,6 +33,8 @@ pub const STORE_BYTES: &str = "pullgate_store_bytes";
 pub const STORE_EVICTED: &str = "pullgate_store_evicted_total";
 /// Store operations the disk refused: `operation`.
 pub const STORE_ERRORS: &str = "pullgate_store_errors_total";
+/// Uses of the deny-list: `by` (digest, identity, log_entry).
+pub const DENIED: &str = "pullgate_denied_total";
 /// Remembered verdicts.
 pub const VERDICTS: &str = "pullgate_verdicts";
 /// Open client connections.
@@ -121,6 +123,7 @@ const ALL: &[(&str, Kind, Unit, &str)] = &[
     (CONNECTIONS_CLOSED, Kind::Counter, Unit::Count, "Connections the gate ended, by why"),
     (DECISIONS, Kind::Counter, Unit::Count, "Judgements made (not recalled), by outcome and reason"),
     (DECISION_SECONDS, Kind::Histogram, Unit::Seconds, "How long a judgement took"),
+    (DENIED, Kind::Counter, Unit::Count, "Uses of the deny-list, by what it names"),
     (IN_FLIGHT, Kind::Gauge, Unit::Count, "Requests whose last byte has not left"),
     (LOG_DROPPED, Kind::Counter, Unit::Count, "Log events dropped because nobody read the log"),
     (RECALLS, Kind::Counter, Unit::Count, "Verdicts recalled from memory, by outcome"),

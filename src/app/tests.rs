@@ -113,6 +113,50 @@ async fn o7_a_changed_policy_decides_the_next_request_on_the_same_connection() {
 }
 
 #[tokio::test]
+async fn d4_a_denied_image_is_refused_within_a_second_of_the_files_change_and_served_again_when_it_is_lifted() {
+    let home = Home::new();
+    let deny = home.path().join("deny.yaml");
+    std::fs::write(&deny, "[]").unwrap();
+    home.write(&(home.config() + "deny: [deny.yaml]\n"));
+    let running = start_from(home.file()).await.unwrap();
+    let mut stream = TcpStream::connect(running.addr).await.unwrap();
+    let (status, body) = ask(&mut stream, SIGNED).await;
+    assert!(status.starts_with("HTTP/1.1 200"));
+    let digest = crate::oci::Digest::sha256(body.as_bytes());
+    let by_digest = format!("/v2/registry.acme.test/acme/app/manifests/{digest}");
+    assert!(ask(&mut stream, &by_digest).await.0.starts_with("HTTP/1.1 200"));
+
+    for (text, wanted) in
+        [(format!("- {{digest: \"{digest}\", reason: INC-1}}\n"), "HTTP/1.1 403"), ("[]".into(), "HTTP/1.1 200")]
+    {
+        let began = std::time::Instant::now();
+        std::fs::write(&deny, text).unwrap();
+        let changed = async {
+            while !ask(&mut stream, &by_digest).await.0.starts_with(wanted) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), changed).await.expect("the old list still decides");
+        assert!(began.elapsed() < Duration::from_secs(1), "{wanted} after {:?}", began.elapsed());
+        assert!(ask(&mut stream, SIGNED).await.0.starts_with(wanted), "by tag too");
+    }
+    // A list that cannot be read is refused whole: what was denied stays denied.
+    std::fs::write(&deny, format!("- {{digest: \"{digest}\", reason: INC-1}}\n")).unwrap();
+    running.reload();
+    let denied = async {
+        while !ask(&mut stream, &by_digest).await.0.contains("denied by the deny-list: INC-1") {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), denied).await.expect("not denied");
+    std::fs::write(&deny, "").unwrap();
+    running.reload();
+    sleep(Duration::from_millis(700)).await;
+    assert!(ask(&mut stream, &by_digest).await.0.starts_with("HTTP/1.1 403"));
+    assert!(running.shutdown().await);
+}
+
+#[tokio::test]
 async fn o6_a_bad_new_file_changes_nothing_for_clients() {
     let home = Home::new();
     let running = start_from(home.file()).await.unwrap();

@@ -14,10 +14,11 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 /// How long it must be quiet before files are read: a half-written file is waited for, not read.
-const QUIET: Duration = Duration::from_millis(300);
+const QUIET: Duration = Duration::from_millis(200);
 
-/// The longest a change waits for quiet.
-const AT_MOST: Duration = Duration::from_secs(3);
+/// The longest a change waits for quiet: what is denied is denied within a second (D4), however busy its directory is. A
+/// half-written file that is read is refused whole, and read again when it is quiet.
+const AT_MOST: Duration = Duration::from_millis(600);
 
 /// Watches the directories of files.
 #[derive(Debug)]
@@ -122,6 +123,27 @@ mod tests {
         std::fs::rename(home.path().join("..data_tmp"), home.path().join("..data")).unwrap();
         assert!(changes(&watch).await, "swapped");
         assert_eq!(std::fs::read_to_string(home.path().join("a.yaml")).unwrap(), "two");
+    }
+
+    #[tokio::test]
+    async fn d4_a_directory_that_is_never_quiet_does_not_hold_a_change_back_for_a_second() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("a.yaml");
+        std::fs::write(&file, "one").unwrap();
+        let mut watch = Watch::new();
+        watch.follow([&file], &[]);
+        let busy = async {
+            loop {
+                std::fs::write(home.path().join("other"), "x").unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let began = tokio::time::Instant::now();
+        tokio::select! {
+            () = watch.changed() => {}
+            () = busy => {}
+        }
+        assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
     }
 
     #[tokio::test]

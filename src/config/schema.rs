@@ -8,7 +8,7 @@ use std::{
 use super::{Config, Weakness, files::Files, limits, listeners, trust_roots, upstreams};
 use crate::{
     gate,
-    policy::{self, PolicySet, Unmatched},
+    policy::{self, PolicySet, Unmatched, deny::DenyList},
     registry, server, store, upstream,
     yaml::{self, Cursor, Fields, Node, Problem, Problems, Sink, Value},
 };
@@ -23,6 +23,7 @@ pub(super) const KEYS: &[&str] = &[
     "upstreams",
     "default_upstream",
     "policies",
+    "deny",
     "unmatched",
     "tag_ttl",
     "verdict_ttl",
@@ -34,7 +35,6 @@ const LATER: &[&str] = &[
     "audit_log",
     "auth",
     "cluster",
-    "deny",
     "exceptions",
     "http2",
     "log",
@@ -98,10 +98,13 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
         }
         None => Unmatched::Deny,
     };
-    let policy_files = fields.get("policies").map(|cursor| policy_files(&cursor, &files)).unwrap_or_default();
+    let policy_files = fields.get("policies").map(|cursor| listed_files(&cursor, &files)).unwrap_or_default();
+
+    let deny_files = fields.get("deny").map(|cursor| listed_files(&cursor, &files)).unwrap_or_default();
 
     let mut problems = sink.into_problems();
-    let policies = policies(&policy_files, unmatched, &mut problems);
+    let deny = deny(&deny_files, &mut problems);
+    let policies = policies(&policy_files, unmatched, &mut problems).map(|policies| policies.with_deny(deny));
     let (Some(policies), Some(trust_roots), Some(store), true) = (policies, trust_roots, store, problems.is_empty()) else {
         return Err(Problems(problems));
     };
@@ -170,8 +173,8 @@ fn store(cursor: Option<&Cursor<'_>>, files: &Files) -> Option<store::Config> {
     Some(config)
 }
 
-/// Every policy file, each once, in the order of their paths.
-fn policy_files(cursor: &Cursor<'_>, files: &Files) -> Vec<PathBuf> {
+/// Every file a list of paths names, each once, in the order of their paths.
+fn listed_files(cursor: &Cursor<'_>, files: &Files) -> Vec<PathBuf> {
     let Some(items) = cursor.list() else { return Vec::new() };
     let mut found: Vec<_> = items.iter().filter_map(|item| files.matching(item)).flatten().collect();
     found.sort();
@@ -196,6 +199,18 @@ fn policies(paths: &[PathBuf], unmatched: Unmatched, problems: &mut Vec<Problem>
             None
         }
     }
+}
+
+/// What is denied: a file that cannot be read is a problem, never an empty list.
+fn deny(paths: &[PathBuf], problems: &mut Vec<Problem>) -> DenyList {
+    let mut denials = Vec::new();
+    for path in paths {
+        match yaml::read_file(path) {
+            Ok(text) => denials.extend(policy::deny::parse_denials(path, &text, problems)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    DenyList::new(denials)
 }
 
 /// What is allowed and probably not meant (I9, O8).

@@ -343,6 +343,27 @@ fn o8_i9_policies_that_refuse_everything_are_said_at_start() {
     );
 }
 
+#[test]
+fn d4_deny_lists_are_read_and_watched_and_one_that_cannot_be_read_is_a_problem() {
+    let text = format!("{SMALL}deny: [deny/*.yaml]\n");
+    let directory = directory(&text);
+    assert_eq!(
+        problems_in(&directory),
+        [format!("pullgate.yaml:3:8: deny[0]: deny cannot be listed: no such file or directory")]
+    );
+    fs::create_dir(directory.path().join("deny")).unwrap();
+    assert!(problems_in(&directory)[0].contains("deny[0]: matches no file"));
+    let digest = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+    fs::write(directory.path().join("deny/a.yaml"), format!("- {{digest: \"{digest}\", reason: INC-1}}\n")).unwrap();
+    let config = Config::load(&directory.path().join("pullgate.yaml")).unwrap();
+    assert_eq!(config.policies.deny().digest(&digest.parse().unwrap()).map(|reason| &**reason), Some("INC-1"));
+    assert!(config.files.contains(&directory.path().join("deny/a.yaml")), "{:?}", config.files);
+    assert!(config.directories.contains(&directory.path().join("deny")), "{:?}", config.directories);
+    // Emptied by a writer that has not written yet: nothing is un-denied by it.
+    fs::write(directory.path().join("deny/a.yaml"), "").unwrap();
+    assert_eq!(problems_in(&directory), ["deny/a.yaml: is empty; write [] to deny nothing"]);
+}
+
 /// `config/pullgate.yaml` with every commented setting uncommented: a `#` before anything but one space.
 fn uncommented(text: &str) -> String {
     let setting = |line: &str| {
@@ -362,12 +383,13 @@ fn the_shipped_file_names_every_key_with_its_true_default() {
     let shipped = fs::read_to_string("config/pullgate.yaml").unwrap();
     let full = uncommented(&shipped);
     let directory = tempfile::tempdir().unwrap();
-    for name in ["policies", "tls", "secrets", "layout"] {
+    for name in ["policies", "deny", "tls", "secrets", "layout"] {
         fs::create_dir(directory.path().join(name)).unwrap();
     }
     for name in ["strict.yaml", "audit.yaml"] {
         fs::copy(format!("config/policies/{name}"), directory.path().join("policies").join(name)).unwrap();
     }
+    fs::copy("config/deny/incidents.yaml", directory.path().join("deny/incidents.yaml")).unwrap();
     for name in ["secrets/config.json", "tls/registry-ca.pem", "tls/server.pem", "tls/server.key", "tls/client-ca.pem"] {
         fs::write(directory.path().join(name), "x").unwrap();
     }
@@ -391,6 +413,7 @@ fn the_shipped_file_names_every_key_with_its_true_default() {
         )
     };
     assert_eq!(told(&plain), told(&full));
+    assert_eq!((plain.policies.deny().len(), full.policies.deny().len()), (0, 3));
     assert!(full.server.tls.is_some() && full.default_upstream.is_some() && full.upstreams.len() == 4);
     // Every key of every mapping stands there.
     let text = uncommented(&shipped);

@@ -4,11 +4,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     BlobVerdict, Gate,
-    verdict::{NoVerdict, Permit, Subject, Verdict},
+    verdict::{NoVerdict, Permit, Refusal, RefusalReason, Subject, Verdict},
 };
 use crate::{
     oci::{Digest, ImageName, Manifest, ManifestKind, manifest::MAX_MANIFEST},
     store::HintKind,
+    telemetry,
     upstream::Upstream,
 };
 
@@ -31,6 +32,10 @@ impl Gate {
         blob: &Digest,
     ) -> Result<BlobVerdict, NoVerdict> {
         let of = |digest: Digest| Subject { upstream: Arc::clone(upstream), image: image.clone(), digest };
+        // Before all lineage: whoever lists it, it is denied.
+        if let Some(reason) = self.policies.load().deny().digest(blob) {
+            return Ok(BlobVerdict::Denied(self.denied(image, *blob, reason)));
+        }
         let mut unsure = None;
         let mut tried = Vec::new();
 
@@ -73,6 +78,13 @@ impl Gate {
             }
         }
         unsure.map_or(Ok(BlobVerdict::Unlisted), Err)
+    }
+
+    /// The refusal of a denied digest, told and counted.
+    pub(super) fn denied(&self, image: &ImageName, digest: Digest, reason: &Arc<str>) -> Arc<Refusal> {
+        metrics::counter!(telemetry::DENIED, "by" => "digest").increment(1);
+        let explanation = Arc::default();
+        Arc::new(Refusal { image: image.clone(), digest, reason: RefusalReason::Denied(Arc::clone(reason)), explanation })
     }
 
     /// Whether `lister` is admitted and lists `blob`.

@@ -31,6 +31,9 @@ pub struct Explanation {
     /// How many pieces are about another digest: copied from another image, or left by a moved tag.
     #[serde(skip)]
     pub about_others: usize,
+    /// How many pieces the deny-list makes absent.
+    #[serde(skip)]
+    pub denied: usize,
 }
 
 /// A place looked at.

@@ -39,7 +39,7 @@ use crate::{
     evidence,
     flight::Flight,
     policy::{PolicySet, Selection},
-    store::Documents,
+    store::{Documents, Facts},
     telemetry,
     verify::{Pool, TrustState},
 };
@@ -49,6 +49,9 @@ const VERIFY_QUEUE: usize = 1_024;
 
 /// Judgements at once; the others wait, within their deadline. Each is some requests to an upstream (threats H5).
 const JUDGEMENTS: usize = 128;
+
+/// How often a question is asked again because policies changed meanwhile.
+const SETTLE: usize = 4;
 
 /// What the configuration says of the gate.
 #[derive(Debug, Clone)]
@@ -75,6 +78,7 @@ pub struct Config {
 pub struct Gate {
     config: Config,
     documents: Arc<dyn Documents>,
+    facts: Arc<dyn Facts>,
     policies: Arc<ArcSwap<PolicySet>>,
     trust: Arc<ArcSwap<TrustState>>,
     selections: ArcSwap<Selections>,
@@ -117,6 +121,8 @@ impl std::fmt::Debug for Gate {
 /// Whether a blob may be served.
 #[derive(Debug, Clone)]
 pub enum BlobVerdict {
+    /// The deny-list names it.
+    Denied(Arc<Refusal>),
     /// An admitted manifest of the repository lists it. `size` is what the manifest says.
     Listed {
         /// The manifest's permit.
@@ -134,21 +140,25 @@ impl Gate {
     /// A gate that remembers nothing yet. `policies` and `trust` may be swapped at any time: verdicts made under
     /// others are then unreachable, without a flush.
     ///
+    /// `facts` is what it remembers beyond any cache: first sightings, and what tags meant.
+    ///
     /// Make it after the metrics recorder is installed: it takes its hot counters once.
     #[must_use]
     pub fn new(
         config: Config,
         documents: Arc<dyn Documents>,
+        facts: Arc<dyn Facts>,
         policies: Arc<ArcSwap<PolicySet>>,
         trust: Arc<ArcSwap<TrustState>>,
     ) -> Arc<Self> {
-        Self::with_clock(config, documents, policies, trust, Timestamp::now)
+        Self::with_clock(config, documents, facts, policies, trust, Timestamp::now)
     }
 
     /// The same under another wall clock.
     fn with_clock(
         config: Config,
         documents: Arc<dyn Documents>,
+        facts: Arc<dyn Facts>,
         policies: Arc<ArcSwap<PolicySet>>,
         trust: Arc<ArcSwap<TrustState>>,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
@@ -167,6 +177,7 @@ impl Gate {
             recalled_refusals: metrics::counter!(telemetry::RECALLS, "outcome" => "refusal"),
             config,
             documents,
+            facts,
             policies,
             trust,
         })
@@ -181,7 +192,22 @@ impl Gate {
     /// # Errors
     /// [`NoVerdict`] when there is none: absent, faulty, or could not tell.
     pub async fn admit(self: &Arc<Self>, subject: &Subject) -> Result<Verdict, NoVerdict> {
-        self.admit_at(subject, Trail::default()).await
+        for _ in 0..SETTLE {
+            let answer = self.admit_at(subject, Trail::default()).await;
+            if self.is_settled(&answer) {
+                return answer;
+            }
+        }
+        Err(undecided(UndecidedReason::Overloaded, None))
+    }
+
+    /// Whether an answer is one under the policies in force when it is given: what is denied while it is judged, for up to
+    /// [`Config::deadline`], is not served after all (D4).
+    fn is_settled(&self, answer: &Answer) -> bool {
+        match answer {
+            Ok(Verdict::Admit(permit)) => permit.policy() == self.select(permit.image()).id,
+            Ok(Verdict::Refuse(_)) | Err(_) => true,
+        }
     }
 
     /// The same for what an attachment tag names (`sha256-<hex>`, `.sig`, `.att`, `.sbom`): it is served as evidence or
@@ -198,7 +224,13 @@ impl Gate {
             return Ok(Verdict::Admit(permit));
         }
         let judgement = || Judgement::new(Arc::clone(self), subject.clone(), Trail::default()).run_attachment();
-        self.fly(subject, Question::Attachment, judgement).await
+        for _ in 0..SETTLE {
+            let answer = self.fly(subject, Question::Attachment, judgement).await;
+            if self.is_settled(&answer) {
+                return answer;
+            }
+        }
+        Err(undecided(UndecidedReason::Overloaded, None))
     }
 
     /// The permit remembered for `subject`, without any work: the hot path.

@@ -28,7 +28,9 @@ impl Refusal {
         let RefusalReason::Unmet { unmet, .. } = &self.reason else { return String::new() };
         let missing =
             unmet.first().is_some_and(|first| matches!(first.reason, Reason::SignatureMissing | Reason::AttestationMissing));
-        if missing && self.explanation.about_others > 0 {
+        if missing && self.explanation.denied > 0 {
+            format!(" (set aside: {} denied by the deny-list)", self.explanation.denied)
+        } else if missing && self.explanation.about_others > 0 {
             format!(" (set aside: {} about another digest)", self.explanation.about_others)
         } else if missing && !self.explanation.limits_hit.is_empty() {
             " (a limit was hit; not everything was read)".into()
@@ -42,6 +44,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match &self.reason {
             RefusalReason::Content(_) => "content",
+            RefusalReason::Denied(_) => "denied",
             RefusalReason::NoPolicy => "no_policy",
             RefusalReason::NotEvidence => "not_evidence",
             RefusalReason::Unmet { unmet, .. } => unmet.first().map_or("unmet", |first| first.reason.as_str()),
@@ -67,6 +70,7 @@ impl fmt::Display for RefusalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Content(error) => write!(f, "{error}"),
+            Self::Denied(reason) => write!(f, "denied by the deny-list: {reason}"),
             Self::NoPolicy => f.write_str("no policy names this image"),
             Self::NotEvidence => f.write_str("this tag serves signatures and attestations only, and what it names is neither"),
             Self::Unmet { unmet, .. } => match unmet.as_slice() {

@@ -24,11 +24,15 @@ use super::{BlobVerdict, Config, Gate, NoVerdict, Permit, Refusal, Subject, Verd
 use crate::{
     evidence::{Content, Limits},
     oci::{Digest, Host, ImageName, Reference, Repository, Tag, media_type},
-    policy::{PolicySet, Unmatched},
-    store::{self, Documents},
+    policy::{
+        PolicySet, Unmatched,
+        deny::{DenyList, parse_denials},
+    },
+    store::{self, Documents, Facts},
     upstream::{BlobStream, FetchedManifest, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError},
     verify::{
-        DEFAULT_TRUST_ROOT, Epoch, LogEvidence, Proven, SanKind, Signer, Statement, TrustState, Verified, Verifier, VerifyError,
+        CLAIMS, DEFAULT_TRUST_ROOT, Epoch, LogEntry, LogEvidence, Proven, SanKind, Signer, Statement, TrustState, Verified,
+        Verifier, VerifyError,
     },
 };
 
@@ -177,7 +181,8 @@ pub(super) fn descriptor(media_type: &str, digest: Digest, size: usize) -> Value
 }
 
 /// Reads in a piece what it proves: `{"about": digest, "by": subject, "proves": "signature" | predicate type, "predicate": …}`
-/// or `{"ahead": seconds}`, or `{"panics": true}`. Anything else proves nothing.
+/// or `{"ahead": seconds}`, or `{"panics": true}`. Anything else proves nothing. `at` is when it was signed (1970), `entry` where it
+/// is logged in the log `abab…`, and `claims` are the signer's.
 #[derive(Debug)]
 pub(super) struct Scripted {
     pub(super) epoch: Epoch,
@@ -227,14 +232,22 @@ impl Verifier for Scripted {
             issuer: ISSUER.into(),
             san_kind: SanKind::Uri,
             subject: by,
-            claims: BTreeMap::new(),
+            claims: claims(&value["claims"]),
         };
-        Ok(vec![Verified { signer, content, times: vec![Timestamp::UNIX_EPOCH], log: LogEvidence::Proof, entries: Vec::new() }])
+        let at = text("at").map_or(Timestamp::UNIX_EPOCH, |at| at.parse().unwrap());
+        let entries = value["entry"].as_u64().map(|index| LogEntry { log: "ab".repeat(32), index });
+        let entries = entries.into_iter().collect();
+        Ok(vec![Verified { signer, content, times: vec![at], log: LogEvidence::Proof, entries }])
     }
 
     fn epoch(&self) -> Epoch {
         self.epoch
     }
+}
+
+fn claims(script: &Value) -> BTreeMap<&'static str, String> {
+    let claim = |name: &&'static str| Some((*name, script[*name].as_str()?.to_owned()));
+    CLAIMS.iter().filter_map(claim).collect()
 }
 
 /// A permit that a test may drop: that it was given is the proof.
@@ -338,6 +351,15 @@ impl World {
 
     pub(super) fn set_policies(&self, text: &str, unmatched: Unmatched) {
         self.policies.store(Arc::new(policies(text, unmatched)));
+    }
+
+    /// Puts a deny-list in force, in place of the one before.
+    pub(super) fn deny(&self, text: &str) {
+        let mut problems = Vec::new();
+        let denials = parse_denials(Path::new("deny.yaml"), text, &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        let policies = PolicySet::clone(&self.policies.load()).with_deny(DenyList::new(denials));
+        self.policies.store(Arc::new(policies));
     }
 
     /// Another trust root, perhaps one that no longer knows who vouched for `distrusts`.
@@ -619,7 +641,8 @@ fn start(
     trust: &Arc<ArcSwap<TrustState>>,
     (began, at): (tokio::time::Instant, Timestamp),
 ) -> Arc<Gate> {
+    let facts: Arc<dyn Facts> = Arc::<store::Memory>::clone(documents);
     let documents: Arc<dyn Documents> = Arc::<store::Memory>::clone(documents);
     let clock = move || at + began.elapsed();
-    Gate::with_clock(config.clone(), documents, Arc::clone(policies), Arc::clone(trust), clock)
+    Gate::with_clock(config.clone(), documents, facts, Arc::clone(policies), Arc::clone(trust), clock)
 }

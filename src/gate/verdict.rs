@@ -161,6 +161,8 @@ pub struct Refusal {
 pub enum RefusalReason {
     /// The digest is right, the content unacceptable: schema 1, ambiguous, malformed, too large.
     Content(crate::oci::ManifestError),
+    /// The deny-list names the digest, for this reason.
+    Denied(Arc<str>),
     /// No policy names the image.
     NoPolicy,
     /// A runnable image under an attachment tag.

@@ -9,9 +9,10 @@ use super::{
     explain::{Explanation, Outcome},
 };
 use crate::{
-    evidence::Evidence,
+    evidence::{Evidence, Piece},
     oci::{Digest, ImageName},
     policy::{Case, Policy, Selection, Unmet},
+    telemetry,
     verify::{PoolError, Verified, Verifier, VerifyError},
 };
 
@@ -79,8 +80,17 @@ impl Scales {
         self.explanation.searched(evidence);
         // Compared with earlier evidence only: two signers of one image share a payload, so one `.sig` manifest may list
         // the same layer twice with different signatures.
-        let pieces: Vec<_> = evidence.pieces.iter().filter(|piece| !self.seen.contains(&(piece.manifest, piece.layer))).collect();
+        let mut pieces: Vec<_> =
+            evidence.pieces.iter().filter(|piece| !self.seen.contains(&(piece.manifest, piece.layer))).collect();
         self.seen.extend(pieces.iter().map(|piece| (piece.manifest, piece.layer)));
+        let deny = Arc::clone(&self.selection.deny);
+        pieces.retain(|piece| {
+            let denied = deny.digest(&piece.manifest).or_else(|| deny.digest(&piece.layer));
+            if let Some(reason) = denied {
+                self.denied(piece, "digest", format!("denied by the deny-list: {reason}"));
+            }
+            denied.is_none()
+        });
         for pieces in pieces.chunks(AT_ONCE) {
             if self.all_hold() {
                 return;
@@ -91,11 +101,16 @@ impl Scales {
             for (piece, proof) in pieces.iter().zip(join_all(proofs).await) {
                 match proof {
                     Ok(Ok(proven)) => {
-                        for fact in &proven {
-                            self.explanation.considered(piece, Outcome::from(fact));
+                        for fact in proven {
+                            // Absent, not refused: a denied signer must not be able to block what others vouch for.
+                            if let Some(denied) = deny.evidence(&fact) {
+                                self.denied(piece, denied.by, denied.why);
+                                continue;
+                            }
+                            self.explanation.considered(piece, Outcome::from(&fact));
+                            self.provable = true;
+                            facts.push(fact);
                         }
-                        self.provable = true;
-                        facts.extend(proven);
                     }
                     Ok(Err(why)) => {
                         self.explanation.considered(piece, Outcome::from(&why));
@@ -129,6 +144,14 @@ impl Scales {
         let asked = |name: &str| self.selection.enforce.iter().chain(&self.selection.audit).any(|policy| policy.asks_root(name));
         let waiting = verifier.unready().iter().find(|unready| self.provable && asked(&unready.name))?;
         Some(format!("trust root {}: {}", waiting.name, waiting.why))
+    }
+
+    /// Sets a piece aside that the deny-list makes absent.
+    fn denied(&mut self, piece: &Piece, by: &'static str, why: String) {
+        metrics::counter!(telemetry::DENIED, "by" => by).increment(1);
+        tracing::info!(by, why, manifest = %piece.manifest, subject = %self.subject, "evidence is denied");
+        self.explanation.denied += 1;
+        self.explanation.considered(piece, Outcome::SetAside { why });
     }
 
     /// Who signed what was proven, for the event.

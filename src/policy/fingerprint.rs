@@ -5,12 +5,17 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     AttestationRule, Mode, Policy, PolicyId, SignatureRule, Unmatched,
+    deny::DenyList,
     identity::{Identity, Matcher},
 };
 use crate::{oci::Digest, verify::LogEvidence};
 
-/// The SHA-256 over everything in `policies` and `unmatched`, each part with its length, so that no two sets share a form.
-pub(super) fn fingerprint<'p>(policies: impl Iterator<Item = &'p Arc<Policy>>, unmatched: Unmatched) -> PolicyId {
+/// The SHA-256 over everything in `policies`, `unmatched` and `deny`, each part with its length, so that no two sets share a form.
+pub(super) fn fingerprint<'p>(
+    policies: impl Iterator<Item = &'p Arc<Policy>>,
+    unmatched: Unmatched,
+    deny: &DenyList,
+) -> PolicyId {
     let mut form = Form(b"pullgate policy form 1".to_vec());
     form.text(match unmatched {
         Unmatched::DangerousAllow => "dangerous_allow",
@@ -41,10 +46,12 @@ pub(super) fn fingerprint<'p>(policies: impl Iterator<Item = &'p Arc<Policy>>, u
         form.duration(*cooldown);
         form.flag(*tag_guard);
     }
+    deny.form(&mut form);
     PolicyId(Digest::sha256(&form.0))
 }
 
 /// Bytes that stand for a policy. Each part has its length before it, so that no two policies share a form.
+#[derive(Debug, Default)]
 pub(super) struct Form(Vec<u8>);
 
 impl Form {
@@ -53,8 +60,16 @@ impl Form {
     }
 
     pub(super) fn text(&mut self, text: &str) {
-        self.number(text.len());
-        self.0.extend(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len());
+        self.0.extend(bytes);
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     pub(super) fn flag(&mut self, flag: bool) {
@@ -73,7 +88,7 @@ impl Form {
         }
     }
 
-    fn identity(&mut self, Identity { issuer, subject, claims }: &Identity) {
+    pub(super) fn identity(&mut self, Identity { issuer, subject, claims }: &Identity) {
         self.matcher(issuer);
         self.matcher(subject);
         self.number(claims.len());

@@ -5,6 +5,7 @@
 
 mod checks;
 mod condition;
+pub mod deny;
 mod fingerprint;
 pub mod identity;
 pub mod image;
@@ -24,7 +25,7 @@ use std::{
 
 pub use self::parse::{Parsed, parse};
 use self::{
-    checks::Checks, condition::Condition, fingerprint::fingerprint, identity::Identity, image::ImagePattern,
+    checks::Checks, condition::Condition, deny::DenyList, fingerprint::fingerprint, identity::Identity, image::ImagePattern,
     predicate::PredicateType,
 };
 use jiff::Timestamp;
@@ -41,6 +42,7 @@ pub struct PolicySet {
     /// Sorted by name, so that the order of files means nothing.
     pub(crate) policies: Vec<Arc<Policy>>,
     pub(crate) unmatched: Unmatched,
+    pub(crate) deny: Arc<DenyList>,
 }
 
 /// What happens to images no policy names.
@@ -121,6 +123,8 @@ pub struct Selection {
     pub audit: Vec<Arc<Policy>>,
     /// What holds if both are empty.
     pub unmatched: Unmatched,
+    /// What is denied whatever these say, and denied too if there are none.
+    pub deny: Arc<DenyList>,
     /// Fingerprint of the above; part of every verdict's key.
     pub id: PolicyId,
 }
@@ -272,7 +276,7 @@ impl PolicySet {
             }
         }
         policies.sort_by(|a, b| a.name.cmp(&b.name));
-        if problems.is_empty() { Ok(Self { policies, unmatched }) } else { Err(Problems(problems)) }
+        if problems.is_empty() { Ok(Self { policies, unmatched, deny: Arc::default() }) } else { Err(Problems(problems)) }
     }
 
     /// The set of the policies in `text`, a policy file's content; `file` is named in problems.
@@ -295,8 +299,20 @@ impl PolicySet {
             self.policies.iter().filter(|policy| policy.mode == mode && policy.names(image)).cloned().collect()
         };
         let (enforce, audit) = (named(Mode::Enforce), named(Mode::Audit));
-        let id = fingerprint(enforce.iter().chain(&audit), self.unmatched);
-        Selection { enforce, audit, unmatched: self.unmatched, id }
+        let id = fingerprint(enforce.iter().chain(&audit), self.unmatched, &self.deny);
+        Selection { enforce, audit, unmatched: self.unmatched, deny: Arc::clone(&self.deny), id }
+    }
+
+    /// The same set under a deny-list, in place of the one it had.
+    #[must_use]
+    pub fn with_deny(self, deny: DenyList) -> Self {
+        Self { deny: Arc::new(deny), ..self }
+    }
+
+    /// What is denied whatever the policies say.
+    #[must_use]
+    pub fn deny(&self) -> &DenyList {
+        &self.deny
     }
 
     /// The policies, by name.

@@ -193,7 +193,7 @@ fn attestation(cursor: &Cursor<'_>) -> Option<AttestationRule> {
     Some(AttestationRule { predicate_type, signer: signer?, checks: checks?, condition: condition? })
 }
 
-fn identity(cursor: &Cursor<'_>) -> Option<Identity> {
+pub(super) fn identity(cursor: &Cursor<'_>) -> Option<Identity> {
     let fields = cursor.fields(KEYLESS, KEYLESS_LATER)?;
     let issuer = matcher(&fields, &["issuer", "issuer_pattern", "issuer_regex"]);
     let subject = matcher(&fields, &["subject", "subject_pattern", "subject_regex"]);

@@ -40,6 +40,7 @@ pub(super) async fn blob(
         }
     })?;
     match verdict {
+        BlobVerdict::Denied(refusal) => Err(Error::refusal(&refusal)),
         BlobVerdict::Unlisted => Err(unlisted()),
         BlobVerdict::Manifest(permit) => {
             let manifest = permit.manifest();

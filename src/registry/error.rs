@@ -242,7 +242,9 @@ impl Error {
                     | ManifestError::TooLarge(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied),
                 }
             }
-            RefusalReason::NoPolicy | RefusalReason::NotEvidence => (StatusCode::FORBIDDEN, ErrorCode::Denied),
+            RefusalReason::Denied(_) | RefusalReason::NoPolicy | RefusalReason::NotEvidence => {
+                (StatusCode::FORBIDDEN, ErrorCode::Denied)
+            }
             RefusalReason::Unmet { unmet, notes } => {
                 detail["policies"] = unmet.iter().take(MAX_ENTRIES).map(policy).collect();
                 detail["notes"] = texts(notes);

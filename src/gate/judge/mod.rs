@@ -19,7 +19,7 @@ use super::{
     Gate, Question,
     memory::{Asked, Basis},
     sentence::warning,
-    verdict::{Grounds, NoVerdict, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
+    verdict::{Grounds, NoVerdict, Refusal, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
     weigh::Scales,
 };
 use crate::{
@@ -83,7 +83,10 @@ impl Judgement {
             if let Some(verdict) = self.gate.remembered(&self.subject, &self.basis) {
                 return Ok(verdict);
             }
-            let answer = self.within_deadline(Question::Manifest(self.trail.depth())).await;
+            let answer = match self.denied() {
+                Some(refusal) => Ok(Verdict::Refuse(refusal)),
+                None => self.within_deadline(Question::Manifest(self.trail.depth())).await,
+            };
             match &answer {
                 Ok(Verdict::Admit(permit)) => {
                     let basis = Basis { epoch: permit.epoch(), ..self.basis };
@@ -107,13 +110,23 @@ impl Judgement {
     /// Attachment tags serve evidence and nothing else (X15): the same, without any other grounds.
     pub(super) fn run_attachment(mut self) -> BoxFuture<'static, Answer> {
         Box::pin(async move {
-            let answer = self.within_deadline(Question::Attachment).await;
+            let answer = match self.denied() {
+                Some(refusal) => Ok(Verdict::Refuse(refusal)),
+                None => self.within_deadline(Question::Attachment).await,
+            };
             if let Ok(Verdict::Admit(permit)) = &answer {
                 self.gate.memory.remember_permit(Basis { epoch: None, ..self.basis }, permit).await;
             }
             self.tell(&answer);
             answer
         })
+    }
+
+    /// The refusal of a denied digest: before policies and exceptions, and before anything is asked of the upstream. The
+    /// list is part of the policies' fingerprint, so no verdict made without it is recalled.
+    fn denied(&self) -> Option<Arc<Refusal>> {
+        let Subject { image, digest, .. } = &self.subject;
+        self.selection.deny.digest(digest).map(|reason| self.gate.denied(image, *digest, reason))
     }
 
     /// Judges within the deadline. Only so many clients' questions are worked on at once (H5); those they lead to have a

@@ -148,6 +148,10 @@ impl Judgement {
         life: Duration,
         warnings: Vec<String>,
     ) -> Answer {
+        // Asked for by another algorithm, it may be denied all the same.
+        if let Some(reason) = self.selection.deny.content(&self.subject.digest, got.manifest.bytes()) {
+            return Ok(Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, reason)));
+        }
         if got.fresh
             && let Err(error) = self.gate.documents.write(&self.subject.digest, got.manifest.bytes()).await
         {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod attacks;
+mod denied;
 mod lineage;
 mod lives;
 mod policies;

@@ -1,5 +1,6 @@
 //! The room's promises, over whole policy files and proven facts.
 
+mod denied;
 mod files;
 
 use proptest::prelude::*;

@@ -1,0 +1,197 @@
+//! The deny-list: what is refused whatever policies and exceptions say. It comes before both, because deleting a signature
+//! is no reliable way to stop an image, and an incident does not wait for one (threats D4).
+//!
+//! A denied digest is refused itself: as an image, as a child, as a parent, as evidence. A denied signer or log entry only
+//! makes that evidence absent: else anyone who can attach a signature could block an image by signing it badly.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{fingerprint::Form, identity::Identity, parse};
+use crate::{
+    oci::{Algorithm, Digest},
+    verify::{DEFAULT_TRUST_ROOT, LogEntry, Signer, Verified},
+    yaml::{self, Cursor, Problem, Sink, Value},
+};
+
+const ENTRY: &[&str] = &["digest", "identity", "log_entry", "package", "reason"];
+/// Hex digits of a log's id, which is a SHA-256.
+const LOG_ID: usize = 64;
+
+/// All that is denied, immutable; part of a [`PolicySet`](super::PolicySet), so that a change of it makes every remembered
+/// verdict unreachable at once.
+#[derive(Debug, Default)]
+pub struct DenyList {
+    digests: HashMap<Digest, Arc<str>>,
+    algorithms: HashSet<Algorithm>,
+    identities: Vec<(Identity, Arc<str>)>,
+    log_entries: HashMap<LogEntry, Arc<str>>,
+    /// What it says, sorted: the order of entries and files means nothing.
+    forms: Vec<Vec<u8>>,
+}
+
+/// One thing that is denied, and why.
+#[derive(Debug)]
+pub struct Denial {
+    what: What,
+    reason: Arc<str>,
+}
+
+#[derive(Debug)]
+enum What {
+    Digest(Digest),
+    Identity(Box<Identity>),
+    LogEntry(LogEntry),
+}
+
+/// Why evidence counts as absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeniedEvidence {
+    /// By what: `identity` or `log_entry`, for a metric's label.
+    pub by: &'static str,
+    /// A clause for a person: what is denied, and the entry's reason.
+    pub why: String,
+}
+
+impl DenyList {
+    /// The list of these.
+    #[must_use]
+    pub fn new(denials: Vec<Denial>) -> Self {
+        let mut list = Self::default();
+        for Denial { what, reason } in denials {
+            list.forms.push(form(&what, &reason));
+            // Of two reasons for one thing the first is told.
+            match what {
+                What::Digest(digest) => {
+                    list.algorithms.insert(digest.algorithm());
+                    list.digests.entry(digest).or_insert(reason);
+                }
+                What::Identity(identity) => list.identities.push((*identity, reason)),
+                What::LogEntry(entry) => _ = list.log_entries.entry(entry).or_insert(reason),
+            }
+        }
+        list.forms.sort();
+        list.forms.dedup();
+        list
+    }
+
+    /// How many things are denied.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.forms.len()
+    }
+
+    /// Whether nothing is denied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.forms.is_empty()
+    }
+
+    /// Why `digest` is denied, if it is. One look-up.
+    #[must_use]
+    pub fn digest(&self, digest: &Digest) -> Option<&Arc<str>> {
+        self.digests.get(digest)
+    }
+
+    /// Why content is denied, if it is, under `digest` or under another name it has: asked for by SHA-512, an image is the
+    /// one that was denied by SHA-256. Hashes `bytes` only where that can matter.
+    #[must_use]
+    pub fn content(&self, digest: &Digest, bytes: &[u8]) -> Option<&Arc<str>> {
+        let others = [Algorithm::Sha256, Algorithm::Sha512].into_iter().filter(|other| *other != digest.algorithm());
+        let mut others = others.filter(|other| self.algorithms.contains(other));
+        self.digest(digest).or_else(|| others.find_map(|other| self.digests.get(&Digest::of(other, bytes))))
+    }
+
+    /// Why what `fact` proves counts as absent, if it does: its signer is denied, or one of its log entries.
+    #[must_use]
+    pub fn evidence(&self, fact: &Verified) -> Option<DeniedEvidence> {
+        // Whichever trust root vouches for it: a name that is denied is denied under all of them.
+        let signer = Signer { trust_root: DEFAULT_TRUST_ROOT.into(), ..fact.signer.clone() };
+        if let Some((_, reason)) = self.identities.iter().find(|(identity, _)| identity.check(&signer).is_ok()) {
+            let why = format!("signer {} is denied: {reason}", fact.signer.subject);
+            return Some(DeniedEvidence { by: "identity", why });
+        }
+        let (entry, reason) = fact.entries.iter().find_map(|entry| Some((entry, self.log_entries.get(entry)?)))?;
+        let why = format!("log entry {} of log {} is denied: {reason}", entry.index, entry.log.get(..12).unwrap_or(&entry.log));
+        Some(DeniedEvidence { by: "log_entry", why })
+    }
+
+    /// Adds all that can change an answer to a fingerprint.
+    pub(super) fn form(&self, form: &mut Form) {
+        form.list(&self.forms, |form, denial| form.bytes(denial));
+    }
+}
+
+fn form(what: &What, reason: &str) -> Vec<u8> {
+    let mut form = Form::default();
+    match what {
+        What::Digest(digest) => {
+            form.text("digest");
+            form.text(&digest.to_string());
+        }
+        What::Identity(identity) => {
+            form.text("identity");
+            form.identity(identity);
+        }
+        What::LogEntry(LogEntry { log, index }) => {
+            form.text("log_entry");
+            form.text(log);
+            form.text(&index.to_string());
+        }
+    }
+    form.text(reason);
+    form.into_bytes()
+}
+
+/// Reads the text of `file`: a list of entries. What cannot be understood is added to `problems`.
+pub fn parse_denials(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Denial> {
+    let sink = Sink::new(file);
+    let mut denials = Vec::new();
+    match yaml::documents(text, &sink).as_deref() {
+        None => {}
+        // A file that a writer has just emptied must not lift what it denied.
+        Some([]) => sink.report(Default::default(), "", "is empty; write [] to deny nothing"),
+        Some([document]) if matches!(document.value, Value::Null) => {
+            sink.report(document.place, "", "is empty; write [] to deny nothing");
+        }
+        Some([document]) => {
+            let items = Cursor::new(document, &sink).list().unwrap_or_default();
+            denials.extend(items.iter().filter_map(denial));
+        }
+        Some([_, second, ..]) => sink.report(second.place, "", "a second document; this file is one list"),
+    }
+    problems.extend(sink.into_problems());
+    denials
+}
+
+fn denial(cursor: &Cursor<'_>) -> Option<Denial> {
+    let fields = cursor.fields(ENTRY, &[])?;
+    let reason = fields.need("reason", "write why: whoever is refused reads it").and_then(|cursor| cursor.text("a reason"));
+    let (key, what) = fields.exactly_one(&["digest", "identity", "log_entry", "package"])?;
+    let what = match key {
+        "digest" => what.parse("a digest", str::parse).map(What::Digest),
+        "identity" => parse::identity(&what).map(|identity| What::Identity(Box::new(identity))),
+        "log_entry" => log_entry(&what).map(What::LogEntry),
+        _ => {
+            what.wrong("packages are not supported here yet; deny them in a policy");
+            None
+        }
+    };
+    Some(Denial { what: what?, reason: reason?.into() })
+}
+
+fn log_entry(cursor: &Cursor<'_>) -> Option<LogEntry> {
+    let fields = cursor.fields(&["log", "index"], &[])?;
+    let log = fields.need("log", "write the log's id, 64 hex digits").and_then(|cursor| {
+        cursor.parse("a log's id", |text| {
+            let hex = text.len() == LOG_ID && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let wants = "wants the log's id as 64 hex digits (the trust root's logId.keyId, which it has in base64)";
+            if hex { Ok(text.to_ascii_lowercase()) } else { Err(wants) }
+        })
+    });
+    let index = fields.need("index", "write the entry's index").and_then(|cursor| cursor.integer(0..=u64::MAX));
+    Some(LogEntry { log: log?, index: index? })
+}
