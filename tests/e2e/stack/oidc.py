@@ -31,8 +31,13 @@ class Issuer:
     def __init__(self, folder: Path):
         self.key = (folder / "oidc.key").read_text()
 
-    def github(self, repository: str, workflow="release.yml", ref="refs/heads/main", event="push") -> str:
-        """A token as GitHub Actions gives it to a run of `workflow` in `repository` on `ref`."""
+    def github(
+        self, repository: str, workflow="release.yml", ref="refs/heads/main", event="push", *, called=None, runner="github-hosted"
+    ) -> str:
+        """A token as GitHub Actions gives it to a run of `workflow` in `repository` on `ref`.
+
+        `called` is the reusable workflow whose job it is (`shared/ci/.github/workflows/build.yml@refs/tags/v1`), if not that one.
+        """
         commit = "8f4a" + "0" * 36
         workflow_ref = f"{repository}/.github/workflows/{workflow}@{ref}"
         return self._sign(
@@ -47,11 +52,11 @@ class Issuer:
             repository_owner_id="77",
             repository_visibility="public",
             ref=ref,
-            job_workflow_ref=workflow_ref,
+            job_workflow_ref=called or workflow_ref,
             job_workflow_sha=commit,
             workflow_ref=workflow_ref,
             workflow_sha=commit,
-            runner_environment="github-hosted",
+            runner_environment=runner,
             run_id="42",
             run_attempt="1",
             environment="",
