@@ -280,6 +280,55 @@ fn relative_paths_start_at_the_file_and_every_file_read_is_watched() {
 }
 
 #[test]
+fn trust_roots_have_names_and_what_they_give_up_is_said_at_start() {
+    let text = format!(
+        "{SMALL}trust_roots:\n  default: sigstore\n  acme: acme.json\n  \
+         github: {{path: github.json, dangerous_no_log: true, dangerous_no_sct: true}}\n"
+    );
+    let directory = directory(&text);
+    for name in ["acme.json", "github.json"] {
+        fs::write(directory.path().join(name), "{}").unwrap();
+    }
+    let file = |name: &str| TrustRootSource::File(directory.path().join(name));
+    let config = Config::load(&directory.path().join("pullgate.yaml")).unwrap();
+    let lax = Relaxed { no_log: true, no_sct: true };
+    assert_eq!(
+        roots(&config),
+        [
+            ("acme", &file("acme.json"), Relaxed::default()),
+            ("default", &TrustRootSource::Sigstore, Relaxed::default()),
+            ("github", &file("github.json"), lax)
+        ]
+    );
+    let weak: Vec<_> = config.weaknesses.iter().map(|weakness| weakness.kind).collect();
+    assert_eq!(weak, ["dangerous_no_log", "dangerous_no_sct"]);
+    assert!(config.weaknesses[0].sentence.starts_with("trust root github has no log"), "{}", config.weaknesses[0]);
+    assert!(config.files.iter().any(|read| read.ends_with("github.json")), "watched");
+}
+
+#[test]
+fn trust_roots_that_cannot_be_meant_are_problems() {
+    let nine: String = (0..8).map(|at| format!("r{at}: sigstore, ")).collect();
+    for (wrong, said) in [
+        ("trust_roots: {}", "trust_roots: wants a root called `default`, as in {default: sigstore}"),
+        ("trust_roots: {defalt: sigstore}", "wants a root called `default`, as in {default: sigstore}; is one misspelt?"),
+        ("trust_roots: sigstore", "trust_roots: wants a mapping"),
+        ("trust_roots: {default: Sigstore}", "trust_roots.default: write `sigstore`, in lower case"),
+        ("trust_roots: {default: none.json}", "trust_roots.default: none.json cannot be opened"),
+        ("trust_roots: {default: {dangerous_no_log: true}}", "trust_roots.default.path: missing"),
+        ("trust_roots: {default: {path: pullgate.yaml, dangerous_no_log: yes}}", "dangerous_no_log: wants true or false"),
+        ("trust_roots: {default: {path: pullgate.yaml, no_log: true}}", "trust_roots.default.no_log: unknown key"),
+        ("trust_roots: {default: sigstore, more: sigstore}", "trust_roots.more: `sigstore` is the root `default` already"),
+        ("trust_roots: {default: sigstore, Acme: pullgate.yaml}", "trust_roots.Acme: a name is 1 to 63 lower-case letters"),
+        ("trust_root: sigstore\ntrust_roots: {default: sigstore}", "trust_roots: beside `trust_root`"),
+        (&format!("trust_roots: {{{nine}default: pullgate.yaml}}"), "trust_roots: 9 roots, at most 8"),
+    ] {
+        let problems = problems(&format!("{SMALL}{wrong}\n"));
+        assert!(problems.iter().any(|problem| problem.contains(said)), "{wrong}: {problems:?}");
+    }
+}
+
+#[test]
 fn wildcards_skip_hidden_names_and_must_match() {
     let directory = directory(SMALL);
     fs::write(directory.path().join("policies/.swap.yaml"), "not: a policy\n").unwrap();

@@ -31,8 +31,8 @@ use crate::{
     store::{self, Documents, Facts},
     upstream::{BlobStream, FetchedManifest, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError},
     verify::{
-        CLAIMS, DEFAULT_TRUST_ROOT, Epoch, LogEntry, LogEvidence, Proven, SanKind, Signer, Statement, TrustState, Verified,
-        Verifier, VerifyError,
+        CLAIMS, DEFAULT_TRUST_ROOT, Epoch, LogEntry, LogEvidence, Proven, SanKind, Signer, Statement, TrustState, Unready,
+        Verified, Verifier, VerifyError,
     },
 };
 
@@ -189,6 +189,8 @@ pub(super) struct Scripted {
     pub(super) runs: Arc<AtomicUsize>,
     /// Whose log or authority this trust root no longer knows.
     pub(super) distrusts: Option<String>,
+    /// Roots that are not ready.
+    pub(super) unready: Vec<Unready>,
 }
 
 impl Verifier for Scripted {
@@ -242,6 +244,10 @@ impl Verifier for Scripted {
 
     fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    fn unready(&self) -> &[Unready] {
+        &self.unready
     }
 }
 
@@ -365,6 +371,12 @@ impl World {
     /// Another trust root, perhaps one that no longer knows who vouched for `distrusts`.
     pub(super) fn set_root(&self, number: u8, distrusts: Option<&str>) {
         self.trust.store(Arc::new(root(number, distrusts, &self.runs)));
+    }
+
+    /// The first trust root, which does not know who vouched for `distrusts`, while the root called `name` is not ready.
+    pub(super) fn set_unready(&self, name: &str, distrusts: Option<&str>) {
+        let unready = vec![Unready { name: name.into(), why: "never refreshed".into() }];
+        self.trust.store(Arc::new(root_with(1, distrusts, &self.runs, unready)));
     }
 
     pub(super) fn fault(&self, ask: Ask, fault: Fault) {
@@ -629,8 +641,12 @@ pub(super) fn attestation(subject: Digest, by: &str) -> Value {
 }
 
 fn root(number: u8, distrusts: Option<&str>, runs: &Arc<AtomicUsize>) -> TrustState {
-    let verifier =
-        Scripted { epoch: Epoch(Digest::sha256(&[number])), runs: Arc::clone(runs), distrusts: distrusts.map(str::to_owned) };
+    root_with(number, distrusts, runs, Vec::new())
+}
+
+fn root_with(number: u8, distrusts: Option<&str>, runs: &Arc<AtomicUsize>, unready: Vec<Unready>) -> TrustState {
+    let (epoch, runs) = (Epoch(Digest::sha256(&[number])), Arc::clone(runs));
+    let verifier = Scripted { epoch, runs, distrusts: distrusts.map(str::to_owned), unready };
     TrustState::Ready { verifier: Arc::new(verifier), stale: None }
 }
 

@@ -258,8 +258,10 @@ fn j2_texts_of_others_are_escaped_and_cut() {
 }
 
 mod bounds;
+mod claims;
 mod forge;
 mod forged;
 mod pooled;
+mod rooted;
 mod spliced;
 mod tampered;

@@ -245,6 +245,31 @@ async fn r7_without_a_trust_root_nothing_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r7_what_only_a_root_that_is_not_ready_could_prove_is_undecided_and_all_else_is_decided() {
+    let world = World::new();
+    let (image, unsigned) = (world.signed("a"), world.image(REPO, "b"));
+    let other = world.image(REPO, "c");
+    world.sign(REPO, other, MALLORY);
+    let copied = world.image(REPO, "d");
+    world.attach(REPO, copied, &signature(image, RELEASE));
+    world.set_unready("default", Some(RELEASE));
+    let waiting = world.undecided(image).await.reason;
+    assert!(matches!(&waiting, UndecidedReason::NoTrustRoot(why) if why == "trust root default: never refreshed"), "{waiting:?}");
+    // What a ready root proves might be another's too, under which the policy would accept it.
+    assert!(matches!(world.undecided(other).await.reason, UndecidedReason::NoTrustRoot(_)));
+    // Nothing there, or nothing about this image: no root could change that.
+    assert_eq!(world.refusal(unsigned).await.code(), "signature_missing");
+    world.refusal(copied).await;
+    // What is proven is enough, whatever else is not ready.
+    world.set_unready("default", None);
+    world.permit(image).await;
+    // And a root no policy asks is waited for by none.
+    world.set_unready("github", Some(RELEASE));
+    let another = world.signed("e");
+    world.refusal(another).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn r9_a_signature_from_the_near_future_is_undecided_not_refused() {
     let world = World::new();
     let image = world.image(REPO, "a");

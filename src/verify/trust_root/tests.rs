@@ -368,3 +368,65 @@ async fn refreshing_ends_when_nobody_holds_the_state() {
     after(HOUR * 24 * 7).await;
     assert_eq!(asked.load(Ordering::SeqCst), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn r7_a_root_that_is_not_ready_stops_no_other_and_is_told_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(TrustRootSource::Sigstore, directory.path());
+    let path = directory.path().join("acme.json");
+    std::fs::write(&path, newer().to_string()).unwrap();
+    let mut with_file = config.clone();
+    with_file
+        .roots
+        .insert("acme".into(), RootConfig { source: TrustRootSource::File(path.clone()), relaxed: Relaxed::default() });
+
+    let mut answers: VecDeque<_> = std::iter::repeat_n(None, 60).collect();
+    answers.push_back(Some(root()));
+    let source = Scripted { answers, ..Scripted::default() };
+    let keeper = Keeper::new(source, DEFAULT_TRUST_ROOT.into(), &config).await.unwrap();
+    let Watched { state, roots } = state::start(files(&with_file).await.unwrap(), Some(keeper)).await;
+    let unready = || match &**state.load() {
+        TrustState::NotReady(why) => panic!("{why}"),
+        TrustState::Ready { verifier, stale } => {
+            let names = verifier.unready().iter().map(|unready| unready.name.to_string()).collect::<Vec<_>>();
+            (names, stale.clone())
+        }
+    };
+    let both = epoch_of(&state);
+    assert!(unready().0.is_empty());
+    after(HOUR * 24 * 7 + Duration::from_secs(2)).await;
+    let (names, told) = unready();
+    assert_eq!(names, [DEFAULT_TRUST_ROOT]);
+    assert!(told.unwrap().starts_with("trust root default: is not ready: the trust root was last fresh 7days"));
+    let one = epoch_of(&state);
+    assert!(one.is_some() && one != both);
+
+    // A reload of the file meanwhile takes nothing from the other, nor gives it.
+    std::fs::write(&path, root().to_string()).unwrap();
+    roots.reload(&with_file).await.unwrap();
+    assert_eq!(unready().0, [DEFAULT_TRUST_ROOT]);
+    assert!(epoch_of(&state) != one);
+    after(HOUR * 24 * 14).await;
+    assert_eq!(unready(), (Vec::new(), None), "ready again with the next good refresh");
+    // And a file that is no longer named is no longer believed.
+    let all = epoch_of(&state);
+    roots.reload(&config).await.unwrap();
+    assert_eq!(epoch_of(&state), Some(epoch(&root())));
+    assert_ne!(all, epoch_of(&state));
+}
+
+#[tokio::test]
+async fn a_bad_file_among_several_roots_is_told_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(TrustRootSource::File(directory.path().join("a.json")), directory.path());
+    let github = directory.path().join("b.json");
+    std::fs::write(directory.path().join("a.json"), root().to_string()).unwrap();
+    std::fs::write(&github, SigstoreInstance::GitHub.embedded_trusted_root_json()).unwrap();
+    let named = |relaxed| RootConfig { source: TrustRootSource::File(github.clone()), relaxed };
+    config.roots.insert("github".into(), named(Relaxed::default()));
+    let error = watch(config.clone()).await.unwrap_err().to_string();
+    assert!(error.starts_with("trust_roots.github: trust root: tlogs: there is none"), "{error}");
+    assert!(error.ends_with("`dangerous_no_log: true`"), "{error}");
+    config.roots.insert("github".into(), named(Relaxed { no_log: true, no_sct: true }));
+    assert!(watch(config).await.is_ok());
+}
