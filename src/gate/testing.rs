@@ -271,6 +271,7 @@ impl std::ops::Deref for Given {
 pub(super) struct World {
     pub(super) fake: Arc<Fake>,
     pub(super) documents: Arc<store::Memory>,
+    pub(super) facts: Arc<dyn Facts>,
     pub(super) policies: Arc<ArcSwap<PolicySet>>,
     pub(super) trust: Arc<ArcSwap<TrustState>>,
     pub(super) runs: Arc<AtomicUsize>,
@@ -341,13 +342,19 @@ impl World {
         let documents = Arc::new(store::Memory::default());
         let (policies, trust) = (Arc::new(ArcSwap::from_pointee(set)), Arc::new(ArcSwap::from_pointee(root(1, None, &runs))));
         let began = (tokio::time::Instant::now(), "2026-11-22T12:00:00Z".parse().unwrap());
-        let gate = start(&config, &documents, &policies, &trust, began);
-        Self { fake, documents, policies, trust, runs, config, gate, began }
+        let facts: Arc<dyn Facts> = Arc::<store::Memory>::clone(&documents);
+        let gate = start(&config, &documents, &facts, &policies, &trust, began);
+        Self { fake, documents, facts, policies, trust, runs, config, gate, began }
+    }
+
+    /// The wall clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.began.1 + self.began.0.elapsed()
     }
 
     /// Another process on the same store.
     pub(super) fn restart(&mut self) {
-        self.gate = start(&self.config, &self.documents, &self.policies, &self.trust, self.began);
+        self.gate = start(&self.config, &self.documents, &self.facts, &self.policies, &self.trust, self.began);
     }
 
     pub(super) fn set_clock(&mut self, now: &str) {
@@ -623,6 +630,11 @@ pub(super) fn name(repository: &str) -> ImageName {
     ImageName::new("reg.test".parse().unwrap(), repository.parse().unwrap())
 }
 
+/// A signature made at a time.
+pub(super) fn signature_at(subject: Digest, by: &str, at: &str) -> Value {
+    bundle(json!({"about": subject, "by": by, "proves": "signature", "at": at}))
+}
+
 /// A bundle in shape, whose script says what it proves.
 pub(super) fn bundle(script: Value) -> Value {
     let mut bundle = json!({"mediaType": BUNDLE, "verificationMaterial": {}});
@@ -653,12 +665,12 @@ fn root_with(number: u8, distrusts: Option<&str>, runs: &Arc<AtomicUsize>, unrea
 fn start(
     config: &Config,
     documents: &Arc<store::Memory>,
+    facts: &Arc<dyn Facts>,
     policies: &Arc<ArcSwap<PolicySet>>,
     trust: &Arc<ArcSwap<TrustState>>,
     (began, at): (tokio::time::Instant, Timestamp),
 ) -> Arc<Gate> {
-    let facts: Arc<dyn Facts> = Arc::<store::Memory>::clone(documents);
     let documents: Arc<dyn Documents> = Arc::<store::Memory>::clone(documents);
     let clock = move || at + began.elapsed();
-    Gate::with_clock(config.clone(), documents, facts, Arc::clone(policies), Arc::clone(trust), clock)
+    Gate::with_clock(config.clone(), documents, Arc::clone(facts), Arc::clone(policies), Arc::clone(trust), clock)
 }

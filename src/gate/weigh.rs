@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use super::{
     Gate,
@@ -11,7 +12,7 @@ use super::{
 use crate::{
     evidence::{Evidence, Piece},
     oci::{Digest, ImageName},
-    policy::{Case, Policy, Selection, Unmet},
+    policy::{Case, Held, Policy, Selection, Unmet},
     telemetry,
     verify::{PoolError, Verified, Verifier, VerifyError},
 };
@@ -33,6 +34,10 @@ pub(super) struct Scales {
     pub(super) unmet: Vec<Unmet>,
     /// Audit policies that do not hold.
     pub(super) audit: Vec<Unmet>,
+    /// Enforcing policies that hold, and on what.
+    pub(super) held: Vec<(Arc<Policy>, Held)>,
+    /// Audit policies that hold.
+    pub(super) watched: Vec<(Arc<Policy>, Held)>,
     /// A piece was signed so many seconds in the future.
     pub(super) ahead: Option<u64>,
     /// Verifications were not made, for want of room.
@@ -54,6 +59,8 @@ impl Scales {
             seen: HashSet::new(),
             unmet: Vec::new(),
             audit: Vec::new(),
+            held: Vec::new(),
+            watched: Vec::new(),
             ahead: None,
             overloaded: false,
             provable: false,
@@ -74,6 +81,23 @@ impl Scales {
         if self.selection.enforce.is_empty() { self.audit.is_empty() } else { self.unmet.is_empty() }
     }
 
+    /// Whether a policy asks how old signatures are and who made them: then all of them are looked at, so that the answer does
+    /// not depend on their order.
+    fn minds_age(&self) -> bool {
+        let mut policies = self.selection.enforce.iter().chain(&self.selection.audit);
+        policies.any(|policy| policy.cooldown().is_some() || policy.tag_guard())
+    }
+
+    /// `host/repository@digest`: what facts about the image are kept under, however it was asked for.
+    pub(super) fn name(&self) -> String {
+        format!("{}@{}", self.image, self.subject)
+    }
+
+    /// When the first of what the policies rest on ends.
+    pub(super) fn valid_until(&self) -> Option<Timestamp> {
+        self.held.iter().chain(&self.watched).filter_map(|(_, held)| held.valid_until).min()
+    }
+
     /// Adds evidence, until every policy holds. Facts only ever add up, so order means nothing (X2), and a broken or
     /// foreign piece is set aside with its reason and takes nothing away (B11).
     pub(super) async fn add(&mut self, verifier: &Arc<dyn Verifier>, evidence: &Evidence) {
@@ -92,7 +116,7 @@ impl Scales {
             denied.is_none()
         });
         for pieces in pieces.chunks(AT_ONCE) {
-            if self.all_hold() {
+            if self.all_hold() && !self.minds_age() {
                 return;
             }
             let proofs =
@@ -168,15 +192,24 @@ impl Scales {
         let (selection, facts, subject) = (Arc::clone(&self.selection), Arc::clone(&self.facts), self.subject);
         let (image, now) = (self.image.clone(), (self.gate.clock)());
         let ask = move || {
-            let unmet = |policies: &[Arc<Policy>]| -> Vec<Unmet> {
-                let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, now };
-                policies.iter().filter_map(|policy| policy.judge(&case).err()).collect()
+            let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, now };
+            let judge = |policies: &[Arc<Policy>]| {
+                let (mut held, mut unmet) = (Vec::new(), Vec::new());
+                for policy in policies {
+                    match policy.judge(&case) {
+                        Ok(on) => held.push((Arc::clone(policy), on)),
+                        Err(why) => unmet.push(why),
+                    }
+                }
+                (held, unmet)
             };
-            (unmet(&selection.enforce), unmet(&selection.audit))
+            (judge(&selection.enforce), judge(&selection.audit))
         };
         let answer = if self.facts.is_empty() { Ok(ask()) } else { tokio::task::spawn_blocking(ask).await };
         match answer {
-            Ok((unmet, audit)) => (self.unmet, self.audit) = (unmet, audit),
+            Ok(((held, unmet), (watched, audit))) => {
+                (self.held, self.unmet, self.watched, self.audit) = (held, unmet, watched, audit);
+            }
             // A panic while judging is no yes: what was unmet before stays unmet.
             Err(error) => tracing::error!(%error, "judging failed unexpectedly; please report it"),
         }

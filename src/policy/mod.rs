@@ -224,6 +224,8 @@ pub enum Reason {
     AttestationMalformed,
     /// The identity matched, a claim did not.
     ClaimMismatch,
+    /// It has not been known for long enough.
+    Cooldown,
     /// Signatures are there, none by an allowed identity.
     IdentityMismatch,
     /// Identity right, issuer wrong.
@@ -243,6 +245,7 @@ impl Reason {
             Self::AttestationMissing => "attestation_missing",
             Self::AttestationMalformed => "attestation_malformed",
             Self::ClaimMismatch => "claim_mismatch",
+            Self::Cooldown => "cooldown",
             Self::IdentityMismatch => "identity_mismatch",
             Self::IssuerMismatch => "issuer_mismatch",
             Self::LogProofMissing => "log_proof_missing",

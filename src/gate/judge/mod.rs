@@ -1,8 +1,9 @@
 //! One judgement: collect, verify, judge. Run once per subject however many ask, in a task of its own.
 //!
-//! Here is the order of its steps; [`manifest`] reads what is judged, [`parents`] asks who vouches for it, [`outcome`] makes
-//! what comes of it.
+//! Here is the order of its steps; [`manifest`] reads what is judged, [`parents`] asks who vouches for it, [`cooldown`] how long
+//! it has been known, [`outcome`] makes what comes of it.
 
+mod cooldown;
 mod manifest;
 mod outcome;
 mod parents;
@@ -56,6 +57,8 @@ pub(super) struct Judgement {
     /// For the event: places looked at, and who signed.
     looks: usize,
     signers: Vec<String>,
+    /// How long a refusal holds at most: until the time from which it would be none.
+    refusal_life: Duration,
 }
 
 impl Judgement {
@@ -73,7 +76,9 @@ impl Judgement {
             budget: gate.budget.clone(),
             shapes: gate.shapes.clone(),
         };
-        Self { gate, subject, selection, trust, basis, reader, kept: None, trail, began, looks: 0, signers: Vec::new() }
+        let refusal_life = gate.config.refusal_ttl;
+        let (kept, looks, signers) = (None, 0, Vec::new());
+        Self { gate, subject, selection, trust, basis, reader, kept, trail, began, looks, signers, refusal_life }
     }
 
     /// Judges, remembers what may be remembered, and tells it once.
@@ -97,7 +102,7 @@ impl Judgement {
                     }
                 }
                 Ok(Verdict::Refuse(refusal)) => {
-                    let until = Instant::now() + self.gate.config.refusal_ttl;
+                    let until = Instant::now() + self.refusal_life;
                     self.gate.memory.remember_refusal(self.basis, refusal, until).await;
                 }
                 Err(_) => {}
@@ -205,7 +210,7 @@ impl Judgement {
             scales.add(verifier, &evidence).await;
             if scales.suffice() {
                 let life = self.gate.config.verdict_ttl - age;
-                return self.admit_on_policy(got, &scales, life, Vec::new()).await;
+                return self.admit_on_policy(got, &mut scales, life, Vec::new()).await;
             }
         }
 
@@ -248,7 +253,7 @@ impl Judgement {
         let listing = Kept { listed_at, media_type: got.manifest.media_type().into(), candidates: evidence.candidates.clone() };
         if scales.suffice() {
             listing.save(self.gate.documents.as_ref(), &self.key(), &evidence).await;
-            return self.admit_on_policy(&got, &scales, self.gate.config.verdict_ttl, Vec::new()).await;
+            return self.admit_on_policy(&got, &mut scales, self.gate.config.verdict_ttl, Vec::new()).await;
         }
         if evidence.missing.is_empty() {
             // Everything was seen, and it is not enough. What was kept from before no longer counts: withdrawn evidence
@@ -265,7 +270,7 @@ impl Judgement {
             if scales.suffice() {
                 metrics::counter!(telemetry::STALE, "what" => "evidence").increment(1);
                 let text = format!("the upstream cannot be asked; admitted on evidence listed {} s ago", age.as_secs());
-                return self.admit_on_policy(&got, &scales, STALE_LIFE, vec![warning(110, &text)]).await;
+                return self.admit_on_policy(&got, &mut scales, STALE_LIFE, vec![warning(110, &text)]).await;
             }
         }
         let cannot_tell = if evidence.missing.is_empty() {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Answer, Got, Judgement, Parentage, RETRY, undecided};
+use super::{Answer, Got, Judgement, Parentage, RETRY, cooldown::Cooling, undecided};
 use crate::{
     evidence::{Kept, Shape, Unread, shape_of},
     gate::{
@@ -82,15 +82,30 @@ impl Judgement {
         self.admit(got, Grounds::Audited { would: printable(&would) }, None, life, warnings).await
     }
 
-    /// Every enforcing policy holds; audit policies may still have something to say.
+    /// Every enforcing policy holds; audit policies may still have something to say, and the time may not have come.
     pub(super) async fn admit_on_policy(
         &mut self,
         got: &Got,
-        scales: &Scales,
-        life: Duration,
+        scales: &mut Scales,
+        mut life: Duration,
         mut warnings: Vec<String>,
     ) -> Answer {
         self.signers = scales.signers();
+        let Cooling { unmet, audit, wait } = self.cooling(scales).await?;
+        if !unmet.is_empty() {
+            self.refusal_life = self.refusal_life.min(wait.unwrap_or(self.refusal_life));
+            let reason = RefusalReason::Unmet { unmet, notes: scales.explanation.notes() };
+            return self.refuse(reason, std::mem::take(&mut scales.explanation), got).await;
+        }
+        scales.audit.extend(audit);
+        if self.selection.enforce.is_empty() && !scales.audit.is_empty() {
+            return self.admit_audited(got, scales, None).await;
+        }
+        // The permit lives no longer than what it rests on, nor than what is said of it.
+        life = life.min(wait.unwrap_or(life));
+        if let Some(until) = scales.valid_until() {
+            life = life.min(Duration::try_from(until.duration_since((self.gate.clock)())).unwrap_or_default());
+        }
         for Unmet { policy, summary, .. } in &scales.audit {
             warnings.push(warning(299, &format!("audit: policy {policy} would refuse: {summary}")));
             tracing::info!(

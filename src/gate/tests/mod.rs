@@ -2,6 +2,7 @@
 
 mod answers;
 mod attacks;
+mod cooldown;
 mod denied;
 mod lineage;
 mod lives;

@@ -1,0 +1,88 @@
+//! Cooldown: an image that meets its policies is served only when it has been known for a while, so that a release made
+//! with stolen keys can be noticed before it runs.
+//!
+//! The while begins at the later of two times. When the last signature that was needed was there
+//! ([`Held::signed_at`](crate::policy::Held)): nobody but a log or a timestamp authority can say that it was earlier.
+//! And when the digest was first seen here, a fact of the store: what was signed long ago and shown to nobody is new.
+//! Attestations do not count: a scan is attested anew each day, and an image must cool down all the same.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Judgement, undecided};
+use crate::{
+    gate::{
+        verdict::{NoVerdict, UndecidedReason},
+        weigh::Scales,
+    },
+    policy::{Held, Policy, Reason, Unmet},
+};
+
+/// What cooldowns leave of an admission.
+#[derive(Debug, Default)]
+pub(super) struct Cooling {
+    /// Enforcing policies whose time has not come.
+    pub(super) unmet: Vec<Unmet>,
+    /// Audit policies whose time has not come.
+    pub(super) audit: Vec<Unmet>,
+    /// How long until the first of them may hold.
+    pub(super) wait: Option<Duration>,
+}
+
+impl Judgement {
+    /// Which policies that hold otherwise are still waiting. The first sighting is kept before this answers.
+    pub(super) async fn cooling(&self, scales: &Scales) -> Result<Cooling, NoVerdict> {
+        let mut cooling = Cooling::default();
+        // What an exception admits has somebody's word that it is needed now.
+        let waits = |(policy, held): &&(Arc<Policy>, Held)| policy.cooldown().is_some() && held.exception.is_none();
+        if !scales.held.iter().chain(&scales.watched).any(|pair| waits(&pair)) {
+            return Ok(cooling);
+        }
+        let now = (self.gate.clock)();
+        let seen = match self.gate.facts.first_seen(&scales.name(), now).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                let why = format!("when it was first seen here cannot be kept: {error}");
+                if scales.held.iter().any(|pair| waits(&pair)) {
+                    return Err(undecided(UndecidedReason::EvidenceUnavailable(why), None));
+                }
+                // Only audit policies ask: they do not change the answer.
+                cooling.audit.extend(scales.watched.iter().filter(waits).map(|(policy, _)| unmet(policy, why.clone())));
+                return Ok(cooling);
+            }
+        };
+        let ask = |pair: &(Arc<Policy>, Held)| waits(&pair).then(|| still_waiting(&pair.0, &pair.1, seen, now)).flatten();
+        let enforce: Vec<_> = scales.held.iter().filter_map(ask).collect();
+        let audit: Vec<_> = scales.watched.iter().filter_map(ask).collect();
+        cooling.wait = enforce.iter().chain(&audit).map(|(_, wait)| *wait).min();
+        cooling.unmet = enforce.into_iter().map(|(unmet, _)| unmet).collect();
+        cooling.audit = audit.into_iter().map(|(unmet, _)| unmet).collect();
+        Ok(cooling)
+    }
+}
+
+/// What `policy` is still waiting for, and how long.
+fn still_waiting(policy: &Policy, held: &Held, seen: Timestamp, now: Timestamp) -> Option<(Unmet, Duration)> {
+    let cooldown = policy.cooldown()?;
+    let known = held.signed_at.map_or(seen, |signed| signed.max(seen));
+    // Beyond the last time there is, it is never admitted. Told in whole seconds, rounded up: who comes then is served.
+    let from = known.checked_add(cooldown).unwrap_or(Timestamp::MAX);
+    let up = i64::from(from.subsec_nanosecond() > 0);
+    let told = Timestamp::from_second(from.as_second() + up).unwrap_or(Timestamp::MAX);
+    let wait = Duration::try_from(told.duration_since(now)).ok().filter(|wait| !wait.is_zero())?;
+    let signed = held.signed_at.map_or_else(|| "not signed".to_owned(), |signed| format!("signed {}", second(signed)));
+    let length = SignedDuration::try_from(cooldown).map_or_else(|_| format!("{cooldown:?}"), |length| format!("{length:#}"));
+    let summary = format!("wants it known for {length}: admitted from {told} ({signed}, first seen here {})", second(seen));
+    Some((unmet(policy, summary), wait))
+}
+
+fn unmet(policy: &Policy, summary: String) -> Unmet {
+    let details = vec![summary.clone()];
+    Unmet { policy: policy.name.clone(), summary, reason: Reason::Cooldown, details, wants_platforms: false }
+}
+
+/// Without its fraction.
+fn second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

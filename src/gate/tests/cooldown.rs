@@ -1,0 +1,224 @@
+//! Cooldown: not before its time, whoever asks again, restarts, or loses what can be lost. The clock begins at
+//! 2026-11-22T12:00:00Z, and some milliseconds pass before anything is seen.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::super::{testing::*, *};
+use crate::{
+    oci::Digest,
+    policy::Unmatched,
+    store::{FactKind, Facts, NoFacts, StoreError},
+};
+
+const HOUR: u64 = 3_600;
+
+/// The world's policy, with a cooldown.
+fn cooling(length: &str) -> World {
+    let world = World::new();
+    let text = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+    world.set_policies(&format!("{text}cooldown: {length}\n"), Unmatched::Deny);
+    world
+}
+
+async fn wait(seconds: u64) {
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+}
+
+/// A signed image whose signature was made at `at`.
+fn signed_at(world: &World, seed: &str, at: &str) -> Digest {
+    let image = world.image(REPO, seed);
+    world.attach(REPO, image, &signature_at(image, RELEASE, at));
+    world.attach(REPO, image, &attestation(image, RELEASE));
+    image
+}
+
+fn key(digest: Digest) -> String {
+    format!("{}@{digest}", name(REPO))
+}
+
+async fn cools(world: &World, image: Digest, until: &str) {
+    let refusal = world.refusal(image).await;
+    assert_eq!(refusal.code(), "cooldown");
+    let sentence = refusal.sentence();
+    assert!(sentence.contains(&format!("wants it known for 24h: admitted from {until} (signed ")), "{sentence}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_signed_long_ago_waits_from_its_first_sighting_here() {
+    let world = cooling("24h");
+    let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
+    cools(&world, image, "2026-11-23T12:00:01Z").await;
+    assert!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap().is_some(), "kept before it is refused");
+    // Asking again moves nothing.
+    wait(23 * HOUR).await;
+    cools(&world, image, "2026-11-23T12:00:01Z").await;
+    wait(HOUR + 1).await;
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_seen_long_ago_waits_from_the_signature_that_was_needed() {
+    let world = cooling("24h");
+    let image = signed_at(&world, "a", "2026-11-22T06:30:00.5Z");
+    // Another replica, or an import, saw it before.
+    world.facts.first_seen(&key(image), "2026-01-01T00:00:00Z".parse().unwrap()).await.unwrap();
+    cools(&world, image, "2026-11-23T06:30:01Z").await;
+    wait(19 * HOUR).await;
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_signs_again_makes_no_image_younger_in_whatever_order_it_is_found() {
+    for first in ["2026-11-01T00:00:00Z", "2026-11-22T11:59:00Z"] {
+        let world = cooling("24h");
+        let image = world.image(REPO, "a");
+        for at in [first, "2026-11-22T11:58:00Z", "2026-11-01T00:00:00Z"] {
+            world.attach(REPO, image, &signature_at(image, RELEASE, at));
+        }
+        // And a signature by somebody else, however many there are.
+        for n in 0..12 {
+            world.attach(REPO, image, &signature_at(image, MALLORY, &format!("2026-11-22T11:{:02}:00Z", n + 10)));
+        }
+        world.attach(REPO, image, &attestation(image, RELEASE));
+        world.facts.first_seen(&key(image), "2026-01-01T00:00:00Z".parse().unwrap()).await.unwrap();
+        world.permit(image).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sighting_survives_a_restart_and_the_loss_of_everything_else() {
+    let mut world = cooling("24h");
+    let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
+    cools(&world, image, "2026-11-23T12:00:01Z").await;
+    wait(10 * HOUR).await;
+    // Content and hints go with eviction; facts are elsewhere.
+    let facts = Arc::clone(&world.facts);
+    world.documents = Arc::default();
+    world.facts = facts;
+    world.restart();
+    cools(&world, image, "2026-11-23T12:00:01Z").await;
+    wait(14 * HOUR + 1).await;
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_time_in_the_future_counts_as_now() {
+    let world = cooling("24h");
+    let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
+    world.facts.set_fact(FactKind::FirstSeen, &key(image), b"2031-01-01T00:00:00Z").await.unwrap();
+    cools(&world, image, "2026-11-23T12:00:01Z").await;
+    // Nor is it believed later, when the clock has come there.
+    wait(24 * HOUR + 1).await;
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_refusal_is_remembered_no_longer_than_until_its_time() {
+    let world = cooling("24h");
+    let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
+    let seen: Timestamp = "2026-11-21T12:00:04Z".parse().unwrap();
+    world.facts.first_seen(&key(image), seen).await.unwrap();
+    cools(&world, image, "2026-11-22T12:00:04Z").await;
+    assert!(world.now() < "2026-11-22T12:00:02Z".parse().unwrap());
+    wait(4).await;
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn x11_by_another_algorithms_digest_it_is_the_same_image_and_as_old() {
+    let world = cooling("24h");
+    let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
+    let long = world.also_as_sha512(REPO, image);
+    cools(&world, image, "2026-11-23T12:00:01Z").await;
+    wait(10 * HOUR).await;
+    cools(&world, long, "2026-11-23T12:00:01Z").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_waits_with_its_index_and_its_own_signature_is_no_way_round() {
+    let world = cooling("24h");
+    let child = signed_at(&world, "amd64", "2026-01-01T00:00:00Z");
+    let index = world.index(REPO, &[child]);
+    world.attach(REPO, index, &signature_at(index, RELEASE, "2026-01-01T00:00:00Z"));
+    world.attach(REPO, index, &attestation(index, RELEASE));
+    cools(&world, index, "2026-11-23T12:00:01Z").await;
+    cools(&world, child, "2026-11-23T12:00:01Z").await;
+    assert!(!world.listed(World::layer_of("amd64")).await);
+    wait(24 * HOUR + 1).await;
+    world.permit(index).await;
+    assert_eq!(world.permit(child).await.grounds(), &Grounds::Parent(index));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_meets_no_policy_leaves_no_fact_behind() {
+    let world = cooling("24h");
+    let unsigned = world.image(REPO, "a");
+    let foreign = world.image(REPO, "b");
+    world.sign(REPO, foreign, MALLORY);
+    for image in [unsigned, foreign] {
+        world.refusal(image).await;
+        assert_eq!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap(), None);
+    }
+}
+
+#[derive(Debug)]
+struct Broken;
+
+#[async_trait::async_trait]
+impl Facts for Broken {
+    async fn first_seen(&self, _: &str, _: Timestamp) -> Result<Timestamp, StoreError> {
+        Err(StoreError::Damaged { path: "facts".into() })
+    }
+
+    async fn fact(&self, _: FactKind, _: &str) -> Result<Option<bytes::Bytes>, StoreError> {
+        Err(StoreError::Damaged { path: "facts".into() })
+    }
+
+    async fn set_fact(&self, _: FactKind, _: &str, _: &[u8]) -> Result<(), StoreError> {
+        Err(StoreError::Damaged { path: "facts".into() })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sighting_that_cannot_be_kept_is_not_known_and_decides_nothing() {
+    let mut world = cooling("24h");
+    let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
+    world.facts = Arc::new(Broken);
+    world.restart();
+    let undecided = world.undecided(image).await;
+    assert!(undecided.to_string().contains("when it was first seen here cannot be kept"), "{undecided}");
+    // Where only an audit policy asks, the image is served.
+    let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit");
+    world.set_policies(&format!("{audit}cooldown: 24h\n"), Unmatched::Deny);
+    let permit = world.permit(image).await;
+    assert!(permit.warnings()[0].contains("cannot be kept"), "{:?}", permit.warnings());
+}
+
+#[tokio::test(start_paused = true)]
+async fn audit_serves_what_still_cools_and_says_so_until_it_does_not() {
+    let world = World::new();
+    let enforce = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+    let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit") + "cooldown: 1h\n";
+    for text in [format!("{enforce}---\n{audit}"), audit.clone()] {
+        world.set_policies(&text, Unmatched::Deny);
+        let image = signed_at(&world, &text.len().to_string(), "2026-01-01T00:00:00Z");
+        let permit = world.permit(image).await;
+        assert!(permit.warnings()[0].contains("watch"), "{:?}", permit.warnings());
+        assert!(permit.warnings()[0].contains("wants it known for 1h"), "{:?}", permit.warnings());
+        wait(HOUR + 1).await;
+        assert!(world.permit(image).await.warnings().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_facts_only_the_signature_counts() {
+    let mut world = cooling("24h");
+    let old = signed_at(&world, "a", "2026-11-21T11:00:00Z");
+    let new = signed_at(&world, "b", "2026-11-22T11:00:00Z");
+    world.facts = Arc::new(NoFacts);
+    world.restart();
+    world.permit(old).await;
+    cools(&world, new, "2026-11-23T11:00:00Z").await;
+}
