@@ -5,6 +5,7 @@
 
 pub mod explain;
 pub mod sentence;
+pub mod tags;
 pub mod verdict;
 
 mod blobs;
@@ -26,6 +27,7 @@ use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 
 pub use explain::Explanation;
+pub use tags::TagVerdict;
 pub use verdict::{
     Absent, Faulty, Grounds, NoVerdict, Permit, Refusal, RefusalReason, Subject, Undecided, UndecidedReason, Verdict,
 };
@@ -89,6 +91,7 @@ pub struct Gate {
     places: Semaphore,
     budget: evidence::Budget,
     shapes: evidence::Budget,
+    tags: tags::Tags,
     /// The wall clock, for ages that are kept in the store; ages in memory are monotonic.
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     recalled_permits: metrics::Counter,
@@ -172,6 +175,7 @@ impl Gate {
             places: Semaphore::new(JUDGEMENTS),
             budget: evidence::Budget::default(),
             shapes: evidence::Budget::default(),
+            tags: tags::Tags::default(),
             clock: Box::new(clock),
             recalled_permits: metrics::counter!(telemetry::RECALLS, "outcome" => "permit"),
             recalled_refusals: metrics::counter!(telemetry::RECALLS, "outcome" => "refusal"),

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::verdict::{Absent, Faulty, NoVerdict, Refusal, RefusalReason, Undecided, UndecidedReason};
+use super::{
+    tags::{Move, TagMoved, command},
+    verdict::{Absent, Faulty, NoVerdict, Refusal, RefusalReason, Undecided, UndecidedReason},
+};
 use crate::{oci::ImageName, policy::Reason};
 
 /// How long a sentence may be, in bytes.
@@ -12,6 +15,13 @@ impl Refusal {
     /// The whole sentence: `image@digest: policy, what was wanted, what was found`.
     #[must_use]
     pub fn sentence(&self) -> String {
+        if let RefusalReason::TagMoved(moved) = &self.reason {
+            // The digest is in the command, which is to be copied: it stays whole, and what is before it gives way.
+            let command = command(&self.image, &moved.tag, &self.digest);
+            let why =
+                cut(&format!("{}:{}: {moved}", self.image, moved.tag), MAX_SENTENCE.saturating_sub(command.len() + 2).max(60));
+            return printable(&format!("{why}; {command}"));
+        }
         let (why, aside) = (self.reason.to_string(), self.aside());
         let full = format!("{}@{}: {why}{aside}", self.image, self.digest);
         if full.len() <= MAX_SENTENCE {
@@ -47,6 +57,7 @@ impl Refusal {
             RefusalReason::Denied(_) => "denied",
             RefusalReason::NoPolicy => "no_policy",
             RefusalReason::NotEvidence => "not_evidence",
+            RefusalReason::TagMoved(moved) => moved.code(),
             RefusalReason::Unmet { unmet, .. } => unmet.first().map_or("unmet", |first| first.reason.as_str()),
         }
     }
@@ -73,6 +84,7 @@ impl fmt::Display for RefusalReason {
             Self::Denied(reason) => write!(f, "denied by the deny-list: {reason}"),
             Self::NoPolicy => f.write_str("no policy names this image"),
             Self::NotEvidence => f.write_str("this tag serves signatures and attestations only, and what it names is neither"),
+            Self::TagMoved(moved) => moved.fmt(f),
             Self::Unmet { unmet, .. } => match unmet.as_slice() {
                 [] => f.write_str("a policy does not hold"),
                 [first, rest @ ..] => {
@@ -80,6 +92,20 @@ impl fmt::Display for RefusalReason {
                     if rest.is_empty() { Ok(()) } else { write!(f, " (and {} more policies do not hold)", rest.len()) }
                 }
             },
+        }
+    }
+}
+
+impl fmt::Display for TagMoved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (policy, was) = (&self.policy, self.was.short());
+        match &self.how {
+            Move::Back { was: signed, is } => {
+                write!(f, "policy {policy} guards tags, and this one went back: signed {is}, before it {was} signed {signed}")
+            }
+            Move::ToAnotherSigner { was: signer, is } => {
+                write!(f, "policy {policy} guards tags, and this one is by another signer: {is}; before it {was} by {signer}")
+            }
         }
     }
 }

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::explain::Explanation;
+use super::{
+    explain::Explanation,
+    tags::{Guard, TagMoved},
+};
 use crate::{
     oci::{Digest, ImageName, Manifest},
     policy::{PolicyId, Unmet},
@@ -53,6 +56,7 @@ struct Granted {
     epoch: Option<Epoch>,
     warnings: Vec<String>,
     until: Instant,
+    guard: Option<Arc<Guard>>,
 }
 
 /// Why a permit was given.
@@ -98,7 +102,21 @@ impl Permit {
         warnings: Vec<String>,
         until: Instant,
     ) -> Self {
-        Self { inner: Arc::new(Granted { image, manifest, grounds, policy, epoch, warnings, until }) }
+        Self { inner: Arc::new(Granted { image, manifest, grounds, policy, epoch, warnings, until, guard: None }) }
+    }
+
+    /// The same, with what it says to the guard of tags.
+    pub(in crate::gate) fn guarding(self, guard: Option<Arc<Guard>>) -> Self {
+        match Arc::try_unwrap(self.inner) {
+            Ok(granted) => Self { inner: Arc::new(Granted { guard, ..granted }) },
+            Err(inner) => Self { inner },
+        }
+    }
+
+    /// What it says to the guard of tags; none where no policy guards them.
+    #[must_use]
+    pub fn guard(&self) -> Option<&Arc<Guard>> {
+        self.inner.guard.as_ref()
     }
 
     /// Until when it may be recalled, by the monotonic clock (threats D4, R8).
@@ -167,6 +185,8 @@ pub enum RefusalReason {
     NoPolicy,
     /// A runnable image under an attachment tag.
     NotEvidence,
+    /// The tag moved as it may not; the digest itself is admitted.
+    TagMoved(Box<TagMoved>),
     /// Policies do not hold; at least one. `notes` say what was set aside, which limits were hit.
     Unmet {
         /// Each policy that does not hold.

@@ -242,6 +242,13 @@ impl Error {
                     | ManifestError::TooLarge(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied),
                 }
             }
+            RefusalReason::TagMoved(moved) => {
+                detail["tag"] = moved.tag.to_string().into();
+                detail["was"] = moved.was.to_string().into();
+                detail["policies"] =
+                    json!([{"policy": moved.policy, "reason": moved.code(), "summary": plain(&moved.to_string(), MAX_DETAIL)}]);
+                (StatusCode::FORBIDDEN, ErrorCode::Denied)
+            }
             RefusalReason::Denied(_) | RefusalReason::NoPolicy | RefusalReason::NotEvidence => {
                 (StatusCode::FORBIDDEN, ErrorCode::Denied)
             }

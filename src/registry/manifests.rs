@@ -12,19 +12,22 @@ use super::{
 };
 use crate::{
     body::Body,
-    gate::{NoVerdict, Permit, Subject, Verdict},
+    gate::{NoVerdict, Permit, Subject, TagVerdict, Verdict},
     oci::{Digest, Reference, Tag},
 };
 
 /// The answer, if what is asked was judged before: no waiting, no work. The hot path.
 pub(super) fn recalled(registry: &Registry, route: &Route<'_>, reference: &Reference, head: bool) -> Option<Response<Body>> {
-    let digest = match reference {
-        Reference::Digest(digest) => *digest,
+    let (digest, tag) = match reference {
+        Reference::Digest(digest) => (*digest, None),
         // What an attachment tag may serve is narrower than what its digest may.
         Reference::Tag(tag) if is_attachment(tag) => return None,
-        Reference::Tag(tag) => registry.tags.recall(&route.image, tag)?,
+        Reference::Tag(tag) => (registry.tags.recall(&route.image, tag)?, Some(tag)),
     };
     let permit = registry.gate.recall(&subject(route, digest))?;
+    if tag.is_some_and(|tag| !registry.gate.recall_tag(tag, &permit)) {
+        return None;
+    }
     respond(&permit, &digest, head).ok()
 }
 
@@ -48,16 +51,10 @@ async fn by_tag(registry: &Registry, route: &Route<'_>, tag: &Tag, head: bool) -
     let failed = |error| Error::upstream(Asking::Tag(tag), &route.image, &error);
     let meaning = registry.tags.resolve(&route.upstream, &route.image, tag).await.map_err(failed)?;
     // From here on only the digest travels.
-    let verdict = verdict(registry, route, meaning.digest, is_attachment(tag)).await;
-    let Some(why) = meaning.stale else {
-        return match verdict? {
-            Verdict::Admit(permit) => respond(&permit, &meaning.digest, head),
-            Verdict::Refuse(refusal) => Err(Error::refusal(&refusal)),
-        };
-    };
-    match verdict {
-        Ok(Verdict::Admit(permit)) => {
-            let mut response = respond(&permit, &meaning.digest, head)?;
+    let answer = tagged(registry, route, tag, &meaning.digest, head).await;
+    let Some(why) = meaning.stale else { return answer };
+    match answer {
+        Ok(mut response) => {
             response::warn(
                 response.headers_mut(),
                 "110 - \"Response is Stale: the upstream cannot be asked what this tag means\"",
@@ -65,10 +62,29 @@ async fn by_tag(registry: &Registry, route: &Route<'_>, tag: &Tag, head: bool) -
             Ok(response)
         }
         // A no to what the tag meant once is not a no to what it means now.
-        Ok(Verdict::Refuse(_)) | Err(_) => {
+        Err(_) => {
             let image = &route.image;
             tracing::debug!(%image, %tag, %why, "a stale tag's digest is not admitted");
             Err(Error::unavailable(&format_args!("{image}:{tag} cannot be had: its registry cannot be asked what the tag means")))
+        }
+    }
+}
+
+/// What a tag is answered with when it means `digest`: the digest must be admitted, and the tag must not have moved to it as
+/// it may not.
+async fn tagged(registry: &Registry, route: &Route<'_>, tag: &Tag, digest: &Digest, head: bool) -> Result<Response<Body>, Error> {
+    let permit = match verdict(registry, route, *digest, is_attachment(tag)).await? {
+        Verdict::Admit(permit) => permit,
+        Verdict::Refuse(refusal) => return Err(Error::refusal(&refusal)),
+    };
+    let moved = registry.gate.admit_tag(tag, &permit).await;
+    match moved.map_err(|none| Error::no_verdict(&route.image, digest, &none))? {
+        TagVerdict::Fine => respond(&permit, digest, head),
+        TagVerdict::Refuse(refusal) => Err(Error::refusal(&refusal)),
+        TagVerdict::Warn(warning) => {
+            let mut response = respond(&permit, digest, head)?;
+            response::warn(response.headers_mut(), &public_warning(&warning));
+            Ok(response)
         }
     }
 }

@@ -299,7 +299,7 @@ impl Judgement {
             Unmatched::DangerousAllow => {
                 let text = "no policy names this image; served because of `unmatched: dangerous_allow`";
                 let warnings = vec![warning(299, text)];
-                self.admit(&got, Grounds::Unmatched, None, self.gate.config.verdict_ttl, warnings).await
+                self.admit(&got, Grounds::Unmatched, None, self.gate.config.verdict_ttl, warnings, None).await
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::{
     gate::{
         explain,
         sentence::{printable, warning},
+        tags::Guard,
         verdict::{Absent, Grounds, NoVerdict, Permit, Refusal, RefusalReason, UndecidedReason, Verdict},
         weigh::{Scales, clock_wait},
     },
@@ -79,7 +80,7 @@ impl Judgement {
         // What could not be told is asked again soon; a would-be refusal lives as long as a refusal, so that the warning
         // goes when the signature comes.
         let life = self.gate.config.refusal_ttl;
-        self.admit(got, Grounds::Audited { would: printable(&would) }, None, life, warnings).await
+        self.admit(got, Grounds::Audited { would: printable(&would) }, None, life, warnings, None).await
     }
 
     /// Every enforcing policy holds; audit policies may still have something to say, and the time may not have come.
@@ -117,7 +118,8 @@ impl Judgement {
                 "audited"
             );
         }
-        self.admit(got, Grounds::Policy, self.basis.epoch, life, warnings).await
+        let guard = Guard::of(&scales.held, &scales.watched);
+        self.admit(got, Grounds::Policy, self.basis.epoch, life, warnings, guard).await
     }
 
     /// An admitted index of this repository lists the subject.
@@ -133,7 +135,8 @@ impl Judgement {
         // The child lives no longer than what vouches for it (D8).
         let life = parent.until().saturating_duration_since(Instant::now()).min(self.gate.config.verdict_ttl);
         let grounds = Grounds::Parent(*parent.manifest().digest());
-        self.admit(&got, grounds, parent.epoch(), life, parent.warnings().to_vec()).await
+        let guard = parent.guard().cloned();
+        self.admit(&got, grounds, parent.epoch(), life, parent.warnings().to_vec(), guard).await
     }
 
     /// Admits the manifest if it is evidence itself (D9). What could not be read to know it is no answer yet: the manifest
@@ -141,7 +144,7 @@ impl Judgement {
     pub(super) async fn as_evidence(&mut self, got: &Got) -> Result<Option<Verdict>, NoVerdict> {
         match shape_of(&self.reader, &got.manifest, &self.gate.config.limits).await {
             Ok(Shape::Evidence) => {
-                self.admit(got, Grounds::Evidence, None, self.gate.config.verdict_ttl, Vec::new()).await.map(Some)
+                self.admit(got, Grounds::Evidence, None, self.gate.config.verdict_ttl, Vec::new(), None).await.map(Some)
             }
             Ok(Shape::Other(why)) => {
                 tracing::debug!(digest = %self.subject.digest, why, "not evidence");
@@ -162,6 +165,7 @@ impl Judgement {
         epoch: Option<Epoch>,
         life: Duration,
         warnings: Vec<String>,
+        guard: Option<Arc<Guard>>,
     ) -> Answer {
         // Asked for by another algorithm, it may be denied all the same.
         if let Some(reason) = self.selection.deny.content(&self.subject.digest, got.manifest.bytes()) {
@@ -179,7 +183,7 @@ impl Judgement {
         }
         let until = Instant::now() + life;
         let (image, manifest) = (self.subject.image.clone(), Arc::clone(&got.manifest));
-        let permit = Permit::grant(image, manifest, grounds, self.selection.id, epoch, warnings, until);
+        let permit = Permit::grant(image, manifest, grounds, self.selection.id, epoch, warnings, until).guarding(guard);
         self.gate.lineage.record(&permit).await;
         Ok(Verdict::Admit(permit))
     }

@@ -9,3 +9,4 @@ mod lives;
 mod policies;
 mod recorded;
 mod searching;
+mod tags;

@@ -1,0 +1,325 @@
+//! The tag guard: a tag may move, but not back to an older digest, and not to one by another signer, unless an operator
+//! accepts it. It judges the request for a tag and never the digest, which stays as admitted as it is.
+//!
+//! A rollback needs no key: whoever can push, or answers for the registry, moves a tag to last year's image, which is
+//! signed and full of known holes. So what a tag last meant here is a fact of the store. The first use is trusted.
+
+use std::{hash::BuildHasher as _, sync::Arc};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::{
+    Gate,
+    judge::undecided,
+    sentence::warning,
+    verdict::{NoVerdict, Permit, Refusal, RefusalReason, UndecidedReason},
+};
+use crate::{
+    oci::{Digest, ImageName, Tag},
+    policy::{Held, Mode, Policy, Signed},
+    store::{FactKind, Facts, StoreError},
+    telemetry,
+    verify::{SanKind, Signer},
+};
+
+/// Signers remembered of one digest.
+const MAX_SIGNERS: usize = 16;
+/// Tags whose meaning is known to be accepted, in memory.
+const IN_MEMORY: usize = 65_536;
+
+/// What a permit says to the guard of tags: a policy asks for it, and this is how old the digest is and who signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    policy: String,
+    mode: Mode,
+    newest: Timestamp,
+    signers: Vec<TagSigner>,
+}
+
+/// Who signed, by what does not change from release to release. A workflow's own name contains the ref it ran for, and every
+/// release has another; the repository's number stays when the repository is renamed, and does not when its name is taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagSigner {
+    /// The name of the trust root.
+    pub trust_root: String,
+    /// The OIDC issuer.
+    pub issuer: String,
+    /// The claim `source_repository_identifier`, where the certificate has it.
+    pub repository: Option<String>,
+    /// The claim `build_signer_uri` without its ref; where there is none, the subject, if it is a URI without its ref.
+    pub builder: String,
+}
+
+/// What a tag last meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct History {
+    digest: Digest,
+    newest: Timestamp,
+    signers: Vec<TagSigner>,
+}
+
+/// A change that an operator accepts: this one and no other, so that it is spent when it has happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Accepted {
+    from: Option<Digest>,
+    to: Digest,
+}
+
+/// What is wrong with what a tag means now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagMoved {
+    /// The tag.
+    pub tag: Tag,
+    /// The policy that guards it.
+    pub policy: String,
+    /// How it moved.
+    pub how: Move,
+    /// The digest it meant before.
+    pub was: Digest,
+}
+
+/// How a tag moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// To a digest that was signed earlier.
+    Back {
+        /// When the digest before was last signed.
+        was: Timestamp,
+        /// When this one was.
+        is: Timestamp,
+    },
+    /// To a digest that nobody signed who signed the one before.
+    ToAnotherSigner {
+        /// Who signed the digest before.
+        was: String,
+        /// Who signed this one.
+        is: String,
+    },
+}
+
+/// Whether a tag may be answered with the digest it means now.
+#[derive(Debug, Clone)]
+pub enum TagVerdict {
+    /// It may.
+    Fine,
+    /// It may not.
+    Refuse(Arc<Refusal>),
+    /// It may, and only an audit policy has something to say: a `Warning` header's value.
+    Warn(String),
+}
+
+/// What tags last meant, as far as this process has seen it.
+#[derive(Debug)]
+pub(super) struct Tags {
+    known: quick_cache::sync::Cache<(ImageName, Tag), Digest>,
+    /// One at a time for one tag: reading its history and writing it belong together.
+    turns: [Mutex<()>; 64],
+    hasher: std::collections::hash_map::RandomState,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        let known = quick_cache::sync::Cache::new(IN_MEMORY);
+        Self { known, turns: [const { Mutex::const_new(()) }; 64], hasher: Default::default() }
+    }
+}
+
+/// Accepts that `tag` means `digest` from now on, whatever it meant before; gives what that was. A running gate on the same
+/// store obeys at the next request. Spent once it has happened: the same change is refused again after the next.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub async fn accept(facts: &dyn Facts, image: &ImageName, tag: &Tag, digest: &Digest) -> Result<Option<Digest>, StoreError> {
+    let key = key(image, tag);
+    let from = match history(facts, &key).await {
+        Ok(history) => history.map(|history| history.digest),
+        // This is how a history that is damaged is mended.
+        Err(StoreError::Damaged { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let json = serde_json::to_vec(&Accepted { from, to: *digest }).unwrap_or_default();
+    facts.set_fact(FactKind::TagAccepted, &key, &json).await?;
+    Ok(from)
+}
+
+impl Gate {
+    /// Whether `tag` of an image may be answered with what `permit` is for, without any work: the hot path. `false` where it
+    /// is not known.
+    #[must_use]
+    pub fn recall_tag(&self, tag: &Tag, permit: &Permit) -> bool {
+        permit.guard().is_none() || {
+            let known = self.tags.known.get(&(permit.image().clone(), tag.clone()));
+            known.is_some_and(|known| known == *permit.manifest().digest())
+        }
+    }
+
+    /// Whether `tag` may be answered with what `permit` is for, and remembers it if so.
+    ///
+    /// # Errors
+    /// [`NoVerdict::Undecided`] when what the tag meant before cannot be read or kept.
+    pub async fn admit_tag(&self, tag: &Tag, permit: &Permit) -> Result<TagVerdict, NoVerdict> {
+        let Some(guard) = permit.guard() else { return Ok(TagVerdict::Fine) };
+        if self.recall_tag(tag, permit) {
+            return Ok(TagVerdict::Fine);
+        }
+        let (image, digest) = (permit.image(), *permit.manifest().digest());
+        let moved = match self.move_tag(image, tag, digest, guard).await {
+            Ok(None) => return Ok(TagVerdict::Fine),
+            Ok(Some(moved)) => moved,
+            Err(error) if guard.mode == Mode::Audit => {
+                return Ok(TagVerdict::Warn(warning(299, &format!("audit: could not tell what tag {tag} meant: {error}"))));
+            }
+            Err(error) => {
+                let why = format!("what tag {tag} meant before cannot be told: {error}; {}", command(image, tag, &digest));
+                return Err(undecided(UndecidedReason::EvidenceUnavailable(why), None));
+            }
+        };
+        let reason = RefusalReason::TagMoved(Box::new(moved));
+        let refusal = Refusal { image: image.clone(), digest, reason, explanation: Arc::default() };
+        if guard.mode == Mode::Audit {
+            let would = refusal.reason.to_string();
+            tracing::info!(audit = "would_refuse", %image, %tag, %digest, would, "audited");
+            return Ok(TagVerdict::Warn(warning(299, &format!("audit: would refuse: {would}"))));
+        }
+        let (reason, detail) = (refusal.code(), refusal.sentence());
+        metrics::counter!(telemetry::DECISIONS, "outcome" => "refusal", "reason" => reason).increment(1);
+        tracing::info!(verdict = "refusal", reason, %image, %tag, %digest, detail, "judged");
+        Ok(TagVerdict::Refuse(Arc::new(refusal)))
+    }
+
+    /// Lets the tag mean `digest` from now on, unless it may not.
+    async fn move_tag(
+        &self,
+        image: &ImageName,
+        tag: &Tag,
+        digest: Digest,
+        guard: &Guard,
+    ) -> Result<Option<TagMoved>, StoreError> {
+        let (facts, key) = (&*self.facts, key(image, tag));
+        let at = usize::try_from(self.tags.hasher.hash_one(&key) % self.tags.turns.len() as u64).unwrap_or_default();
+        let _turn = self.tags.turns[at].lock().await;
+        let before = history(facts, &key).await;
+        let known = (image.clone(), tag.clone());
+        let mut signers = guard.signers.clone();
+        match &before {
+            Ok(Some(before)) if before.digest == digest => {
+                self.tags.known.insert(known, digest);
+                return Ok(None);
+            }
+            Ok(Some(before)) => match guard.compare(before) {
+                // Only those who signed before and sign again: two at once today must not let the second alone tomorrow.
+                Ok(common) => signers = common,
+                Err(how) if !is_accepted(facts, &key, Some(before.digest), digest).await? => {
+                    let policy = guard.policy.clone();
+                    return Ok(Some(TagMoved { tag: tag.clone(), policy, how, was: before.digest }));
+                }
+                Err(_) => tracing::info!(%image, %tag, was = %before.digest, %digest, "a tag moved as an operator accepts"),
+            },
+            Ok(None) => tracing::debug!(%image, %tag, %digest, "a tag's first use is trusted"),
+            Err(StoreError::Damaged { .. }) if is_accepted(facts, &key, None, digest).await? => {}
+            Err(error) => return Err(error.clone()),
+        }
+        let json = serde_json::to_vec(&History { digest, newest: guard.newest, signers }).unwrap_or_default();
+        facts.set_fact(FactKind::Tag, &key, &json).await?;
+        self.tags.known.insert(known, digest);
+        Ok(None)
+    }
+}
+
+impl Guard {
+    /// What the policies that guard tags say of a digest on which they hold; `None` where none guards them, or where none of
+    /// them knows a signature: what an exception admits says nothing of age or signer.
+    pub(super) fn of(held: &[(Arc<Policy>, Held)], watched: &[(Arc<Policy>, Held)]) -> Option<Arc<Self>> {
+        Self::among(held, Mode::Enforce).or_else(|| Self::among(watched, Mode::Audit)).map(Arc::new)
+    }
+
+    fn among(held: &[(Arc<Policy>, Held)], mode: Mode) -> Option<Self> {
+        let guards = || held.iter().filter(|(policy, _)| policy.tag_guard());
+        let (first, _) = guards().next()?;
+        let signed: Vec<&Signed> = guards().flat_map(|(_, held)| &held.signed).collect();
+        let newest = signed.iter().map(|signed| signed.at).max()?;
+        let mut signers = Vec::new();
+        for signed in signed {
+            let signer = TagSigner::of(&signed.signer);
+            if !signers.contains(&signer) && signers.len() < MAX_SIGNERS {
+                signers.push(signer);
+            }
+        }
+        Some(Self { policy: first.name.clone(), mode, newest, signers })
+    }
+
+    /// The signers both have, if a tag may move from there to here.
+    fn compare(&self, before: &History) -> Result<Vec<TagSigner>, Move> {
+        if self.newest < before.newest {
+            return Err(Move::Back { was: before.newest, is: self.newest });
+        }
+        let common: Vec<_> = self.signers.iter().filter(|signer| before.signers.contains(signer)).cloned().collect();
+        if common.is_empty() {
+            let told = |signers: &[TagSigner]| signers.first().map(|signer| signer.builder.clone()).unwrap_or_default();
+            return Err(Move::ToAnotherSigner { was: told(&before.signers), is: told(&self.signers) });
+        }
+        Ok(common)
+    }
+}
+
+impl TagSigner {
+    fn of(signer: &Signer) -> Self {
+        let Signer { trust_root, issuer, san_kind, subject, claims } = signer;
+        let builder = match (claims.get("build_signer_uri"), san_kind) {
+            (Some(uri), _) => without_ref(uri),
+            (None, SanKind::Uri) => without_ref(subject),
+            // An address has its `@` elsewhere.
+            (None, SanKind::Email | SanKind::Other) => subject,
+        };
+        Self {
+            trust_root: trust_root.to_string(),
+            issuer: issuer.clone(),
+            repository: claims.get("source_repository_identifier").cloned(),
+            builder: builder.to_owned(),
+        }
+    }
+}
+
+impl TagMoved {
+    /// A code from a closed list.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self.how {
+            Move::Back { .. } => "tag_rolled_back",
+            Move::ToAnotherSigner { .. } => "tag_signer_changed",
+        }
+    }
+}
+
+/// How to accept that a tag means a digest.
+pub(super) fn command(image: &ImageName, tag: &Tag, digest: &Digest) -> String {
+    format!("to accept it: pullgate policy tag accept {image}:{tag}@{digest}")
+}
+
+/// `https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1` without what follows the workflow.
+fn without_ref(uri: &str) -> &str {
+    // The first: a ref may contain one too.
+    uri.split_once("@refs/").or_else(|| uri.split_once('@')).map_or(uri, |(workflow, _)| workflow)
+}
+
+fn key(image: &ImageName, tag: &Tag) -> String {
+    format!("{image}:{tag}")
+}
+
+async fn history(facts: &dyn Facts, key: &str) -> Result<Option<History>, StoreError> {
+    let Some(bytes) = facts.fact(FactKind::Tag, key).await? else { return Ok(None) };
+    // Whole, and not ours to read: another version's. No history is made up from that.
+    serde_json::from_slice(&bytes).map(Some).map_err(|_| StoreError::Damaged { path: format!("tag history of {key}").into() })
+}
+
+async fn is_accepted(facts: &dyn Facts, key: &str, from: Option<Digest>, to: Digest) -> Result<bool, StoreError> {
+    let accepted = match facts.fact(FactKind::TagAccepted, key).await {
+        Ok(accepted) => accepted,
+        // Nobody's word that can be read.
+        Err(StoreError::Damaged { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(accepted.and_then(|json| serde_json::from_slice(&json).ok()) == Some(Accepted { from, to }))
+}

@@ -1,0 +1,206 @@
+//! The tag guard: a tag goes forward, by who signed before, or an operator says so.
+
+use serde_json::json;
+
+use super::super::{tags::accept, testing::*, *};
+use crate::{
+    oci::{Digest, Tag},
+    policy::Unmatched,
+    store::FactKind,
+};
+
+const FIRST: &str = "https://ci.acme.test/release.yml@refs/tags/v1";
+const SECOND: &str = "https://ci.acme.test/release.yml@refs/tags/v2@2";
+const OTHER: &str = "https://ci.acme.test/nightly.yml@refs/tags/v3";
+
+/// A policy that takes any workflow of acme, and guards tags.
+fn guarded(mode: &str) -> String {
+    format!(
+        "name: release\nimages: [\"reg.test/acme/**\"]\nmode: {mode}\ntag_guard: true\ndangerous_no_attestation: true\nsignatures:\n  \
+         - keyless: {{issuer: https://issuer.test, subject_pattern: \"https://ci.acme.test/**\"}}\n"
+    )
+}
+
+fn guarding() -> World {
+    let world = World::new();
+    world.set_policies(&guarded("enforce"), Unmatched::Deny);
+    world
+}
+
+/// An image signed by these, each at its time.
+fn signed(world: &World, seed: &str, by: &[(&str, &str)]) -> Digest {
+    let image = world.image(REPO, seed);
+    for (by, at) in by {
+        world.attach(REPO, image, &signature_at(image, by, at));
+    }
+    image
+}
+
+fn v1() -> Tag {
+    "v1".parse().unwrap()
+}
+
+async fn ask(world: &World, digest: Digest) -> Result<TagVerdict, NoVerdict> {
+    let permit = world.permit(digest).await;
+    world.gate.admit_tag(&v1(), &permit).await
+}
+
+async fn fine(world: &World, digest: Digest) -> bool {
+    matches!(ask(world, digest).await, Ok(TagVerdict::Fine))
+}
+
+/// The code and the sentence of a refusal.
+async fn refused(world: &World, digest: Digest) -> (&'static str, String) {
+    match ask(world, digest).await {
+        Ok(TagVerdict::Refuse(refusal)) => (refusal.code(), refusal.sentence()),
+        other => panic!("wanted a refusal, got {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_goes_back_is_refused_and_its_digest_is_not() {
+    let mut world = guarding();
+    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(SECOND, "2026-02-01T00:00:00Z")]);
+    assert!(fine(&world, old).await, "the first use is trusted");
+    assert!(fine(&world, new).await, "forward, by the same workflow at another ref");
+    for _ in 0..2 {
+        let (code, sentence) = refused(&world, old).await;
+        assert_eq!(code, "tag_rolled_back");
+        assert!(sentence.starts_with("reg.test/acme/app:v1: policy release guards tags, and this one went back"), "{sentence}");
+        let command = format!("; to accept it: pullgate policy tag accept reg.test/acme/app:v1@{old}");
+        assert!(sentence.ends_with(&command) && sentence.len() <= sentence::MAX_SENTENCE, "{sentence}");
+        // By digest it is as admitted as ever; another tag has its own history.
+        let permit = world.permit(old).await;
+        assert!(matches!(world.gate.admit_tag(&"old".parse().unwrap(), &permit).await, Ok(TagVerdict::Fine)));
+        world.restart();
+    }
+    assert!(fine(&world, new).await, "what it meant before it still may mean");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hot_path_never_answers_a_tag_that_is_not_accepted() {
+    let world = guarding();
+    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    let (old_permit, new_permit) = (world.permit(old).await, world.permit(new).await);
+    assert!(!world.gate.recall_tag(&v1(), &new_permit));
+    assert!(fine(&world, new).await);
+    assert!(world.gate.recall_tag(&v1(), &new_permit));
+    refused(&world, old).await;
+    assert!(!world.gate.recall_tag(&v1(), &old_permit));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_moves_to_another_signer_is_refused() {
+    let world = guarding();
+    let first = signed(&world, "a", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let other = signed(&world, "b", &[(OTHER, "2026-02-01T00:00:00Z")]);
+    assert!(fine(&world, first).await);
+    let (code, sentence) = refused(&world, other).await;
+    assert_eq!(code, "tag_signer_changed");
+    assert!(sentence.contains("by another signer: https://ci.acme.test/nightly.yml"), "{sentence}");
+}
+
+/// Someone registers the name of a deleted repository: the same workflow's name, another repository.
+#[tokio::test(start_paused = true)]
+async fn a_repository_of_the_same_name_with_another_number_is_another_signer() {
+    let world = guarding();
+    let by = |image: Digest, at: &str, repository: &str| {
+        let uri = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v9";
+        let claims = json!({"source_repository_identifier": repository, "build_signer_uri": uri});
+        bundle(json!({"about": image, "by": FIRST, "proves": "signature", "at": at, "claims": claims}))
+    };
+    let [first, second, third] = ["a", "b", "c"].map(|seed| world.image(REPO, seed));
+    world.attach(REPO, first, &by(first, "2026-01-01T00:00:00Z", "1001"));
+    world.attach(REPO, second, &by(second, "2026-02-01T00:00:00Z", "1001"));
+    world.attach(REPO, third, &by(third, "2026-03-01T00:00:00Z", "2002"));
+    assert!(fine(&world, first).await && fine(&world, second).await);
+    assert_eq!(refused(&world, third).await.0, "tag_signer_changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_signers_today_do_not_let_the_second_alone_tomorrow() {
+    let world = guarding();
+    let first = signed(&world, "a", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let both = signed(&world, "b", &[(FIRST, "2026-02-01T00:00:00Z"), (OTHER, "2026-02-01T00:00:00Z")]);
+    let second = signed(&world, "c", &[(OTHER, "2026-03-01T00:00:00Z")]);
+    assert!(fine(&world, first).await && fine(&world, both).await);
+    assert_eq!(refused(&world, second).await.0, "tag_signer_changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn signed_at_the_same_time_is_not_older_and_the_newest_signature_counts() {
+    let world = guarding();
+    let first = signed(&world, "a", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    let same = signed(&world, "b", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    let again = signed(&world, "c", &[(FIRST, "2026-01-01T00:00:00Z"), (FIRST, "2026-02-02T00:00:00Z")]);
+    assert!(fine(&world, first).await && fine(&world, same).await && fine(&world, again).await);
+    assert_eq!(refused(&world, same).await.0, "tag_rolled_back");
+    // A signature that no policy names makes nothing newer.
+    let foreign = signed(&world, "d", &[(FIRST, "2026-01-01T00:00:00Z"), (MALLORY, "2026-11-01T00:00:00Z")]);
+    assert_eq!(refused(&world, foreign).await.0, "tag_rolled_back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_accepts_one_change_of_a_running_gate_and_it_is_spent_when_it_has_happened() {
+    let world = guarding();
+    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    let oldest = signed(&world, "oldest", &[(FIRST, "2025-01-01T00:00:00Z")]);
+    assert!(fine(&world, new).await);
+    refused(&world, old).await;
+    assert_eq!(accept(&*world.facts, &name(REPO), &v1(), &old).await.unwrap(), Some(new));
+    assert_eq!(refused(&world, oldest).await.0, "tag_rolled_back", "another digest is not accepted");
+    assert!(fine(&world, old).await);
+    assert!(fine(&world, new).await, "forward again");
+    assert_eq!(accept(&*world.facts, &name(REPO), &v1(), &oldest).await.unwrap(), Some(new));
+    let newer = signed(&world, "newer", &[(FIRST, "2026-03-01T00:00:00Z")]);
+    assert!(fine(&world, newer).await);
+    assert_eq!(refused(&world, oldest).await.0, "tag_rolled_back", "it was accepted from another digest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_cannot_be_read_decides_nothing_until_an_operator_does() {
+    let world = guarding();
+    let image = signed(&world, "a", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let key = format!("{}:v1", name(REPO));
+    world.facts.set_fact(FactKind::Tag, &key, b"{\"of another\": \"version\"}").await.unwrap();
+    match ask(&world, image).await {
+        Err(NoVerdict::Undecided(undecided)) => {
+            assert!(undecided.to_string().contains("what tag v1 meant before cannot be told"), "{undecided}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(accept(&*world.facts, &name(REPO), &v1(), &image).await.unwrap(), None);
+    assert!(fine(&world, image).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_guard_nothing_is_remembered_and_an_audit_policy_only_says_so() {
+    let world = World::new();
+    let plain = world.signed("plain");
+    assert!(fine(&world, plain).await);
+    assert_eq!(world.facts.fact(FactKind::Tag, &format!("{}:v1", name(REPO))).await.unwrap(), None);
+
+    world.set_policies(&guarded("audit"), Unmatched::Deny);
+    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    assert!(fine(&world, new).await);
+    match ask(&world, old).await {
+        Ok(TagVerdict::Warn(warning)) => assert!(warning.starts_with("299 - \"audit: would refuse: "), "{warning}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_answers_for_a_tag_by_the_signatures_of_its_index() {
+    let world = guarding();
+    let child = world.image(REPO, "amd64");
+    let index = world.index(REPO, &[child]);
+    world.attach(REPO, index, &signature_at(index, FIRST, "2026-02-01T00:00:00Z"));
+    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    world.permit(index).await;
+    assert!(fine(&world, child).await);
+    assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
+}
