@@ -13,7 +13,7 @@ use std::{
 use super::{fingerprint::Form, identity::Identity, parse};
 use crate::{
     oci::{Algorithm, Digest},
-    verify::{DEFAULT_TRUST_ROOT, LogEntry, Signer, Verified},
+    verify::{LogEntry, Verified},
     yaml::{self, Cursor, Problem, Sink, Value},
 };
 
@@ -109,8 +109,8 @@ impl DenyList {
     #[must_use]
     pub fn evidence(&self, fact: &Verified) -> Option<DeniedEvidence> {
         // Whichever trust root vouches for it: a name that is denied is denied under all of them.
-        let signer = Signer { trust_root: DEFAULT_TRUST_ROOT.into(), ..fact.signer.clone() };
-        if let Some((_, reason)) = self.identities.iter().find(|(identity, _)| identity.check(&signer).is_ok()) {
+        let denied = |identity: &Identity| identity.check_under_any_root(&fact.signer).is_ok();
+        if let Some((_, reason)) = self.identities.iter().find(|(identity, _)| denied(identity)) {
             let why = format!("signer {} is denied: {reason}", fact.signer.subject);
             return Some(DeniedEvidence { by: "identity", why });
         }
@@ -173,7 +173,7 @@ fn denial(cursor: &Cursor<'_>) -> Option<Denial> {
     let (key, what) = fields.exactly_one(&["digest", "identity", "log_entry", "package"])?;
     let what = match key {
         "digest" => what.parse("a digest", str::parse).map(What::Digest),
-        "identity" => parse::identity(&what).map(|identity| What::Identity(Box::new(identity))),
+        "identity" => parse::identity_of_any_root(&what).map(|identity| What::Identity(Box::new(identity))),
         "log_entry" => log_entry(&what).map(What::LogEntry),
         _ => {
             what.wrong("packages are not supported here yet; deny them in a policy");

@@ -4,8 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AttestationRule, Mode, Policy, PolicyId, SignatureRule, Unmatched,
+    AttestationRule, Attestor, Match, Mode, Policy, PolicyId, SbomOn, Unmatched,
     deny::DenyList,
+    exception::{Excepted, Exception},
     identity::{Identity, Matcher},
 };
 use crate::{oci::Digest, verify::LogEvidence};
@@ -23,9 +24,23 @@ pub(super) fn fingerprint<'p>(
     });
     for policy in policies {
         // Every field is named here: a new one does not compile until it is part of the form (C9).
-        let Policy { name, images, mode, log, signatures, attestations, cooldown, tag_guard } = &**policy;
+        let Policy {
+            name,
+            images,
+            exclude,
+            mode,
+            log,
+            signatures,
+            max_signature_age,
+            attestations,
+            exceptions,
+            cooldown,
+            tag_guard,
+        } = &**policy;
         form.text(name);
-        form.list(images, |form, pattern| form.text(pattern.as_str()));
+        for patterns in [images, exclude] {
+            form.list(patterns, |form, pattern| form.text(pattern.as_str()));
+        }
         form.text(match mode {
             Mode::Audit => "audit",
             Mode::Enforce => "enforce",
@@ -36,13 +51,10 @@ pub(super) fn fingerprint<'p>(
             LogEvidence::Promise => "promise",
             LogEvidence::Proof => "proof",
         });
-        form.list(signatures, |form, SignatureRule { signer }| form.identity(signer));
-        form.list(attestations, |form, AttestationRule { predicate_type, signer, checks, condition }| {
-            form.text(&predicate_type.to_string());
-            form.list(signer.as_slice(), Form::identity);
-            checks.form(form);
-            condition.form(form);
-        });
+        form.list(signatures, Form::attestor);
+        form.duration(*max_signature_age);
+        form.list(attestations, Form::attestation);
+        form.list(exceptions, Form::exception);
         form.duration(*cooldown);
         form.flag(*tag_guard);
     }
@@ -55,12 +67,8 @@ pub(super) fn fingerprint<'p>(
 pub(super) struct Form(Vec<u8>);
 
 impl Form {
-    pub(super) fn number(&mut self, number: usize) {
-        self.0.extend((number as u64).to_be_bytes());
-    }
-
-    pub(super) fn text(&mut self, text: &str) {
-        self.bytes(text.as_bytes());
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
@@ -68,8 +76,12 @@ impl Form {
         self.0.extend(bytes);
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.0
+    pub(super) fn number(&mut self, number: usize) {
+        self.0.extend((number as u64).to_be_bytes());
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
     }
 
     pub(super) fn flag(&mut self, flag: bool) {
@@ -88,14 +100,72 @@ impl Form {
         }
     }
 
-    pub(super) fn identity(&mut self, Identity { issuer, subject, claims }: &Identity) {
+    pub(super) fn attestation(&mut self, rule: &AttestationRule) {
+        let AttestationRule { predicate_type, signer, matching, max_age, sbom_on, checks, condition } = rule;
+        self.text(&predicate_type.to_string());
+        self.list(signer.as_slice(), Self::attestor);
+        self.text(match matching {
+            Match::All => "all",
+            Match::Any => "any",
+            Match::Newest => "newest",
+        });
+        self.duration(*max_age);
+        self.text(match sbom_on {
+            SbomOn::EachPlatform => "each_platform",
+            SbomOn::Either => "either",
+            SbomOn::Subject => "subject",
+        });
+        checks.form(self);
+        condition.form(self);
+    }
+
+    fn exception(&mut self, Exception { of, reason, expires }: &Exception) {
+        match of {
+            Excepted::Digest(digest) => {
+                self.text("digest");
+                self.text(&digest.to_string());
+            }
+            Excepted::Repository(pattern) => {
+                self.text("dangerous_repository");
+                self.text(pattern.as_str());
+            }
+        }
+        self.text(reason);
+        self.text(&expires.to_string());
+    }
+
+    fn attestor(&mut self, attestor: &Attestor) {
+        self.attestor_kind(attestor);
+        match attestor {
+            Attestor::Keyless(identity) => self.identity(identity),
+            Attestor::AnyOf(entries) | Attestor::AllOf(entries) | Attestor::Count { of: entries, .. } => {
+                self.list(entries, Self::attestor);
+            }
+        }
+    }
+
+    /// What kind of attestor, without its entries.
+    pub(super) fn attestor_kind(&mut self, attestor: &Attestor) {
+        match attestor {
+            Attestor::Keyless(_) => self.text("keyless"),
+            Attestor::AnyOf(_) => self.text("any_of"),
+            Attestor::AllOf(_) => self.text("all_of"),
+            Attestor::Count { count, .. } => {
+                self.text("count");
+                self.number(*count);
+            }
+        }
+    }
+
+    pub(super) fn identity(&mut self, Identity { issuer, subject, claims, trust_root }: &Identity) {
         self.matcher(issuer);
         self.matcher(subject);
         self.number(claims.len());
-        for (name, values) in claims {
+        for (name, wanted) in claims {
             self.text(name);
-            self.list(values, |form, value| form.text(value));
+            self.list(wanted, Self::matcher);
         }
+        self.text(trust_root);
     }
 
     fn matcher(&mut self, matcher: &Matcher) {

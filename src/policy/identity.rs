@@ -4,7 +4,7 @@
 //! forgiven, no percent or punycode decoding (I3). The kind of the subject alternative name is not compared: an e-mail
 //! address, a URI and a user name each have a form the others cannot have.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::pattern::{AnchoredRegex, Glob};
 use crate::verify::{DEFAULT_TRUST_ROOT, Signer};
@@ -27,8 +27,10 @@ pub struct Identity {
     pub issuer: Matcher,
     /// The subject alternative name.
     pub subject: Matcher,
-    /// Claims by name; each must be there and be one of the values.
-    pub claims: BTreeMap<&'static str, Vec<String>>,
+    /// Claims by name; each must be there and match one of these, which are exact or patterns.
+    pub claims: BTreeMap<&'static str, Vec<Matcher>>,
+    /// The trust root its certificate must chain to, by its name in the configuration.
+    pub trust_root: Arc<str>,
 }
 
 /// The first thing about a signer that is not as wanted, the nearest miss last.
@@ -36,9 +38,15 @@ pub struct Identity {
 pub enum Mismatch<'s> {
     /// Another subject.
     Subject,
+    /// The subject's regex matches a part of it only; regexes here match the whole text.
+    SubjectInPart,
     /// The subject is right, the issuer is not.
     Issuer,
-    /// Both are right, a claim is not.
+    /// The subject is right, and the issuer's regex matches a part of the issuer only.
+    IssuerInPart,
+    /// Both are right, under another trust root.
+    TrustRoot,
+    /// All that is right, a claim is not.
     Claim {
         /// Which.
         name: &'static str,
@@ -55,6 +63,15 @@ impl Matcher {
             Self::Exact(exact) => exact == text,
             Self::Pattern(glob) => glob.matches(text),
             Self::Regex(regex) => regex.matches(text),
+        }
+    }
+
+    /// Whether it is a regex that matches a part of `text` only.
+    #[must_use]
+    pub fn matches_a_part_only(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(_) | Self::Pattern(_) => false,
+            Self::Regex(regex) => regex.matches_a_part_only(text),
         }
     }
 
@@ -103,20 +120,56 @@ impl Identity {
     /// # Errors
     /// The first thing that is not as wanted.
     pub fn check<'s>(&self, signer: &'s Signer) -> Result<(), Mismatch<'s>> {
-        // Policies name no other root yet, and what another vouches for is none of theirs.
-        if *signer.trust_root != *DEFAULT_TRUST_ROOT || !self.subject.matches(&signer.subject) {
-            return Err(Mismatch::Subject);
+        self.check_name(signer)?;
+        if *self.trust_root != *signer.trust_root {
+            return Err(Mismatch::TrustRoot);
+        }
+        self.check_claims(signer)
+    }
+
+    /// The same, whichever trust root vouches for the signer.
+    ///
+    /// # Errors
+    /// The first thing that is not as wanted.
+    pub fn check_under_any_root<'s>(&self, signer: &'s Signer) -> Result<(), Mismatch<'s>> {
+        self.check_name(signer)?;
+        self.check_claims(signer)
+    }
+
+    fn check_name<'s>(&self, signer: &Signer) -> Result<(), Mismatch<'s>> {
+        if !self.subject.matches(&signer.subject) {
+            let in_part = self.subject.matches_a_part_only(&signer.subject);
+            return Err(if in_part { Mismatch::SubjectInPart } else { Mismatch::Subject });
         }
         if !self.issuer.matches(&signer.issuer) {
-            return Err(Mismatch::Issuer);
+            let in_part = self.issuer.matches_a_part_only(&signer.issuer);
+            return Err(if in_part { Mismatch::IssuerInPart } else { Mismatch::Issuer });
         }
+        Ok(())
+    }
+
+    fn check_claims<'s>(&self, signer: &'s Signer) -> Result<(), Mismatch<'s>> {
         for (name, any_of) in &self.claims {
             let found = signer.claims.get(name).map(String::as_str);
-            if !found.is_some_and(|found| any_of.iter().any(|wanted| wanted == found)) {
+            if !found.is_some_and(|found| any_of.iter().any(|wanted| wanted.matches(found))) {
                 return Err(Mismatch::Claim { name, found });
             }
         }
         Ok(())
+    }
+}
+
+/// `subject of issuer, claim value, trust root name`.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of issuer {}", self.subject, self.issuer)?;
+        for (name, any_of) in &self.claims {
+            write!(f, ", {name} ")?;
+            for (i, wanted) in any_of.iter().enumerate() {
+                write!(f, "{}{wanted}", if i == 0 { "" } else { " or " })?;
+            }
+        }
+        if *self.trust_root == *DEFAULT_TRUST_ROOT { Ok(()) } else { write!(f, ", trust root {}", self.trust_root) }
     }
 }
 
@@ -142,7 +195,11 @@ mod tests {
         Identity {
             issuer: Matcher::Exact(ISSUER.into()),
             subject: Matcher::Exact(SUBJECT.into()),
-            claims: BTreeMap::from([("runner_environment", vec!["github-hosted".into(), "acme-hosted".into()])]),
+            claims: BTreeMap::from([(
+                "runner_environment",
+                vec![Matcher::Exact("github-hosted".into()), Matcher::Pattern(Glob::new("acme-*").unwrap())],
+            )]),
+            trust_root: "default".into(),
         }
     }
 
@@ -166,6 +223,33 @@ mod tests {
             exact().check(&signer(ISSUER, SUBJECT, &[("source_repository_ref", "github-hosted")])),
             Err(Mismatch::Claim { name: "runner_environment", found: None })
         );
+    }
+
+    #[test]
+    fn a_claims_pattern_matches_the_whole_claim() {
+        for (found, good) in [("acme-hosted", true), ("acme-", true), ("xacme-hosted", false), ("acme-a/b", false)] {
+            assert_eq!(exact().check(&signer(ISSUER, SUBJECT, &[("runner_environment", found)])).is_ok(), good, "{found}");
+        }
+    }
+
+    #[test]
+    fn i14_another_trust_root_vouches_for_nobody_of_this_one() {
+        let mut other = signer(ISSUER, SUBJECT, &[("runner_environment", "github-hosted")]);
+        other.trust_root = "github".into();
+        assert_eq!(exact().check(&other), Err(Mismatch::TrustRoot));
+        let wanted = Identity { trust_root: "github".into(), ..exact() };
+        assert_eq!(wanted.check(&other), Ok(()));
+    }
+
+    #[test]
+    fn i2_a_regex_that_matches_a_part_only_is_told_from_one_that_does_not_match() {
+        let regex = |text: &str| Matcher::Regex(AnchoredRegex::new(text).unwrap());
+        let wanted = Identity { subject: regex("release.yml@refs/heads/main"), claims: BTreeMap::new(), ..exact() };
+        assert_eq!(wanted.check(&signer(ISSUER, SUBJECT, &[])), Err(Mismatch::SubjectInPart));
+        assert_eq!(wanted.check(&signer(ISSUER, "https://x", &[])), Err(Mismatch::Subject));
+        let wanted = Identity { issuer: regex("githubusercontent"), claims: BTreeMap::new(), ..exact() };
+        assert_eq!(wanted.check(&signer(ISSUER, SUBJECT, &[])), Err(Mismatch::IssuerInPart));
+        assert_eq!(wanted.check(&signer("https://x", SUBJECT, &[])), Err(Mismatch::Issuer));
     }
 
     #[test]

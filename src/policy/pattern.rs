@@ -30,6 +30,8 @@ pub struct Glob {
 pub struct AnchoredRegex {
     text: String,
     regex: Regex,
+    /// As other tools read it, to tell who moves from one what became of it.
+    unanchored: Regex,
 }
 
 /// Why a text is no pattern, and what to write.
@@ -138,8 +140,15 @@ impl AnchoredRegex {
                 .map_err(|error| PatternError::Regex(error.to_string().lines().last().unwrap_or_default().to_owned()))
         };
         // Alone first: `a)|(b` is only a regex once our own parentheses are around it, and then it is not anchored.
-        build(text)?;
-        Ok(Self { text: text.to_owned(), regex: build(&format!(r"\A(?:{text})\z"))? })
+        let unanchored = build(text)?;
+        Ok(Self { text: text.to_owned(), regex: build(&format!(r"\A(?:{text})\z"))?, unanchored })
+    }
+
+    /// Whether it matches somewhere in `text` and not the whole: what cosign's flags and Kyverno's `subjectRegExp` accept,
+    /// and this does not.
+    #[must_use]
+    pub fn matches_a_part_only(&self, text: &str) -> bool {
+        !self.matches(text) && self.unanchored.is_match(text)
     }
 
     /// Whether all of `text` matches.

@@ -90,6 +90,19 @@ impl fmt::Display for PredicateType {
 }
 
 impl PredicateType {
+    /// Whether it is of SBOMs, which an index's platforms may each have: SPDX and CycloneDX.
+    #[must_use]
+    pub fn is_sbom(&self) -> bool {
+        let uri = self.to_string();
+        [spdx::TYPE, "https://cyclonedx.org/"].iter().any(|sbom| uri.starts_with(sbom))
+    }
+
+    /// Whether it is of vulnerability scans, of which each outdates the last: cosign's.
+    #[must_use]
+    pub fn is_scan(&self) -> bool {
+        self.to_string().starts_with("https://cosign.sigstore.dev/attestation/vuln/")
+    }
+
     /// Whether `found`, a statement's `predicateType`, is of this type. A closed list: no case, slash or version is forgiven.
     #[must_use]
     pub fn covers(&self, found: &str) -> bool {

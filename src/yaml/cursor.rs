@@ -68,6 +68,12 @@ impl<'a> Cursor<'a> {
     /// supported yet.
     #[must_use]
     pub fn fields(&self, known: &'a [&'static str], later: &[&str]) -> Option<Fields<'a>> {
+        self.fields_telling(known, &later.iter().map(|key| (*key, "not supported yet")).collect::<Vec<_>>())
+    }
+
+    /// The same; where a key of `told` is written, what stands beside it there is noted.
+    #[must_use]
+    pub fn fields_telling(&self, known: &'a [&'static str], told: &[(&str, &str)]) -> Option<Fields<'a>> {
         let Value::Map(entries) = &self.node.value else {
             self.wants(&format!("a mapping with the keys {}", known.join(", ")));
             return None;
@@ -76,13 +82,10 @@ impl<'a> Cursor<'a> {
             if known.contains(&key.as_str()) {
                 continue;
             }
-            let message = if later.contains(&key.as_str()) {
-                "not supported yet".to_owned()
-            } else {
-                match closest(key, known.iter().copied()) {
-                    Some(meant) => format!("unknown key; did you mean `{meant}`?"),
-                    None => format!("unknown key; known here: {}", known.join(", ")),
-                }
+            let message = match (told.iter().find(|(other, _)| other == key), closest(key, known.iter().copied())) {
+                (Some((_, message)), _) => (*message).to_owned(),
+                (None, Some(meant)) => format!("unknown key; did you mean `{meant}`?"),
+                (None, None) => format!("unknown key; known here: {}", known.join(", ")),
             };
             self.sink.report(*place, &join(&self.path, &shown(key)), message);
         }

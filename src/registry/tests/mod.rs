@@ -43,7 +43,7 @@ pub(super) struct World<U = Scripted> {
 impl World {
     fn new(unmatched: Unmatched) -> Self {
         let upstream = Scripted::new("ghcr.io");
-        let policies = PolicySet { policies: Vec::new(), unmatched, deny: Arc::default() };
+        let policies = PolicySet::new(Vec::new(), unmatched).unwrap();
         Self::over(Arc::clone(&upstream) as Arc<dyn Upstream>, upstream, policies, TrustState::NotReady("in this test".into()))
     }
 
@@ -447,7 +447,7 @@ async fn x13_blobs_of_refused_images_and_of_other_repositories_are_unknown() {
     world.get("/v2/acme/app/manifests/v1").await;
     assert_eq!(world.both(&format!("/v2/acme/other/blobs/{digest}")).await.error(), error(404, "BLOB_UNKNOWN"));
     // The same image, now refused: what was listed by a permit is not listed any more.
-    world.policies.store(Arc::new(PolicySet { policies: Vec::new(), unmatched: Unmatched::Deny, deny: Arc::default() }));
+    world.policies.store(Arc::new(PolicySet::new(Vec::new(), Unmatched::Deny).unwrap()));
     assert_eq!(world.both(&format!("/v2/acme/app/blobs/{digest}")).await.error(), error(404, "BLOB_UNKNOWN"));
 }
 
@@ -553,7 +553,7 @@ async fn a_stale_tag_serves_what_is_admitted_with_a_warning_and_else_is_503() {
     let warnings: Vec<_> = answer.headers.get_all("warning").iter().map(|value| value.to_str().unwrap()).collect();
     assert!(warnings.iter().any(|warning| warning.starts_with("110 - \"")), "{warnings:?}");
     // A no to what it meant once is no answer to what it means now.
-    world.policies.store(Arc::new(PolicySet { policies: Vec::new(), unmatched: Unmatched::Deny, deny: Arc::default() }));
+    world.policies.store(Arc::new(PolicySet::new(Vec::new(), Unmatched::Deny).unwrap()));
     assert_eq!(world.both("/v2/acme/app/manifests/v1").await.error(), error(503, "UNAVAILABLE"));
 }
 

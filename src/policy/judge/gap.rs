@@ -1,0 +1,381 @@
+//! What a requirement that is not met says to a person: what was wanted, and the nearest thing to it that was found.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    policy::{
+        Attestor, Reason,
+        checks::CheckFailure,
+        identity::{Identity, Mismatch},
+        matching::Need,
+        sentence::{any_of, short},
+        spdx::SpdxError,
+    },
+    verify::{DEFAULT_TRUST_ROOT, LogEvidence, Proven, Verified},
+};
+
+/// Bytes of a subject or type in a summary.
+const NAME: usize = 75;
+/// Lines of details about one requirement.
+const LINES: usize = 16;
+
+/// A requirement that is not met.
+pub(super) struct Gap {
+    pub(super) reason: Reason,
+    pub(super) summary: String,
+    /// Further lines for who asks for all of it.
+    pub(super) details: Vec<String>,
+    /// Facts about platforms could meet it, and nobody has looked for them.
+    pub(super) wants_platforms: bool,
+}
+
+/// Why a fact does not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Miss<'f> {
+    /// Not one of those who signed the image.
+    NotTheSigner,
+    Signer(Mismatch<'f>),
+    Log,
+    Old {
+        max_age: Duration,
+        made: Option<Timestamp>,
+    },
+    Malformed(SpdxError),
+    Failed(CheckFailure),
+}
+
+/// A fact that does not do, and the identity it came nearest to.
+pub(super) struct Near<'i, 'f> {
+    pub(super) fact: &'f Verified,
+    pub(super) identity: Option<&'i Identity>,
+    pub(super) miss: Miss<'f>,
+}
+
+/// What is wanted.
+pub(super) enum What<'w> {
+    /// An attestation of this type.
+    Attestation(&'w str),
+    Signature,
+}
+
+impl Gap {
+    pub(super) const fn new(reason: Reason, summary: String) -> Self {
+        Self { reason, summary, details: Vec::new(), wants_platforms: false }
+    }
+}
+
+impl Near<'_, '_> {
+    pub(super) const fn nearness(&self) -> u8 {
+        match &self.miss {
+            Miss::NotTheSigner | Miss::Signer(Mismatch::Subject) => 0,
+            Miss::Signer(Mismatch::SubjectInPart) => 1,
+            Miss::Signer(Mismatch::Issuer) => 2,
+            Miss::Signer(Mismatch::IssuerInPart) => 3,
+            Miss::Signer(Mismatch::TrustRoot) => 4,
+            Miss::Signer(Mismatch::Claim { .. }) => 5,
+            Miss::Log => 6,
+            Miss::Old { .. } => 7,
+            Miss::Malformed(_) => 8,
+            Miss::Failed(_) => 9,
+        }
+    }
+}
+
+/// Of an attestor that is not met; `need` is what it needs, and `misses` says why each fact does not do for one of some
+/// identities.
+pub(super) fn of_attestor<'a, 'f>(
+    what: &What<'_>,
+    attestor: &'a Attestor,
+    need: &Need,
+    misses: &dyn Fn(&[&'a Identity]) -> Vec<Near<'a, 'f>>,
+    facts: &[Verified],
+) -> Gap {
+    let misses_of = |attestor: &'a Attestor| misses(&attestor.identities());
+    match (attestor, need) {
+        (Attestor::AllOf(entries), Need::All(needs)) => {
+            let missing = entries.iter().zip(needs).find(|(_, need)| !need.met(&|_| true));
+            let (entry, need) = missing.unwrap_or((attestor, need));
+            if std::ptr::eq(entry, attestor) {
+                of_one(what, &named(attestor, NAME), &misses_of(attestor), facts)
+            } else {
+                of_attestor(what, entry, need, misses, facts)
+            }
+        }
+        (Attestor::Count { count, of }, Need::Count { of: needs, .. }) => {
+            let misses = misses_of(attestor);
+            let met = Need::most(*count, needs);
+            if met == 0 && nearest(&misses).is_some_and(|near| near.nearness() > 0) {
+                return of_one(what, &named(attestor, NAME), &misses, facts);
+            }
+            let (found, reason) = match (met, misses.is_empty()) {
+                (0, true) => ("none".to_owned(), what.missing()),
+                (0, false) => (signers_of(&misses), what.mismatch()),
+                _ => (format!("{met}: {}", short(&signers_in(need, facts), 60)), Reason::SignersTooFew),
+            };
+            let of: Vec<String> = of.iter().map(|entry| named(entry, 40)).collect();
+            let wants = match what {
+                What::Attestation(kind) => format!("wants attestations of type {}", short(kind, 30)),
+                What::Signature => "wants signatures".to_owned(),
+            };
+            let summary = format!("{wants} by {count} different signers of {}; found {found}", any_of(&of, 30));
+            Gap { details: lines(&misses), ..Gap::new(reason, summary) }
+        }
+        _ => of_one(what, &named(attestor, NAME), &misses_of(attestor), facts),
+    }
+}
+
+/// Of something that one signer, called `who`, could meet.
+pub(super) fn of_one(what: &What<'_>, who: &str, misses: &[Near<'_, '_>], facts: &[Verified]) -> Gap {
+    let Some(near) = nearest(misses) else {
+        let (found, wants) = match what {
+            What::Attestation(kind) => (types(facts), format!("wants an attestation of type {}", short(kind, NAME))),
+            What::Signature => (no_signature(facts).to_owned(), format!("wants a signature by {}", short(who, NAME))),
+        };
+        return Gap::new(what.missing(), format!("{wants}; found {found}"));
+    };
+    // Where one identity of several was nearly met, the sentence is about that one.
+    let who = match near.identity.filter(|_| near.nearness() > 0) {
+        Some(identity) => short(&identity.subject.to_string(), NAME),
+        None => short(who, NAME),
+    };
+    let wants = what.wants(&who);
+    let (reason, summary) = match &near.miss {
+        Miss::NotTheSigner | Miss::Signer(Mismatch::Subject) => {
+            (what.mismatch(), format!("{wants}; found {}", signers_of(misses)))
+        }
+        Miss::Signer(mismatch) => signer(what, &who, near, mismatch),
+        Miss::Log => (
+            Reason::LogProofMissing,
+            match what {
+                What::Attestation(kind) => {
+                    format!("wants a log's inclusion proof of the attestation {}; found {}", short(kind, NAME), logged(near.fact))
+                }
+                What::Signature => {
+                    format!("wants a log's inclusion proof of the signature by {who}; found {}", logged(near.fact))
+                }
+            },
+        ),
+        Miss::Old { max_age, made } => {
+            let (wanted, made) =
+                (humantime::format_duration(*max_age), made.map_or("at no known time".to_owned(), |made| format!("{made:.0}")));
+            let reason = match what {
+                What::Attestation(_) => Reason::AttestationTooOld,
+                What::Signature => Reason::SignatureTooOld,
+            };
+            (reason, format!("{wants}, at most {wanted} old; found one made {made}"))
+        }
+        Miss::Malformed(error) => {
+            (Reason::AttestationMalformed, format!("{}; its predicate {}", what.wants_some(), short(&error.to_string(), 110)))
+        }
+        Miss::Failed(CheckFailure { reason, summary }) => (*reason, format!("{}: {summary}", what.label())),
+    };
+    Gap { details: lines(misses), ..Gap::new(reason, summary) }
+}
+
+/// The right subject, but something else about the signer is wrong.
+fn signer(what: &What<'_>, who: &str, near: &Near<'_, '_>, mismatch: &Mismatch<'_>) -> (Reason, String) {
+    let found = &near.fact.signer;
+    let issuer = near.identity.map(|identity| short(&identity.issuer.to_string(), 50)).unwrap_or_default();
+    let of_attestation = |code| if matches!(what, What::Signature) { code } else { Reason::AttestationIdentityMismatch };
+    match mismatch {
+        Mismatch::Subject | Mismatch::SubjectInPart => (
+            what.mismatch(),
+            format!(
+                "{}; found {}, which the regex matches in part only: it must match all of it",
+                what.wants(&short(who, 45)),
+                short(&found.subject, 50)
+            ),
+        ),
+        Mismatch::Issuer => (
+            of_attestation(Reason::IssuerMismatch),
+            match what {
+                What::Attestation(_) => format!("{}; found one of issuer {}", what.wants(who), short(&found.issuer, 50)),
+                What::Signature => {
+                    format!("{} of issuer {issuer}; found issuer {}", what.wants(&short(who, 60)), short(&found.issuer, 50))
+                }
+            },
+        ),
+        Mismatch::IssuerInPart => (
+            of_attestation(Reason::IssuerMismatch),
+            format!(
+                "{}wants issuer {}; found {}, which the regex matches in part only: it must match all of it",
+                what.prefix(),
+                short(&issuer, 40),
+                short(&found.issuer, 50)
+            ),
+        ),
+        Mismatch::TrustRoot => {
+            let wanted = near.identity.map_or(DEFAULT_TRUST_ROOT, |identity| &*identity.trust_root);
+            (
+                of_attestation(Reason::TrustRootMismatch),
+                format!(
+                    "{} under trust root {wanted}; found one under {}",
+                    what.wants(&short(who, 60)),
+                    short(&found.trust_root, 40)
+                ),
+            )
+        }
+        Mismatch::Claim { name, found } => {
+            let wanted = near.identity.and_then(|identity| identity.claims.get(name));
+            let wanted: Vec<String> = wanted.into_iter().flatten().map(ToString::to_string).collect();
+            let clause = match found {
+                Some(found) => format!("wants claim {name} {}; found {}", short(&any_of(&wanted, 50), 60), short(found, 50)),
+                None => format!("wants claim {name} {}; the certificate has no such claim", short(&any_of(&wanted, 50), 60)),
+            };
+            let code = if found.is_some() { Reason::ClaimMismatch } else { Reason::ClaimMissing };
+            match what {
+                What::Attestation(_) => (Reason::AttestationIdentityMismatch, format!("{}{clause}", what.prefix())),
+                What::Signature => (code, format!("{clause} (signer {who})")),
+            }
+        }
+    }
+}
+
+impl What<'_> {
+    fn wants(&self, who: &str) -> String {
+        match self {
+            Self::Attestation(kind) => format!("wants an attestation of type {} by {}", short(kind, 40), short(who, 60)),
+            Self::Signature => format!("wants a signature by {who}"),
+        }
+    }
+
+    fn wants_some(&self) -> String {
+        match self {
+            Self::Attestation(kind) => format!("wants an attestation of type {}", short(kind, 40)),
+            Self::Signature => "wants a signature".to_owned(),
+        }
+    }
+
+    fn label(&self) -> String {
+        match self {
+            Self::Attestation(kind) => format!("attestation {}", short(kind, 40)),
+            Self::Signature => "signature".to_owned(),
+        }
+    }
+
+    /// Before a clause that is not yet about this.
+    fn prefix(&self) -> String {
+        match self {
+            Self::Attestation(_) => format!("{}: ", self.label()),
+            Self::Signature => String::new(),
+        }
+    }
+
+    const fn missing(&self) -> Reason {
+        match self {
+            Self::Attestation(_) => Reason::AttestationMissing,
+            Self::Signature => Reason::SignatureMissing,
+        }
+    }
+
+    const fn mismatch(&self) -> Reason {
+        match self {
+            Self::Attestation(_) => Reason::AttestationIdentityMismatch,
+            Self::Signature => Reason::IdentityMismatch,
+        }
+    }
+}
+
+/// The first of the nearest, for a stable sentence.
+fn nearest<'m, 'i, 'f>(misses: &'m [Near<'i, 'f>]) -> Option<&'m Near<'i, 'f>> {
+    misses.iter().rev().max_by_key(|near| near.nearness())
+}
+
+/// Whoever would do, in a few words.
+fn named(attestor: &Attestor, max: usize) -> String {
+    let names = |entries: &[Attestor]| entries.iter().map(|entry| named(entry, max.min(40))).collect::<Vec<_>>();
+    match attestor {
+        Attestor::Keyless(identity) => short(&identity.subject.to_string(), max),
+        Attestor::AnyOf(entries) => any_of(&names(entries), max.min(40)),
+        Attestor::AllOf(entries) => format!("all of {}", any_of(&names(entries), max.min(40)).replace(" or ", " and ")),
+        Attestor::Count { count, of } => format!("{count} of {}", any_of(&names(of), max.min(40))),
+    }
+}
+
+/// `one by X`, `2 by others, X among them`.
+fn signers_of(misses: &[Near<'_, '_>]) -> String {
+    let subjects: BTreeSet<&str> = misses.iter().map(|near| near.fact.signer.subject.as_str()).collect();
+    let first = nearest(misses).map(|near| short(&near.fact.signer.subject, NAME - 10)).unwrap_or_default();
+    match subjects.len() {
+        0 | 1 => format!("one by {first}"),
+        more => format!("one by {first} and by {} more", more - 1),
+    }
+}
+
+/// The subjects of those who would do for some entry.
+fn signers_in(need: &Need, facts: &[Verified]) -> String {
+    let signers: BTreeSet<(usize, &str)> =
+        need.offers().iter().filter_map(|offer| Some((offer.signer, facts.get(offer.fact)?.signer.subject.as_str()))).collect();
+    any_of(&signers.into_iter().map(|(_, subject)| subject.to_owned()).collect::<Vec<_>>(), 50).replace(" or ", " and ")
+}
+
+const fn no_signature(facts: &[Verified]) -> &'static str {
+    match facts.first() {
+        // `cosign attest` without `cosign sign`: worth a word, because cosign 3's own verify accepts it.
+        Some(Verified { content: Proven::Attestation(_), .. }) => "only attestations, which are no signature",
+        Some(Verified { content: Proven::File, .. }) => "a signature of its bytes as a file, which is none of an image",
+        Some(Verified { content: Proven::Signature, .. }) | None => "none",
+    }
+}
+
+/// The types of attestations there are.
+fn types(facts: &[Verified]) -> String {
+    let types: BTreeSet<&str> = facts
+        .iter()
+        .filter_map(|fact| match &fact.content {
+            Proven::Attestation(statement) => Some(statement.predicate_type.as_str()),
+            Proven::File | Proven::Signature => None,
+        })
+        .collect();
+    if types.is_empty() {
+        return "none".to_owned();
+    }
+    any_of(&types.into_iter().map(str::to_owned).collect::<Vec<_>>(), 40).replace(" or ", " and ")
+}
+
+/// What there is where a proof is wanted.
+const fn logged(fact: &Verified) -> &'static str {
+    match fact.log {
+        LogEvidence::Absent => "no log entry",
+        LogEvidence::Promise | LogEvidence::Proof => "a promise (SET) only",
+    }
+}
+
+/// A line for each allowed signer's fact that does not do: whoever reads on wants all of them.
+fn lines(misses: &[Near<'_, '_>]) -> Vec<String> {
+    let line = |near: &Near<'_, '_>| {
+        let why = match &near.miss {
+            Miss::NotTheSigner | Miss::Signer(_) => return None,
+            Miss::Log => format!("the log gives {}", logged(near.fact)),
+            Miss::Old { max_age, .. } => format!("older than {}", humantime::format_duration(*max_age)),
+            Miss::Malformed(error) => format!("its predicate {error}"),
+            Miss::Failed(failure) => failure.summary.clone(),
+        };
+        Some(format!("{}: {why}", told(near.fact)))
+    };
+    misses.iter().filter_map(line).take(LINES).collect()
+}
+
+/// What a fact is, on one line.
+pub(super) fn told(fact: &Verified) -> String {
+    let what = match &fact.content {
+        Proven::Attestation(statement) => format!("attestation {}", short(&statement.predicate_type, 100)),
+        Proven::File => "signature of a file".to_owned(),
+        Proven::Signature => "signature".to_owned(),
+    };
+    let log = match fact.log {
+        LogEvidence::Absent => "no log",
+        LogEvidence::Promise => "log promise",
+        LogEvidence::Proof => "log proof",
+    };
+    let root = if *fact.signer.trust_root == *DEFAULT_TRUST_ROOT {
+        String::new()
+    } else {
+        format!(", trust root {}", short(&fact.signer.trust_root, 63))
+    };
+    let made = fact.times.iter().min().map(|made| format!(", made {made:.0}")).unwrap_or_default();
+    let (subject, issuer) = (short(&fact.signer.subject, 200), short(&fact.signer.issuer, 100));
+    format!("{what} by {subject} of issuer {issuer} ({log}{root}{made})")
+}

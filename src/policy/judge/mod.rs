@@ -1,0 +1,205 @@
+//! The judgement: each requirement against each proven fact, and one clause for the person when it fails.
+//!
+//! Every identity asks whether *some* fact, on its own, is what it wants. So nothing that others add to an image can take an
+//! admission away, and two half-right bundles never make a whole (I5, Kyverno #14500). Only `match: all` and `newest` look
+//! at several statements together, and only at those by the identities they name.
+
+mod gap;
+mod statements;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::gap::{Gap, Miss, Near, What};
+use super::{
+    Attestor, Case, Held, Policy, Signed, Unmet,
+    identity::Identity,
+    matching::{End, Need, Offer},
+    sentence::short,
+};
+use crate::verify::{Proven, SanKind, Signer, Verified};
+
+/// Bytes of [`Unmet::summary`].
+const SUMMARY: usize = 200;
+/// Bytes of one line of [`Unmet::details`], and how many there are.
+const DETAIL: usize = 512;
+const DETAILS: usize = 120;
+
+/// A signer whose signature counted, and until when it does.
+#[derive(Debug, Clone, Copy)]
+struct Voucher<'f> {
+    signer: usize,
+    subject: &'f str,
+    until: End,
+}
+
+/// The distinct signers of all facts, numbered: the same trust root, issuer, kind of subject and subject is the same
+/// signer, whatever else the certificates say.
+struct Roll<'f>(BTreeMap<(&'f str, &'f str, SanKind, &'f str), usize>);
+
+impl<'f> Roll<'f> {
+    fn of(facts: impl Iterator<Item = &'f Verified>) -> Self {
+        let mut roll = BTreeMap::new();
+        for fact in facts {
+            let next = roll.len();
+            roll.entry(Self::name(&fact.signer)).or_insert(next);
+        }
+        Self(roll)
+    }
+
+    fn name(signer: &'f Signer) -> (&'f str, &'f str, SanKind, &'f str) {
+        (&signer.trust_root, &signer.issuer, signer.san_kind, &signer.subject)
+    }
+
+    fn number(&self, signer: &'f Signer) -> usize {
+        // Everyone is on it; were somebody not, they would be nobody else either.
+        self.0.get(&Self::name(signer)).copied().unwrap_or(usize::MAX >> 1)
+    }
+}
+
+impl Policy {
+    /// Whether what is proven satisfies this policy. Each fact is judged alone: claims are never merged across bundles.
+    /// Adding facts never turns a yes into a no, except where `match: all` or `newest` says so, and then only facts by the
+    /// identities named there.
+    ///
+    /// An [exception](super::ExceptionUse) that stands answers for all evidence.
+    ///
+    /// Reads documents, so this is CPU work as verification is: call it off the async threads.
+    ///
+    /// # Errors
+    /// What is still wanted.
+    pub fn judge(&self, case: &Case<'_>) -> Result<Held, Unmet> {
+        if let Some(used) = self.excepted(case) {
+            return Ok(Held { valid_until: Some(used.expires), exception: Some(used), ..Held::default() });
+        }
+        let platforms = case.platforms.iter().flat_map(|platforms| platforms.iter()).flat_map(|platform| &platform.facts);
+        let roll = Roll::of(case.facts.iter().chain(platforms));
+        let (mut gaps, mut details) = (Vec::new(), Vec::new());
+        let (mut end, mut vouchers, mut held) = (End::Never, Vec::new(), Held::default());
+        for (i, attestor) in self.signatures.iter().enumerate() {
+            let need = need(attestor, &mut |identities| self.signatures_by(identities, case, &roll));
+            let Some(until) = need.met_until() else {
+                details.push(format!("signatures[{i}]: wants {attestor}"));
+                gaps.push(self.signature_gap(attestor, &need, case));
+                continue;
+            };
+            end = end.min(until);
+            // Each entry is met from some time on; all of them from the last of those.
+            held.signed_at = held.signed_at.max(need.met_since());
+            for Offer { signer, fact, until, .. } in need.contributing() {
+                let Some(fact) = case.facts.get(fact) else { continue };
+                vouchers.push(Voucher { signer, subject: &fact.signer.subject, until });
+                held.signed.extend(Some(Signed::of(fact)).filter(|counted| !held.signed.contains(counted)));
+            }
+        }
+        for (i, rule) in self.attestations.iter().enumerate() {
+            match self.attested(rule, case, &vouchers, &roll) {
+                Ok(until) => end = end.min(until),
+                Err(gap) => {
+                    let by = rule.signer.as_ref().map_or_else(|| "a signer of the image".to_owned(), ToString::to_string);
+                    details.push(format!("attestations[{i}]: wants {} by {by}", rule.predicate_type));
+                    gaps.push(gap);
+                }
+            }
+        }
+        if gaps.is_empty() {
+            return Ok(Held { valid_until: end.into(), ..held });
+        }
+        Err(self.unmet(case, gaps, details))
+    }
+
+    fn unmet(&self, case: &Case<'_>, gaps: Vec<Gap>, mut details: Vec<String>) -> Unmet {
+        // Where something else is wanting too, looking at platforms would change nothing.
+        let wants_platforms = gaps.iter().all(|gap| gap.wants_platforms);
+        let (reason, summary) = gaps
+            .first()
+            .map_or((super::Reason::SignatureMissing, String::new()), |gap| (gap.reason, short(&gap.summary, SUMMARY)));
+        for gap in gaps {
+            details.push(gap.summary);
+            details.extend(gap.details);
+        }
+        for exception in self.exceptions.iter().filter(|exception| exception.is_for(case)) {
+            details.push(format!("the exception for it ended at {} ({})", exception.expires, exception.reason));
+        }
+        details.extend(case.facts.iter().map(|fact| format!("found about {}: {}", case.subject.short(), gap::told(fact))));
+        if case.facts.is_empty() {
+            details.push(format!("found about {}: no verified signature or attestation", case.subject.short()));
+        }
+        details.truncate(DETAILS);
+        let details = details.iter().map(|detail| short(detail, DETAIL)).collect();
+        Unmet { policy: self.name.clone(), summary, reason, details, wants_platforms }
+    }
+
+    /// The signatures that one of `identities` made.
+    fn signatures_by(&self, identities: &[&Identity], case: &Case<'_>, roll: &Roll<'_>) -> Vec<Offer> {
+        let signatures = case.facts.iter().enumerate().filter(|(_, fact)| matches!(fact.content, Proven::Signature));
+        let offer = |(fact, signature): (usize, &Verified)| {
+            let until = self.signed(identities, signature, case.now).ok()?;
+            Some(Offer { signer: roll.number(&signature.signer), fact, since: Signed::of(signature).at, until })
+        };
+        signatures.filter_map(offer).collect()
+    }
+
+    /// Until when `fact` is a signature by one of `identities`.
+    fn signed<'i, 'f>(&self, identities: &[&'i Identity], fact: &'f Verified, now: Timestamp) -> Result<End, Near<'i, 'f>> {
+        let identity = who(identities, fact)?;
+        let near = |miss| Near { fact, identity: Some(identity), miss };
+        if !fact.log.meets(self.log) {
+            return Err(near(Miss::Log));
+        }
+        young_enough(fact, self.max_signature_age, now).map_err(near)
+    }
+
+    fn signature_gap<'a, 'f>(&self, attestor: &'a Attestor, need: &Need, case: &Case<'f>) -> Gap {
+        let signatures: Vec<&'f Verified> = case.facts.iter().filter(|fact| matches!(fact.content, Proven::Signature)).collect();
+        let misses = |identities: &[&'a Identity]| -> Vec<Near<'a, 'f>> {
+            signatures.iter().filter_map(|fact| self.signed(identities, fact, case.now).err()).collect()
+        };
+        gap::of_attestor(&What::Signature, attestor, need, &misses, case.facts)
+    }
+}
+
+/// What `attestor` needs, with the offers `pick` finds for each of its places that one signer fills.
+fn need(attestor: &Attestor, pick: &mut dyn FnMut(&[&Identity]) -> Vec<Offer>) -> Need {
+    if attestor.takes_one() {
+        return Need::One(pick(&attestor.identities()));
+    }
+    let needs = attestor.entries().iter().map(|entry| need(entry, pick)).collect();
+    match attestor {
+        Attestor::Count { count, .. } => Need::Count { count: *count, of: needs },
+        Attestor::AllOf(_) => Need::All(needs),
+        // An identity takes one, so this is the last of them.
+        Attestor::AnyOf(_) | Attestor::Keyless(_) => Need::Any(needs),
+    }
+}
+
+/// The first of `identities` that the signer of `fact` has, or the nearest miss.
+fn who<'i, 'f>(identities: &[&'i Identity], fact: &'f Verified) -> Result<&'i Identity, Near<'i, 'f>> {
+    let mut nearest: Option<Near<'i, 'f>> = None;
+    for identity in identities {
+        match identity.check(&fact.signer) {
+            Ok(()) => return Ok(identity),
+            Err(mismatch) => {
+                let near = Near { fact, identity: Some(*identity), miss: Miss::Signer(mismatch) };
+                if nearest.as_ref().is_none_or(|other| near.nearness() > other.nearness()) {
+                    nearest = Some(near);
+                }
+            }
+        }
+    }
+    Err(nearest.unwrap_or(Near { fact, identity: None, miss: Miss::NotTheSigner }))
+}
+
+/// Until when `fact` is at most `max_age` old. Its age is that of the *earliest* of its verified times: a later timestamp over
+/// the same signature makes it no younger (I13).
+fn young_enough<'f>(fact: &Verified, max_age: Option<Duration>, now: Timestamp) -> Result<End, Miss<'f>> {
+    let Some(max_age) = max_age else { return Ok(End::Never) };
+    let made = fact.times.iter().min().copied();
+    let end = made
+        .map(|made| made.checked_add(SignedDuration::try_from(max_age).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX));
+    match end {
+        Some(end) if end > now => Ok(End::At(end)),
+        _ => Err(Miss::Old { max_age, made }),
+    }
+}

@@ -1,0 +1,217 @@
+//! One attestation entry: first the identity and the type, then the age, then which of what is left must meet the conditions.
+
+use std::cell::OnceCell;
+
+use jiff::Timestamp;
+
+use super::{Gap, Miss, Near, Roll, Voucher, What, gap, need, who, young_enough};
+use crate::{
+    policy::{
+        AttestationRule, Attestor, Case, MAX_PLATFORMS, Match, PlatformFacts, Policy, Reason, SbomOn,
+        identity::Identity,
+        matching::{End, Need, Offer},
+        sentence::short,
+    },
+    verify::{Proven, Statement, Verified},
+};
+
+/// A statement of the wanted type.
+struct Candidate<'f> {
+    at: usize,
+    fact: &'f Verified,
+    statement: &'f Statement,
+    /// Whether its content meets the entry's conditions, and until when; asked once, and only of an allowed signer's.
+    meets: OnceCell<Result<End, Miss<'f>>>,
+}
+
+impl Candidate<'_> {
+    /// When it was made: the earliest time that is proven. One without any would be the newest there is.
+    fn made(&self) -> Timestamp {
+        self.fact.times.iter().min().copied().unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// One entry, asked of what is proven about one digest.
+struct Entry<'e, 'f> {
+    policy: &'e Policy,
+    rule: &'e AttestationRule,
+    case: &'e Case<'f>,
+    vouchers: &'e [Voucher<'f>],
+    roll: &'e Roll<'f>,
+    candidates: Vec<Candidate<'f>>,
+}
+
+impl Policy {
+    /// Until when `rule` is met, on the manifests it asks about.
+    pub(super) fn attested<'f>(
+        &self,
+        rule: &AttestationRule,
+        case: &Case<'f>,
+        vouchers: &[Voucher<'f>],
+        roll: &Roll<'f>,
+    ) -> Result<End, Gap> {
+        let of = |case: &Case<'f>| Entry::new(self, rule, case, vouchers, roll).judge();
+        let platforms = match (rule.sbom_on, case.platforms) {
+            // An image, or an index of nothing that runs: itself is all there is.
+            (SbomOn::Subject, _) | (_, Some([])) => return of(case),
+            (SbomOn::EachPlatform, None) => {
+                let kind = short(&rule.predicate_type.to_string(), 60);
+                let summary = format!("wants an attestation of type {kind} on each platform; nobody has looked at them");
+                return Err(Gap { wants_platforms: true, ..Gap::new(Reason::AttestationMissing, summary) });
+            }
+            (SbomOn::Either, None) => return of(case).map_err(|gap| Gap { wants_platforms: true, ..gap }),
+            (SbomOn::EachPlatform | SbomOn::Either, Some(platforms)) => platforms,
+        };
+        let mut subject_gap = None;
+        if rule.sbom_on == SbomOn::Either {
+            match of(case) {
+                Ok(until) => return Ok(until),
+                Err(gap) => subject_gap = Some(gap.summary),
+            }
+        }
+        if platforms.len() > MAX_PLATFORMS {
+            let summary = format!("wants attestations on each platform, of at most {MAX_PLATFORMS}; it has {}", platforms.len());
+            return Err(Gap::new(Reason::AttestationMissing, summary));
+        }
+        let mut end = End::Never;
+        for PlatformFacts { digest, platform, facts } in platforms {
+            match of(&Case { subject: digest, facts, platforms: None, ..*case }) {
+                Ok(until) => end = end.min(until),
+                Err(mut gap) => {
+                    gap.details.push(format!("platform {} is {digest}", short(platform, 60)));
+                    gap.details.extend(facts.iter().map(|fact| format!("found about {}: {}", digest.short(), gap::told(fact))));
+                    gap.details.extend(subject_gap.map(|summary| format!("the index itself: {summary}")));
+                    gap.summary = format!("platform {}: {}", short(platform, 30), gap.summary);
+                    return Err(gap);
+                }
+            }
+        }
+        Ok(end)
+    }
+}
+
+impl<'e, 'f> Entry<'e, 'f> {
+    fn new(
+        policy: &'e Policy,
+        rule: &'e AttestationRule,
+        case: &'e Case<'f>,
+        vouchers: &'e [Voucher<'f>],
+        roll: &'e Roll<'f>,
+    ) -> Self {
+        let of_type = |(at, fact): (usize, &'f Verified)| match &fact.content {
+            Proven::Attestation(statement) if rule.predicate_type.covers(&statement.predicate_type) => {
+                Some(Candidate { at, fact, statement, meets: OnceCell::new() })
+            }
+            Proven::Attestation(_) | Proven::File | Proven::Signature => None,
+        };
+        let candidates = case.facts.iter().enumerate().filter_map(of_type).collect();
+        Self { policy, rule, case, vouchers, roll, candidates }
+    }
+
+    fn judge(&self) -> Result<End, Gap> {
+        let need = match &self.rule.signer {
+            Some(attestor) => need(attestor, &mut |identities| self.pick(Some(identities))),
+            None => Need::One(self.pick(None)),
+        };
+        let Some(mut end) = need.met_until() else { return Err(self.gap(&need)) };
+        if self.rule.matching == Match::All {
+            for candidate in
+                self.candidates.iter().filter(|candidate| self.allowed(self.everyone().as_deref(), candidate).is_ok())
+            {
+                match self.meets(candidate) {
+                    Ok(until) => end = end.min(*until),
+                    Err(_) => return Err(self.gap(&need)),
+                }
+            }
+        }
+        Ok(end)
+    }
+
+    /// Every identity the entry names; `None` where it takes the image's signers.
+    fn everyone(&self) -> Option<Vec<&'e Identity>> {
+        self.rule.signer.as_ref().map(Attestor::identities)
+    }
+
+    /// The statements that will do for a place that one of `identities` fills.
+    fn pick(&self, identities: Option<&[&Identity]>) -> Vec<Offer> {
+        let mut allowed: Vec<(&Candidate<'f>, End)> =
+            self.candidates.iter().filter_map(|candidate| Some((candidate, self.allowed(identities, candidate).ok()?))).collect();
+        allowed.sort_by_key(|(candidate, _)| std::cmp::Reverse(candidate.made()));
+        if self.rule.matching == Match::Newest {
+            let newest = allowed.first().map(|(candidate, _)| candidate.made());
+            allowed.retain(|(candidate, _)| Some(candidate.made()) == newest);
+            if allowed.iter().any(|(candidate, _)| self.meets(candidate).is_err()) {
+                return Vec::new();
+            }
+        }
+        let offer = |(candidate, until): (&Candidate<'f>, End)| {
+            let until = until.min(*self.meets(candidate).as_ref().ok()?);
+            let signer = self.roll.number(&candidate.fact.signer);
+            Some(Offer { signer, fact: candidate.at, since: candidate.made(), until })
+        };
+        // The newest holds longest, and a document need not be read where one is enough.
+        let enough = self.rule.matching == Match::Any && self.rule.signer.as_ref().is_none_or(Attestor::takes_one);
+        allowed.into_iter().filter_map(offer).take(if enough { 1 } else { usize::MAX }).collect()
+    }
+
+    /// Until when it counts, whatever it says: who signed it, how the log vouches for it, how old it is.
+    fn allowed<'i>(&self, identities: Option<&[&'i Identity]>, candidate: &Candidate<'f>) -> Result<End, Near<'i, 'f>> {
+        let fact = candidate.fact;
+        let (identity, until) = match identities {
+            Some(identities) => (Some(who(identities, fact)?), End::Never),
+            None => {
+                // Literally one who signed this digest and met an entry of `signatures`. Meeting the pattern again is not
+                // enough: a pattern may cover many workflows, and only this one vouched for the image (A1).
+                let number = self.roll.number(&fact.signer);
+                let vouches = self.vouchers.iter().filter(|voucher| voucher.signer == number).map(|voucher| voucher.until).max();
+                (None, vouches.ok_or(Near { fact, identity: None, miss: Miss::NotTheSigner })?)
+            }
+        };
+        let near = |miss| Near { fact, identity, miss };
+        if !fact.log.meets(self.policy.log) {
+            return Err(near(Miss::Log));
+        }
+        Ok(until.min(young_enough(fact, self.rule.max_age, self.case.now).map_err(near)?))
+    }
+
+    /// Until when its content meets every condition. Only asked of an allowed signer's statement, so that nobody else can make
+    /// us read a large document.
+    fn meets<'c>(&self, candidate: &'c Candidate<'f>) -> &'c Result<End, Miss<'f>> {
+        candidate.meets.get_or_init(|| {
+            let AttestationRule { predicate_type, checks, condition, .. } = self.rule;
+            let Candidate { fact, statement, .. } = candidate;
+            predicate_type.check(statement).map_err(Miss::Malformed)?;
+            let checked = checks.judge(predicate_type, statement, self.case.now).map_err(Miss::Failed)?;
+            condition.judge(self.case, fact, statement).map_err(Miss::Failed)?;
+            Ok(checked.valid_until.into())
+        })
+    }
+
+    fn gap(&self, need: &Need) -> Gap {
+        let kind = self.rule.predicate_type.to_string();
+        let what = What::Attestation(&kind);
+        match &self.rule.signer {
+            Some(attestor) => {
+                let misses = |identities: &[&'e Identity]| self.misses(Some(identities));
+                gap::of_attestor(&what, attestor, need, &misses, self.case.facts)
+            }
+            None => {
+                let who = self.vouchers.first().map_or("the image's signer", |voucher| voucher.subject);
+                gap::of_one(&what, who, &self.misses(None), self.case.facts)
+            }
+        }
+    }
+
+    /// Why each statement does not do; those that were not asked about their content are left out.
+    fn misses<'i>(&self, identities: Option<&[&'i Identity]>) -> Vec<Near<'i, 'f>> {
+        let miss = |candidate: &Candidate<'f>| match self.allowed(identities, candidate) {
+            Err(near) => Some(near),
+            Ok(_) => {
+                let miss = candidate.meets.get()?.as_ref().err()?.clone();
+                let identity = identities.and_then(|identities| who(identities, candidate.fact).ok());
+                Some(Near { fact: candidate.fact, identity, miss })
+            }
+        };
+        self.candidates.iter().filter_map(miss).collect()
+    }
+}

@@ -1,0 +1,57 @@
+//! Why a policy does not hold, as codes: the closed list that metrics, JSON and recorded cases speak in.
+
+/// Why a policy does not hold, as a closed list (metric label, JSON).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// An attestation of the type is there, by a signer not allowed.
+    AttestationIdentityMismatch,
+    /// No attestation of the type wanted.
+    AttestationMissing,
+    /// An attestation of the type by an allowed identity is there, and is older than the policy allows.
+    AttestationTooOld,
+    /// An attestation of the type is there, and is no such document.
+    AttestationMalformed,
+    /// The identity matched, a claim did not.
+    ClaimMismatch,
+    /// The identity matched, and its certificate lacks a claim that is wanted.
+    ClaimMissing,
+    /// It has not been known for long enough.
+    Cooldown,
+    /// Signatures are there, none by an allowed identity.
+    IdentityMismatch,
+    /// Identity right, issuer wrong.
+    IssuerMismatch,
+    /// The log gives a promise where the policy wants a proof.
+    LogProofMissing,
+    /// No signature at all.
+    SignatureMissing,
+    /// A signature by an allowed identity is there, and is older than the policy allows.
+    SignatureTooOld,
+    /// Fewer different signers than wanted.
+    SignersTooFew,
+    /// Identity right, under another trust root.
+    TrustRootMismatch,
+}
+
+impl Reason {
+    /// For metric labels and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AttestationIdentityMismatch => "attestation_identity_mismatch",
+            Self::AttestationMissing => "attestation_missing",
+            Self::AttestationTooOld => "attestation_too_old",
+            Self::AttestationMalformed => "attestation_malformed",
+            Self::ClaimMismatch => "claim_mismatch",
+            Self::ClaimMissing => "claim_missing",
+            Self::Cooldown => "cooldown",
+            Self::IdentityMismatch => "identity_mismatch",
+            Self::IssuerMismatch => "issuer_mismatch",
+            Self::LogProofMissing => "log_proof_missing",
+            Self::SignatureMissing => "signature_missing",
+            Self::SignatureTooOld => "signature_too_old",
+            Self::SignersTooFew => "signers_too_few",
+            Self::TrustRootMismatch => "trust_root_mismatch",
+        }
+    }
+}
