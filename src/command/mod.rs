@@ -7,6 +7,7 @@ mod exit;
 mod policy;
 mod serve;
 mod text;
+mod verify_bundle;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ enum Command {
     Serve(serve::Arguments),
     #[command(subcommand)]
     Policy(policy::Command),
+    VerifyBundle(verify_bundle::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
     let exit = match arguments.command {
         Command::Policy(command) => command.run(),
         Command::Serve(arguments) => arguments.run(),
+        Command::VerifyBundle(arguments) => arguments.run(),
     };
     exit.into()
 }

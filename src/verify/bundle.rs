@@ -101,11 +101,28 @@ struct Signature {
     keyid: String,
 }
 
+/// What vouches for who signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// A certificate in the bundle.
+    Certificate,
+    /// A key that whoever asks has from elsewhere.
+    Key,
+}
+
 /// Reads a Sigstore bundle of any version about `subject`.
 ///
 /// # Errors
 /// Too large, malformed, a managed key, or about something else.
 pub(super) fn read(json: &[u8], subject: &Digest) -> Result<Prepared, VerifyError> {
+    read_by(By::Certificate, json, subject)
+}
+
+/// The same of a bundle signed `by` what is said.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_by(by: By, json: &[u8], subject: &Digest) -> Result<Prepared, VerifyError> {
     if json.len() > MAX_ATTESTATION {
         return Err(VerifyError::TooLarge(format!("bundle of {} bytes, at most {MAX_ATTESTATION}", json.len())));
     }
@@ -114,7 +131,7 @@ pub(super) fn read(json: &[u8], subject: &Digest) -> Result<Prepared, VerifyErro
     let wire: Wire<'_> = parse("bundle", json)?;
     let media_type: MediaType =
         wire.media_type.parse().map_err(|_| VerifyError::Unsupported(format!("bundle of type `{}`", clean(&wire.media_type))))?;
-    let material = material(wire.verification_material)?;
+    let material = material(by, wire.verification_material)?;
     match (wire.dsse_envelope, wire.message_signature) {
         (Some(envelope), None) => envelope_about(media_type, material, envelope.get().as_bytes(), json.len(), subject),
         (None, Some(signature)) => message(media_type, material, signature.get(), json.len(), subject),
@@ -128,15 +145,18 @@ fn parse<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T, Verify
 }
 
 /// Certificate, log entries and timestamps, within bounds.
-fn material(raw: &RawValue) -> Result<VerificationMaterial, VerifyError> {
+fn material(by: By, raw: &RawValue) -> Result<VerificationMaterial, VerifyError> {
     let json = raw.get().as_bytes();
     bound("bytes of verificationMaterial", json.len(), MAX_MATERIAL)?;
     let shape: Material<'_> = parse("verificationMaterial", json)?;
     match (shape.certificate, shape.x509_certificate_chain, shape.public_key) {
-        (None, None, Some(_)) => {
+        (None, None, Some(_)) if by == By::Certificate => {
             return Err(VerifyError::Unsupported("signed with a managed key, not with a certificate".into()));
         }
-        (Some(_), None, None) | (None, Some(_), None) => {}
+        (Some(_), None, None) | (None, Some(_), None) if by == By::Key => {
+            return Err(VerifyError::Unsupported("signed with a certificate, not with a managed key".into()));
+        }
+        (Some(_), None, None) | (None, Some(_), None) | (None, None, Some(_)) => {}
         // The crate would take whichever comes first.
         _ => return Err(VerifyError::Malformed("verificationMaterial: want one certificate, chain or key".into())),
     }

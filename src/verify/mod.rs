@@ -8,6 +8,7 @@
 //! the one file that asks the crate for less. [`Roots`] is the verifier in use, over every trust root there is. [`Pool`]
 //! runs it. [`trust_root`] says whom to believe, and keeps that fresh.
 
+pub mod artifact;
 mod bundle;
 mod certificate;
 mod legacy;

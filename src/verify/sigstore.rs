@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use jiff::Timestamp;
 use sigstore_types::{Artifact, ArtifactDigest, Bundle, HashAlgorithm, TransparencyLogEntry};
 use sigstore_verify::{
-    Error, TransparencyLogError, VerificationPolicy, VerificationResult, bundle::Error as ShapeError,
-    crypto::Error as CryptoError,
+    Error, Policy, PublicKeyVerificationPolicy, TransparencyLogError, VerificationPolicy, VerificationResult,
+    bundle::Error as ShapeError, crypto::Error as CryptoError,
 };
 
 use super::{
@@ -94,8 +94,8 @@ impl Sigstore {
         }
     }
 
-    /// Calls the crate. What was signed decides what it is given.
-    fn call(&self, prepared: &Prepared, subject: &Digest) -> Result<VerificationResult, Error> {
+    /// Calls the crate. What was signed decides what it is given, and who must have, by which `policy`.
+    fn call(&self, prepared: &Prepared, subject: &Digest, policy: &dyn Policy) -> Result<VerificationResult, Error> {
         let Prepared { bundle, message, .. } = prepared;
         let digest = |digest: &Digest| {
             let algorithm = match digest.algorithm() {
@@ -105,15 +105,15 @@ impl Sigstore {
             ArtifactDigest::new(algorithm, digest.as_bytes())
         };
         match message {
-            Message::Envelope | Message::Subject => self.verifier.verify(digest(subject)?, bundle, &self.policy),
-            Message::Payload(payload) => self.verifier.verify(Artifact::from_blob(payload), bundle, &self.policy),
+            Message::Envelope | Message::Subject => self.verifier.verify(digest(subject)?, bundle, policy),
+            Message::Payload(payload) => self.verifier.verify(Artifact::from_blob(payload), bundle, policy),
             Message::Lean(payload) => {
-                let hashed = self.verifier.verify(digest(&hash_of_encoding(payload))?, bundle, &self.policy);
+                let hashed = self.verifier.verify(digest(&hash_of_encoding(payload))?, bundle, policy);
                 match hashed {
                     // A key that hashes otherwise than by SHA-256, or signs the message itself, needs all of it.
                     Err(Error::UnsupportedArtifact(_)) => {
                         let encoded = sigstore_types::pae(statement::PAYLOAD_TYPE, payload);
-                        self.verifier.verify(Artifact::from_blob(&encoded), bundle, &self.policy)
+                        self.verifier.verify(Artifact::from_blob(&encoded), bundle, policy)
                     }
                     other => other,
                 }
@@ -131,12 +131,24 @@ fn hash_of_encoding(payload: &[u8]) -> Digest {
     hasher.finish()
 }
 
-/// Steps 1 to 3 of [`Sigstore::prove`]: no trust root has a say in them.
-pub(super) fn prepare(subject: &Digest, content: &Content, now: Timestamp) -> Result<Prepared, VerifyError> {
-    // 1. Key and CA windows compare with our clock, so an unset one would make good evidence look bad.
+/// Key and CA windows compare with our clock, so an unset one would make good evidence look bad.
+fn set(now: Timestamp) -> Result<(), VerifyError> {
     if now.as_second() < CLOCK_FLOOR_SECONDS {
         return Err(VerifyError::Clock { ahead_seconds: now.as_second().abs_diff(CLOCK_FLOOR_SECONDS) });
     }
+    Ok(())
+}
+
+/// Steps 1 to 3 for a bundle that is signed `by` what is said.
+pub(super) fn prepare_bundle(by: bundle::By, json: &[u8], subject: &Digest, now: Timestamp) -> Result<Prepared, VerifyError> {
+    set(now)?;
+    bundle::read_by(by, json, subject)
+}
+
+/// Steps 1 to 3 of [`Sigstore::prove`]: no trust root has a say in them.
+pub(super) fn prepare(subject: &Digest, content: &Content, now: Timestamp) -> Result<Prepared, VerifyError> {
+    // 1.
+    set(now)?;
 
     // 2, 3. Before any cryptography: cheap, and they only ever refuse (CVE-2023-46737, CVE-2024-29902).
     match content {
@@ -179,28 +191,16 @@ impl Sigstore {
     /// Steps 4 to 9. Every kind of evidence takes this one path (CVE-2026-22703, CVE-2026-39395: one path had a check the
     /// other lacked).
     pub(super) fn prove_prepared(&self, prepared: &Prepared, subject: &Digest, now: Timestamp) -> Result<Verified, VerifyError> {
-        // 4.
-        self.fits(&prepared.bundle)?;
-
-        // 5.
-        let entries = &prepared.bundle.verification_material.tlog_entries;
-        let result = self.call(prepared, subject).map_err(|error| refused(&error, &prepared.message, entries, now))?;
+        // 4, 5.
+        let result = self.checked(prepared, subject, &self.policy, now)?;
 
         // 6. The policy asks for all that is not given up. Fail closed if that ever stops being so (TOB-SIGSTORE-2).
         if !result.certificate_verified() || !(result.sct_verified() || self.relaxed.no_sct) {
             return Err(VerifyError::Certificate("its chain or its SCT was not verified".into()));
         }
-        if !(result.tlog_verified() || self.relaxed.no_log) {
-            return Err(VerifyError::Log("it was not verified".into()));
-        }
-        let times = result.verified_timestamps().to_vec();
+        let times = self.times(&result, now)?;
         if times.is_empty() {
             return Err(VerifyError::Timestamp("no verified time".into()));
-        }
-
-        // 7. The crate refuses a future time of a log, not one of a timestamp authority.
-        if let Some(latest) = times.iter().max() {
-            in_the_past(*latest, now)?;
         }
 
         // 8. Claims of the certificate, believed because its chain was verified.
@@ -213,6 +213,44 @@ impl Sigstore {
         let log = weakest(&prepared.bundle);
         let entries = logged(&prepared.bundle);
         Ok(Verified { signer, content: prepared.claim.clone(), times, log, entries })
+    }
+
+    /// Steps 4 to 7 and 9 for a bundle signed with a managed key, which has no certificate and need not say when.
+    pub(super) fn prove_signed(
+        &self,
+        prepared: &Prepared,
+        subject: &Digest,
+        key: &PublicKeyVerificationPolicy,
+        now: Timestamp,
+    ) -> Result<(Vec<Timestamp>, LogEvidence), VerifyError> {
+        let result = self.checked(prepared, subject, key, now)?;
+        Ok((self.times(&result, now)?, weakest(&prepared.bundle)))
+    }
+
+    /// Steps 4 and 5.
+    fn checked(
+        &self,
+        prepared: &Prepared,
+        subject: &Digest,
+        policy: &dyn Policy,
+        now: Timestamp,
+    ) -> Result<VerificationResult, VerifyError> {
+        self.fits(&prepared.bundle)?;
+        let entries = &prepared.bundle.verification_material.tlog_entries;
+        self.call(prepared, subject, policy).map_err(|error| refused(&error, &prepared.message, entries, now))
+    }
+
+    /// That the log was asked (of 6), and the verified times, of which none is in the future (7).
+    fn times(&self, result: &VerificationResult, now: Timestamp) -> Result<Vec<Timestamp>, VerifyError> {
+        if !(result.tlog_verified() || self.relaxed.no_log) {
+            return Err(VerifyError::Log("it was not verified".into()));
+        }
+        let times = result.verified_timestamps().to_vec();
+        // The crate refuses a future time of a log, not one of a timestamp authority.
+        if let Some(latest) = times.iter().max() {
+            in_the_past(*latest, now)?;
+        }
+        Ok(times)
     }
 }
 

@@ -257,6 +257,7 @@ fn j2_texts_of_others_are_escaped_and_cut() {
     assert_eq!(clean(&"x".repeat(1 << 20)).len(), 256);
 }
 
+mod artifacts;
 mod bounds;
 mod claims;
 mod forge;
