@@ -263,7 +263,7 @@ fn checks(progress: &Progress, trust: &ArcSwap<Option<Arc<ArcSwap<TrustState>>>>
 }
 
 /// The trust room's configuration.
-fn trust_roots(config: &Config) -> TrustRootConfig {
+pub(crate) fn trust_roots(config: &Config) -> TrustRootConfig {
     TrustRootConfig {
         roots: config.trust_roots.clone(),
         cache_dir: config.store.path.join("trust"),

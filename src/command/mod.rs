@@ -3,10 +3,18 @@
 //! Each subcommand is a file or a folder of its own, with an `Arguments` that says what can be typed and a `run` that
 //! answers an [`Exit`]. Standard output is the answer, for the next program; standard error is for the person.
 
+mod answer;
 mod exit;
+mod explain;
+mod flags;
+mod judge;
+mod lens;
 mod policy;
+mod reference;
+mod report;
 mod serve;
 mod text;
+mod verify;
 mod verify_bundle;
 
 use std::process::ExitCode;
@@ -28,9 +36,12 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Arguments),
+    Explain(Box<explain::Arguments>),
     #[command(subcommand)]
     Policy(policy::Command),
+    Serve(serve::Arguments),
+    // By far the most flags, and on the heap: the others should not carry their room.
+    Verify(Box<verify::Arguments>),
     VerifyBundle(verify_bundle::Arguments),
 }
 
@@ -45,9 +56,20 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = match arguments.command {
+        Command::Explain(arguments) => arguments.run(),
         Command::Policy(command) => command.run(),
         Command::Serve(arguments) => arguments.run(),
+        Command::Verify(arguments) => arguments.run(),
         Command::VerifyBundle(arguments) => arguments.run(),
     };
     exit.into()
+}
+
+/// Runs a command's work on this thread. Verification has threads of its own, and a command has nothing else to do.
+fn runtime<T>(work: impl Future<Output = T>) -> Result<T, std::io::Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A read from a disk that hangs must not keep the process.
+    runtime.shutdown_background();
+    Ok(done)
 }

@@ -1,25 +1,32 @@
 //! The long story of a judgement, as data: what was looked at, what each piece proved, what could not be had.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     evidence::{Evidence, Found, Look, Origin, Piece},
     oci::Digest,
-    verify::{Proven, Verified, VerifyError},
+    policy::{Mode, Reason, Unmet},
+    verify::{LogEvidence, Proven, SanKind, Verified, VerifyError},
 };
 
 /// How many lines of each kind are kept: an attacker who attaches a thousand pieces writes no thousand lines (B11).
 const MAX_LINES: usize = 32;
+/// The same where somebody asked for all of it: a search's own bounds are below this.
+const MAX_WHOLE: usize = 256;
 
-/// What a judgement rests on. Serialises to the `detail` of a denial.
+/// What a judgement rests on: the long story for whoever asks why.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Explanation {
     /// Each place looked at.
     pub looks: Vec<Looked>,
-    /// Each piece considered, at most 32.
+    /// Each piece considered, at most 32; in an answer to [`Gate::explain`](super::Gate::explain) every one.
     pub pieces: Vec<Considered>,
+    /// Each policy that names the image and what came of it; in an answer to [`Gate::explain`](super::Gate::explain) only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Asked>,
     /// What could not be had.
     pub missing: Vec<String>,
     /// Which limits ended the search.
@@ -34,6 +41,29 @@ pub struct Explanation {
     /// How many pieces the deny-list makes absent.
     #[serde(skip)]
     pub denied: usize,
+    /// Somebody asked for all of it.
+    #[serde(skip)]
+    pub(super) whole: bool,
+}
+
+/// A policy and what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Asked {
+    /// Its name.
+    pub policy: String,
+    /// `enforce` or `audit`.
+    pub mode: &'static str,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Why not, as a code from a closed list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// Why not, in a clause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// What was wanted and what was found, line by line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
 }
 
 /// A place looked at.
@@ -64,14 +94,7 @@ pub struct Considered {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// It proves something about the digest.
-    Proved {
-        /// Who signed.
-        subject: String,
-        /// Who vouches for them.
-        issuer: String,
-        /// `signature`, or the attestation's predicate type.
-        what: String,
-    },
+    Proved(Box<Proof>),
     /// It proves nothing, for this reason.
     SetAside {
         /// The reason.
@@ -79,16 +102,67 @@ pub enum Outcome {
     },
 }
 
+/// What a piece proves.
+#[derive(Debug, Clone, Serialize)]
+pub struct Proof {
+    /// `signature`, `signature of a file`, or the attestation's predicate type.
+    pub what: String,
+    /// Who signed: the certificate's single name.
+    pub subject: String,
+    /// What kind of name that is: `email`, `other`, `uri`.
+    pub subject_kind: &'static str,
+    /// Who vouches for them.
+    pub issuer: String,
+    /// The name of the trust root the certificate chains to.
+    pub trust_root: String,
+    /// The certificate's claims, by the names policies have for them.
+    pub claims: BTreeMap<&'static str, String>,
+    /// The times that a log or a timestamp authority vouches for.
+    pub times: Vec<Timestamp>,
+    /// How the log vouches for it: `absent`, `promise` or `proof`.
+    pub log: &'static str,
+    /// Its entries: the log's id and the index in it.
+    pub entries: Vec<Entry>,
+}
+
+/// Where a log has an entry.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// The log's id in hex.
+    pub log: String,
+    /// The index in it.
+    pub index: u64,
+}
+
 impl Explanation {
+    /// Takes in what the policies said: those that do not hold are in `unmet`.
+    pub(super) fn asked<'p>(&mut self, policies: impl Iterator<Item = (&'p str, Mode)>, unmet: &[&Unmet]) {
+        self.policies.extend(policies.map(|(policy, mode)| {
+            let why = unmet.iter().find(|unmet| unmet.policy == policy);
+            Asked {
+                policy: policy.to_owned(),
+                mode: match mode {
+                    Mode::Audit => "audit",
+                    Mode::Enforce => "enforce",
+                },
+                holds: why.is_none(),
+                reason: why.map(|why| Reason::as_str(why.reason)),
+                summary: why.map(|why| why.summary.clone()),
+                details: why.map(|why| why.details.clone()).unwrap_or_default(),
+            }
+        }));
+    }
+
     /// Takes in what a search found.
     pub(super) fn searched(&mut self, evidence: &Evidence) {
+        let most = self.most();
         self.looks.extend(evidence.trace.iter().map(Looked::from));
         for (lines, more) in [
             (&mut self.missing, &evidence.missing),
             (&mut self.limits_hit, &evidence.limits_hit),
             (&mut self.set_aside, &evidence.set_aside),
         ] {
-            let room = MAX_LINES.saturating_sub(lines.len());
+            let room = most.saturating_sub(lines.len());
             lines.extend(more.iter().take(room).cloned());
         }
         self.stale_seconds = self.stale_seconds.or(evidence.stale.map(|age| age.as_secs()));
@@ -96,15 +170,19 @@ impl Explanation {
 
     /// Takes in what came of a piece.
     pub(super) fn considered(&mut self, piece: &Piece, outcome: Outcome) {
-        if self.pieces.len() < MAX_LINES {
+        if self.pieces.len() < self.most() {
             self.pieces.push(Considered { place: piece.origin, manifest: piece.manifest, outcome });
         }
+    }
+
+    const fn most(&self) -> usize {
+        if self.whole { MAX_WHOLE } else { MAX_LINES }
     }
 
     /// The notes of a refusal: limits hit, and why pieces were set aside.
     pub(super) fn notes(&self) -> Vec<String> {
         let pieces = self.pieces.iter().filter_map(|piece| match &piece.outcome {
-            Outcome::Proved { .. } => None,
+            Outcome::Proved(_) => None,
             Outcome::SetAside { why } => Some(format!("{} {}: {why}", piece.place.as_str(), piece.manifest.short())),
         });
         self.limits_hit.iter().cloned().chain(pieces).chain(self.set_aside.iter().cloned()).collect()
@@ -125,21 +203,42 @@ impl From<&Look> for Looked {
 
 impl From<&Verified> for Outcome {
     fn from(fact: &Verified) -> Self {
-        Self::Proved {
-            subject: fact.signer.subject.clone(),
-            issuer: fact.signer.issuer.clone(),
-            what: match &fact.content {
-                Proven::Attestation(statement) => statement.predicate_type.clone(),
-                Proven::File => "signature of a file".into(),
-                Proven::Signature => "signature".into(),
-            },
-        }
+        Self::Proved(Box::new(fact.into()))
     }
 }
 
 impl From<&VerifyError> for Outcome {
     fn from(error: &VerifyError) -> Self {
         Self::SetAside { why: error.to_string() }
+    }
+}
+
+impl From<&Verified> for Proof {
+    fn from(fact: &Verified) -> Self {
+        let Verified { signer, content, times, log, entries } = fact;
+        Self {
+            what: match content {
+                Proven::Attestation(statement) => statement.predicate_type.clone(),
+                Proven::File => "signature of a file".into(),
+                Proven::Signature => "signature".into(),
+            },
+            subject: signer.subject.clone(),
+            subject_kind: match signer.san_kind {
+                SanKind::Email => "email",
+                SanKind::Other => "other",
+                SanKind::Uri => "uri",
+            },
+            issuer: signer.issuer.clone(),
+            trust_root: signer.trust_root.to_string(),
+            claims: signer.claims.clone(),
+            times: times.clone(),
+            log: match log {
+                LogEvidence::Absent => "absent",
+                LogEvidence::Promise => "promise",
+                LogEvidence::Proof => "proof",
+            },
+            entries: entries.iter().map(|entry| Entry { log: entry.log.clone(), index: entry.index }).collect(),
+        }
     }
 }
 

@@ -76,6 +76,21 @@ pub struct Config {
     pub verify_threads: usize,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            verdict_ttl: Duration::from_secs(3_600),
+            refusal_ttl: Duration::from_secs(10),
+            max_stale: Some(Duration::from_secs(24 * 3_600)),
+            deadline: Duration::from_secs(24),
+            verdicts: 200_000,
+            manifest_bytes: 64 << 20,
+            limits: evidence::Limits::default(),
+            verify_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        }
+    }
+}
+
 /// Judges subjects and remembers what it concluded.
 pub struct Gate {
     config: Config,
@@ -158,7 +173,8 @@ impl Gate {
     }
 
     /// The same under another wall clock.
-    fn with_clock(
+    #[must_use]
+    pub fn with_clock(
         config: Config,
         documents: Arc<dyn Documents>,
         facts: Arc<dyn Facts>,
@@ -235,6 +251,12 @@ impl Gate {
             }
         }
         Err(undecided(UndecidedReason::Overloaded, None))
+    }
+
+    /// Judges `subject` anew, whatever is remembered of it, and tells all that was looked at: every place, every piece with
+    /// its signer, each policy. Remembers nothing. For a person who asks why, so it is not made once for many.
+    pub async fn explain(self: &Arc<Self>, subject: &Subject) -> (Result<Verdict, NoVerdict>, Explanation) {
+        Judgement::new(Arc::clone(self), subject.clone(), Trail::default()).explain().await
     }
 
     /// The permit remembered for `subject`, without any work: the hot path.

@@ -70,6 +70,21 @@ impl Scales {
         scales
     }
 
+    /// Looks at every piece, also where fewer would do: somebody asked why.
+    pub(super) const fn whole(mut self, whole: bool) -> Self {
+        self.explanation.whole = whole;
+        self
+    }
+
+    /// The explanation so far, with what the policies say now.
+    pub(super) fn explained(&self) -> Explanation {
+        let mut explanation = self.explanation.clone();
+        let Selection { enforce, audit, .. } = &*self.selection;
+        let policies = enforce.iter().chain(audit).map(|policy| (policy.name.as_str(), policy.mode()));
+        explanation.asked(policies, &self.unmet.iter().chain(&self.audit).collect::<Vec<_>>());
+        explanation
+    }
+
     /// Whether every policy holds, the enforcing and the watching.
     pub(super) fn all_hold(&self) -> bool {
         self.unmet.is_empty() && self.audit.is_empty()
@@ -116,7 +131,7 @@ impl Scales {
             denied.is_none()
         });
         for pieces in pieces.chunks(AT_ONCE) {
-            if self.all_hold() && !self.minds_age() {
+            if self.all_hold() && !self.minds_age() && !self.explanation.whole {
                 return;
             }
             let proofs =

@@ -30,6 +30,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use self::{
+    layout::images as layout_images,
     setup::{SetupError, connect},
     via::is_loop,
 };

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod command;
 mod crash;
 mod herd;
 mod lies;

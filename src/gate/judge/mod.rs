@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) use self::parents::Trail;
 use self::{manifest::Got, parents::Parentage};
 use super::{
-    Gate, Question,
+    Explanation, Gate, Question,
     memory::{Asked, Basis},
     sentence::warning,
     verdict::{Grounds, NoVerdict, Refusal, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
@@ -59,6 +59,8 @@ pub(super) struct Judgement {
     signers: Vec<String>,
     /// How long a refusal holds at most: until the time from which it would be none.
     refusal_life: Duration,
+    /// Somebody asked why: nothing is recalled, everything is looked at, and what was found is kept here.
+    story: Option<Explanation>,
 }
 
 impl Judgement {
@@ -77,8 +79,8 @@ impl Judgement {
             shapes: gate.shapes.clone(),
         };
         let refusal_life = gate.config.refusal_ttl;
-        let (kept, looks, signers) = (None, 0, Vec::new());
-        Self { gate, subject, selection, trust, basis, reader, kept, trail, began, looks, signers, refusal_life }
+        let (kept, looks, signers, story) = (None, 0, Vec::new(), None);
+        Self { gate, subject, selection, trust, basis, reader, kept, trail, began, looks, signers, refusal_life, story }
     }
 
     /// Judges, remembers what may be remembered, and tells it once.
@@ -110,6 +112,14 @@ impl Judgement {
             self.tell(&answer);
             answer
         })
+    }
+
+    /// Judges whatever is remembered, remembers nothing of it, and tells everything.
+    pub(super) async fn explain(mut self) -> (Answer, Explanation) {
+        self.story = Some(Explanation::default());
+        let answer = self.within_deadline(Question::Manifest(0)).await;
+        self.tell(&answer);
+        (answer, self.story.unwrap_or_default())
     }
 
     /// Attachment tags serve evidence and nothing else (X15): the same, without any other grounds.
@@ -197,13 +207,19 @@ impl Judgement {
             stored = Some(got);
         }
         let about = names.first().copied().unwrap_or(self.subject.digest);
-        let weigh = || Scales::new(Arc::clone(&self.gate), Arc::clone(&self.selection), self.subject.image.clone(), about);
+        let whole = self.story.is_some();
+        let weigh = || {
+            let (gate, selection) = (Arc::clone(&self.gate), Arc::clone(&self.selection));
+            let scales = Scales::new(gate, selection, self.subject.image.clone(), about);
+            async move { scales.await.whole(whole) }
+        };
         let mut scales = weigh().await;
         let verifier = self.verifier();
 
         // What was listed not long ago holds without asking, after a restart say; but only to admit.
         if let (Some(got), Some(kept), Some(verifier)) = (&stored, &kept, &verifier)
             && let Some(age) = kept.age((self.gate.clock)()).filter(|age| *age < self.gate.config.verdict_ttl)
+            && !whole
         {
             let evidence = kept.collect(&self.reader, &self.gate.config.limits).await;
             let mut scales = weigh().await;

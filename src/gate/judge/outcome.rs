@@ -31,6 +31,7 @@ impl Judgement {
         parentage: Parentage,
         cannot_tell: Option<(UndecidedReason, Duration)>,
     ) -> Answer {
+        self.note(scales);
         let (refused, parent_undecided) = match parentage {
             Parentage::Admitted(_) => (Vec::new(), None),
             Parentage::None { refused, undecided } => (refused, undecided),
@@ -62,6 +63,13 @@ impl Judgement {
         self.refuse(reason, std::mem::take(&mut scales.explanation), got).await
     }
 
+    /// Keeps the explanation, where somebody asked for it.
+    fn note(&mut self, scales: &Scales) {
+        if let Some(story) = &mut self.story {
+            *story = scales.explained();
+        }
+    }
+
     /// Serves what only audit policies ask about, saying what they would have said.
     pub(super) async fn admit_audited(&mut self, got: &Got, scales: &Scales, cannot_tell: Option<UndecidedReason>) -> Answer {
         let would = match &cannot_tell {
@@ -91,6 +99,7 @@ impl Judgement {
         mut life: Duration,
         mut warnings: Vec<String>,
     ) -> Answer {
+        self.note(scales);
         self.signers = scales.signers();
         let Cooling { unmet, audit, wait } = self.cooling(scales).await?;
         if !unmet.is_empty() {

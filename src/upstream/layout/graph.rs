@@ -176,6 +176,16 @@ impl Graph {
         self.repositories.get(repository)
     }
 
+    /// Every `repository:tag` that is no attachment's, sorted.
+    pub(super) fn images(&self) -> Vec<(Repository, Tag)> {
+        let tagged = self.repositories.iter().flat_map(|(repository, members)| {
+            members.tags.keys().filter(|tag| tag.attachment_of().is_none()).map(|tag| (repository.clone(), tag.clone()))
+        });
+        let mut images: Vec<_> = tagged.collect();
+        images.sort();
+        images
+    }
+
     /// The descriptor of a referrer, as a registry would answer it: `artifactType` falls back to the config's type.
     pub(super) fn descriptor(&self, digest: &Digest) -> Option<Value> {
         let node = self.nodes.get(digest)?;

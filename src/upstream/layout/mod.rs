@@ -129,6 +129,15 @@ impl Layout {
     }
 }
 
+/// The images of the layout in `root`: every `repository:tag` of `index.json` but those under which evidence is attached,
+/// sorted. Blocks.
+///
+/// # Errors
+/// What is wrong with the layout.
+pub fn images(root: &Path) -> Result<Vec<(Repository, Tag)>, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(Graph::read(root)?.images())
+}
+
 #[async_trait]
 impl Upstream for Layout {
     fn host(&self) -> &Host {

@@ -1,0 +1,242 @@
+//! `pullgate explain IMAGE`: everything that was looked at, what it proved, and what each policy made of it.
+
+use std::{sync::Arc, time::Instant};
+
+use serde::Serialize;
+
+use super::{
+    Exit,
+    answer::Answer,
+    judge::{Basis, Judge, Unusable},
+    reference::Image,
+    report::{Judged, Outcome},
+    runtime,
+    text::line,
+};
+use crate::{
+    gate::{
+        Explanation, Grounds, Subject, Verdict,
+        explain::{Considered, Outcome as Piece, Proof},
+    },
+    oci::ImageName,
+    upstream::Upstream,
+};
+
+/// Tell why an image is admitted or refused: every place looked at, every signature and attestation with its signer, each
+/// policy.
+///
+/// The judgement is that of `verify`, whose arguments these are; nothing is recalled, and all there is is looked at, also
+/// where less would do. A child that its index vouches for is told with the index.
+///
+/// Exit codes: 0 admitted; 1 refused, or not there; 2 it could not be told; 64 a command line, policy, configuration or trust
+/// root that cannot be used.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The image.
+    #[arg(value_name = "IMAGE")]
+    image: Image,
+    /// What standard output has.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    basis: Basis,
+}
+
+/// A form of the explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Output {
+    /// A tree, for people.
+    #[default]
+    Text,
+    /// One object: what `verify` says of the image, and an `explanation`.
+    Json,
+}
+
+/// What is told of one digest.
+#[derive(Debug, Serialize)]
+struct Told {
+    version: u32,
+    #[serde(flatten)]
+    judged: Judged,
+    explanation: Explanation,
+    /// The index that vouches for the digest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<Box<Self>>,
+}
+
+impl Arguments {
+    /// Judges, and tells everything.
+    pub(super) fn run(self) -> Exit {
+        let told = runtime(self.told()).map_err(|error| Unusable::Failed(error.to_string())).flatten();
+        told.unwrap_or_else(|error| error.tell())
+    }
+
+    async fn told(self) -> Result<Exit, Unusable> {
+        let judge = Judge::new(&self.basis).await?;
+        let images = judge.each(std::slice::from_ref(&self.image))?;
+        let [image] = &images[..] else {
+            return Err(Unusable::Usage(format!("{} holds several images; name one of them", self.image)));
+        };
+        let (name, upstream) = judge.find(image)?;
+        let told = explain(&judge, image, &name, &upstream).await;
+        match self.output {
+            Output::Json => {
+                let text = serde_json::to_string_pretty(&told).map_err(|error| Unusable::Failed(error.to_string()))?;
+                println!("{text}");
+            }
+            Output::Text => print!("{}", told.tree().render()),
+        }
+        Ok(match told.judged.outcome {
+            Outcome::Admitted => Exit::Done,
+            Outcome::Refused => Exit::Refused,
+            Outcome::Undecided => Exit::Undecided,
+        })
+    }
+}
+
+async fn explain(judge: &Judge, image: &Image, name: &ImageName, upstream: &Arc<dyn Upstream>) -> Told {
+    let began = Instant::now();
+    let digest = match &image.reference {
+        Some(reference) => judge.resolve(name, upstream, reference).await.map_err(|error| Answer::unresolved(&error)),
+        None => Err(Answer::new(Outcome::Undecided, "unresolved", "it names no manifest")),
+    };
+    let digest = match digest {
+        Ok(digest) => digest,
+        Err(answer) => {
+            let judged = answer.judged(image, name, None, began.elapsed());
+            return Told { version: 1, judged, explanation: Explanation::default(), parent: None };
+        }
+    };
+    let subject = Subject { upstream: Arc::clone(upstream), image: name.clone(), digest };
+    let (verdict, explanation) = judge.gate.explain(&subject).await;
+    let mut answer = Answer::of(&verdict);
+    if answer.outcome == Outcome::Refused {
+        answer.notes.extend(judge.unanchored(&explanation));
+    }
+    let judged = answer.judged(image, name, Some(&digest), began.elapsed());
+    let parent = match &verdict {
+        Ok(Verdict::Admit(permit)) => match permit.grounds() {
+            Grounds::Parent(index) => {
+                let began = Instant::now();
+                let (verdict, explanation) = judge.gate.explain(&Subject { digest: *index, ..subject }).await;
+                let judged = Answer::of(&verdict).judged(image, name, Some(index), began.elapsed());
+                Some(Box::new(Told { version: 1, judged, explanation, parent: None }))
+            }
+            Grounds::Audited { .. } | Grounds::Evidence | Grounds::Policy | Grounds::Unmatched => None,
+        },
+        Ok(Verdict::Refuse(_)) | Err(_) => None,
+    };
+    Told { version: 1, judged, explanation, parent }
+}
+
+impl Told {
+    fn tree(&self) -> Tree {
+        let Self { judged, explanation, parent, .. } = self;
+        let mut root = Tree::leaf(judged.reference.as_deref().unwrap_or(&judged.image));
+        let looks = explanation.looks.iter();
+        root.add(
+            "looked at",
+            looks.map(|look| Tree::leaf(&format!("{}: {} ({} ms)", look.place.as_str(), look.found, look.took_ms))),
+        );
+        root.add("evidence", explanation.pieces.iter().map(piece));
+        for (what, lines) in [
+            ("could not be had", &explanation.missing),
+            ("limits hit", &explanation.limits_hit),
+            ("set aside", &explanation.set_aside),
+        ] {
+            root.add(what, lines.iter().map(|line| Tree::leaf(line)));
+        }
+        root.add(
+            "policies",
+            explanation.policies.iter().map(|asked| {
+                let (policy, mode) = (&asked.policy, asked.mode);
+                let mut tree = match (&asked.reason, &asked.summary) {
+                    (Some(reason), Some(summary)) => {
+                        Tree::leaf(&format!("{policy} ({mode}) does not hold [{reason}]: {summary}"))
+                    }
+                    _ => Tree::leaf(&format!("{policy} ({mode}) holds")),
+                };
+                tree.branches.extend(asked.details.iter().map(|detail| Tree::leaf(detail)));
+                tree
+            }),
+        );
+        root.add("notes", judged.notes.iter().map(|note| Tree::leaf(note)));
+        root.add("warnings", judged.warnings.iter().map(|warning| Tree::leaf(warning)));
+        root.branches.extend(parent.as_ref().map(|parent| parent.tree()));
+        let Judged { outcome, code, message, took_ms, .. } = judged;
+        root.branches.push(Tree::leaf(&format!("{} [{code}] after {took_ms} ms: {message}", outcome.as_str())));
+        root
+    }
+}
+
+fn piece(considered: &Considered) -> Tree {
+    let Considered { place, manifest, outcome } = considered;
+    let at = format!("{} in {}", manifest.short(), place.as_str());
+    match outcome {
+        Piece::SetAside { why } => Tree::leaf(&format!("{at}, set aside: {why}")),
+        Piece::Proved(proof) => {
+            let Proof { what, subject, subject_kind, issuer, trust_root, claims, times, log, entries } = &**proof;
+            let mut tree = Tree::leaf(&format!("{at}: {what}"));
+            tree.branches.push(Tree::leaf(&format!("by {subject} ({subject_kind}) of issuer {issuer}")));
+            for time in times {
+                tree.branches.push(Tree::leaf(&format!("at {time}")));
+            }
+            for entry in entries {
+                tree.branches.push(Tree::leaf(&format!("log {} index {} ({log})", entry.log, entry.index)));
+            }
+            tree.branches.push(Tree::leaf(&format!("trust root {trust_root}")));
+            tree.add("claims", claims.iter().map(|(name, value)| Tree::leaf(&format!("{name}: {value}"))));
+            tree
+        }
+    }
+}
+
+/// Lines that hang below lines.
+#[derive(Debug)]
+struct Tree {
+    text: String,
+    branches: Vec<Self>,
+}
+
+impl Tree {
+    fn leaf(text: &str) -> Self {
+        Self { text: line(text), branches: Vec::new() }
+    }
+
+    /// Adds a branch with these below it, unless there are none.
+    fn add(&mut self, text: &str, below: impl Iterator<Item = Self>) {
+        let branches: Vec<Self> = below.collect();
+        if !branches.is_empty() {
+            self.branches.push(Self { text: text.to_owned(), branches });
+        }
+    }
+
+    fn render(&self) -> String {
+        let mut out = format!("{}\n", self.text);
+        self.render_below("", &mut out);
+        out
+    }
+
+    fn render_below(&self, indent: &str, out: &mut String) {
+        for (at, branch) in self.branches.iter().enumerate() {
+            let last = at + 1 == self.branches.len();
+            let (stem, more) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            out.push_str(&format!("{indent}{stem}{}\n", branch.text));
+            branch.render_below(&format!("{indent}{more}"), out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_drawn_with_what_others_wrote_on_one_line() {
+        let mut tree = Tree::leaf("image");
+        tree.add("evidence", [Tree::leaf("a\nb\u{1b}[2J")].into_iter());
+        tree.add("nothing", std::iter::empty());
+        tree.branches.push(Tree::leaf("verdict"));
+        assert_eq!(tree.render(), "image\n├─ evidence\n│  └─ a\\nb\\u{1b}[2J\n└─ verdict\n");
+    }
+}

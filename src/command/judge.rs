@@ -1,0 +1,381 @@
+//! A gate in this process: the same judgement as behind the proxy, over a store that is forgotten afterwards.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+
+use super::{
+    Exit,
+    flags::Flags,
+    lens::{Bundles, Lens},
+    reference::{Image, LAYOUT_HOST, Place, layout_name},
+};
+use crate::{
+    app,
+    config::{Config, Weakness},
+    gate::{self, Explanation, Gate, explain::Outcome},
+    oci::{Digest, Host, ImageName, Reference},
+    policy::{self, PolicySet, Unmatched},
+    store,
+    upstream::{self, Location, RegistryConfig, Upstream, UpstreamError},
+    verify::{
+        DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, TrustState,
+        trust_root::{self, RootConfig, Watched},
+    },
+    yaml,
+};
+
+/// How long a trust root that TUF keeps fresh is waited for before the last good one is used.
+const REFRESH: Duration = Duration::from_secs(10);
+/// A day: no command lives so long.
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// By which policies, under which trust root, and where images are.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Basis {
+    /// Judge as the proxy with this configuration does: its policies, trust root, upstreams and credentials. Its listeners
+    /// and its store are left alone.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "trusted_root"])]
+    pub(super) config: Option<PathBuf>,
+    /// Judge by the policies in this file. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Vec<PathBuf>,
+    /// A trusted_root.json. Default: Sigstore's public-good instance, kept fresh by TUF in $XDG_CACHE_HOME/pullgate (or
+    /// ~/.cache/pullgate).
+    #[arg(long, value_name = "FILE", alias = "custom-trusted-root", help_heading = "What is believed")]
+    pub(super) trusted_root: Option<PathBuf>,
+    /// Take the evidence from this file, a bundle or one a line, and ask nobody else for it. May be repeated.
+    #[arg(long, value_name = "FILE", help_heading = "What is believed")]
+    pub(super) bundle: Vec<PathBuf>,
+    /// For `cooldown`, take when an image was first seen from this store of a gate (`store.path`), which is only read. Without
+    /// it an image counts from when it was signed.
+    #[arg(long, value_name = "DIR", help_heading = "What is believed")]
+    pub(super) first_seen_from: Option<PathBuf>,
+    /// What policies call the images of an `oci:` layout whose own names have no host.
+    #[arg(long, value_name = "HOST", default_value = LAYOUT_HOST, help_heading = "Where images are")]
+    pub(super) layout_host: Host,
+    /// Ask every registry over plain HTTP: what it answers can be read and changed on the way. Digests are checked all the
+    /// same; which digest a tag means is not. Registries on this machine (localhost, 127.0.0.0/8, ::1) are asked so anyway.
+    #[arg(long, help_heading = "Where images are", conflicts_with = "config")]
+    pub(super) dangerous_plain_http: bool,
+    // Last: its heading would stand over all that follows.
+    #[command(flatten)]
+    pub(super) flags: Flags,
+}
+
+/// Why nothing can be judged.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    /// The command line or a file it names.
+    #[error("{0}")]
+    Usage(String),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Unusable {
+    /// Says why, and what the process ends with.
+    pub(super) fn tell(&self) -> Exit {
+        eprintln!("{self}");
+        match self {
+            Self::Failed(_) => Exit::Refused,
+            Self::Usage(_) => Exit::Usage,
+        }
+    }
+}
+
+/// A gate and the way to the images it is asked about.
+pub(super) struct Judge {
+    pub(super) gate: Arc<Gate>,
+    flags: Flags,
+    documents: Arc<store::Memory>,
+    /// The upstreams of a configuration; `None` where images are asked for at the registry they name.
+    configured: Option<Vec<upstream::Config>>,
+    bundles: Option<Arc<Bundles>>,
+    layout_host: Host,
+    plain_http: bool,
+    connected: DashMap<(Place, Host, String), Arc<dyn Upstream>>,
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judge").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+impl Judge {
+    /// Wires a gate. What is weak is said on standard error.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    pub(super) async fn new(basis: &Basis) -> Result<Self, Unusable> {
+        let usage = |error: &dyn std::fmt::Display| Unusable::Usage(error.to_string());
+        let bundles = match &basis.bundle[..] {
+            [] => None,
+            files => Some(Arc::new(Bundles::read(files).map_err(|error| usage(&error))?)),
+        };
+        let (policies, gate, trust, configured) = match &basis.config {
+            Some(file) => {
+                if !basis.flags.is_empty() {
+                    return Err(usage(&"--config has the policies; leave out the flags that say who must have signed"));
+                }
+                let config = Config::load(file).map_err(|problems| usage(&problems))?;
+                warn(&config.weaknesses);
+                let trust = TrustRootConfig { cache_dir: cache_dir(), ..app::trust_roots(&config) };
+                (config.policies, config.gate, trust, Some(config.upstreams))
+            }
+            None => {
+                let policies = policies(basis).map_err(|error| usage(&error))?;
+                for policy in policies.policies() {
+                    warn(
+                        &policy.weaknesses().into_iter().map(|(kind, sentence)| Weakness { kind, sentence }).collect::<Vec<_>>(),
+                    );
+                }
+                let source = basis.trusted_root.clone().map_or(TrustRootSource::Sigstore, TrustRootSource::File);
+                let roots = BTreeMap::from([(DEFAULT_TRUST_ROOT.into(), RootConfig { source, relaxed: Relaxed::default() })]);
+                let trust = TrustRootConfig { roots, cache_dir: cache_dir(), refresh: DAY, hard_stale: 7 * DAY };
+                (policies, gate::Config::default(), trust, None)
+            }
+        };
+        let trust = trusted(trust).await?;
+        let documents = Arc::new(store::Memory::default());
+        // A refusal is not remembered, so that asking again asks again.
+        let gate = gate::Config { refusal_ttl: Duration::ZERO, ..gate };
+        let kept: Arc<dyn store::Documents> = Arc::<store::Memory>::clone(&documents);
+        let facts: Arc<dyn store::Facts> = match &basis.first_seen_from {
+            None => Arc::new(store::NoFacts),
+            Some(store) if store.is_dir() => Arc::new(store::FactFiles::read_only(store)),
+            Some(store) => return Err(usage(&format_args!("--first-seen-from: {} is no directory", store.display()))),
+        };
+        Ok(Self {
+            gate: Gate::new(gate, kept, facts, Arc::new(ArcSwap::from_pointee(policies)), trust),
+            flags: basis.flags.clone(),
+            documents,
+            configured,
+            bundles,
+            layout_host: basis.layout_host.clone(),
+            plain_http: basis.dangerous_plain_http,
+            connected: DashMap::new(),
+        })
+    }
+
+    /// The images that were asked about: a layout without a name stands for all of its own.
+    ///
+    /// # Errors
+    /// A layout that cannot be read, or that has no image.
+    pub(super) fn each(&self, images: &[Image]) -> Result<Vec<Image>, Unusable> {
+        let mut all = Vec::new();
+        for image in images {
+            let (Place::Layout(directory), None) = (&image.place, &image.name) else {
+                all.push(image.clone());
+                continue;
+            };
+            let failed = |why: &dyn std::fmt::Display| Unusable::Usage(format!("oci:{}: {why}", directory.display()));
+            let named = upstream::layout_images(directory).map_err(|error| failed(&error))?;
+            if named.is_empty() {
+                return Err(failed(&"names no image"));
+            }
+            for (repository, tag) in named {
+                let (name, prefix) = layout_name(&repository).map_err(|why| failed(&why))?;
+                let text = format!("oci:{}:{repository}:{tag}", directory.display());
+                all.push(Image { text, name: Some(name), prefix, reference: Some(Reference::Tag(tag)), ..image.clone() });
+            }
+        }
+        Ok(all)
+    }
+
+    /// What is judged: the image's name and its upstream. `None` where the command line names a registry the configuration
+    /// does not have.
+    ///
+    /// # Errors
+    /// What is wrong with the upstream.
+    pub(super) fn find(&self, image: &Image) -> Result<(ImageName, Arc<dyn Upstream>), Unusable> {
+        let usage = |error: &dyn std::fmt::Display| Unusable::Usage(error.to_string());
+        let name = image.name.clone().ok_or_else(|| usage(&"a layout as a whole is no image"))?;
+        // What the layout's own names say is taken as it is; for others the command line says it.
+        let host = if image.place != Place::Registry && image.prefix.is_empty() { self.layout_host.clone() } else { name.host };
+        let name = ImageName { host: host.clone(), repository: name.repository };
+        let key = (image.place.clone(), host.clone(), image.prefix.clone());
+        if let Some(upstream) = self.connected.get(&key) {
+            return Ok((name, Arc::clone(&upstream)));
+        }
+        let config = match (&image.place, &self.configured) {
+            (Place::Layout(directory), _) => {
+                upstream::Config { host: host.clone(), location: Location::Layout(directory.clone()) }
+            }
+            (Place::Registry, Some(upstreams)) => {
+                let found = upstreams.iter().find(|upstream| upstream.host == host);
+                found.cloned().ok_or_else(|| usage(&format_args!("the configuration has no upstream {host}")))?
+            }
+            (Place::Registry, None) => registry(&host, self.plain_http).map_err(|error| usage(&error))?,
+        };
+        let inner = upstream::connect(&config).map_err(|error| usage(&error))?;
+        let upstream: Arc<dyn Upstream> = match (&self.bundles, image.prefix.is_empty()) {
+            (None, true) => inner,
+            (bundles, _) => Arc::new(Lens { inner, host, prefix: image.prefix.clone(), bundles: bundles.clone() }),
+        };
+        self.connected.insert(key, Arc::clone(&upstream));
+        Ok((name, upstream))
+    }
+
+    /// What `reference` means now.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub(super) async fn resolve(
+        &self,
+        name: &ImageName,
+        upstream: &Arc<dyn Upstream>,
+        reference: &Reference,
+    ) -> Result<Digest, UpstreamError> {
+        match reference {
+            Reference::Digest(digest) => Ok(*digest),
+            Reference::Tag(tag) => upstream.resolve(&name.repository, tag).await.map(|resolved| resolved.digest),
+        }
+    }
+
+    /// Whether cosign would have found somebody by a regular expression that matches nobody here.
+    pub(super) fn unanchored(&self, explanation: &Explanation) -> Option<String> {
+        explanation.pieces.iter().find_map(|piece| match &piece.outcome {
+            Outcome::Proved(proof) => self.flags.unanchored(&proof.subject, &proof.issuer),
+            Outcome::SetAside { .. } => None,
+        })
+    }
+
+    /// What was kept while judging.
+    pub(super) fn documents(&self) -> Arc<dyn store::Documents> {
+        Arc::<store::Memory>::clone(&self.documents)
+    }
+}
+
+fn warn(weaknesses: &[Weakness]) {
+    for weakness in weaknesses {
+        // What nobody can meet here weakens nothing: listeners and files of a configuration are left alone.
+        if !matches!(weakness.kind, "open_admin" | "open_listener" | "readable_secret") {
+            eprintln!("warning[{}]: {}", weakness.kind, super::text::line(&weakness.sentence));
+        }
+    }
+}
+
+/// The policies of files, or those that flags ask for.
+fn policies(basis: &Basis) -> Result<PolicySet, String> {
+    if basis.policy.is_empty() {
+        return basis.flags.policies();
+    }
+    if !basis.flags.is_empty() {
+        return Err("--policy says who must have signed; leave out the flags that say it too".into());
+    }
+    let (mut parsed, mut problems) = (Vec::new(), Vec::new());
+    for file in &basis.policy {
+        match yaml::read_file(file) {
+            Ok(text) => parsed.extend(policy::parse(file, &text, &mut problems).into_iter().map(|policy| (file.clone(), policy))),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    match PolicySet::new(parsed, Unmatched::Deny) {
+        Ok(policies) if problems.is_empty() => Ok(policies),
+        Ok(_) => Err(yaml::Problems(problems).to_string()),
+        Err(twice) => Err(yaml::Problems(problems.into_iter().chain(twice.0).collect()).to_string()),
+    }
+}
+
+/// The trust root, refreshed if it is Sigstore's own: a command that ran once with a root of last year would not know what
+/// was withdrawn since.
+async fn trusted(config: TrustRootConfig) -> Result<Arc<ArcSwap<TrustState>>, Unusable> {
+    let refreshes = config.roots.values().any(|root| root.source == TrustRootSource::Sigstore);
+    let watched = trust_root::watch(config).await.map_err(|error| Unusable::Usage(error.to_string()))?;
+    let Watched { state: trust, .. } = watched;
+    if refreshes {
+        let first = trust.load_full();
+        let changed = async {
+            while Arc::ptr_eq(&first, &trust.load()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(REFRESH, changed).await;
+        if let TrustState::Ready { stale: Some(why), .. } = trust.load().as_ref() {
+            eprintln!("warning[stale_trust_root]: {why}");
+        }
+    }
+    Ok(trust)
+}
+
+/// Where TUF's metadata is kept between runs. It is verified again each time.
+fn cache_dir() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("pullgate/trust")
+}
+
+/// A registry that only its name is known of, asked as Docker's tools would.
+fn registry(host: &Host, plain_http: bool) -> Result<upstream::Config, String> {
+    let at = if host.is_docker_hub() { "registry-1.docker.io" } else { host.as_str() };
+    let plain_http = plain_http || is_loopback(host);
+    let scheme = if plain_http { "http" } else { "https" };
+    let url = url::Url::parse(&format!("{scheme}://{at}")).map_err(|error| format!("{host}: {error}"))?;
+    let location = Location::Registry(RegistryConfig {
+        url,
+        docker_config: docker_config(),
+        ca: None,
+        plain_http,
+        auth_hosts: Vec::new(),
+        allow_hosts: Vec::new(),
+    });
+    Ok(upstream::Config { host: host.clone(), location })
+}
+
+/// Whether a registry is on this very machine, where TLS would protect nothing: Docker, crane and cosign ask it over http.
+fn is_loopback(host: &Host) -> bool {
+    let text = host.as_str();
+    let name = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => text.rsplit_once(':').map_or(text, |(name, _)| name),
+    };
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The first there is of the files in which `docker login` and `podman login` leave credentials.
+fn docker_config() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(directory) = variable("DOCKER_CONFIG") {
+        // Said on purpose, so nothing else stands in for it.
+        return Some(directory.join("config.json")).filter(|file| file.exists());
+    }
+    let home = variable("HOME");
+    let files = [
+        home.clone().map(|home| home.join(".docker/config.json")),
+        variable("REGISTRY_AUTH_FILE"),
+        variable("XDG_RUNTIME_DIR").map(|run| run.join("containers/auth.json")),
+        variable("XDG_CONFIG_HOME").or(home.map(|home| home.join(".config"))).map(|config| config.join("containers/auth.json")),
+    ];
+    files.into_iter().flatten().find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_registries_on_this_machine_are_asked_over_http_unasked() {
+        for (host, loopback) in [
+            ("localhost", true),
+            ("localhost:5000", true),
+            ("127.0.0.1:5000", true),
+            ("127.8.9.1", true),
+            ("[::1]:5000", true),
+            ("ghcr.io", false),
+            ("10.0.0.1:5000", false),
+            ("localhost.evil.test", false),
+            ("127.0.0.1.evil.test", false),
+            ("[::2]:5000", false),
+        ] {
+            assert_eq!(is_loopback(&host.parse().unwrap()), loopback, "{host}");
+        }
+        let Location::Registry(config) = registry(&"docker.io".parse().unwrap(), false).unwrap().location else { panic!() };
+        assert_eq!(config.url.as_str(), "https://registry-1.docker.io/");
+        let Location::Registry(config) = registry(&"ghcr.io".parse().unwrap(), true).unwrap().location else { panic!() };
+        assert_eq!((config.url.as_str(), config.plain_http), ("http://ghcr.io/", true));
+    }
+}

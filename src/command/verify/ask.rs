@@ -1,0 +1,176 @@
+//! One image: resolved once, judged, perhaps a platform of it chosen, perhaps asked again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    command::{
+        answer::Answer,
+        judge::{Judge, Unusable},
+        reference::Image,
+        report::{Judged, Outcome},
+    },
+    evidence::{Budget, Reader},
+    gate::{Permit, Refusal, Subject, Verdict},
+    oci::{Digest, ImageName, Manifest, ManifestKind, json},
+    upstream::Upstream,
+};
+
+/// The first wait before an image is asked about again, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+/// How large an image's configuration may be, which says its platform.
+const MAX_CONFIG: u64 = 4 << 20;
+/// How long a configuration may take to come.
+const CONFIG_TIME: Duration = Duration::from_secs(20);
+
+/// How images are asked about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asking<'j> {
+    pub(super) judge: &'j Judge,
+    pub(super) platform: Option<&'j str>,
+    pub(super) wait: Option<Duration>,
+}
+
+/// What is judged, as far as it is known.
+#[derive(Debug, Default)]
+struct Pinned {
+    /// What the tag meant when it was first resolved. Waiting does not ask again: a tag that moves meanwhile would be
+    /// another image.
+    digest: Option<Digest>,
+    /// The child chosen by platform.
+    child: Option<Digest>,
+}
+
+impl Asking<'_> {
+    /// Judges `image`, again and again if told to wait.
+    ///
+    /// # Errors
+    /// An upstream that cannot be set up.
+    pub(super) async fn ask(self, image: &Image) -> Result<Judged, Unusable> {
+        let (name, upstream) = self.judge.find(image)?;
+        let began = Instant::now();
+        let until = began + self.wait.unwrap_or_default();
+        let (mut pinned, mut attempts, mut pause) = (Pinned::default(), 0, PAUSES.0);
+        let answer = loop {
+            attempts += 1;
+            let answer = self.attempt(image, &name, &upstream, &mut pinned).await;
+            let left = until.saturating_duration_since(Instant::now());
+            if answer.outcome == Outcome::Admitted || left.is_zero() {
+                break answer;
+            }
+            tokio::time::sleep(answer.retry_after.unwrap_or(pause).min(PAUSES.1).min(left)).await;
+            pause = (pause * 2).min(PAUSES.1);
+        };
+        let digest = pinned.child.or(pinned.digest);
+        let mut judged = answer.judged(image, &name, digest.as_ref(), began.elapsed());
+        judged.platform = self.platform.map(str::to_owned);
+        judged.index = pinned.child.and(pinned.digest).map(|digest| digest.to_string());
+        judged.attempts = attempts;
+        Ok(judged)
+    }
+
+    async fn attempt(self, image: &Image, name: &ImageName, upstream: &Arc<dyn Upstream>, pinned: &mut Pinned) -> Answer {
+        let digest = match (pinned.digest, &image.reference) {
+            (Some(digest), _) => digest,
+            (None, Some(reference)) => match self.judge.resolve(name, upstream, reference).await {
+                Ok(digest) => digest,
+                Err(error) => return Answer::unresolved(&error),
+            },
+            (None, None) => return Answer::new(Outcome::Undecided, "unresolved", "it names no manifest"),
+        };
+        pinned.digest = Some(digest);
+        pinned.child = None;
+        let subject = Subject { upstream: Arc::clone(upstream), image: name.clone(), digest };
+        let permit = match self.judge.gate.admit(&subject).await {
+            Ok(Verdict::Admit(permit)) => permit,
+            Ok(Verdict::Refuse(refusal)) => return self.refused(&refusal),
+            Err(no_verdict) => return Answer::undecided(&no_verdict),
+        };
+        let Some(platform) = self.platform else { return Answer::admitted(&permit) };
+        match permit.manifest().kind() {
+            ManifestKind::Index => self.child(&subject, &permit, platform, pinned).await,
+            ManifestKind::Image => match self.platform_of(&subject, permit.manifest()).await {
+                Ok(found) if matches(&found, platform) => Answer::admitted(&permit),
+                Ok(found) => Answer::new(
+                    Outcome::Refused,
+                    "platform_missing",
+                    format!("wants platform {platform}; the image is for {found}"),
+                ),
+                Err(why) => Answer::new(Outcome::Undecided, "platform_unknown", format!("its platform cannot be told: {why}")),
+            },
+        }
+    }
+
+    /// Judges the child of an admitted index.
+    async fn child(self, index: &Subject, permit: &Permit, platform: &str, pinned: &mut Pinned) -> Answer {
+        // Whoever is admitted without vouching for its children vouches for none here either.
+        if let refused @ Answer { outcome: Outcome::Refused, .. } = Answer::admitted(permit) {
+            return refused;
+        }
+        let children = &permit.manifest().manifests;
+        let found: Vec<_> =
+            children.iter().filter(|child| child.platform.as_deref().is_some_and(|has| matches(has, platform))).collect();
+        let [child] = found[..] else {
+            let has: Vec<&str> = children.iter().filter_map(|child| child.platform.as_deref()).collect();
+            let what = if found.is_empty() { "none" } else { "several" };
+            let message = format!("wants one child for platform {platform}; the index has {what} (it has {})", has.join(", "));
+            return Answer::new(Outcome::Refused, "platform_missing", message);
+        };
+        pinned.child = Some(child.digest);
+        let subject = Subject { digest: child.digest, ..index.clone() };
+        match self.judge.gate.admit(&subject).await {
+            Ok(Verdict::Admit(permit)) => Answer::admitted(&permit),
+            Ok(Verdict::Refuse(refusal)) => self.refused(&refusal),
+            Err(no_verdict) => Answer::undecided(&no_verdict),
+        }
+    }
+
+    /// What platform an image's own configuration says.
+    async fn platform_of(self, subject: &Subject, manifest: &Manifest) -> Result<String, String> {
+        let config = manifest.config.as_ref().ok_or("it has no configuration")?;
+        let reader = Reader {
+            upstream: Some(Arc::clone(&subject.upstream)),
+            documents: self.judge.documents(),
+            repository: subject.image.repository.clone(),
+            until: Instant::now() + CONFIG_TIME,
+            budget: Budget::default(),
+            shapes: Budget::default(),
+        };
+        let read = reader.blob(&config.digest, config.size, MAX_CONFIG).await.map_err(|error| error.to_string())?;
+        let document = json::parse(&read.document).map_err(|error| error.to_string())?;
+        let text = |key: &str| document.get(key).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
+        let (os, architecture) = text("os").zip(text("architecture")).ok_or("its configuration names none")?;
+        Ok(text("variant").map_or_else(|| format!("{os}/{architecture}"), |variant| format!("{os}/{architecture}/{variant}")))
+    }
+
+    fn refused(self, refusal: &Refusal) -> Answer {
+        let mut answer = Answer::refused(refusal);
+        answer.notes.extend(self.judge.unanchored(&refusal.explanation));
+        answer
+    }
+}
+
+/// Whether a manifest for `found` is one for `wanted`; a variant that is not asked for may be any.
+fn matches(found: &str, wanted: &str) -> bool {
+    found == wanted || (wanted.matches('/').count() == 1 && found.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_matches_as_a_whole_and_a_variant_only_where_it_is_asked_for() {
+        for (found, wanted, yes) in [
+            ("linux/amd64", "linux/amd64", true),
+            ("linux/arm/v7", "linux/arm", true),
+            ("linux/arm/v7", "linux/arm/v7", true),
+            ("linux/arm/v6", "linux/arm/v7", false),
+            ("linux/arm64", "linux/arm", false),
+            ("linux/amd64", "linux", false),
+        ] {
+            assert_eq!(matches(found, wanted), yes, "{found} {wanted}");
+        }
+    }
+}

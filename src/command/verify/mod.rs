@@ -1,0 +1,112 @@
+//! `pullgate verify IMAGE…`: the gate without a server, for pipelines.
+
+mod ask;
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use futures_util::{StreamExt as _, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::ask::Asking;
+use super::{
+    Exit,
+    judge::{Basis, Judge, Unusable},
+    reference::Image,
+    report::{self, Output, Report},
+    runtime,
+};
+
+/// Judge images as the proxy would, and say so by the exit code.
+///
+/// An image is `[HOST/]REPOSITORY[:TAG][@DIGEST]` at a registry, or `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]` in an
+/// OCI layout on disk; without a repository every image of the layout. A tag is resolved once, and what is judged and
+/// printed is the digest it meant. Credentials are those of `docker login` or `podman login`.
+///
+/// Without --config or --policy, flags say who must have signed, by cosign's names or by gh's; a signature and an SPDX
+/// attestation by that signer are asked for.
+///
+/// Exit codes: 0 all admitted; 1 one refused, or not there; 2 none refused, and one could not be told; 64 a command line,
+/// policy, configuration or trust root that cannot be used.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// What is judged.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<Image>,
+    /// Judge the index, then the child it has for this platform: os/architecture[/variant]. An image that is no index is
+    /// refused if its configuration names another.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<String>,
+    /// Ask again until the image is admitted, for so long (`60s`, `5m`): signatures are pushed after images.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    wait: Option<Duration>,
+    /// How many images are judged at once.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// What standard output has.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+    /// Append a Markdown summary to this file. Default: the file $GITHUB_STEP_SUMMARY names, where there is one.
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+    #[command(flatten)]
+    basis: Basis,
+}
+
+impl Arguments {
+    /// Judges all, reports, and says how it went.
+    pub(super) fn run(self) -> Exit {
+        let judged = runtime(self.judged()).map_err(|error| Unusable::Failed(error.to_string())).flatten();
+        judged.unwrap_or_else(|error| error.tell())
+    }
+
+    async fn judged(self) -> Result<Exit, Unusable> {
+        let judge = Judge::new(&self.basis).await?;
+        let images = judge.each(&self.images)?;
+        // Before the first is asked: a registry nobody configured is a mistake in the command, not an outcome.
+        for image in &images {
+            judge.find(image)?;
+        }
+        let asking = Asking { judge: &judge, platform: self.platform.as_deref(), wait: self.wait };
+        let progress = progress(images.len(), self.wait.is_some());
+        let mut outcomes = stream::iter(images.iter().map(|image| asking.ask(image))).buffered(usize::from(self.jobs));
+        let mut judged = Vec::with_capacity(images.len());
+        while let Some(outcome) = outcomes.next().await {
+            let outcome = outcome?;
+            progress.suspend(|| eprint!("{}", report::lines(&outcome)));
+            progress.inc(1);
+            judged.push(outcome);
+        }
+        progress.finish_and_clear();
+        let report = Report::new(judged);
+        let text = report.render(self.output).map_err(Unusable::Failed)?;
+        let failed = |what: &str, error: std::io::Error| Unusable::Failed(format!("{what} cannot be written: {error}"));
+        std::io::stdout().write_all(text.as_bytes()).map_err(|error| failed("standard output", error))?;
+        let actions = || std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()).map(PathBuf::from);
+        if let Some(file) = self.summary.or_else(actions) {
+            let shown = file.display().to_string();
+            append(&file, &report::markdown(&report)).map_err(|error| failed(&shown, error))?;
+        }
+        Ok(report.exit())
+    }
+}
+
+/// A bar on a terminal, for what takes long enough to be watched; nothing elsewhere.
+fn progress(images: usize, waits: bool) -> ProgressBar {
+    if !std::io::stderr().is_terminal() || (images < 2 && !waits) {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(images as u64);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos}/{len} judged, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn append(file: &Path, text: &str) -> std::io::Result<()> {
+    std::fs::OpenOptions::new().append(true).create(true).open(file)?.write_all(text.as_bytes())
+}

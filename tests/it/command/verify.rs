@@ -1,0 +1,301 @@
+//! `pullgate verify`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+
+use super::{ask, code, identity, json, layout, pullgate, stderr, stdout};
+use crate::support::{
+    gate::Setup,
+    layout::{cases, fixtures, recorded},
+    registry::{Fault, Registry},
+};
+
+const APP: &str = "sha256:5e621c8b2b869b69b32dd04fe158b1c17366ff6dc9a678f89d64767e5562a64e";
+
+/// What came of each image, by digest.
+fn outcomes(report: &Value) -> BTreeMap<String, (String, String)> {
+    let text = |image: &Value, key: &str| image[key].as_str().unwrap_or_default().to_owned();
+    let images = report["images"].as_array().unwrap().iter();
+    images.map(|image| (text(image, "digest"), (text(image, "outcome"), text(image, "message")))).collect()
+}
+
+fn assert_as_recorded(report: &Value) {
+    let outcomes = outcomes(report);
+    for case in cases().cases {
+        let (outcome, message) = &outcomes[&case.digest];
+        assert_eq!(outcome, if case.admit { "admitted" } else { "refused" }, "{}: {}: {message}", case.repository, case.what);
+    }
+}
+
+#[tokio::test]
+async fn every_recorded_image_of_the_layout_gets_the_answer_it_must() {
+    let output = ask("verify", &["--output", "json", &layout()]).await;
+    assert_eq!(code(&output), 1);
+    assert_as_recorded(&json(&output));
+}
+
+#[tokio::test]
+async fn every_recorded_image_at_a_registry_gets_the_answer_it_must() {
+    for referrers_api in [true, false] {
+        let registry = Registry::recorded(referrers_api).await;
+        let host = registry.addr;
+        let images: Vec<String> =
+            cases().cases.iter().map(|case| format!("{host}/{}@{}", case.repository, case.digest)).collect();
+        let mut arguments = vec!["--output", "json", "--jobs", "4"];
+        arguments.extend(images.iter().map(String::as_str));
+        let output = ask("verify", &arguments).await;
+        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        assert_as_recorded(&json(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_tag_is_resolved_once_and_standard_output_is_the_digest_judged() {
+    let registry = Registry::recorded(true).await;
+    let image = format!("{}/acme/app:v1", registry.addr);
+    let output = ask("verify", &[&image]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(stdout(&output), format!("{}/acme/app@{APP}\n", registry.addr));
+    assert_eq!(stderr(&output), format!("admitted  {image}: every policy that names it holds\n"));
+    let asked = |method: &str| registry.asked(&format!("{method} /v2/acme/app/manifests/v1"));
+    assert_eq!((asked("HEAD"), asked("GET")), (1, 0));
+
+    let image = format!("{}/acme/unsigned:v1", registry.addr);
+    let output = ask("verify", &[&image]).await;
+    assert_eq!((code(&output), stdout(&output).as_str()), (1, ""));
+    let told = stderr(&output);
+    let wanted = format!("refused   {image}: {}/acme/unsigned@sha256:d8755134e3ac", registry.addr);
+    assert!(told.starts_with(&wanted) && told.contains("; found none"), "{told}");
+}
+
+#[tokio::test]
+async fn exit_codes_tell_refused_from_not_told_from_unusable() {
+    let registry = Registry::recorded(true).await;
+    let of = |name: &str| format!("{}/{name}", registry.addr);
+    let (good, bad, torn) = (of("acme/app:v1"), of("acme/unsigned:v1"), of("acme/fork:v1"));
+    let fork = &cases().cases.iter().find(|case| case.repository == "acme/fork").unwrap().digest.clone();
+    registry.fault(&format!("/v2/acme/fork/referrers/{fork}"), Fault::Status(500));
+    for (images, wanted) in [
+        (&[&good][..], 0),
+        (&[&good, &bad], 1),
+        (&[&good, &torn], 2),
+        (&[&torn, &bad, &good], 1),
+        (&[&of("acme/app:nothing")], 1),
+        (&[&of("nothing/here:v1")], 1),
+    ] {
+        let images: Vec<&str> = images.iter().map(|image| image.as_str()).collect();
+        let output = ask("verify", &images).await;
+        assert_eq!(code(&output), wanted, "{images:?}: {}", stderr(&output));
+    }
+    registry.gone.store(true, std::sync::atomic::Ordering::SeqCst);
+    let output = ask("verify", &["--output", "json", &good]).await;
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert_eq!(json(&output)["images"][0]["outcome"], "undecided");
+
+    let identity = identity();
+    let [_, subject, _, issuer, _, root] = &identity[..] else { unreachable!() };
+    for wrong in [
+        &["verify"][..],
+        &["verify", "ghcr.io/Acme/App"],
+        &["verify", "--trusted-root", root, &layout()],
+        &["verify", "--certificate-identity", subject, "--trusted-root", root, &layout()],
+        &["verify", "--certificate-identity-regexp", "(", "--certificate-oidc-issuer", issuer, "--trusted-root", root, &layout()],
+        &["verify", "--repo", "acme/app", "--trusted-root", "/nonexistent", &layout()],
+        &["verify", "--repo", "acme/app", "--trusted-root", root, "oci:/nonexistent:app:v1"],
+        &["verify", "--repo", "acme/app", "--trusted-root", root, "--wait", "60", &layout()],
+        &["verify", "--config", "/nonexistent/pullgate.yaml", "ghcr.io/acme/app"],
+        &["verify", "--policy", "/nonexistent/acme.yaml", "--trusted-root", root, "ghcr.io/acme/app"],
+    ] {
+        let output = pullgate(wrong).await;
+        assert_eq!((code(&output), stdout(&output).as_str()), (64, ""), "{wrong:?}: {}", stderr(&output));
+        assert!(!stderr(&output).is_empty(), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_judges_as_its_proxy_does_and_its_store_is_left_alone() {
+    let registry = Registry::recorded(false).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = Setup::url(registry.addr).write(folder.path());
+    let config = config.to_str().unwrap();
+    let judged = |image: &'static str| async move { pullgate(&["verify", "--config", config, image]).await };
+    let output = judged("registry.acme.test/acme/app:v1").await;
+    assert_eq!((code(&output), stdout(&output)), (0, format!("registry.acme.test/acme/app@{APP}\n")), "{}", stderr(&output));
+    assert!(stderr(&output).contains("warning[plain_http]: upstream registry.acme.test"), "{}", stderr(&output));
+    assert_eq!(code(&judged("registry.acme.test/acme/unsigned:v1").await), 1);
+    let output = judged("ghcr.io/acme/app:v1").await;
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains("the configuration has no upstream ghcr.io"), "{}", stderr(&output));
+    let output = pullgate(&["verify", "--config", config, "--owner", "acme", "registry.acme.test/acme/app:v1"]).await;
+    assert_eq!(code(&output), 64);
+    assert!(!folder.path().join("store").exists());
+}
+
+#[tokio::test]
+async fn waiting_ends_when_the_signature_comes_or_the_time_is_up() {
+    let registry = Registry::recorded(false).await;
+    let tag = format!("/v2/acme/app/manifests/{}", APP.replace(':', "-"));
+    registry.fault(&tag, Fault::Status(404));
+    let image = format!("{}/acme/app:v1", registry.addr);
+    let output = ask("verify", &["--output", "json", "--wait", "200ms", &image]).await;
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let judged = json(&output)["images"][0].clone();
+    assert!(judged["attempts"].as_u64() >= Some(2) && judged["took_ms"].as_u64() >= Some(200), "{judged}");
+
+    let arguments = ["--output", "json", "--wait", "60s", &image];
+    let waiting = ask("verify", &arguments);
+    let signing = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        registry.fault(&tag, None);
+    };
+    let (output, ()) = tokio::join!(waiting, signing);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(json(&output)["images"][0]["attempts"].as_u64() >= Some(2));
+}
+
+#[tokio::test]
+async fn a_platform_is_judged_through_its_index() {
+    let image = format!("{}:acme/multi:v1", layout());
+    let index = "sha256:45b13efda1f77c3375644743de307647504f99f546b58858bbd516f5f797ddc8";
+    let output = ask("verify", &["--output", "json", "--platform", "linux/arm64", &image]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let judged = &json(&output)["images"][0];
+    assert_eq!((&judged["index"], &judged["code"]), (&index.into(), &"parent".into()), "{judged}");
+    assert_ne!(judged["digest"], index);
+    for (image, platform, found) in [
+        (&image, "windows/amd64", "wants one child for platform windows/amd64; the index has none"),
+        (&format!("{}:acme/app:v1", layout()), "linux/arm64", "the image is for linux/amd64"),
+    ] {
+        let output = ask("verify", &["--platform", platform, image]).await;
+        assert_eq!(code(&output), 1);
+        assert!(stderr(&output).contains(found), "{}", stderr(&output));
+    }
+    assert_eq!(code(&ask("verify", &["--platform", "linux/amd64", &format!("{}:acme/app:v1", layout())]).await), 0);
+    // A refused index admits none of its children.
+    let swapped = format!("{}:acme/swapped:v1", layout());
+    assert_eq!(code(&ask("verify", &["--platform", "linux/amd64", &swapped]).await), 1);
+}
+
+#[tokio::test]
+async fn attestations_are_asked_for_by_type_and_the_signature_alone_on_demand() {
+    for (image, extra, wanted) in [
+        ("acme/nosbom:v1", &["--signature-only"][..], 0),
+        ("acme/nosbom:v1", &[], 1),
+        ("acme/cyclonedx:v1", &["--type", "cyclonedx"], 0),
+        ("acme/cyclonedx:v1", &["--type", "cyclonedx", "--type", "spdx"], 1),
+        ("acme/app:v1", &["--type", "spdxjson"], 0),
+        ("acme/app:v1", &["--predicate-type", "https://slsa.dev/provenance/v1"], 1),
+        // An attestation is no signature, unless none is asked for.
+        ("acme/sbomonly:v1", &[], 1),
+        ("acme/sbomonly:v1", &["--dangerous-no-signature"], 0),
+        ("acme/legacy:v1", &["--log-proof"], 1),
+    ] {
+        let image = format!("{}:{image}", layout());
+        let output = ask("verify", &[extra, &[image.as_str()]].concat()).await;
+        assert_eq!(code(&output), wanted, "{image} {extra:?}: {}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn ghs_flags_find_the_same_signer() {
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let image = format!("{}:acme/app:v1", layout());
+    let workflow = "acme/app/.github/workflows/release.yml";
+    for (flags, wanted) in [
+        (&["--owner", "acme"][..], 0),
+        (&["--repo", "acme/app", "--deny-self-hosted-runners"], 0),
+        (&["--repo", "acme/app", "--signer-workflow", workflow], 0),
+        (&["--owner", "acme", "--signer-repo", "acme/app"], 0),
+        (&["--owner", "acme-evil"], 1),
+        (&["--repo", "acme/ap"], 1),
+        (&["--owner", "acme", "--signer-repo", "acme/other"], 1),
+        (&["--repo", "acme/app", "--signer-workflow", "acme/app/.github/workflows/release"], 1),
+        (&["--repo", "acme/app", "--cert-oidc-issuer", "https://issuer.evil"], 1),
+    ] {
+        let output = pullgate(&[&["verify", "--trusted-root", &root], flags, &[image.as_str()]].concat()).await;
+        assert_eq!(code(&output), wanted, "{flags:?}: {}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn i01_a_refusal_says_when_only_the_unanchored_regex_would_match() {
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let image = format!("{}:acme/app:v1", layout());
+    let judged = |regex: &'static str| {
+        let (root, image) = (root.clone(), image.clone());
+        async move {
+            let issuer = ["--certificate-oidc-issuer", "https://token.actions.githubusercontent.com"];
+            let rest = ["--certificate-identity-regexp", regex, "--trusted-root", &root, &image];
+            pullgate(&[&["verify"], &issuer[..], &rest].concat()).await
+        }
+    };
+    let output = judged("https://github.com/acme/app").await;
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("note: --certificate-identity-regexp must match all of `https://github.com/acme/app/"));
+    assert!(!stderr(&judged("https://github.com/other").await).contains("must match all"));
+    assert_eq!(code(&judged("https://github.com/acme/app/.*").await), 0);
+}
+
+#[tokio::test]
+async fn evidence_from_a_file_stands_in_for_all_there_is_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = recorded().blobs;
+    // What `app` is signed and attested with, by way of its referrers tag.
+    let index = |tag: &str| recorded().tags[&("acme/app".to_owned(), tag.to_owned())];
+    let listed: Value = serde_json::from_slice(&blobs[&index(&APP.replace(':', "-"))]).unwrap();
+    let mut lines = String::new();
+    for entry in listed["manifests"].as_array().unwrap() {
+        let manifest: Value = serde_json::from_slice(&blobs[&entry["digest"].as_str().unwrap().parse().unwrap()]).unwrap();
+        let bundle = &blobs[&manifest["layers"][0]["digest"].as_str().unwrap().parse().unwrap()];
+        lines += std::str::from_utf8(bundle).unwrap().trim();
+        lines.push('\n');
+    }
+    assert_eq!(lines.lines().count(), 2);
+    let file = folder.path().join("bundles.jsonl");
+    std::fs::write(&file, &lines).unwrap();
+    let file = file.to_str().unwrap();
+
+    // A registry that has the image and nothing about it.
+    let registry = Registry::start(true).await;
+    let manifest = blobs[&APP.parse().unwrap()].clone();
+    registry.push_manifest("acme/app", "v1", manifest);
+    let image = format!("{}/acme/app:v1", registry.addr);
+    assert_eq!(code(&ask("verify", &[&image]).await), 1);
+    let output = ask("verify", &["--bundle", file, &image]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(registry.asked(&format!("GET /v2/acme/app/referrers/{APP}")), 1, "the one without --bundle");
+    // The bundles are about `app`, whoever else they are put beside; and `legacy`'s own evidence is not asked for.
+    for image in ["acme/unsigned:v1", "acme/legacy:v1"] {
+        let output = ask("verify", &["--bundle", file, &format!("{}:{image}", layout())]).await;
+        assert_eq!(code(&output), 1, "{image}");
+    }
+    assert_eq!(code(&ask("verify", &["--bundle", "/nonexistent", &image]).await), 64);
+}
+
+#[tokio::test]
+async fn d9_evidence_is_no_image_that_could_be_admitted() {
+    let evidence = recorded().tags[&("acme/legacy".to_owned(), {
+        let legacy = cases().cases.into_iter().find(|case| case.repository == "acme/legacy").unwrap();
+        format!("{}.sig", legacy.digest.replace(':', "-"))
+    })];
+    let output = ask("verify", &["--output", "json", &format!("{}:acme/legacy@{evidence}", layout())]).await;
+    assert_eq!(code(&output), 1);
+    assert_eq!(json(&output)["images"][0]["code"], "evidence");
+}
+
+#[tokio::test]
+async fn reports_are_written_in_every_form_and_a_summary_is_appended() {
+    let folder = tempfile::tempdir().unwrap();
+    let summary = folder.path().join("summary.md");
+    let image = format!("{}:acme/unsigned:v1", layout());
+    for (form, begins) in
+        [("json", "{\n  \"version\": 1"), ("junit", "<?xml version=\"1.0\""), ("sarif", "{\n  \"$schema\""), ("text", "")]
+    {
+        let output = ask("verify", &["--output", form, "--summary", summary.to_str().unwrap(), &image]).await;
+        assert_eq!(code(&output), 1, "{form}");
+        assert!(stdout(&output).starts_with(begins), "{form}: {}", stdout(&output));
+    }
+    let written = std::fs::read_to_string(&summary).unwrap();
+    assert_eq!(written.matches("### pullgate: 0 admitted, 1 refused, 0 undecided\n").count(), 4, "{written}");
+}
