@@ -8,6 +8,7 @@ mod case;
 mod checks;
 mod condition;
 pub mod deny;
+pub mod documents;
 mod exception;
 mod fingerprint;
 pub mod identity;
@@ -20,7 +21,6 @@ pub mod predicate;
 mod reason;
 mod sentence;
 mod set;
-pub mod spdx;
 mod weakness;
 
 use std::time::Duration;
@@ -28,6 +28,7 @@ use std::time::Duration;
 pub use self::{
     attestor::Attestor,
     case::{Case, ExceptionUse, Held, PlatformFacts, Signed, Unmet},
+    documents::spdx,
     parse::{Parsed, TrustRootUse, parse},
     reason::Reason,
     set::{PolicyId, PolicySet, Selection, Unmatched},

@@ -21,16 +21,32 @@ pub enum Reason {
     IdentityMismatch,
     /// Identity right, issuer wrong.
     IssuerMismatch,
+    /// A package has a licence that is denied, or none of those allowed.
+    LicenseDenied,
     /// The log gives a promise where the policy wants a proof.
     LogProofMissing,
+    /// A package that is denied is there.
+    PackageDenied,
+    /// Another builder, source repository or build type than wanted.
+    ProvenanceMismatch,
+    /// An SBOM lists no package.
+    SbomEmpty,
+    /// A vulnerability scan is too old, or does not say when it ended.
+    ScanTooOld,
+    /// A vulnerability scan's result is in no form that is read.
+    ScanUnreadable,
     /// No signature at all.
     SignatureMissing,
     /// A signature by an allowed identity is there, and is older than the policy allows.
     SignatureTooOld,
     /// Fewer different signers than wanted.
     SignersTooFew,
+    /// A package is of a supplier that is denied, or of none of those allowed.
+    SupplierDenied,
     /// Identity right, under another trust root.
     TrustRootMismatch,
+    /// A vulnerability above the ceiling was found.
+    VulnerabilityFound,
 }
 
 impl Reason {
@@ -47,11 +63,19 @@ impl Reason {
             Self::Cooldown => "cooldown",
             Self::IdentityMismatch => "identity_mismatch",
             Self::IssuerMismatch => "issuer_mismatch",
+            Self::LicenseDenied => "license_denied",
             Self::LogProofMissing => "log_proof_missing",
+            Self::PackageDenied => "package_denied",
+            Self::ProvenanceMismatch => "provenance_mismatch",
+            Self::SbomEmpty => "sbom_empty",
+            Self::ScanTooOld => "scan_too_old",
+            Self::ScanUnreadable => "scan_unreadable",
             Self::SignatureMissing => "signature_missing",
             Self::SignatureTooOld => "signature_too_old",
             Self::SignersTooFew => "signers_too_few",
+            Self::SupplierDenied => "supplier_denied",
             Self::TrustRootMismatch => "trust_root_mismatch",
+            Self::VulnerabilityFound => "vulnerability_found",
         }
     }
 }

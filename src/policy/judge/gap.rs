@@ -8,10 +8,10 @@ use crate::{
     policy::{
         Attestor, Reason,
         checks::CheckFailure,
+        documents::DocumentError,
         identity::{Identity, Mismatch},
         matching::Need,
         sentence::{any_of, short},
-        spdx::SpdxError,
     },
     verify::{DEFAULT_TRUST_ROOT, LogEvidence, Proven, Verified},
 };
@@ -42,7 +42,7 @@ pub(super) enum Miss<'f> {
         max_age: Duration,
         made: Option<Timestamp>,
     },
-    Malformed(SpdxError),
+    Malformed(DocumentError),
     Failed(CheckFailure),
 }
 

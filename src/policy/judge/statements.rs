@@ -8,6 +8,7 @@ use super::{Gap, Miss, Near, Roll, Voucher, What, gap, need, who, young_enough};
 use crate::{
     policy::{
         AttestationRule, Attestor, Case, MAX_PLATFORMS, Match, PlatformFacts, Policy, Reason, SbomOn,
+        checks::Unfit,
         identity::Identity,
         matching::{End, Need, Offer},
         sentence::short,
@@ -180,8 +181,10 @@ impl<'e, 'f> Entry<'e, 'f> {
         candidate.meets.get_or_init(|| {
             let AttestationRule { predicate_type, checks, condition, .. } = self.rule;
             let Candidate { fact, statement, .. } = candidate;
-            predicate_type.check(statement).map_err(Miss::Malformed)?;
-            let checked = checks.judge(predicate_type, statement, self.case.now).map_err(Miss::Failed)?;
+            let checked = checks.judge(predicate_type, statement, self.case.now).map_err(|unfit| match unfit {
+                Unfit::Failed(failure) => Miss::Failed(failure),
+                Unfit::Malformed(error) => Miss::Malformed(error),
+            })?;
             condition.judge(self.case, fact, statement).map_err(Miss::Failed)?;
             Ok(checked.valid_until.into())
         })

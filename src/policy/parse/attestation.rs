@@ -10,7 +10,7 @@ use crate::{
 };
 
 const ATTESTATION: &[&str] = &["predicate_type", "match", "max_age", "sbom_on"];
-const LATER: &[&str] = &["allow_empty", "licenses", "packages", "provenance", "require", "suppliers", "vulnerabilities"];
+const LATER: &[&str] = &["require"];
 
 pub(super) fn attestation(cursor: &Cursor<'_>, gathered: &Gathered) -> Option<AttestationRule> {
     let known = [ATTESTATION, attestor::ATTESTOR, checks::KEYS, condition::KEYS].concat();

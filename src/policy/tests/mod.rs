@@ -228,11 +228,46 @@ fn a4_a_versioned_rule_wants_that_version() {
 }
 
 #[test]
-fn other_predicate_types_are_compared_exactly_and_must_not_be_empty() {
+fn custom_predicate_types_are_compared_exactly_and_must_not_be_empty() {
+    let text = format!("{STRICT}attestations: [{{predicate_type: https://acme.test/review}}]\n");
+    assert!(judge(&text, &[signature(MAIN), attestation(MAIN, "https://acme.test/review", "{}")]).is_ok());
+    assert!(judge(&text, &[signature(MAIN), attestation(MAIN, "https://acme.test/review", " null ")]).is_err());
+    assert!(judge(&text, &[signature(MAIN), attestation(MAIN, "https://acme.test/review/v1.5", "{}")]).is_err());
+}
+
+#[test]
+fn a5_versioned_types_count_and_the_document_decides() {
     let text = format!("{STRICT}attestations: [{{predicate_type: https://cyclonedx.org/bom}}]\n");
-    assert!(judge(&text, &[signature(MAIN), attestation(MAIN, "https://cyclonedx.org/bom", "{}")]).is_ok());
-    assert!(judge(&text, &[signature(MAIN), attestation(MAIN, "https://cyclonedx.org/bom", " null ")]).is_err());
-    assert!(judge(&text, &[signature(MAIN), attestation(MAIN, "https://cyclonedx.org/bom/v1.5", "{}")]).is_err());
+    let bom = r#"{"bomFormat":"CycloneDX","specVersion":"1.5","components":[{"type":"library","name":"zlib"}]}"#;
+    for found in ["https://cyclonedx.org/bom", "https://cyclonedx.org/bom/v1.5"] {
+        assert!(judge(&text, &[signature(MAIN), attestation(MAIN, found, bom)]).is_ok());
+        assert_eq!(refusal(&text, &[signature(MAIN), attestation(MAIN, found, "{}")]).0, Reason::AttestationMalformed);
+    }
+    assert_eq!(
+        refusal(&text, &[signature(MAIN), attestation(MAIN, "https://cyclonedx.org/bom/v9", bom)]).0,
+        Reason::AttestationMissing
+    );
+}
+
+#[test]
+fn one_statement_passes_all_checks_of_its_entry() {
+    let text = format!(
+        "{STRICT}attestations:\n  - predicate_type: https://spdx.dev/Document\n    packages: {{deny: [{{name: evil}}]}}\n    licenses: {{deny: [AGPL-3.0-only]}}\n"
+    );
+    let with = |package: &str| spdx_with(MAIN, package);
+    let (evil, agpl) = (r#"{"name":"evil","versionInfo":"1"}"#, r#"{"name":"gs","licenseDeclared":"AGPL-3.0-only"}"#);
+    assert!(judge(&text, &[signature(MAIN), spdx_by(MAIN)]).is_ok());
+    assert!(judge(&text, &[signature(MAIN), with(evil), spdx_by(MAIN)]).is_ok(), "any one statement suffices");
+    assert_eq!(
+        refusal(&text, &[signature(MAIN), with(evil)]),
+        (Reason::PackageDenied, "attestation https://spdx.dev/Document: wants no package evil; found evil 1".to_owned())
+    );
+    assert_eq!(refusal(&text, &[signature(MAIN), with(agpl)]).0, Reason::LicenseDenied);
+    assert!(judge(&text, &[signature(MAIN), with(evil), with(agpl)]).is_err(), "two halves are no whole (I5)");
+}
+
+fn spdx_with(subject: &str, package: &str) -> Verified {
+    attestation(subject, spdx::TYPE, &SPDX.replace("\"packages\":[", &format!("\"packages\":[{package},")))
 }
 
 #[test]

@@ -1,0 +1,262 @@
+//! Licences, by the meaning of SPDX licence expressions.
+//!
+//! An entry is one licence of SPDX's list, `LicenseRef-…`, `{text: …}` for a name outside the list, `NOASSERTION` (a package
+//! whose licence is not stated) or `NONE`. What a document says of a package is evaluated: `OR` leaves the choice, so one side
+//! that passes suffices; `AND` does not. Everything a document states of a package must pass.
+//!
+//! - *Or later* stands for any published version from there on. A denied `AGPL-3.0-only` denies `AGPL-3.0-or-later` too, as
+//!   long as there is no later version to choose.
+//! - *WITH* gives permissions on top: an entry without it covers the licence with any exception, an entry with it only that.
+//! - Deprecated ids mean what replaced them (`GPL-2.0+` is `GPL-2.0-or-later`), and ids are compared in any capitals.
+//! - A text that is no expression of known licences is allowed only by an entry that says it, in any capitals; it is denied
+//!   where it names a denied licence, by id or by SPDX's full name, anywhere.
+//! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. The package that stands
+//!   for the image itself need not state one.
+//! - A licence in a form that is not read (SPDX 3's expanded licensing) is refused by `allow` and by `deny`.
+
+mod list;
+
+use spdx::{Expression, LicenseItem, LicenseReq, ParseMode};
+
+use self::list::{License, canonical};
+use super::{CheckFailure, Form, Package, Reason, named, short};
+use crate::{
+    policy::{documents::sbom::Licensing, sentence::any_of},
+    yaml::{Cursor, Value, closest, shown},
+};
+
+/// Ids as SPDX has them, deprecated ones too; no other spellings, which would let `bsd` be a licence nobody allowed.
+const MODE: ParseMode = ParseMode {
+    allow_slash_as_or_operator: false,
+    allow_imprecise_license_names: false,
+    allow_postfix_plus_on_gpl: true,
+    allow_deprecated: true,
+    allow_unknown: false,
+};
+const NOASSERTION: &str = "NOASSERTION";
+const NONE: &str = "NONE";
+
+/// `licenses`.
+#[derive(Debug, Clone)]
+pub(crate) struct Licenses {
+    allow: Option<Vec<Entry>>,
+    deny: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    written: String,
+    what: What,
+    /// SPDX's full names of what it covers, in small letters.
+    names: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    /// Of SPDX's list, perhaps with an exception.
+    Listed(License, Option<String>),
+    /// `NOASSERTION` or `NONE`.
+    Nothing(&'static str),
+    /// `LicenseRef-…`.
+    Ref(String),
+    Text(String),
+}
+
+impl Entry {
+    fn parse(cursor: &Cursor<'_>) -> Option<Self> {
+        if matches!(cursor.value(), Value::Map(_)) {
+            let fields = cursor.fields(&["text"], &[])?;
+            let text = fields.need("text", "write the licence's name as documents have it")?.text("a licence's name")?;
+            if let Some(id) = list::id_of_name(text) {
+                cursor.wrong(format!("is a licence of SPDX's list; write {id}"));
+                return None;
+            }
+            return Some(Self { written: text.to_owned(), what: What::Text(text.to_owned()), names: Vec::new() });
+        }
+        let text = cursor.text("a licence such as AGPL-3.0-only")?;
+        let what = if let Some(nothing) = [NOASSERTION, NONE].into_iter().find(|nothing| *nothing == text) {
+            What::Nothing(nothing)
+        } else {
+            listed(cursor, text)?
+        };
+        let names = match &what {
+            What::Listed(license, _) => list::full_names(*license),
+            What::Nothing(_) | What::Ref(_) | What::Text(_) => Vec::new(),
+        };
+        Some(Self { written: text.to_owned(), what, names })
+    }
+
+    /// Whether it covers this licence. `None` is no exception.
+    fn covers(&self, license: License, exception: Option<&str>) -> bool {
+        match &self.what {
+            What::Listed(own, own_exception) => {
+                own.covers(license)
+                    && own_exception.as_ref().is_none_or(|own| exception.is_some_and(|found| own.eq_ignore_ascii_case(found)))
+            }
+            What::Nothing(_) | What::Ref(_) | What::Text(_) => false,
+        }
+    }
+
+    /// Whether it covers `text`, which is no expression, as a whole.
+    fn is_text(&self, text: &str) -> bool {
+        match &self.what {
+            What::Ref(own) | What::Text(own) => own.eq_ignore_ascii_case(text),
+            What::Listed(..) | What::Nothing(_) => false,
+        }
+    }
+
+    /// Whether a text in small letters, which is no expression, names it somewhere; `ids` are the licences whose id is in it.
+    fn is_named_in(&self, text: &str, ids: &[License]) -> bool {
+        match &self.what {
+            What::Listed(own, _) => {
+                ids.iter().any(|found| found.choices().any(|choice| own.covers(choice)))
+                    || self.names.iter().any(|name| text.contains(name.as_str()))
+            }
+            What::Ref(own) | What::Text(own) => text.contains(&own.to_lowercase()),
+            What::Nothing(_) => false,
+        }
+    }
+}
+
+fn listed(cursor: &Cursor<'_>, text: &str) -> Option<What> {
+    let Ok(expression) = Expression::parse_mode(&canonical(text), MODE) else {
+        let colloquial = || spdx::imprecise_license_id(text).filter(|(_, length)| *length == text.len()).map(|(id, _)| id.name);
+        let meant = list::id_of_name(text).or_else(colloquial).or_else(|| closest(text, list::ids()));
+        let shown = shown(text);
+        cursor.wrong(match meant {
+            Some(meant) => format!("`{shown}` is no licence of SPDX's list; did you mean `{meant}`?"),
+            None => format!("`{shown}` is no licence of SPDX's list; for a name outside it write {{text: {shown}}}"),
+        });
+        return None;
+    };
+    let mut requirements = expression.requirements();
+    match (requirements.next(), requirements.next()) {
+        (Some(only), None) => {
+            let exception = only.req.addition.as_ref().map(ToString::to_string);
+            Some(match &only.req.license {
+                LicenseItem::Spdx { id, or_later } => What::Listed(License::of(id.name, *or_later), exception),
+                LicenseItem::Other(reference) => What::Ref(reference.to_string()),
+            })
+        }
+        (None | Some(_), _) => {
+            cursor.wrong("wants one licence an entry; `AND` and `OR` are for documents");
+            None
+        }
+    }
+}
+
+impl Licenses {
+    pub(super) fn parse(cursor: &Cursor<'_>) -> Option<Self> {
+        let fields = cursor.fields(&["allow", "deny"], &[])?;
+        let entries = |key| {
+            super::optional(fields.get(key), |cursor| {
+                let items = cursor.list()?;
+                if items.is_empty() {
+                    cursor.wrong("an empty list matches nothing; leave it out, or write the licences");
+                    return None;
+                }
+                let entries: Vec<_> = items.iter().map(Entry::parse).collect();
+                entries.into_iter().collect::<Option<Vec<_>>>()
+            })
+        };
+        let (allow, deny) = (entries("allow")?, entries("deny")?);
+        if allow.is_none() && deny.is_none() {
+            cursor.wrong("asks for nothing; write `allow` or `deny`");
+            return None;
+        }
+        Some(Self { allow, deny: deny.unwrap_or_default() })
+    }
+
+    pub(super) fn judge(&self, package: &Package) -> Result<(), CheckFailure> {
+        let fail = |summary| Err(CheckFailure { reason: Reason::LicenseDenied, summary });
+        if package.licenses.is_empty() && !package.is_image && !self.nothing(NOASSERTION) {
+            return fail(format!("wants {}; found no stated licence of {}", self.told(), named(package)));
+        }
+        for license in &package.licenses {
+            match license {
+                Licensing::Said(text) if self.passes(text.trim()) => {}
+                Licensing::Said(text) => {
+                    return fail(format!("wants {}; found {} in {}", self.told(), short(text, 60), named(package)));
+                }
+                Licensing::Unread(text) => {
+                    return fail(format!(
+                        "wants licences in a form that is read; found {} in {}",
+                        short(text, 60),
+                        named(package)
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether "nothing stated" or "no licence" passes.
+    fn nothing(&self, nothing: &'static str) -> bool {
+        let lists = |entries: &[Entry]| entries.iter().any(|entry| entry.what == What::Nothing(nothing));
+        !lists(&self.deny) && self.allow.as_ref().is_none_or(|allow| lists(allow))
+    }
+
+    fn passes(&self, text: &str) -> bool {
+        if let Some(nothing) = [NOASSERTION, NONE].into_iter().find(|nothing| *nothing == text) {
+            return self.nothing(nothing);
+        }
+        if let Ok(expression) = Expression::parse_mode(&canonical(text), MODE) {
+            return expression.evaluate(|requirement| self.passes_one(requirement));
+        }
+        if let Some(id) = list::id_of_name(text) {
+            return License::of(id, false).choices().any(|choice| self.passes_listed(choice, None));
+        }
+        let lower = text.to_lowercase();
+        let ids = if self.deny.is_empty() { Vec::new() } else { list::ids_in(&lower) };
+        !self.deny.iter().any(|entry| entry.is_named_in(&lower, &ids))
+            && self.allow.as_ref().is_none_or(|allow| allow.iter().any(|entry| entry.is_text(text)))
+    }
+
+    fn passes_one(&self, requirement: &LicenseReq) -> bool {
+        let exception = requirement.addition.as_ref().map(ToString::to_string);
+        match &requirement.license {
+            LicenseItem::Spdx { id, or_later } => {
+                let license = License::of(id.name, *or_later);
+                license
+                    .choices()
+                    .any(|choice| self.passes_listed(choice, exception.as_deref().or(list::built_in_exception(id.name))))
+            }
+            LicenseItem::Other(reference) => {
+                let reference = reference.to_string();
+                !self.deny.iter().any(|entry| entry.is_text(&reference))
+                    && self.allow.as_ref().is_none_or(|allow| allow.iter().any(|entry| entry.is_text(&reference)))
+            }
+        }
+    }
+
+    fn passes_listed(&self, license: License, exception: Option<&str>) -> bool {
+        let covered = |entries: &[Entry]| entries.iter().any(|entry| entry.covers(license, exception));
+        !covered(&self.deny) && self.allow.as_ref().is_none_or(|allow| covered(allow))
+    }
+
+    fn told(&self) -> String {
+        let written = |entries: &[Entry]| any_of(&entries.iter().map(|entry| entry.written.clone()).collect::<Vec<_>>(), 30);
+        match &self.allow {
+            Some(allow) if self.deny.is_empty() => format!("licences {}", written(allow)),
+            Some(allow) => format!("licences {}, not {}", written(allow), written(&self.deny)),
+            None => format!("no licence {}", written(&self.deny)),
+        }
+    }
+
+    pub(super) fn form(&self, form: &mut Form) {
+        let Self { allow, deny } = self;
+        form.list(allow.as_slice(), |form, allow| form.list(allow, |form, entry| entry.form(form)));
+        form.list(deny, |form, entry| entry.form(form));
+    }
+}
+
+impl Entry {
+    fn form(&self, form: &mut Form) {
+        // `{text: X}` and `X` differ.
+        form.flag(matches!(self.what, What::Text(_)));
+        form.text(&self.written);
+    }
+}
+
+#[cfg(test)]
+mod tests;

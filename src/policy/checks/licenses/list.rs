@@ -1,0 +1,148 @@
+//! SPDX's list of licences: names, and which versions there are of one.
+
+use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
+
+use spdx::identifiers::{EXCEPTIONS, LICENSES};
+
+use crate::policy::checks::version::{Scheme, compare};
+
+/// A licence of the list: `GPL-2.0-or-later` is the stem `GPL` from version 2.0 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct License {
+    stem: &'static str,
+    version: Option<&'static str>,
+    or_later: bool,
+}
+
+/// Published versions by stem.
+static VERSIONS: LazyLock<HashMap<&'static str, Vec<&'static str>>> = LazyLock::new(|| {
+    let mut versions: HashMap<&'static str, Vec<&'static str>> = HashMap::new();
+    for license in LICENSES {
+        let License { stem, version, .. } = License::of(license.name, false);
+        if let Some(version) = version {
+            let known = versions.entry(stem).or_default();
+            if !known.contains(&version) {
+                known.push(version);
+            }
+        }
+    }
+    versions
+});
+
+/// Ids of licences, in small letters, as the list spells them.
+static IDS: LazyLock<HashMap<String, &'static str>> =
+    LazyLock::new(|| LICENSES.iter().map(|license| (license.name.to_ascii_lowercase(), license.name)).collect());
+/// Ids of exceptions, likewise.
+static EXCEPTION_IDS: LazyLock<HashMap<String, &'static str>> =
+    LazyLock::new(|| EXCEPTIONS.iter().map(|exception| (exception.name.to_ascii_lowercase(), exception.name)).collect());
+/// Full names, in small letters, to ids. Names of a word or two letters would be found in anything.
+static NAMES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
+    let names = LICENSES.iter().filter(|license| license.full_name.len() > 7);
+    names.map(|license| (license.full_name.to_lowercase(), license.name)).collect()
+});
+
+impl License {
+    /// Of an id of the list.
+    pub(super) fn of(id: &'static str, or_later: bool) -> Self {
+        let id = id.split_once("-with-").map_or(id, |(license, _)| license);
+        let (id, later) = match (id.strip_suffix("-or-later"), id.strip_suffix('+')) {
+            (Some(id), _) | (None, Some(id)) => (id, true),
+            (None, None) => (id.strip_suffix("-only").unwrap_or(id), false),
+        };
+        let (stem, version) = match id.rsplit_once('-') {
+            Some((stem, version)) if version.bytes().all(|b| b.is_ascii_digit() || b == b'.') => (stem, Some(version)),
+            Some(_) | None => (id, None),
+        };
+        Self { stem, version, or_later: or_later || later }
+    }
+
+    /// The licences among which it leaves the choice: itself, or every published version from it on.
+    pub(super) fn choices(self) -> impl Iterator<Item = Self> {
+        let own = Self { or_later: false, ..self };
+        let versions = match self.version {
+            Some(version) if self.or_later => {
+                let known = VERSIONS.get(self.stem).map(Vec::as_slice).unwrap_or_default();
+                Some(known.iter().filter(move |known| compare(known, version, Scheme::Language).is_gt()))
+            }
+            Some(_) | None => None,
+        };
+        let later = versions.into_iter().flatten().map(move |version| Self { version: Some(version), ..own });
+        std::iter::once(own).chain(later)
+    }
+
+    /// Whether it, as an entry of a policy, covers `choice`.
+    pub(super) fn covers(self, choice: Self) -> bool {
+        self.stem == choice.stem
+            && match (self.version, choice.version) {
+                (Some(own), Some(found)) if self.or_later => compare(found, own, Scheme::Language).is_ge(),
+                (own, found) => own == found,
+            }
+    }
+}
+
+/// The exception that a deprecated id has in itself (`GPL-2.0-with-classpath-exception`).
+pub(super) fn built_in_exception(id: &'static str) -> Option<&'static str> {
+    id.split_once("-with-").map(|(_, exception)| exception)
+}
+
+/// Every id.
+pub(super) fn ids() -> impl Iterator<Item = &'static str> {
+    LICENSES.iter().map(|license| license.name)
+}
+
+/// The id of the licence whose full name this is. Where a deprecated id and its successor share a name, either: they mean
+/// the same.
+pub(super) fn id_of_name(text: &str) -> Option<&'static str> {
+    NAMES.get(&text.to_lowercase()).copied()
+}
+
+/// The full names of all that `license`, as an entry, covers, in small letters.
+pub(super) fn full_names(license: License) -> Vec<String> {
+    let covered = |id: &'static str| License::of(id, false).choices().any(|choice| license.covers(choice));
+    NAMES.iter().filter(|(_, id)| covered(id)).map(|(name, _)| name.clone()).collect()
+}
+
+/// `text` with the ids in it as the list spells them: SPDX compares them in any capitals.
+pub(super) fn canonical(text: &str) -> Cow<'_, str> {
+    let mut changed = String::new();
+    let mut copied = 0;
+    for (at, word) in words(text) {
+        let (word, end) = match word.strip_suffix('+') {
+            Some(bare) if !IDS.contains_key(&word.to_ascii_lowercase()) => (bare, at + bare.len()),
+            Some(_) | None => (word, at + word.len()),
+        };
+        let lower = word.to_ascii_lowercase();
+        if let Some(id) = IDS.get(&lower).or_else(|| EXCEPTION_IDS.get(&lower)).filter(|id| **id != word) {
+            changed.push_str(&text[copied..at]);
+            changed.push_str(id);
+            copied = end;
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    changed.push_str(&text[copied..]);
+    Cow::Owned(changed)
+}
+
+/// The licences whose ids are words of `lower`, a text in small letters.
+pub(super) fn ids_in(lower: &str) -> Vec<License> {
+    let licenses = words(lower).filter_map(|(_, word)| {
+        let word = word.trim_end_matches(['.', '-']);
+        let bare = word.trim_end_matches('+');
+        let id = IDS.get(word).or_else(|| IDS.get(bare))?;
+        Some(License::of(id, word != bare))
+    });
+    licenses.collect()
+}
+
+/// Runs of characters that ids are made of, with their places.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let of_id = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
+    let mut at = 0;
+    text.split_inclusive(move |c: char| !of_id(c)).filter_map(move |piece| {
+        let (place, word) = (at, piece.trim_end_matches(|c: char| !of_id(c)));
+        at += piece.len();
+        (!word.is_empty()).then_some((place, word))
+    })
+}

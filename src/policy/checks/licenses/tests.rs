@@ -1,0 +1,160 @@
+use proptest::prelude::*;
+
+use super::{super::tests::parsed, *};
+
+fn package(licenses: &[&str]) -> Package {
+    let licenses = licenses.iter().map(|text| Licensing::Said((*text).to_owned())).collect();
+    Package { name: "ghostscript".into(), version: Some("10.0".into()), licenses, ..Package::default() }
+}
+
+fn passes(yaml: &str, licenses: &[&str]) -> bool {
+    parsed(yaml, Licenses::parse).unwrap().judge(&package(licenses)).is_ok()
+}
+
+#[test]
+fn denied_licences_are_found_by_the_meaning_of_expressions() {
+    for (deny, yes, no) in [
+        (
+            "AGPL-3.0-only",
+            &[
+                "MIT",
+                "MIT OR AGPL-3.0-only",
+                "(AGPL-3.0-only AND Zlib) or MIT",
+                "GPL-3.0-only",
+                "LicenseRef-AGPL-like",
+                "BSD-style",
+                "NOASSERTION",
+                "NONE",
+                "AGPL-1.0-only",
+                "AGPL-1.0-or-later",
+            ][..],
+            &[
+                "AGPL-3.0-only",
+                "AGPL-3.0",
+                "agpl-3.0-ONLY",
+                "AGPL-3.0-or-later",
+                "AGPL-3.0+",
+                "MIT AND AGPL-3.0-only",
+                "AGPL-3.0-only WITH Classpath-exception-2.0",
+                "AGPL-3.0-only or a commercial licence",
+                "see agpl-3.0.",
+                "GNU Affero General Public License v3.0 only",
+                "dual: GNU Affero General Public License v3.0 only / other",
+            ][..],
+        ),
+        (
+            "GPL-2.0-only",
+            &["GPL-2.0-or-later", "GPL-3.0-only", "GPL-2.0-only OR MIT"],
+            &["GPL-2.0", "GPL-2.0-with-classpath-exception", "GPL-2.0-only WITH Classpath-exception-2.0"],
+        ),
+        (
+            "GPL-2.0-or-later",
+            &["GPL-1.0-only", "LGPL-2.1-only", "GPL-1.0-or-later"],
+            &["GPL-2.0-only", "GPL-3.0-only", "GPL-2.0+", "GPL-3.0-or-later"],
+        ),
+        (
+            "GPL-2.0-only WITH Classpath-exception-2.0",
+            &["GPL-2.0-only", "GPL-2.0-only WITH GCC-exception-2.0"],
+            &["GPL-2.0-only WITH Classpath-exception-2.0"],
+        ),
+        ("Apache-1.0+", &["MIT"], &["Apache-1.0", "Apache-2.0", "apache-1.1"]),
+        (
+            "LicenseRef-Proprietary",
+            &["LicenseRef-Other", "MIT OR LicenseRef-Proprietary"],
+            &["LicenseRef-Proprietary", "licenseref-proprietary", "MIT AND LicenseRef-Proprietary"],
+        ),
+        ("NOASSERTION", &["MIT", "NONE"], &["NOASSERTION"]),
+        ("NONE", &["MIT", "NOASSERTION"], &["NONE"]),
+        ("{text: Commons Clause}", &["MIT"], &["commons clause", "Apache with the Commons Clause"]),
+    ] {
+        let yaml = format!("{{deny: [{}]}}", if deny.starts_with('{') { deny.to_owned() } else { format!("\"{deny}\"") });
+        for text in yes {
+            assert!(passes(&yaml, &[text]), "{deny}: {text}");
+        }
+        for text in no {
+            assert!(!passes(&yaml, &[text]), "{deny}: {text}");
+            assert!(!passes(&yaml, &["MIT", text]), "{deny}: one of two, {text}");
+        }
+    }
+}
+
+#[test]
+fn only_allowed_licences_pass() {
+    let yaml = "{allow: [MIT, Apache-2.0, GPL-2.0-or-later, {text: Public Domain}, LicenseRef-Acme]}";
+    for text in [
+        "MIT",
+        "mit",
+        "Apache License 2.0",
+        "MIT AND Apache-2.0",
+        "MIT AND (AGPL-3.0-only OR Apache-2.0)",
+        "Apache-1.1+",
+        "GPL-3.0-only",
+        "GPL-2.0-only WITH Classpath-exception-2.0",
+        "GPL-1.0-or-later",
+        "public domain",
+        "LicenseRef-Acme",
+    ] {
+        assert!(passes(yaml, &[text]), "{text}");
+    }
+    for text in [
+        "BSD-3-Clause",
+        "bsd",
+        "MIT AND Zlib",
+        "GPL-1.0-only",
+        "MIT/Apache-2.0",
+        "MIT-style",
+        "MIT and friends",
+        "LicenseRef-Other",
+        "NOASSERTION",
+        "NONE",
+        "(MIT",
+        "MIT MIT",
+        "",
+    ] {
+        assert!(!passes(yaml, &[text]), "{text}");
+    }
+    assert!(!passes(yaml, &[]), "not stated");
+    assert!(!passes("{allow: [GPL-2.0-only WITH Classpath-exception-2.0]}", &["GPL-2.0-only"]));
+    assert!(passes("{allow: [MIT, NOASSERTION]}", &[]) && !passes("{allow: [MIT], deny: [NOASSERTION]}", &[]));
+    assert!(!passes("{allow: [MIT, NOASSERTION]}", &["NONE"]) && passes("{allow: [NONE]}", &["NONE"]));
+    assert!(!passes("{allow: [GPL-2.0-or-later], deny: [GPL-3.0-only]}", &["GPL-3.0-only"]));
+    assert!(passes("{allow: [GPL-2.0-or-later], deny: [GPL-3.0-only]}", &["GPL-2.0-or-later"]), "version 2 can be chosen");
+}
+
+#[test]
+fn what_is_not_read_is_refused_and_the_image_need_not_state_a_licence() {
+    let unread = Package { licenses: vec![Licensing::Unread("x".into())], ..package(&[]) };
+    for yaml in ["{deny: [MIT]}", "{allow: [MIT]}"] {
+        assert!(parsed(yaml, Licenses::parse).unwrap().judge(&unread).is_err());
+    }
+    let image = Package { is_image: true, ..package(&[]) };
+    assert!(parsed("{allow: [MIT]}", Licenses::parse).unwrap().judge(&image).is_ok());
+}
+
+#[test]
+fn the_sentence_names_licence_and_package() {
+    for (yaml, text, sentence) in [
+        (
+            "{deny: [AGPL-3.0-only]}",
+            "AGPL-3.0-or-later",
+            "wants no licence AGPL-3.0-only; found AGPL-3.0-or-later in ghostscript 10.0",
+        ),
+        ("{allow: [MIT, Zlib]}", "GPL-2.0", "wants licences MIT or Zlib; found GPL-2.0 in ghostscript 10.0"),
+        ("{allow: [MIT], deny: [NONE]}", "NONE", "wants licences MIT, not NONE; found NONE in ghostscript 10.0"),
+    ] {
+        let failure = parsed(yaml, Licenses::parse).unwrap().judge(&package(&[text])).unwrap_err();
+        assert_eq!((failure.reason, &*failure.summary), (Reason::LicenseDenied, sentence));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_and_a_denied_id_is_never_hidden_by_and(text in "[ ()A-Za-z0-9.+-]{0,40}", any in "\\PC{0,40}") {
+        for text in [&text, &any].into_iter().filter(|text| !text.contains(')')) {
+            passes("{allow: [MIT, {text: x}]}", &[text]);
+            let hidden = passes("{deny: [AGPL-3.0-only]}", &[&format!("({text}) AND AGPL-3.0-only")]);
+            let beside = passes("{deny: [AGPL-3.0-only]}", &[text, "AGPL-3.0"]);
+            prop_assert!(!hidden && !beside);
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Denied packages: by package URL or by name, all versions or some.
+//!
+//! A package URL matches package URLs: type, namespace and name after the type's own rules, its version and qualifiers where
+//! the entry has them. A name matches the package's name, `group/name`, and the names in its package URLs, in any capitals.
+//! A package that does not say its version is denied whatever versions an entry names: a document could else hide one by
+//! leaving it out.
+
+use std::{collections::BTreeMap, fmt, str::FromStr as _};
+
+use packageurl::PackageUrl;
+
+use super::{
+    CheckFailure, Form, Package, Reason, named, short,
+    version::{Range, Scheme, compare},
+};
+use crate::yaml::{Cursor, Value, shown};
+
+/// `packages`.
+#[derive(Debug, Clone)]
+pub(crate) struct Packages {
+    deny: Vec<Denied>,
+}
+
+/// A package nobody wants.
+#[derive(Debug, Clone)]
+pub(crate) struct Denied {
+    what: What,
+    /// Any of them; none: every version.
+    versions: Vec<Range>,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Name(String),
+    Purl { written: String, purl: Purl },
+}
+
+/// A package URL's parts, as its type spells them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Purl {
+    kind: String,
+    namespace: Option<String>,
+    name: String,
+    version: Option<String>,
+    qualifiers: BTreeMap<String, String>,
+}
+
+/// Types whose versions end in a revision of the package.
+const DISTRIBUTIONS: [&str; 7] = ["alpm", "apk", "deb", "ebuild", "opkg", "qpkg", "rpm"];
+
+impl Purl {
+    fn parse(text: &str) -> Result<(Self, bool), packageurl::Error> {
+        let purl = PackageUrl::from_str(text)?;
+        let own = |text: &str| text.to_owned();
+        let parsed = Self {
+            kind: own(purl.ty()),
+            namespace: purl.namespace().map(own),
+            name: own(purl.name()),
+            version: purl.version().map(own),
+            qualifiers: purl.qualifiers().iter().map(|(key, value)| (own(key), own(value))).collect(),
+        };
+        Ok((parsed, purl.subpath().is_some()))
+    }
+
+    fn full_name(&self) -> String {
+        self.namespace.as_ref().map_or_else(|| self.name.clone(), |namespace| format!("{namespace}/{}", self.name))
+    }
+
+    /// Whether `found` is the package that this one, of a policy, names; its version is another matter.
+    fn names(&self, found: &Self) -> bool {
+        self.kind == found.kind
+            && self.namespace == found.namespace
+            && self.name == found.name
+            && self.qualifiers.iter().all(|(key, value)| found.qualifiers.get(key) == Some(value))
+    }
+}
+
+/// A package of a document, its package URLs read.
+#[derive(Debug)]
+pub(crate) struct Listed<'p> {
+    package: &'p Package,
+    /// As its type spells them; as written where they break its rules.
+    purls: Vec<Result<Purl, &'p str>>,
+}
+
+impl<'p> Listed<'p> {
+    pub(crate) fn of(package: &'p Package) -> Self {
+        let read = |text: &'p String| Purl::parse(text).map(|(purl, _)| purl).map_err(|_| text.as_str());
+        Self { package, purls: package.purls.iter().map(read).collect() }
+    }
+
+    fn parsed(&self) -> impl Iterator<Item = &Purl> {
+        self.purls.iter().filter_map(|purl| purl.as_ref().ok())
+    }
+
+    fn says_a_version(&self) -> bool {
+        self.package.version.is_some() || self.parsed().any(|purl| purl.version.is_some())
+    }
+}
+
+impl Denied {
+    /// Reads a package URL, `{purl: …, versions: …}` or `{name: …, versions: …}`.
+    pub(crate) fn parse(cursor: &Cursor<'_>) -> Option<Self> {
+        if !matches!(cursor.value(), Value::Map(_)) {
+            return Some(Self { what: purl(cursor)?, versions: Vec::new() });
+        }
+        let fields = cursor.fields(&["name", "purl", "versions"], &[])?;
+        let versions = match fields.get("versions") {
+            Some(cursor) => versions(&cursor),
+            None => Some(Vec::new()),
+        };
+        let (key, what) = fields.exactly_one(&["name", "purl"])?;
+        let what = if key == "purl" { purl(&what) } else { name(&what) };
+        let (what, versions) = (what?, versions?);
+        if let (What::Purl { purl, .. }, [_, ..]) = (&what, &versions[..])
+            && purl.version.is_some()
+        {
+            cursor.wrong("has a version in its package URL and `versions` beside it; write one of them");
+            return None;
+        }
+        Some(Self { what, versions })
+    }
+
+    /// Whether it denies this package.
+    pub(crate) fn denies(&self, listed: &Listed<'_>) -> bool {
+        let Listed { package, purls } = listed;
+        match &self.what {
+            What::Name(name) => {
+                let same = |found: &str| found.eq_ignore_ascii_case(name);
+                let grouped = package.group.as_ref().is_some_and(|group| same(&format!("{group}/{}", package.name)));
+                let in_purl = listed.parsed().any(|purl| same(&purl.name) || purl.namespace.is_some() && same(&purl.full_name()));
+                (same(&package.name) || grouped || in_purl) && self.has_version(package, listed.parsed().next())
+            }
+            What::Purl { purl: wanted, written } => {
+                let named = listed.parsed().any(|found| wanted.names(found) && self.has_version(package, Some(found)));
+                // A package URL that breaks its type's rules is compared as text.
+                named || purls.iter().any(|purl| matches!(purl, Err(text) if begins(text, written)))
+            }
+        }
+    }
+
+    fn has_version(&self, package: &Package, purl: Option<&Purl>) -> bool {
+        let scheme = match purl {
+            Some(purl) if DISTRIBUTIONS.contains(&purl.kind.as_str()) => Scheme::Distribution,
+            Some(_) | None => Scheme::Language,
+        };
+        let contains = |version: &str| match &self.what {
+            What::Purl { purl: Purl { version: Some(wanted), .. }, .. } => {
+                wanted == version || compare(wanted, version, scheme).is_eq()
+            }
+            What::Purl { .. } | What::Name(_) => {
+                self.versions.is_empty() || self.versions.iter().any(|range| range.contains(version, scheme))
+            }
+        };
+        let mut said =
+            [package.version.as_deref(), purl.and_then(|purl| purl.version.as_deref())].into_iter().flatten().peekable();
+        said.peek().is_none() || said.any(contains)
+    }
+
+    /// Adds all that can change an answer.
+    pub(crate) fn form(&self, form: &mut Form) {
+        match &self.what {
+            What::Name(name) => {
+                form.text("name");
+                form.text(name);
+            }
+            What::Purl { written, purl: _ } => {
+                form.text("purl");
+                form.text(written);
+            }
+        }
+        form.list(&self.versions, |form, range| form.text(range.written()));
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            What::Name(text) | What::Purl { written: text, .. } => f.write_str(text)?,
+        }
+        for (i, range) in self.versions.iter().enumerate() {
+            write!(f, "{}{}", if i == 0 { " " } else { " or " }, range.written())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether `text` is the package URL `wanted`, perhaps with version, qualifiers or a subpath behind.
+fn begins(text: &str, wanted: &str) -> bool {
+    let head = text.get(..wanted.len()).filter(|head| head.eq_ignore_ascii_case(wanted));
+    head.is_some() && matches!(text[wanted.len()..].chars().next(), None | Some('@' | '?' | '#'))
+}
+
+impl Packages {
+    pub(super) fn parse(cursor: &Cursor<'_>) -> Option<Self> {
+        let fields = cursor.fields(&["deny"], &[])?;
+        let deny = fields.need("deny", "write which, as in [\"pkg:npm/event-stream\"]")?;
+        let items = deny.list()?;
+        if items.is_empty() {
+            deny.wrong("an empty list denies nothing; leave `packages` out");
+            return None;
+        }
+        let entries: Vec<_> = items.iter().map(Denied::parse).collect();
+        entries.into_iter().collect::<Option<_>>().map(|deny| Self { deny })
+    }
+
+    pub(super) fn judge(&self, package: &Package) -> Result<(), CheckFailure> {
+        let listed = Listed::of(package);
+        match self.deny.iter().find(|entry| entry.denies(&listed)) {
+            Some(entry) => {
+                let unsaid = if listed.says_a_version() { "" } else { " of no stated version" };
+                let summary = format!("wants no package {}; found {}{unsaid}", short(&entry.to_string(), 60), named(package));
+                Err(CheckFailure { reason: Reason::PackageDenied, summary })
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn form(&self, form: &mut Form) {
+        form.list(&self.deny, |form, entry| entry.form(form));
+    }
+}
+
+fn purl(cursor: &Cursor<'_>) -> Option<What> {
+    let text = cursor.text("a package URL such as pkg:npm/event-stream")?;
+    if !text.starts_with("pkg:") {
+        cursor
+            .wrong(format!("is no package URL; write pkg:TYPE/{0}, or {{name: {0}}} for the name in any ecosystem", shown(text)));
+        return None;
+    }
+    match Purl::parse(text) {
+        Ok((_, true)) => {
+            cursor.wrong("names a part of a package (`#…`); write the package alone");
+            None
+        }
+        Ok((purl, false)) if purl.name.contains('*') => {
+            cursor.wrong("is compared exactly; `*` is no pattern here");
+            None
+        }
+        Ok((purl, false)) => Some(What::Purl { written: text.to_owned(), purl }),
+        Err(error) => {
+            cursor.wrong(format!("is no package URL: {error}"));
+            None
+        }
+    }
+}
+
+fn name(cursor: &Cursor<'_>) -> Option<What> {
+    let text = cursor.text("a package's name")?;
+    if text.starts_with("pkg:") {
+        cursor.wrong(format!("is a package URL; write `purl: {}`", shown(text)));
+        return None;
+    }
+    if text.contains('*') {
+        cursor.wrong("is compared exactly; `*` is no pattern here");
+        return None;
+    }
+    Some(What::Name(text.to_owned()))
+}
+
+fn versions(cursor: &Cursor<'_>) -> Option<Vec<Range>> {
+    let items = cursor.one_or_list();
+    if items.is_empty() {
+        cursor.wrong("an empty list matches nothing; leave `versions` out for all of them");
+        return None;
+    }
+    let ranges: Vec<_> = items.iter().map(|item| item.parse("versions such as <2.17.1", Range::parse)).collect();
+    ranges.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::parsed, *};
+
+    fn package(name: &str, version: Option<&str>, purls: &[&str]) -> Package {
+        Package {
+            name: name.into(),
+            version: version.map(Into::into),
+            purls: purls.iter().map(|purl| (*purl).to_owned()).collect(),
+            ..Package::default()
+        }
+    }
+
+    fn denies(entry: &Denied, package: &Package) -> bool {
+        entry.denies(&Listed::of(package))
+    }
+
+    fn denied(yaml: &str) -> Denied {
+        parsed(yaml, Denied::parse).unwrap()
+    }
+
+    #[test]
+    fn a_package_url_matches_as_its_type_says() {
+        for (entry, yes, no) in [
+            (
+                "pkg:npm/event-stream",
+                &["pkg:npm/event-stream@3.3.6", "pkg:npm/event-stream", "pkg:npm/event-stream@1?a=b#c"][..],
+                &["pkg:npm/event-streams@1", "pkg:pypi/event-stream@1", "pkg:npm/%40x/event-stream@1"][..],
+            ),
+            (
+                "pkg:npm/event-stream@3.3.6",
+                &["pkg:npm/event-stream@3.3.6", "pkg:npm/event-stream"],
+                &["pkg:npm/event-stream@3.3.5"],
+            ),
+            ("pkg:npm/%40babel/core", &["pkg:npm/@babel/core@7.0.0", "pkg:npm/%40babel/core@7.0.0"], &["pkg:npm/core@7.0.0"]),
+            ("pkg:pypi/Django_Rest", &["pkg:pypi/django-rest@1", "pkg:pypi/DJANGO_rest@1"], &["pkg:pypi/django@1"]),
+            (
+                "pkg:deb/debian/openssl?arch=amd64",
+                &["pkg:deb/debian/openssl@3.0?arch=amd64&distro=debian-12"],
+                &["pkg:deb/debian/openssl@3.0?arch=arm64", "pkg:deb/debian/openssl@3.0"],
+            ),
+            (
+                "{purl: \"pkg:maven/org.apache.logging.log4j/log4j-core\", versions: \"<2.17.1\"}",
+                &["pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1", "pkg:maven/org.apache.logging.log4j/log4j-core"],
+                &["pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1", "pkg:maven/org.evil/log4j-core@2.14.1"],
+            ),
+            (
+                "{purl: \"pkg:deb/debian/openssl\", versions: \"<3.0.11-1~deb12u2\"}",
+                &["pkg:deb/debian/openssl@3.0.11-1~deb12u1"],
+                &["pkg:deb/debian/openssl@3.0.11-1~deb12u2"],
+            ),
+        ] {
+            let entry = denied(entry);
+            for purl in yes {
+                assert!(denies(&entry, &package("x", None, &[purl])), "{entry} {purl}");
+                assert!(denies(&entry, &package("x", None, &["pkg:generic/other@1", purl])), "{entry} {purl}");
+            }
+            for purl in no {
+                assert!(!denies(&entry, &package("x", None, &[purl])), "{entry} {purl}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_package_url_that_breaks_its_rules_is_compared_as_text() {
+        let entry = denied("pkg:swift/github.com/acme/evil");
+        assert!(
+            denies(&entry, &package("x", None, &["pkg:swift/github.com/acme/evil@1%"]))
+                || Purl::parse("pkg:swift/github.com/acme/evil@1%").is_ok()
+        );
+        let entry = denied("pkg:npm/evil");
+        assert!(Purl::parse("pkg:npm/evil@%ff").is_err() && denies(&entry, &package("x", None, &["PKG:npm/evil@%ff"])));
+        assert!(!denies(&entry, &package("x", None, &["pkg:npm/evil2@%ff"])));
+    }
+
+    #[test]
+    fn a_name_matches_in_any_ecosystem_and_any_capitals() {
+        let entry = denied("{name: log4j-core, versions: [\"<2.12.2\", \">=2.13, <2.17.1\"]}");
+        assert!(denies(&entry, &package("Log4j-Core", Some("2.14.1"), &[])));
+        assert!(denies(&entry, &package("jar", None, &["pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1"])));
+        assert!(!denies(&entry, &package("log4j-core", Some("2.12.4"), &[])));
+        assert!(!denies(&entry, &package("log4j-core-extra", Some("2.14.1"), &[])));
+        // Two versions are said: one of them is denied.
+        assert!(denies(&entry, &package("log4j-core", Some("2.99"), &["pkg:maven/a/log4j-core@2.14.1"])));
+        let grouped = Package { group: Some("@babel".into()), ..package("core", Some("7"), &[]) };
+        assert!(denies(&denied("{name: \"@babel/core\"}"), &grouped) && denies(&denied("{name: core}"), &grouped));
+    }
+
+    #[test]
+    fn a_package_of_no_stated_version_is_denied_by_any_range() {
+        let check = parsed("{deny: [{name: evil, versions: \"<2\"}]}", Packages::parse).unwrap();
+        let failure = check.judge(&package("evil", None, &[])).unwrap_err();
+        assert_eq!(
+            (failure.reason, &*failure.summary),
+            (Reason::PackageDenied, "wants no package evil <2; found evil of no stated version")
+        );
+        let failure = check.judge(&package("evil", Some("1.9"), &[])).unwrap_err();
+        assert_eq!(failure.summary, "wants no package evil <2; found evil 1.9");
+        assert!(check.judge(&package("evil", Some("2"), &[])).is_ok());
+    }
+}

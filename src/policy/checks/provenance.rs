@@ -1,0 +1,193 @@
+//! Provenance: who built, from which repository, how.
+//!
+//! A source is compared as the repository it is of: `git+`, a ref, `.git` and a closing slash do not count, capitals do.
+//! Where provenance names several sources, each must be as wanted.
+
+use super::{CheckFailure, Form, Reason, short, texts};
+use crate::{
+    policy::{
+        documents::provenance::{Provenance, repository},
+        pattern::Glob,
+        sentence::any_of,
+    },
+    yaml::{Cursor, Fields},
+};
+
+/// `provenance`.
+#[derive(Debug, Clone)]
+pub(crate) struct ProvenanceCheck {
+    builder: Option<Wanted>,
+    source: Option<Wanted>,
+    build_type: Option<Wanted>,
+}
+
+/// Any of these.
+#[derive(Debug, Clone)]
+enum Wanted {
+    Exact(Vec<String>),
+    Pattern(Vec<Glob>),
+}
+
+impl Wanted {
+    /// One of `exact` and `pattern`, or neither.
+    fn parse(fields: &Fields<'_>, exact: &'static str, pattern: &'static str) -> Option<Option<Self>> {
+        let given = fields.given(&[exact, pattern]);
+        match &given[..] {
+            [] => Some(None),
+            [(key, cursor)] if *key == exact => {
+                let values = texts(cursor, "the exact text")?;
+                if values.iter().any(|value| value.contains('*')) {
+                    cursor.wrong(format!("is compared exactly; for a pattern write `{pattern}`"));
+                    return None;
+                }
+                Some(Some(Self::Exact(values)))
+            }
+            [(_, cursor)] => {
+                texts(cursor, "a pattern")?;
+                let globs: Vec<_> = cursor.one_or_list().iter().map(|item| item.parse("a pattern", Glob::new)).collect();
+                globs.into_iter().collect::<Option<_>>().map(|globs| Some(Self::Pattern(globs)))
+            }
+            [.., (_, cursor)] => {
+                cursor.wrong(format!("wants exactly one of {exact}, {pattern}"));
+                None
+            }
+        }
+    }
+
+    fn accepts(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(values) => values.iter().any(|value| value == text),
+            Self::Pattern(globs) => globs.iter().any(|glob| glob.matches(text)),
+        }
+    }
+
+    fn told(&self) -> String {
+        match self {
+            Self::Exact(values) => any_of(values, 70),
+            Self::Pattern(globs) => any_of(&globs.iter().map(|glob| glob.as_str().to_owned()).collect::<Vec<_>>(), 70),
+        }
+    }
+
+    fn form(&self, form: &mut Form) {
+        match self {
+            Self::Exact(values) => {
+                form.text("exact");
+                form.list(values, |form, value| form.text(value));
+            }
+            Self::Pattern(globs) => {
+                form.text("pattern");
+                form.list(globs, |form, glob| form.text(glob.as_str()));
+            }
+        }
+    }
+}
+
+impl ProvenanceCheck {
+    pub(super) fn parse(cursor: &Cursor<'_>) -> Option<Self> {
+        let fields = cursor
+            .fields(&["builder", "builder_pattern", "source", "source_pattern", "build_type", "build_type_pattern"], &[])?;
+        let builder = Wanted::parse(&fields, "builder", "builder_pattern");
+        let source = Wanted::parse(&fields, "source", "source_pattern");
+        let build_type = Wanted::parse(&fields, "build_type", "build_type_pattern");
+        let (builder, source, build_type) = (builder?, source?, build_type?);
+        if let (Some(Wanted::Exact(values)), Some(cursor)) = (&source, fields.get("source"))
+            && let Some(value) = values.iter().find(|value| repository(value) != **value)
+        {
+            cursor.wrong(format!("names more than a repository; write {}", repository(value)));
+            return None;
+        }
+        if builder.is_none() && source.is_none() && build_type.is_none() {
+            cursor.wrong("asks for nothing; write `builder`, `source` or `build_type`");
+            return None;
+        }
+        Some(Self { builder, source, build_type })
+    }
+
+    pub(super) fn judge(&self, said: &Provenance) -> Result<(), CheckFailure> {
+        check("builder", self.builder.as_ref(), &said.builder)?;
+        check("build type", self.build_type.as_ref(), &said.build_type)?;
+        if said.sources.is_empty() {
+            return check("source", self.source.as_ref(), "");
+        }
+        said.sources.iter().try_for_each(|source| check("source", self.source.as_ref(), &repository(source)))
+    }
+
+    pub(super) fn form(&self, form: &mut Form) {
+        let Self { builder, source, build_type } = self;
+        for wanted in [builder, source, build_type] {
+            form.list(wanted.as_slice(), |form, wanted| wanted.form(form));
+        }
+    }
+}
+
+fn check(what: &str, wanted: Option<&Wanted>, found: &str) -> Result<(), CheckFailure> {
+    match wanted {
+        // What is not said meets no pattern, not even `**`.
+        Some(wanted) if found.is_empty() || !wanted.accepts(found) => {
+            let found = if found.is_empty() { "none".to_owned() } else { short(found, 70) };
+            let summary = format!("wants {what} {}; found {found}", short(&wanted.told(), 70));
+            Err(CheckFailure { reason: Reason::ProvenanceMismatch, summary })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::parsed, *};
+
+    const BUILDER: &str = "https://github.com/slsa-framework/slsa-github-generator/.github/workflows/generator_container_slsa3.yml@refs/tags/v1.9.0";
+
+    fn said(sources: &[&str]) -> Provenance {
+        Provenance {
+            builder: BUILDER.into(),
+            build_type: "https://github.com/slsa-framework/slsa-github-generator/container@v1".into(),
+            sources: sources.iter().map(|source| (*source).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_source_is_the_repository_it_is_of() {
+        for (written, is) in [
+            ("git+https://github.com/acme/app@refs/tags/v1.0", "https://github.com/acme/app"),
+            ("https://github.com/acme/app.git#main:sub", "https://github.com/acme/app"),
+            ("https://github.com/acme/app", "https://github.com/acme/app"),
+            ("https://github.com/acme/app/?x=y", "https://github.com/acme/app"),
+            ("https://token@github.com/acme/app", "https://github.com/acme/app"),
+            ("git+https://gitlab.com/acme/group/app.git@refs/heads/a@b", "https://gitlab.com/acme/group/app"),
+            ("https://github.com/ACME/app", "https://github.com/ACME/app"),
+            ("https://github.com/acme/../mallory/app", "https://github.com/acme/../mallory/app"),
+            ("", ""),
+        ] {
+            assert_eq!(repository(written), is, "{written}");
+        }
+    }
+
+    #[test]
+    fn builder_source_and_build_type_are_each_as_wanted() {
+        let good = said(&["git+https://github.com/acme/app@refs/tags/v1.0"]);
+        for (yaml, fits) in [
+            (format!("{{builder: \"{BUILDER}\"}}"), true),
+            ("{builder: [https://a, https://b]}".into(), false),
+            ("{builder_pattern: \"https://github.com/slsa-framework/slsa-github-generator/.github/workflows/*@refs/tags/v1.*\"}".into(), true),
+            ("{builder_pattern: \"https://github.com/acme/**\"}".into(), false),
+            ("{source: https://github.com/acme/app}".into(), true),
+            ("{source: [https://github.com/acme/other, https://github.com/acme/app]}".into(), true),
+            ("{source: https://github.com/acme/ap}".into(), false),
+            ("{source_pattern: \"https://github.com/acme/*\"}".into(), true),
+            ("{source_pattern: \"https://github.com/mallory/*\"}".into(), false),
+            ("{build_type: https://github.com/slsa-framework/slsa-github-generator/container@v1}".into(), true),
+            (format!("{{builder: \"{BUILDER}\", source: https://github.com/acme/other}}"), false),
+        ] {
+            let check = parsed(&yaml, ProvenanceCheck::parse).unwrap();
+            assert_eq!(check.judge(&good).is_ok(), fits, "{yaml}");
+        }
+        let check = parsed("{source_pattern: \"https://github.com/acme/*\"}", ProvenanceCheck::parse).unwrap();
+        assert!(
+            check.judge(&said(&["https://github.com/acme/a", "https://github.com/mallory/b"])).is_err(),
+            "every source counts"
+        );
+        let failure = parsed("{source_pattern: \"**\"}", ProvenanceCheck::parse).unwrap().judge(&said(&[])).unwrap_err();
+        assert_eq!((failure.reason, &*failure.summary), (Reason::ProvenanceMismatch, "wants source **; found none"));
+    }
+}

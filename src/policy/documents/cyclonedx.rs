@@ -1,0 +1,148 @@
+//! CycloneDX in JSON, 1.2 to 1.7.
+//!
+//! Components nest, and each counts, but for those of type `file`. `metadata.component` is what the document is about: it is
+//! shown to the checks and not counted, or every document would have a package. A component's own licences count; what
+//! stands under `evidence` was found in its files and does not.
+
+use super::{
+    DocumentError, Json,
+    sbom::{self, EachPackage, Format, Licensing, Package, Sbom, asserted},
+};
+use crate::verify::Predicate;
+
+/// The predicate type without a version; `/v1.2` to `/v1.7` may follow.
+pub(crate) const TYPE: &str = "https://cyclonedx.org/bom";
+
+/// `specVersion`, how it is called, and its predicate type.
+pub(crate) const VERSIONS: [(&str, &str, &str); 6] = [
+    ("1.2", "CycloneDX 1.2", "https://cyclonedx.org/bom/v1.2"),
+    ("1.3", "CycloneDX 1.3", "https://cyclonedx.org/bom/v1.3"),
+    ("1.4", "CycloneDX 1.4", "https://cyclonedx.org/bom/v1.4"),
+    ("1.5", "CycloneDX 1.5", "https://cyclonedx.org/bom/v1.5"),
+    ("1.6", "CycloneDX 1.6", "https://cyclonedx.org/bom/v1.6"),
+    ("1.7", "CycloneDX 1.7", "https://cyclonedx.org/bom/v1.7"),
+];
+
+/// Reads `predicate`; `each` sees every component.
+///
+/// # Errors
+/// Why it is no document of this format. A document without components is none of these.
+pub(crate) fn read(predicate: &Predicate, each: EachPackage<'_>) -> Result<Sbom, DocumentError> {
+    let mut reader = Reader { each, format: None, version: None, components: 0, files: 0 };
+    sbom::read(predicate, &mut reader)?;
+    match reader.format.as_deref() {
+        Some("CycloneDX") => {}
+        Some(other) => return Err(DocumentError::version("bomFormat", other, "CycloneDX is wanted")),
+        None => return Err(DocumentError::Missing("bomFormat")),
+    }
+    let found = reader.version.ok_or(DocumentError::Missing("specVersion"))?;
+    match VERSIONS.iter().find(|(version, ..)| *version == found) {
+        Some((_, version, _)) => Ok(Sbom { version, packages: reader.components, files: reader.files }),
+        None => Err(DocumentError::version("specVersion", &found, "1.2 to 1.7 are supported")),
+    }
+}
+
+struct Reader<'p> {
+    each: EachPackage<'p>,
+    format: Option<String>,
+    version: Option<String>,
+    components: usize,
+    files: usize,
+}
+
+impl Format for Reader<'_> {
+    const KEYS: &'static [&'static str] = &["Data", "bomFormat", "specVersion", "metadata", "components"];
+
+    fn field(&mut self, key: &'static str, json: &mut Json<'_>) -> Result<(), DocumentError> {
+        json.fresh();
+        match key {
+            "bomFormat" => self.format = json.text_or_null()?,
+            "specVersion" => self.version = json.text_or_null()?,
+            "metadata" => json.object(&["component"], |json, _| self.component(json, true, true))?,
+            _ => self.components(json, true)?,
+        }
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    /// `outermost`: nothing of a component around these is kept.
+    fn components(&mut self, json: &mut Json<'_>, outermost: bool) -> Result<(), DocumentError> {
+        json.list(|json| self.component(json, outermost, false))
+    }
+
+    fn component(&mut self, json: &mut Json<'_>, outermost: bool, is_image: bool) -> Result<(), DocumentError> {
+        if outermost {
+            json.fresh();
+        }
+        let mut package = Package { is_image, ..Package::default() };
+        let (mut named, mut is_file) = (false, false);
+        json.object(COMPONENT, |json, key| {
+            match key {
+                "type" => is_file = json.text_or_null()?.as_deref() == Some("file"),
+                "bom-ref" => named |= json.text_or_null()?.is_some(),
+                "name" => package.name = json.text_or_null()?.unwrap_or_default(),
+                "group" => package.group = json.text_or_null()?,
+                "version" => package.version = json.text_or_null()?,
+                "purl" => package.purls.extend(json.text_or_null()?),
+                "supplier" => package.supplier = supplier(json)?,
+                "licenses" => licenses(json, &mut package.licenses)?,
+                _ => self.components(json, false)?,
+            }
+            Ok(())
+        })?;
+        named |= !package.name.is_empty();
+        if is_file {
+            self.files += usize::from(named);
+        } else {
+            self.components += usize::from(named && !is_image);
+        }
+        (self.each)(&package);
+        Ok(())
+    }
+}
+
+const COMPONENT: &[&str] = &["type", "bom-ref", "name", "group", "version", "purl", "supplier", "licenses", "components"];
+
+fn supplier(json: &mut Json<'_>) -> Result<Option<String>, DocumentError> {
+    let mut name = None;
+    if json.kind()? == super::Kind::Null {
+        json.skip()?;
+        return Ok(None);
+    }
+    json.object(&["name"], |json, _| json.text_or_null().map(|text| name = asserted(text)))?;
+    Ok(name)
+}
+
+/// `[{"license": {"id": …} | {"name": …}}, {"expression": …}]`: each of them holds.
+fn licenses(json: &mut Json<'_>, licenses: &mut Vec<Licensing>) -> Result<(), DocumentError> {
+    json.list(|json| {
+        let mut stated = false;
+        json.object(&["license", "expression"], |json, key| {
+            if key == "expression" {
+                let expression = asserted(json.text_or_null()?);
+                stated = true;
+                licenses.extend(expression.map(Licensing::Said));
+                return Ok(());
+            }
+            stated = true;
+            let (mut id, mut name) = (None, None);
+            json.object(&["id", "name"], |json, key| {
+                let text = asserted(json.text_or_null()?);
+                if key == "id" {
+                    id = text
+                } else {
+                    name = text
+                }
+                Ok(())
+            })?;
+            // The schema allows one of the two; with both, the id is what the format takes for exact.
+            licenses.extend(id.or(name).map(Licensing::Said));
+            Ok(())
+        })?;
+        if !stated {
+            licenses.push(Licensing::Unread("an entry without license or expression".to_owned()));
+        }
+        Ok(())
+    })
+}

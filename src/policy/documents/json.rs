@@ -1,0 +1,264 @@
+//! JSON as a stream with bounds: nothing is a tree here, and what is kept of a document is kept by name.
+//!
+//! An SBOM may have 50 MiB, and all of it may stand in one string of another JSON document. So documents are read token
+//! by token from whatever gives their bytes, and a string that holds a document is read through, not held.
+
+use std::{
+    cell::Cell,
+    io::{self, Read},
+    rc::Rc,
+};
+
+use struson::reader::{JsonReader as _, JsonStreamReader, ReaderError, ReaderSettings, ValueType};
+
+use super::DocumentError;
+
+/// Bytes of one text that is kept, as written; a licence's text in an SBOM has some ten thousand.
+pub(super) const MAX_TEXT: usize = 64 << 10;
+/// Bytes of all texts kept of one package or finding.
+pub(super) const MAX_ITEM: usize = 1 << 20;
+/// How deep a document may nest. SPDX stays below ten; CycloneDX components and JSON-LD nest further.
+const MAX_DEPTH: u32 = 64;
+/// No end in sight.
+const UNBOUNDED: usize = usize::MAX;
+
+/// One JSON text while it is read. Its readers are called in the order of the text.
+pub(super) struct Json<'r> {
+    inner: JsonStreamReader<Metered<'r>>,
+    allowance: Rc<Cell<usize>>,
+    kept: usize,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    List,
+    Null,
+    Object,
+    /// A number, `true` or `false`.
+    Scalar,
+    Text,
+}
+
+/// Gives out bytes while there is an allowance, so that what the JSON reader must hold in one piece is bounded.
+struct Metered<'r> {
+    source: Box<dyn Read + 'r>,
+    allowance: Rc<Cell<usize>>,
+}
+
+impl Read for Metered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let allowed = self.allowance.get();
+        if allowed == 0 {
+            return Err(io::Error::other(format!("a key or text is longer than {MAX_TEXT} bytes")));
+        }
+        let most = buffer.len().min(allowed);
+        let read = self.source.read(&mut buffer[..most])?;
+        if allowed != UNBOUNDED {
+            self.allowance.set(allowed.saturating_sub(read));
+        }
+        Ok(read)
+    }
+}
+
+impl<'r> Json<'r> {
+    pub(super) fn new(source: impl Read + 'r) -> Self {
+        let allowance = Rc::new(Cell::new(UNBOUNDED));
+        let metered = Metered { source: Box::new(source), allowance: Rc::clone(&allowance) };
+        let settings = ReaderSettings { max_nesting_depth: Some(MAX_DEPTH), track_path: false, ..ReaderSettings::default() };
+        Self { inner: JsonStreamReader::new_custom(metered, settings), allowance, kept: 0 }
+    }
+
+    pub(super) fn kind(&mut self) -> Result<Kind, DocumentError> {
+        Ok(match self.inner.peek().map_err(malformed)? {
+            ValueType::Array => Kind::List,
+            ValueType::Boolean | ValueType::Number => Kind::Scalar,
+            ValueType::Null => Kind::Null,
+            ValueType::Object => Kind::Object,
+            ValueType::String => Kind::Text,
+        })
+    }
+
+    /// An object: `each` reads the value of every key that is among `keys`; other values are passed over.
+    ///
+    /// A second one of `keys`, or one in other capitals, is an error: two readers would see two documents (A6).
+    pub(super) fn object(
+        &mut self,
+        keys: &[&'static str],
+        mut each: impl FnMut(&mut Self, &'static str) -> Result<(), DocumentError>,
+    ) -> Result<(), DocumentError> {
+        self.every(keys, |json, key| match key {
+            Some(key) => each(json, key),
+            None => json.skip(),
+        })
+    }
+
+    /// As [`Json::object`], and `each` reads the values of other keys too.
+    pub(super) fn every(
+        &mut self,
+        keys: &[&'static str],
+        mut each: impl FnMut(&mut Self, Option<&'static str>) -> Result<(), DocumentError>,
+    ) -> Result<(), DocumentError> {
+        let mut seen = 0_u64;
+        self.inner.begin_object().map_err(malformed)?;
+        while self.inner.has_next().map_err(malformed)? {
+            self.allowance.set(MAX_TEXT);
+            let name = self.inner.next_name().map_err(malformed)?;
+            self.allowance.set(UNBOUNDED);
+            match keys.iter().position(|key| same(key, name)) {
+                None => each(self, None)?,
+                Some(at) if keys[at] != name => {
+                    let shown: String = name.escape_default().take(40).collect();
+                    return Err(DocumentError::Malformed(format!("has key `{shown}` for `{}`", keys[at])));
+                }
+                Some(at) if seen & (1 << at) != 0 => {
+                    return Err(DocumentError::Malformed(format!("has key `{}` twice", keys[at])));
+                }
+                Some(at) => {
+                    seen |= 1 << at;
+                    each(self, Some(keys[at]))?;
+                }
+            }
+        }
+        self.inner.end_object().map_err(malformed)
+    }
+
+    /// A list; `each` reads one item. `null` is an empty one, as Go writes them.
+    pub(super) fn list(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), DocumentError>) -> Result<(), DocumentError> {
+        if self.kind()? == Kind::Null {
+            return self.skip();
+        }
+        self.inner.begin_array().map_err(malformed)?;
+        while self.inner.has_next().map_err(malformed)? {
+            each(self)?;
+        }
+        self.inner.end_array().map_err(malformed)
+    }
+
+    /// A list, or one item that stands alone.
+    pub(super) fn one_or_list(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), DocumentError>,
+    ) -> Result<(), DocumentError> {
+        match self.kind()? {
+            Kind::List | Kind::Null => self.list(each),
+            Kind::Object | Kind::Scalar | Kind::Text => each(self),
+        }
+    }
+
+    /// A text, kept: at most [`MAX_TEXT`] bytes, and [`MAX_ITEM`] since [`Json::fresh`].
+    pub(super) fn text(&mut self) -> Result<String, DocumentError> {
+        self.inner.peek().map_err(malformed)?;
+        self.allowance.set(MAX_TEXT);
+        let text = self.inner.next_string().map_err(malformed)?;
+        self.allowance.set(UNBOUNDED);
+        self.kept = self.kept.saturating_add(text.len());
+        if self.kept > MAX_ITEM {
+            return Err(DocumentError::Malformed(format!("has one package or finding of more than {MAX_ITEM} bytes")));
+        }
+        Ok(text)
+    }
+
+    /// A text that says something, or `None` for `null` and blanks.
+    pub(super) fn text_or_null(&mut self) -> Result<Option<String>, DocumentError> {
+        if self.kind()? == Kind::Null {
+            return self.skip().map(|()| None);
+        }
+        Ok(Some(self.text()?).filter(|text| !text.trim().is_empty()))
+    }
+
+    /// A text where there is one; any other value is passed over.
+    pub(super) fn text_if_any(&mut self) -> Result<Option<String>, DocumentError> {
+        if self.kind()? == Kind::Text { self.text_or_null() } else { self.skip().map(|()| None) }
+    }
+
+    /// Begins to count what is kept anew: what came before has been let go.
+    pub(super) fn fresh(&mut self) {
+        self.kept = 0;
+    }
+
+    /// Passes over a value, whatever its size.
+    pub(super) fn skip(&mut self) -> Result<(), DocumentError> {
+        self.inner.skip_value().map_err(malformed)
+    }
+
+    /// Reads the JSON text that a string holds, without holding it. `read` gets the string's characters as bytes, and reads all.
+    pub(super) fn inside<T>(&mut self, read: impl FnOnce(&mut dyn Read) -> Result<T, DocumentError>) -> Result<T, DocumentError> {
+        let mut string = self.inner.next_string_reader().map_err(malformed)?;
+        let outcome = read(&mut string)?;
+        // The string reader must see its own end before the outer document can go on.
+        let mut rest = [0];
+        match string.read(&mut rest) {
+            Ok(0) => Ok(outcome),
+            Ok(_) => Err(DocumentError::Malformed("has something behind the document in its string".into())),
+            Err(error) => Err(DocumentError::Malformed(format!("is not JSON: {error}"))),
+        }
+    }
+
+    /// The end: nothing but white space may follow.
+    pub(super) fn end(self) -> Result<(), DocumentError> {
+        self.inner.consume_trailing_whitespace().map_err(malformed)
+    }
+}
+
+fn malformed(error: ReaderError) -> DocumentError {
+    DocumentError::Malformed(match error {
+        ReaderError::UnexpectedValueType { expected, actual, location } => {
+            format!("has {} where {} belongs, at {location}", named(actual), named(expected))
+        }
+        ReaderError::IoError { error, .. } => format!("is not JSON: {error}"),
+        other => format!("is not JSON: {other}"),
+    })
+}
+
+const fn named(kind: ValueType) -> &'static str {
+    match kind {
+        ValueType::Array => "a list",
+        ValueType::Boolean => "true or false",
+        ValueType::Null => "null",
+        ValueType::Number => "a number",
+        ValueType::Object => "an object",
+        ValueType::String => "text",
+    }
+}
+
+/// Whether readers that ignore case see `name` as `key` (Go's encoding/json): `ſ` and the Kelvin sign meet ASCII too.
+fn same(key: &str, name: &str) -> bool {
+    if name.is_ascii() {
+        return key.eq_ignore_ascii_case(name);
+    }
+    key.eq_ignore_ascii_case(&name.replace('\u{17f}', "s").replace('\u{212a}', "k"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a11_keys_texts_items_and_depth_are_bounded() {
+        let read = |text: &str| {
+            let mut json = Json::new(text.as_bytes());
+            let mut kept = Vec::new();
+            json.object(&["a", "b"], |json, _| json.list(|json| json.text().map(|text| kept.push(text.len()))))?;
+            json.end().map(|()| kept)
+        };
+        assert_eq!(read(r#"{"a": ["x", ""], "c": [[{"d": 1e9}]], "b": null}"#), Ok(vec![1, 0]));
+        let long = "x".repeat(MAX_TEXT + 2048);
+        assert!(read(&format!(r#"{{"a": ["{long}"]}}"#)).unwrap_err().to_string().contains("longer than 65536 bytes"));
+        assert!(read(&format!(r#"{{"{long}": 1}}"#)).unwrap_err().to_string().contains("longer than 65536 bytes"));
+        assert_eq!(read(&format!(r#"{{"c": "{long}", "a": []}}"#)), Ok(vec![]), "what is passed over may have any length");
+        let most = format!(r#""{}""#, "x".repeat(60_000));
+        assert!(read(&format!(r#"{{"a": [{}]}}"#, vec![most; 18].join(","))).is_err());
+        assert!(read(&format!(r#"{{"c": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000))).is_err());
+    }
+
+    #[test]
+    fn a6_a_key_is_unique_in_any_capitals() {
+        let read = |text: &str| Json::new(text.as_bytes()).object(&["name", "licenses"], |json, _| json.skip());
+        assert!(read(r#"{"name": 1, "licenses": 2, "other": 3, "other": 4}"#).is_ok());
+        for twice in [r#"{"name": 1, "name": 2}"#, r#"{"Name": 1}"#, "{\"licen\u{17f}es\": 1}", r#"{"n\u0061me": 1, "name": 1}"#]
+        {
+            assert!(matches!(read(twice), Err(DocumentError::Malformed(_))), "{twice}");
+        }
+    }
+}

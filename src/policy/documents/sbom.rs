@@ -1,0 +1,127 @@
+//! What SBOM formats have in common: packages, and the three ways a document is wrapped.
+
+use std::io::{self, Read};
+
+use super::{DocumentError, Json, Kind, MAX_DOCUMENT};
+use crate::verify::Predicate;
+
+/// A package or component, as far as the checks ask. What a document does not say is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Package {
+    /// Its name.
+    pub(crate) name: String,
+    /// A group or scope beside the name, where the format has one.
+    pub(crate) group: Option<String>,
+    /// Its version.
+    pub(crate) version: Option<String>,
+    /// Its package URLs, as written.
+    pub(crate) purls: Vec<String>,
+    /// Its licences; all of them hold. "Nothing stated" is absent.
+    pub(crate) licenses: Vec<Licensing>,
+    /// Who supplied it; "nothing stated" is absent.
+    pub(crate) supplier: Option<String>,
+    /// It stands for the image itself.
+    pub(crate) is_image: bool,
+}
+
+/// One thing a document says of a package's licence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Licensing {
+    /// A licence expression, or a name or text outside SPDX's list.
+    Said(String),
+    /// In a form that is not read, or a reference to what the document does not hold.
+    Unread(String),
+}
+
+/// What a document holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sbom {
+    /// Format and version, such as `SPDX-2.3` or `CycloneDX 1.6`.
+    pub(crate) version: &'static str,
+    /// Packages or components that have an id or a name.
+    pub(crate) packages: usize,
+    /// Files that have an id or a name.
+    pub(crate) files: usize,
+}
+
+/// Takes each package while the document streams past.
+pub(crate) type EachPackage<'p> = &'p mut dyn FnMut(&Package);
+
+/// A format's reader: gets its top-level values as they come.
+pub(super) trait Format {
+    /// The keys that decide; the first is `Data`, which no SBOM format has and the wrapper is told by.
+    const KEYS: &'static [&'static str];
+
+    /// Reads the value of `key`.
+    fn field(&mut self, key: &'static str, json: &mut Json<'_>) -> Result<(), DocumentError>;
+}
+
+/// What is already around the document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Around {
+    Nothing,
+    Data,
+    Text,
+}
+
+/// Reads `predicate` as `format`: plain, in a string, or either of them in cosign's `{"Data": …}` wrapper.
+pub(super) fn read<F: Format>(predicate: &Predicate, format: &mut F) -> Result<(), DocumentError> {
+    if predicate.len() > MAX_DOCUMENT {
+        return Err(DocumentError::TooLarge);
+    }
+    let mut json = Json::new(predicate.open());
+    value(&mut json, format, Around::Nothing)?;
+    json.end()
+}
+
+fn value<F: Format>(json: &mut Json<'_>, format: &mut F, around: Around) -> Result<(), DocumentError> {
+    match (json.kind()?, around) {
+        (Kind::Object, _) => object(json, format, around),
+        (Kind::Text, Around::Nothing | Around::Data) => json.inside(|string| text(string, format)),
+        (Kind::Text, Around::Text) => Err(DocumentError::Malformed("wraps its document more than once".into())),
+        (Kind::List | Kind::Null | Kind::Scalar, _) => Err(DocumentError::Malformed("is not a JSON document of its type".into())),
+    }
+}
+
+fn object<F: Format>(json: &mut Json<'_>, format: &mut F, around: Around) -> Result<(), DocumentError> {
+    let (mut data, mut own) = (false, None);
+    json.object(F::KEYS, |json, key| match (key, around) {
+        ("Data", Around::Nothing) => {
+            data = true;
+            value(json, format, Around::Data)
+        }
+        ("Data", Around::Data | Around::Text) => Err(DocumentError::Malformed("wraps its document more than once".into())),
+        (key, _) => {
+            own = Some(key);
+            if data { json.skip() } else { format.field(key, json) }
+        }
+    })?;
+    match own {
+        // Two documents in one: of two lists of packages a reader would see one.
+        Some(key) if data => Err(DocumentError::Malformed(format!("has `Data` beside `{key}`"))),
+        _ => Ok(()),
+    }
+}
+
+/// The document within a string.
+fn text<F: Format>(string: &mut dyn Read, format: &mut F) -> Result<(), DocumentError> {
+    let mut head = Vec::with_capacity(TAG_VALUE.len());
+    string
+        .take(TAG_VALUE.len() as u64)
+        .read_to_end(&mut head)
+        .map_err(|error| DocumentError::Malformed(format!("is not JSON: {error}")))?;
+    if head == TAG_VALUE {
+        return Err(DocumentError::TagValue);
+    }
+    let mut json = Json::new(io::Cursor::new(head).chain(string));
+    value(&mut json, format, Around::Text)?;
+    json.end()
+}
+
+/// How a document in SPDX's tag-value form begins.
+const TAG_VALUE: &[u8] = b"SPDXVersion:";
+
+/// `NOASSERTION` says that nothing is said.
+pub(super) fn asserted(text: Option<String>) -> Option<String> {
+    text.filter(|text| text != "NOASSERTION")
+}

@@ -1,0 +1,314 @@
+//! SPDX 3.0: the elements of `@graph`, and those written inside others (CMake and others do that).
+//!
+//! An element is told by its `type` as SPDX's own `@context` spells it; only that context is accepted, because another one
+//! could give every key another meaning. Licences are relationships `hasDeclaredLicense` and `hasConcludedLicense` to
+//! licence expressions, to simple licensing texts, or to `https://spdx.org/licenses/…`; the expanded licensing profile's sets
+//! are not read, and a check of licences refuses a package that has one.
+
+use super::{
+    super::sbom::{EachPackage, Licensing, Package, Sbom},
+    DocumentError, Json, Kind,
+    join::{Join, Referred},
+};
+
+/// The contexts of 3.0.
+const CONTEXTS: [&str; 3] = [
+    "https://spdx.org/rdf/3.0/spdx-context.jsonld",
+    "https://spdx.org/rdf/3.0.0/spdx-context.jsonld",
+    "https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
+];
+/// Where the licences of SPDX's list are.
+const LISTED: &str = "https://spdx.org/licenses/";
+
+/// What is kept of a graph: enough to say that it is a document.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    documents: usize,
+    complete: Option<&'static str>,
+    creation: bool,
+    other_version: Option<String>,
+    packages: usize,
+    files: usize,
+}
+
+/// Whether `@context` is SPDX 3.0's and nothing else.
+pub(super) fn context(json: &mut Json<'_>) -> Result<bool, DocumentError> {
+    let (mut known, mut other) = (0, 0);
+    json.one_or_list(|json| {
+        match json.text_if_any()?.as_deref() {
+            Some(text) if CONTEXTS.contains(&text) => known += 1,
+            Some(_) | None => other += 1,
+        }
+        Ok(())
+    })?;
+    Ok(known == 1 && other == 0)
+}
+
+/// Reads the list of elements.
+pub(super) fn read(json: &mut Json<'_>, join: &mut Join, each: EachPackage<'_>) -> Result<Graph, DocumentError> {
+    let mut graph = Graph::default();
+    json.list(|json| {
+        json.fresh();
+        graph.element(json, join, each).map(drop)
+    })?;
+    Ok(graph)
+}
+
+impl Graph {
+    pub(super) fn judge(self) -> Result<Sbom, DocumentError> {
+        match self.documents {
+            1 => {}
+            0 => return Err(DocumentError::Missing("SpdxDocument element")),
+            _ => return Err(DocumentError::Malformed("has more than one SpdxDocument element".into())),
+        }
+        if let Some(missing) = self.complete {
+            return Err(DocumentError::Missing(missing));
+        }
+        if let Some(other) = self.other_version {
+            return Err(DocumentError::version("specVersion", &other, super::SUPPORTED));
+        }
+        if !self.creation {
+            return Err(DocumentError::Missing("CreationInfo element with specVersion"));
+        }
+        Ok(Sbom { version: "SPDX-3.0", packages: self.packages, files: self.files })
+    }
+
+    /// An element; gives its id.
+    fn element(
+        &mut self,
+        json: &mut Json<'_>,
+        join: &mut Join,
+        each: &mut dyn FnMut(&Package),
+    ) -> Result<Element, DocumentError> {
+        let mut element = Element::default();
+        json.every(KEYS, |json, key| match key {
+            Some("externalIdentifier") => json.one_or_list(|json| {
+                let identifier = self.value(json, join, each)?;
+                element.purls.extend(identifier.and_then(Element::purl));
+                Ok(())
+            }),
+            Some("from") => {
+                element.from = self.reference(json, join, each)?;
+                Ok(())
+            }
+            Some("to") => json.one_or_list(|json| {
+                element.to.extend(self.reference(json, join, each)?);
+                Ok(())
+            }),
+            Some("suppliedBy") => {
+                element.supplier = self.reference(json, join, each)?;
+                Ok(())
+            }
+            Some("creationInfo") => {
+                element.creation = true;
+                self.values(json, join, each)
+            }
+            // A list of types is JSON-LD too, and an element whose type nobody reads would be a package nobody sees.
+            Some(key @ ("type" | "@type")) if json.kind()? != Kind::Text => {
+                Err(DocumentError::Malformed(format!("has an element whose {key} is not text")))
+            }
+            Some(key) => element.text(key, json.text_if_any()?),
+            None => self.values(json, join, each),
+        })?;
+        self.count(&element);
+        match join {
+            Join::Without => element.hand_out(Vec::new(), None, each),
+            Join::Gather(gathered) => element.gather(gathered)?,
+            Join::With(gathered) => {
+                let licenses = element.id.as_deref().map(|id| gathered.licenses(id)).unwrap_or_default();
+                let supplier = element.supplier.as_deref().map(|id| gathered.agent(id));
+                element.hand_out(licenses, supplier, each);
+            }
+        }
+        Ok(element)
+    }
+
+    /// Any value, for the elements inside it.
+    fn values(&mut self, json: &mut Json<'_>, join: &mut Join, each: &mut dyn FnMut(&Package)) -> Result<(), DocumentError> {
+        match json.kind()? {
+            Kind::List => json.list(|json| self.values(json, join, each)),
+            Kind::Object => self.element(json, join, each).map(drop),
+            Kind::Null | Kind::Scalar | Kind::Text => json.skip(),
+        }
+    }
+
+    /// A value that may be an element.
+    fn value(
+        &mut self,
+        json: &mut Json<'_>,
+        join: &mut Join,
+        each: &mut dyn FnMut(&Package),
+    ) -> Result<Option<Element>, DocumentError> {
+        if json.kind()? == Kind::Object { self.element(json, join, each).map(Some) } else { json.skip().map(|()| None) }
+    }
+
+    /// The id of the element a value names or is.
+    fn reference(
+        &mut self,
+        json: &mut Json<'_>,
+        join: &mut Join,
+        each: &mut dyn FnMut(&Package),
+    ) -> Result<Option<String>, DocumentError> {
+        match json.kind()? {
+            Kind::Object => Ok(Some(self.element(json, join, each)?.id.unwrap_or_default())),
+            Kind::List | Kind::Null | Kind::Scalar | Kind::Text => json.text_or_null(),
+        }
+    }
+
+    fn count(&mut self, element: &Element) {
+        let named = element.id.is_some() || element.name.is_some();
+        match element.kind.as_deref() {
+            Some("SpdxDocument") => {
+                self.documents += 1;
+                self.complete = match (&element.id, element.creation) {
+                    (None, _) => Some("spdxId of its SpdxDocument"),
+                    (_, false) => Some("creationInfo of its SpdxDocument"),
+                    (Some(_), true) => None,
+                };
+            }
+            Some("CreationInfo") => match &element.version {
+                Some(version) if version == "3.0" || version.starts_with("3.0.") => self.creation = true,
+                Some(other) => self.other_version = Some(other.clone()),
+                None => {}
+            },
+            Some("software_File") => self.files += usize::from(named),
+            Some(kind) if PACKAGES.contains(&kind) => self.packages += usize::from(named),
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Packages, and what SPDX derives from them.
+const PACKAGES: [&str; 3] = ["software_Package", "ai_AIPackage", "dataset_DatasetPackage"];
+const AGENTS: [&str; 4] = ["Agent", "Organization", "Person", "SoftwareAgent"];
+const KEYS: &[&str] = &[
+    "type",
+    "@type",
+    "spdxId",
+    "@id",
+    "name",
+    "creationInfo",
+    "specVersion",
+    "software_packageVersion",
+    "software_packageUrl",
+    "software_primaryPurpose",
+    "externalIdentifier",
+    "externalIdentifierType",
+    "identifier",
+    "suppliedBy",
+    "relationshipType",
+    "from",
+    "to",
+    "simplelicensing_licenseExpression",
+];
+
+/// What is read of an element, whatever its type.
+#[derive(Debug, Default)]
+struct Element {
+    kind: Option<String>,
+    id: Option<String>,
+    name: Option<String>,
+    creation: bool,
+    version: Option<String>,
+    package_version: Option<String>,
+    purls: Vec<String>,
+    purpose: Option<String>,
+    identifier_type: Option<String>,
+    identifier: Option<String>,
+    supplier: Option<String>,
+    relationship: Option<String>,
+    from: Option<String>,
+    to: Vec<String>,
+    expression: Option<String>,
+}
+
+impl Element {
+    fn text(&mut self, key: &'static str, text: Option<String>) -> Result<(), DocumentError> {
+        let slot = match key {
+            "type" | "@type" => &mut self.kind,
+            "spdxId" | "@id" => &mut self.id,
+            "name" => &mut self.name,
+            "specVersion" => &mut self.version,
+            "software_packageVersion" => &mut self.package_version,
+            "software_packageUrl" => {
+                self.purls.extend(text);
+                return Ok(());
+            }
+            "software_primaryPurpose" => &mut self.purpose,
+            "externalIdentifierType" => &mut self.identifier_type,
+            "identifier" => &mut self.identifier,
+            "relationshipType" => &mut self.relationship,
+            _ => &mut self.expression,
+        };
+        if slot.is_some() && text.is_some() {
+            return Err(DocumentError::Malformed(format!("has an element with two types or ids (`{key}`)")));
+        }
+        if text.is_some() {
+            *slot = text;
+        }
+        Ok(())
+    }
+
+    /// What it is as an external identifier.
+    fn purl(self) -> Option<String> {
+        let is_purl = self.identifier_type.is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"));
+        self.identifier.filter(|identifier| is_purl || identifier.starts_with("pkg:"))
+    }
+
+    fn hand_out(&self, licenses: Vec<Licensing>, supplier: Option<String>, each: &mut dyn FnMut(&Package)) {
+        if self.kind.as_deref().is_some_and(|kind| PACKAGES.contains(&kind)) {
+            each(&Package {
+                name: self.name.clone().unwrap_or_default(),
+                group: None,
+                version: self.package_version.clone(),
+                purls: self.purls.clone(),
+                licenses,
+                supplier,
+                is_image: self.purpose.as_deref() == Some("container"),
+            });
+        }
+    }
+
+    fn gather(&self, gathered: &mut super::Gathered) -> Result<(), DocumentError> {
+        let licenses = matches!(self.relationship.as_deref(), Some("hasDeclaredLicense" | "hasConcludedLicense"));
+        if let (true, Some(from)) = (licenses, &self.from) {
+            for to in &self.to {
+                gathered.license(from, to)?;
+                // An element of the document says more than its id, so what is listed comes first and may be said again.
+                if let Some(listed) = to.strip_prefix(LISTED) {
+                    gathered.note(to, Referred::License, listed)?;
+                } else if let Some(special) = nothing(to) {
+                    gathered.note(to, Referred::License, special)?;
+                }
+            }
+        }
+        let (Some(kind), Some(id)) = (self.kind.as_deref(), self.id.as_deref()) else { return Ok(()) };
+        if AGENTS.contains(&kind) {
+            return gathered.note(id, Referred::Agent, self.name.as_deref().unwrap_or(id));
+        }
+        match (kind, &self.expression) {
+            ("simplelicensing_LicenseExpression", Some(expression)) => gathered.note(id, Referred::License, expression),
+            ("simplelicensing_SimpleLicensingText", _) => {
+                gathered.note(id, Referred::License, self.name.as_deref().unwrap_or(id))
+            }
+            // Listed, and said so by its id already; or one of the expanded profile, whose members are not read.
+            (kind, _) if kind.starts_with("expandedlicensing_") && !id.starts_with(LISTED) && nothing(id).is_none() => {
+                gathered.note(id, Referred::Unread, id)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// SPDX's two licences that are none, by their ids.
+fn nothing(id: &str) -> Option<&'static str> {
+    match id {
+        "https://spdx.org/rdf/3.0.0/terms/ExpandedLicensing/NoAssertionLicense"
+        | "https://spdx.org/rdf/3.0.1/terms/ExpandedLicensing/NoAssertionLicense"
+        | "expandedlicensing_NoAssertionLicense" => Some("NOASSERTION"),
+        "https://spdx.org/rdf/3.0.0/terms/ExpandedLicensing/NoneLicense"
+        | "https://spdx.org/rdf/3.0.1/terms/ExpandedLicensing/NoneLicense"
+        | "expandedlicensing_NoneLicense" => Some("NONE"),
+        _ => None,
+    }
+}

@@ -1,0 +1,195 @@
+//! SPDX documents: JSON of 2.2 and 2.3, and 3.0's JSON-LD.
+//!
+//! A document is one or the other: what has `spdxVersion` and `@graph` would be two. Files are counted apart; a document
+//! that describes files only has no package.
+
+mod graph;
+mod join;
+mod package;
+
+use self::{
+    graph::Graph,
+    join::{Gathered, Join},
+};
+use super::{
+    DocumentError, Json, Kind,
+    sbom::{self, EachPackage, Format, Sbom},
+};
+use crate::verify::Predicate;
+
+/// The predicate type without a version.
+pub const TYPE: &str = "https://spdx.dev/Document";
+/// The predicate type of version 2.2.
+pub const TYPE_2_2: &str = "https://spdx.dev/Document/v2.2";
+/// The predicate type of version 2.3.
+pub const TYPE_2_3: &str = "https://spdx.dev/Document/v2.3";
+/// The predicate type of version 3, as in-toto names it.
+pub const TYPE_3: &str = "https://spdx.dev/Document/v3";
+/// Other spellings of [`TYPE_3`] that are in use.
+pub(crate) const TYPES_3: [&str; 3] = [TYPE_3, "https://spdx.dev/Document/v3.0", "https://spdx.dev/Document/v3.0.1"];
+
+/// A version of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// SPDX-2.2.
+    V2_2,
+    /// SPDX-2.3.
+    V2_3,
+    /// 3.0 and its patch releases.
+    V3_0,
+}
+
+impl Version {
+    /// As `spdxVersion` has it; 3.0 has no such key.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V2_2 => "SPDX-2.2",
+            Self::V2_3 => "SPDX-2.3",
+            Self::V3_0 => "SPDX-3.0",
+        }
+    }
+}
+
+/// Whether a reader of packages asks for what SPDX 3 keeps elsewhere in the document: licences and suppliers' names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Names, versions and package URLs suffice. One pass.
+    Shallow,
+    /// Licences and suppliers too: SPDX 3 takes a second pass.
+    Deep,
+}
+
+const SUPPORTED: &str = "SPDX-2.2, SPDX-2.3 and SPDX 3.0 are supported";
+
+/// Reads `predicate`; `each` sees every package.
+///
+/// # Errors
+/// Why it is no document of this format. A document without packages is none of these.
+pub(crate) fn read(predicate: &Predicate, depth: Depth, each: EachPackage<'_>) -> Result<(Version, Sbom), DocumentError> {
+    let join = if depth == Depth::Deep { Join::Gather(Gathered::default()) } else { Join::Without };
+    let mut first = Document::new(&mut *each, join);
+    sbom::read(predicate, &mut first)?;
+    let gathered = match &mut first.join {
+        Join::Gather(gathered) if first.graph.is_some() => std::mem::take(gathered),
+        Join::Gather(_) | Join::With(_) | Join::Without => return first.judge(),
+    };
+    let mut second = Document::new(each, Join::With(gathered.sorted()));
+    sbom::read(predicate, &mut second)?;
+    second.judge()
+}
+
+/// What is kept of a document: enough to say that it is one.
+struct Document<'p> {
+    each: EachPackage<'p>,
+    join: Join,
+    version: Option<String>,
+    id: Option<String>,
+    name: Option<String>,
+    namespace: Option<String>,
+    creation: bool,
+    packages: usize,
+    files: usize,
+    context: Option<bool>,
+    graph: Option<Graph>,
+    /// A key of 2.x that a 3.0 document has no use for.
+    two: Option<&'static str>,
+}
+
+impl Format for Document<'_> {
+    const KEYS: &'static [&'static str] = &[
+        "Data",
+        "spdxVersion",
+        "SPDXID",
+        "name",
+        "documentNamespace",
+        "creationInfo",
+        "packages",
+        "files",
+        "@context",
+        "@graph",
+    ];
+
+    fn field(&mut self, key: &'static str, json: &mut Json<'_>) -> Result<(), DocumentError> {
+        json.fresh();
+        match key {
+            "@context" => self.context = Some(graph::context(json)?),
+            "@graph" => self.graph = Some(graph::read(json, &mut self.join, &mut *self.each)?),
+            "spdxVersion" => self.version = json.text_or_null()?,
+            "SPDXID" => self.id = json.text_or_null()?,
+            "name" => self.name = json.text_or_null()?,
+            "documentNamespace" => self.namespace = json.text_or_null()?,
+            "creationInfo" => {
+                json.object(&[], |_, _| Ok(()))?;
+                self.creation = true;
+            }
+            "packages" => json.list(|json| {
+                json.fresh();
+                let (package, has_id) = package::read(json)?;
+                self.packages += usize::from(has_id || !package.name.is_empty());
+                (self.each)(&package);
+                Ok(())
+            })?,
+            _ => json.list(|json| {
+                json.fresh();
+                self.files += usize::from(package::file(json)?);
+                Ok(())
+            })?,
+        }
+        if matches!(key, "spdxVersion" | "SPDXID" | "documentNamespace" | "packages" | "files") {
+            self.two = Some(key);
+        }
+        Ok(())
+    }
+}
+
+impl<'p> Document<'p> {
+    fn new(each: EachPackage<'p>, join: Join) -> Self {
+        Self {
+            each,
+            join,
+            version: None,
+            id: None,
+            name: None,
+            namespace: None,
+            creation: false,
+            packages: 0,
+            files: 0,
+            context: None,
+            graph: None,
+            two: None,
+        }
+    }
+
+    fn judge(self) -> Result<(Version, Sbom), DocumentError> {
+        if let Some(graph) = self.graph {
+            if let Some(key) = self.two {
+                return Err(DocumentError::Malformed(format!("has `@graph` beside `{key}`: two documents in one")));
+            }
+            return match self.context {
+                Some(true) => graph.judge().map(|sbom| (Version::V3_0, sbom)),
+                Some(false) => Err(DocumentError::Malformed("has an @context that is not SPDX 3.0's alone".into())),
+                None => Err(DocumentError::Missing("@context")),
+            };
+        }
+        let version = match self.version.as_deref() {
+            Some("SPDX-2.2") => Version::V2_2,
+            Some("SPDX-2.3") => Version::V2_3,
+            Some(other) => return Err(DocumentError::version("spdxVersion", other, SUPPORTED)),
+            None if self.context.is_some() => return Err(DocumentError::Missing("@graph")),
+            None => return Err(DocumentError::Missing("spdxVersion")),
+        };
+        for (value, key) in [(&self.id, "SPDXID"), (&self.name, "name"), (&self.namespace, "documentNamespace")] {
+            if value.is_none() {
+                return Err(DocumentError::Missing(key));
+            }
+        }
+        if !self.creation {
+            return Err(DocumentError::Missing("creationInfo"));
+        }
+        Ok((version, Sbom { version: version.as_str(), packages: self.packages, files: self.files }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

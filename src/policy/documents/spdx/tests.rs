@@ -1,0 +1,218 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::policy::documents::sbom::{Licensing, Package};
+
+fn document() -> Value {
+    json!({
+        "spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": "app",
+        "documentNamespace": "https://acme.test/app", "creationInfo": {"created": "2026-01-01T00:00:00Z", "creators": ["Tool: x"]},
+        "packages": [{"SPDXID": "SPDXRef-a", "name": "openssl", "nested": [[{"deep": 1}]]}, {"SPDXID": "SPDXRef-b", "name": "zlib"}],
+        "files": [{"SPDXID": "SPDXRef-c", "fileName": "./bin/app"}],
+    })
+}
+
+fn read_text(text: &str, depth: Depth) -> Result<(Version, Sbom, Vec<Package>), DocumentError> {
+    let mut packages = Vec::new();
+    let (version, sbom) = read(&Predicate::from(text.to_owned()), depth, &mut |package| packages.push(package.clone()))?;
+    Ok((version, sbom, packages))
+}
+
+fn read_value(value: &Value) -> Result<(Version, usize, usize), DocumentError> {
+    read_text(&value.to_string(), Depth::Shallow).map(|(version, sbom, _)| (version, sbom.packages, sbom.files))
+}
+
+fn with(key: &str, value: Value) -> Value {
+    let mut document = document();
+    document[key] = value;
+    document
+}
+
+/// SPDX 3 with these elements beside a document and its creation info.
+fn graph(elements: &[Value]) -> Value {
+    let mut all = vec![
+        json!({"type": "CreationInfo", "@id": "_:c", "specVersion": "3.0.1", "created": "2026-01-01T00:00:00Z"}),
+        json!({"type": "SpdxDocument", "spdxId": "urn:d", "creationInfo": "_:c"}),
+    ];
+    all.extend_from_slice(elements);
+    json!({"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": all})
+}
+
+fn package(id: &str) -> Value {
+    json!({"type": "software_Package", "spdxId": id, "creationInfo": "_:c", "name": id})
+}
+
+#[test]
+fn every_wrapping_of_every_version_is_read() {
+    let three = graph(&[package("urn:a"), package("urn:b"), json!({"type": "software_File", "spdxId": "urn:f"})]);
+    for (document, version) in
+        [(with("spdxVersion", json!("SPDX-2.2")), Version::V2_2), (document(), Version::V2_3), (three, Version::V3_0)]
+    {
+        let string = json!(document.to_string());
+        for form in [
+            document.clone(),
+            string.clone(),
+            json!({"Data": document, "Timestamp": "2026-01-01T00:00:00Z"}),
+            json!({"Timestamp": "", "Data": string}),
+        ] {
+            assert_eq!(read_value(&form), Ok((version, 2, 1)), "{form}");
+        }
+    }
+}
+
+#[test]
+fn a4_what_only_claims_the_type_is_refused() {
+    for (predicate, message) in [
+        ("{}", "has no spdxVersion"),
+        ("null", "is not a JSON document"),
+        ("[]", "is not a JSON document"),
+        ("1", "is not a JSON document"),
+        ("\"hello\"", "is not JSON"),
+        ("", "is not JSON"),
+        ("{\"Data\":null}", "is not a JSON document"),
+        ("{\"Data\":{}}", "has no spdxVersion"),
+        ("{\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.5\",\"components\":[]}", "has no spdxVersion"),
+        ("\"SPDXVersion: SPDX-2.3\\nDataLicense: CC0-1.0\\n\"", "tag-value"),
+        ("{\"Data\":\"SPDXVersion: SPDX-2.3\\n\"}", "tag-value"),
+        ("{\"@context\":\"https://spdx.org/rdf/3.0.1/spdx-context.jsonld\"}", "has no @graph"),
+    ] {
+        let error = read_text(predicate, Depth::Shallow).unwrap_err().to_string();
+        assert!(error.contains(message), "{predicate}: {error}");
+    }
+    for key in ["spdxVersion", "SPDXID", "name", "documentNamespace", "creationInfo"] {
+        let mut document = document();
+        document.as_object_mut().unwrap().remove(key);
+        assert_eq!(read_value(&document), Err(DocumentError::Missing(key)));
+        if key != "creationInfo" {
+            assert_eq!(read_value(&with(key, json!(" "))), Err(DocumentError::Missing(key)));
+        }
+        assert!(read_value(&with(key, json!(1))).is_err(), "{key}");
+    }
+    assert!(read_value(&with("packages", json!({"a": 1}))).is_err());
+    assert!(read_value(&with("packages", json!(["a"]))).is_err());
+    for other in ["SPDX-2.1", "SPDX-3.0", "2.3"] {
+        assert!(matches!(read_value(&with("spdxVersion", json!(other))), Err(DocumentError::Version { .. })), "{other}");
+    }
+}
+
+#[test]
+fn a8_packages_and_files_are_counted_apart() {
+    assert_eq!(read_value(&with("packages", json!(null))), Ok((Version::V2_3, 0, 1)));
+    let hollow = json!([{}, {"versionInfo": "1"}, {"SPDXID": "", "name": ""}]);
+    assert_eq!(read_value(&with("packages", hollow)), Ok((Version::V2_3, 0, 1)));
+    assert_eq!(read_value(&with("files", json!([]))), Ok((Version::V2_3, 2, 0)));
+}
+
+#[test]
+fn a6_keys_that_decide_are_unique_in_any_capitals() {
+    let plain = document().to_string();
+    for extra in [
+        "\"packages\":[],",
+        "\"Packages\":[],",
+        "\"spdxversion\":\"SPDX-2.3\",",
+        "\"data\":{},",
+        "\"Data\":{},",
+        "\"@graph\":[],",
+        "\"pac\u{212a}ages\":[],",
+        "\"file\u{17f}\":[],",
+    ] {
+        let text = plain.replacen('{', &format!("{{{extra}"), 1);
+        assert!(read_text(&text, Depth::Shallow).is_err(), "{extra}");
+        assert!(read_text(&json!(text).to_string(), Depth::Shallow).is_err(), "{extra} in a string");
+    }
+    for (key, variant) in [
+        ("\"packages\"", "\"Packages\""),
+        ("SPDXID", "spdxId"),
+        ("spdxVersion", "SPDXVersion"),
+        ("openssl\"", "x\",\"Name\":\"y\""),
+    ] {
+        let outcome = read_text(&plain.replacen(key, variant, 1), Depth::Shallow);
+        assert!(matches!(outcome, Err(DocumentError::Malformed(_))), "{variant}");
+    }
+    assert!(read_value(&json!({"Data": {"Data": document()}})).is_err());
+    assert!(read_value(&json!({"Data": document(), "spdxVersion": "SPDX-2.3"})).is_err());
+    assert!(read_value(&json!(json!(document().to_string()).to_string())).is_err(), "a string in a string");
+    assert!(read_value(&json!(json!({"Data": document()}).to_string())).is_err(), "a wrapper in a string");
+    assert!(read_value(&json!(format!("{} x", document()))).is_err(), "something behind");
+}
+
+#[test]
+fn a9_a11_size_and_depth_are_bounded() {
+    let huge = " ".repeat(usize::try_from(crate::policy::documents::MAX_DOCUMENT).unwrap() + 1);
+    assert_eq!(read_text(&huge, Depth::Shallow), Err(DocumentError::TooLarge));
+    for deep in ["{\"x\":", "[", "{\"Data\":", "{\"@graph\":[{\"a\":"] {
+        assert!(read_text(&deep.repeat(100_000), Depth::Deep).is_err());
+    }
+}
+
+#[test]
+fn spdx_3_needs_a_document_its_creation_and_spdx_s_own_context() {
+    let good = graph(&[package("urn:a")]);
+    assert_eq!(read_value(&good), Ok((Version::V3_0, 1, 0)));
+    for (context, fits) in [
+        (json!("https://spdx.org/rdf/3.0.0/spdx-context.jsonld"), true),
+        (json!(["https://spdx.org/rdf/3.0.1/spdx-context.jsonld"]), true),
+        (json!("https://spdx.org/rdf/3.1/spdx-context.jsonld"), false),
+        (json!(["https://spdx.org/rdf/3.0.1/spdx-context.jsonld", {"name": "urn:other"}]), false),
+        (json!({"name": "urn:other"}), false),
+        (json!([]), false),
+        (json!(null), false),
+    ] {
+        let mut document = good.clone();
+        document["@context"] = context.clone();
+        assert_eq!(read_value(&document).is_ok(), fits, "{context}");
+    }
+    let text = good.to_string();
+    for (from, to, message) in [
+        ("SpdxDocument", "Bundle", "has no SpdxDocument element"),
+        ("\"spdxId\":\"urn:d\"", "\"x\":1", "has no spdxId of its SpdxDocument"),
+        ("\"creationInfo\":\"_:c\",\"spdxId\":\"urn:d\"", "\"spdxId\":\"urn:d\"", "has no creationInfo of its SpdxDocument"),
+        ("3.0.1\",\"type\":\"Cre", "3.1.0\",\"type\":\"Cre", "has specVersion `3.1.0`"),
+        ("\"specVersion\":\"3.0.1\"", "\"x\":1", "has no CreationInfo element with specVersion"),
+        ("\"@context\"", "\"context\"", "has no @context"),
+        ("\"type\":\"software_Package\"", "\"type\":[\"software_Package\"]", "whose type is not text"),
+        ("\"type\":\"software_Package\"", "\"type\":\"software_Package\",\"@type\":\"x\"", "two types or ids"),
+    ] {
+        assert!(text.contains(from), "{from} in {text}");
+        let error = read_text(&text.replacen(from, to, 1), Depth::Shallow).unwrap_err().to_string();
+        assert!(error.contains(message), "{to}: {error}");
+    }
+    let twice = graph(&[json!({"type": "SpdxDocument", "spdxId": "urn:e", "creationInfo": "_:c"})]);
+    assert!(read_value(&twice).unwrap_err().to_string().contains("more than one SpdxDocument"));
+    let mut both = good;
+    both["packages"] = json!([]);
+    assert!(read_value(&both).unwrap_err().to_string().contains("two documents in one"));
+}
+
+#[test]
+fn spdx_3_packages_come_with_licences_and_suppliers_from_elsewhere() {
+    let elements = [
+        json!({"type": "Relationship", "from": "urn:a", "relationshipType": "hasConcludedLicense", "to": ["urn:gpl", "https://spdx.org/licenses/MIT"]}),
+        json!({"type": "software_Package", "spdxId": "urn:a", "name": "a", "suppliedBy": "urn:acme", "software_packageUrl": "pkg:npm/a@1"}),
+        json!({"type": "simplelicensing_LicenseExpression", "spdxId": "urn:gpl", "simplelicensing_licenseExpression": "GPL-2.0-only"}),
+        json!({"type": "Organization", "spdxId": "urn:acme", "name": "Acme"}),
+        json!({"type": "software_Package", "spdxId": "urn:b", "name": "b", "suppliedBy": "urn:nobody"}),
+        json!({"type": "Relationship", "from": "urn:b", "relationshipType": "hasDeclaredLicense", "to": "urn:missing"}),
+        json!({"type": "ai_AIPackage", "spdxId": "urn:c", "name": "c"}),
+        json!({"type": "Relationship", "from": "urn:c", "relationshipType": "hasDeclaredLicense", "to": ["expandedlicensing_NoAssertionLicense"]}),
+        json!({"type": "software_Package", "spdxId": "urn:d1", "name": "d", "software_primaryPurpose": "container"}),
+        json!({"type": "Relationship", "from": "urn:d1", "relationshipType": "hasDeclaredLicense", "to": ["urn:set"]}),
+        json!({"type": "expandedlicensing_ConjunctiveLicenseSet", "spdxId": "urn:set"}),
+        json!({"type": "Relationship", "from": "urn:d1", "relationshipType": "dependsOn", "to": ["urn:gpl"]}),
+    ];
+    let (_, sbom, packages) = read_text(&graph(&elements).to_string(), Depth::Deep).unwrap();
+    let said = |text: &str| Licensing::Said(text.to_owned());
+    assert_eq!((sbom.packages, packages.len()), (4, 4));
+    let mut licenses = packages[0].licenses.clone();
+    licenses.sort_by_key(|license| format!("{license:?}"));
+    assert_eq!(licenses, [said("GPL-2.0-only"), said("MIT")]);
+    assert_eq!((packages[0].supplier.as_deref(), &packages[0].purls[..]), (Some("Acme"), &["pkg:npm/a@1".to_owned()][..]));
+    assert_eq!(packages[1].supplier.as_deref(), Some("urn:nobody"));
+    assert!(matches!(packages[1].licenses[..], [Licensing::Unread(_)]), "what it refers to is not there");
+    assert!(packages[2].licenses.is_empty());
+    assert!(matches!(packages[3].licenses[..], [Licensing::Unread(_)]) && packages[3].is_image);
+    let again =
+        json!({"type": "simplelicensing_LicenseExpression", "spdxId": "urn:gpl", "simplelicensing_licenseExpression": "MIT"});
+    let twice = graph(&[&elements[..], &[again]].concat()).to_string();
+    assert!(read_text(&twice, Depth::Deep).unwrap_err().to_string().contains("two elements of one id"));
+}
