@@ -179,6 +179,21 @@ impl Explanation {
         if self.whole { MAX_WHOLE } else { MAX_LINES }
     }
 
+    /// Takes in the story of a platform.
+    pub(super) fn absorb(&mut self, other: Self) {
+        let Self { looks, pieces, policies: _, missing, limits_hit, set_aside, stale_seconds, about_others, denied, whole: _ } =
+            other;
+        let most = self.most();
+        extend(&mut self.looks, looks, most);
+        extend(&mut self.pieces, pieces, most);
+        extend(&mut self.missing, missing, most);
+        extend(&mut self.limits_hit, limits_hit, most);
+        extend(&mut self.set_aside, set_aside, most);
+        self.stale_seconds = self.stale_seconds.max(stale_seconds);
+        self.about_others += about_others;
+        self.denied += denied;
+    }
+
     /// The notes of a refusal: limits hit, and why pieces were set aside.
     pub(super) fn notes(&self) -> Vec<String> {
         let pieces = self.pieces.iter().filter_map(|piece| match &piece.outcome {
@@ -187,6 +202,11 @@ impl Explanation {
         });
         self.limits_hit.iter().cloned().chain(pieces).chain(self.set_aside.iter().cloned()).collect()
     }
+}
+
+fn extend<T>(lines: &mut Vec<T>, more: Vec<T>, most: usize) {
+    let room = most.saturating_sub(lines.len());
+    lines.extend(more.into_iter().take(room));
 }
 
 impl From<&Look> for Looked {

@@ -4,7 +4,7 @@
 #![expect(clippy::disallowed_types, reason = "a poisoned lock here means that the test has failed already")]
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -69,6 +69,8 @@ struct State {
     referrers: HashMap<(String, Digest), Vec<Value>>,
     parents: HashMap<Digest, Vec<Digest>>,
     faults: HashMap<Ask, Fault>,
+    /// What cannot be asked about, whatever the rest.
+    unreachable: HashSet<String>,
     /// Every request, in order.
     asked: Vec<(Ask, String)>,
 }
@@ -90,8 +92,9 @@ impl Fake {
     async fn ask(&self, ask: Ask, what: String) -> Result<(), UpstreamError> {
         let fault = {
             let mut state = self.state();
+            let fault = state.faults.get(&ask).copied().or_else(|| state.unreachable.contains(&what).then_some(Fault::Down));
             state.asked.push((ask, what));
-            state.faults.get(&ask).copied()
+            fault
         };
         tokio::time::sleep(self.delay).await;
         let host = self.host.to_string();
@@ -172,7 +175,7 @@ impl Upstream for Fake {
     }
 }
 
-fn index_of(entries: &[Value]) -> Bytes {
+pub(super) fn index_of(entries: &[Value]) -> Bytes {
     json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries}).to_string().into()
 }
 
@@ -396,7 +399,13 @@ impl World {
         }
     }
 
+    /// The referrers of this digest cannot be listed.
+    pub(super) fn hide_referrers(&self, digest: Digest) {
+        self.fake.state().unreachable.insert(digest.to_string());
+    }
+
     pub(super) fn mend(&self) {
+        self.fake.state().unreachable.clear();
         self.fake.state().faults.clear();
     }
 
@@ -468,6 +477,19 @@ impl World {
     pub(super) fn index(&self, repository: &str, children: &[Digest]) -> Digest {
         let children: Vec<Value> = children.iter().map(|child| descriptor(media_type::OCI_MANIFEST, *child, 100)).collect();
         self.raw(repository, index_of(&children), Some(media_type::OCI_INDEX.into()))
+    }
+
+    /// An index of these, each with its platform where it has one.
+    pub(super) fn platforms(&self, children: &[(Digest, Option<&str>)]) -> Digest {
+        let child = |(digest, platform): &(Digest, Option<&str>)| {
+            let mut child = descriptor(media_type::OCI_MANIFEST, *digest, 100);
+            if let Some((os, architecture)) = platform.and_then(|platform| platform.split_once('/')) {
+                child["platform"] = json!({"os": os, "architecture": architecture});
+            }
+            child
+        };
+        let children: Vec<Value> = children.iter().map(child).collect();
+        self.raw(REPO, index_of(&children), Some(media_type::OCI_INDEX.into()))
     }
 
     pub(super) fn tag(&self, repository: &str, tag: &str, digest: Digest) {

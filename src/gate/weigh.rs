@@ -12,13 +12,24 @@ use super::{
 use crate::{
     evidence::{Evidence, Piece},
     oci::{Digest, ImageName},
-    policy::{Case, Held, Policy, Selection, Unmet},
+    policy::{Case, Held, PlatformFacts, Policy, Selection, Unmet},
     telemetry,
     verify::{PoolError, Verified, Verifier, VerifyError},
 };
 
 /// Pieces verified before the policies are asked again. Most images have two or three.
 const AT_ONCE: usize = 8;
+
+/// What the policies are told of an index's platforms.
+#[derive(Debug, Clone)]
+enum Platforms {
+    /// These are all there are.
+    All(Arc<[PlatformFacts]>),
+    /// The subject is one of them, of this index.
+    One { index: Digest, proven: Arc<[Verified]>, name: Arc<str> },
+    /// Nobody has looked.
+    Unseen,
+}
 
 /// What is proven about a subject so far, and what the policies say of it.
 #[derive(Debug)]
@@ -29,6 +40,7 @@ pub(super) struct Scales {
     /// What evidence must be about: the manifest's SHA-256 digest, however it was asked for (A2, X11).
     subject: Digest,
     facts: Arc<[Verified]>,
+    platforms: Platforms,
     seen: HashSet<(Digest, Digest)>,
     /// Enforcing policies that do not hold.
     pub(super) unmet: Vec<Unmet>,
@@ -56,6 +68,7 @@ impl Scales {
             image,
             subject,
             facts: Arc::new([]),
+            platforms: Platforms::Unseen,
             seen: HashSet::new(),
             unmet: Vec::new(),
             audit: Vec::new(),
@@ -202,12 +215,75 @@ impl Scales {
         signers
     }
 
+    /// Whether looking at an index's platforms could change the answer: nothing else is wanting.
+    pub(super) fn wants_platforms(&self) -> bool {
+        let mut wanting = self.unmet.iter().chain(&self.audit).filter(|unmet| unmet.wants_platforms);
+        wanting.next().is_some() && self.unmet.iter().all(|unmet| unmet.wants_platforms)
+    }
+
+    /// Asks the policies again, about these platforms.
+    pub(super) async fn settle(&mut self, platforms: Vec<PlatformFacts>) {
+        self.platforms = Platforms::All(platforms.into());
+        self.judge().await;
+    }
+
+    /// Asks the policies again, where nothing that was added made it happen.
+    pub(super) async fn rejudge(&mut self) {
+        if self.facts.is_empty() {
+            self.judge().await;
+        }
+    }
+
+    /// Scales for one platform of this index: what is added is about it, and the policies are asked about both.
+    pub(super) fn of_platform(&self, platform: Digest, name: String) -> Self {
+        Self {
+            gate: Arc::clone(&self.gate),
+            selection: Arc::clone(&self.selection),
+            image: self.image.clone(),
+            subject: platform,
+            facts: Arc::new([]),
+            platforms: Platforms::One { index: self.subject, proven: Arc::clone(&self.facts), name: name.into() },
+            seen: HashSet::new(),
+            unmet: self.unmet.clone(),
+            audit: self.audit.clone(),
+            held: self.held.clone(),
+            watched: self.watched.clone(),
+            ahead: None,
+            overloaded: false,
+            provable: false,
+            explanation: Explanation { whole: self.explanation.whole, ..Explanation::default() },
+        }
+    }
+
+    /// Takes over what the policies say of all platforms together: one holds if it holds with each, for as long as it does
+    /// with each; of one that does not, the first platform's reason is told.
+    pub(super) fn take_platforms(&mut self, platforms: Vec<Self>) {
+        let (mut held, mut unmet): (Vec<_>, Vec<_>) = platforms.iter().map(|scales| (&scales.held, &scales.unmet)).unzip();
+        (self.held, self.unmet) = together(&held, &unmet);
+        (held, unmet) = platforms.iter().map(|scales| (&scales.watched, &scales.audit)).unzip();
+        (self.watched, self.audit) = together(&held, &unmet);
+        for scales in platforms {
+            self.explanation.absorb(scales.explanation);
+        }
+    }
+
     /// Asks the policies. Reading an SBOM of many megabytes is CPU work too, so it has a thread of its own.
     async fn judge(&mut self) {
         let (selection, facts, subject) = (Arc::clone(&self.selection), Arc::clone(&self.facts), self.subject);
-        let (image, now) = (self.image.clone(), (self.gate.clock)());
+        let (image, now, platforms) = (self.image.clone(), (self.gate.clock)(), self.platforms.clone());
+        let nothing_to_read = self.facts.is_empty() && !matches!(platforms, Platforms::One { .. });
         let ask = move || {
+            let (one, proven);
             let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, now };
+            let case = match platforms {
+                Platforms::Unseen => case,
+                Platforms::All(ref platforms) => Case { platforms: Some(platforms), ..case },
+                Platforms::One { ref index, proven: of_index, ref name } => {
+                    one = [PlatformFacts { digest: subject, platform: name.to_string(), facts: facts.to_vec() }];
+                    proven = of_index;
+                    Case { subject: index, facts: &proven, platforms: Some(&one), ..case }
+                }
+            };
             let judge = |policies: &[Arc<Policy>]| {
                 let (mut held, mut unmet) = (Vec::new(), Vec::new());
                 for policy in policies {
@@ -220,7 +296,7 @@ impl Scales {
             };
             (judge(&selection.enforce), judge(&selection.audit))
         };
-        let answer = if self.facts.is_empty() { Ok(ask()) } else { tokio::task::spawn_blocking(ask).await };
+        let answer = if nothing_to_read { Ok(ask()) } else { tokio::task::spawn_blocking(ask).await };
         match answer {
             Ok(((held, unmet), (watched, audit))) => {
                 (self.held, self.unmet, self.watched, self.audit) = (held, unmet, watched, audit);
@@ -229,6 +305,25 @@ impl Scales {
             Err(error) => tracing::error!(%error, "judging failed unexpectedly; please report it"),
         }
     }
+}
+
+/// What policies say of all platforms together.
+fn together(held: &[&Vec<(Arc<Policy>, Held)>], unmet: &[&Vec<Unmet>]) -> (Vec<(Arc<Policy>, Held)>, Vec<Unmet>) {
+    let mut all = Vec::new();
+    for (policy, on) in held.first().into_iter().copied().flatten() {
+        let each = held.iter().map(|held| held.iter().find(|(other, _)| Arc::ptr_eq(other, policy)).map(|(_, on)| on));
+        if let Some(each) = each.collect::<Option<Vec<_>>>() {
+            let valid_until = each.iter().filter_map(|on| on.valid_until).min();
+            all.push((Arc::clone(policy), Held { valid_until, ..on.clone() }));
+        }
+    }
+    let mut not: Vec<Unmet> = Vec::new();
+    for unmet in unmet.iter().copied().flatten() {
+        if not.iter().all(|known| known.policy != unmet.policy) {
+            not.push(unmet.clone());
+        }
+    }
+    (all, not)
 }
 
 /// How long a client waits before it asks again about a signature from the near future.

@@ -1,12 +1,13 @@
 //! One judgement: collect, verify, judge. Run once per subject however many ask, in a task of its own.
 //!
 //! Here is the order of its steps; [`manifest`] reads what is judged, [`parents`] asks who vouches for it, [`cooldown`] how long
-//! it has been known, [`outcome`] makes what comes of it.
+//! it has been known, [`platforms`] what is proven about each platform, [`outcome`] makes what comes of it.
 
 mod cooldown;
 mod manifest;
 mod outcome;
 mod parents;
+mod platforms;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,12 +16,12 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::parents::Trail;
-use self::{manifest::Got, parents::Parentage};
+use self::{manifest::Got, parents::Parentage, platforms::Platforms};
 use super::{
     Explanation, Gate, Question,
     memory::{Asked, Basis},
     sentence::warning,
-    verdict::{Grounds, NoVerdict, Refusal, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
+    verdict::{Grounds, NoVerdict, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
     weigh::Scales,
 };
 use crate::{
@@ -90,10 +91,7 @@ impl Judgement {
             if let Some(verdict) = self.gate.remembered(&self.subject, &self.basis) {
                 return Ok(verdict);
             }
-            let answer = match self.denied() {
-                Some(refusal) => Ok(Verdict::Refuse(refusal)),
-                None => self.within_deadline(Question::Manifest(self.trail.depth())).await,
-            };
+            let answer = self.within_deadline(Question::Manifest(self.trail.depth())).await;
             match &answer {
                 Ok(Verdict::Admit(permit)) => {
                     let basis = Basis { epoch: permit.epoch(), ..self.basis };
@@ -125,10 +123,7 @@ impl Judgement {
     /// Attachment tags serve evidence and nothing else (X15): the same, without any other grounds.
     pub(super) fn run_attachment(mut self) -> BoxFuture<'static, Answer> {
         Box::pin(async move {
-            let answer = match self.denied() {
-                Some(refusal) => Ok(Verdict::Refuse(refusal)),
-                None => self.within_deadline(Question::Attachment).await,
-            };
+            let answer = self.within_deadline(Question::Attachment).await;
             if let Ok(Verdict::Admit(permit)) = &answer {
                 self.gate.memory.remember_permit(Basis { epoch: None, ..self.basis }, permit).await;
             }
@@ -137,17 +132,15 @@ impl Judgement {
         })
     }
 
-    /// The refusal of a denied digest: before policies and exceptions, and before anything is asked of the upstream. The
-    /// list is part of the policies' fingerprint, so no verdict made without it is recalled.
-    fn denied(&self) -> Option<Arc<Refusal>> {
-        let Subject { image, digest, .. } = &self.subject;
-        self.selection.deny.digest(digest).map(|reason| self.gate.denied(image, *digest, reason))
-    }
-
     /// Judges within the deadline. Only so many clients' questions are worked on at once (H5); those they lead to have a
     /// place already.
     async fn within_deadline(&mut self, question: Question) -> Answer {
         let gate = Arc::clone(&self.gate);
+        // Before policies and exceptions, and before anything is asked of the upstream. The list is part of the policies'
+        // fingerprint, so no verdict made without it is recalled.
+        if let Some(reason) = self.selection.deny.digest(&self.subject.digest) {
+            return Ok(Verdict::Refuse(gate.denied(&self.subject.image, self.subject.digest, reason)));
+        }
         let deadline = self.began + gate.config.deadline;
         let _place = match question {
             Question::Attachment | Question::Manifest(0) => match timeout_at(deadline, gate.places.acquire()).await {
@@ -224,9 +217,11 @@ impl Judgement {
             let evidence = kept.collect(&self.reader, &self.gate.config.limits).await;
             let mut scales = weigh().await;
             scales.add(verifier, &evidence).await;
+            drop(evidence);
+            let Platforms { life, warnings, .. } = self.look_at_platforms(got, &mut scales, verifier).await;
             if scales.suffice() {
-                let life = self.gate.config.verdict_ttl - age;
-                return self.admit_on_policy(got, &mut scales, life, Vec::new()).await;
+                let life = life.min(self.gate.config.verdict_ttl - age);
+                return self.admit_on_policy(got, &mut scales, life, warnings).await;
             }
         }
 
@@ -267,9 +262,17 @@ impl Judgement {
         scales.add(&verifier, &evidence).await;
         self.signers = scales.signers();
         let listing = Kept { listed_at, media_type: got.manifest.media_type().into(), candidates: evidence.candidates.clone() };
-        if scales.suffice() {
+        let wants_platforms = scales.wants_platforms();
+        if scales.suffice() || wants_platforms {
             listing.save(self.gate.documents.as_ref(), &self.key(), &evidence).await;
-            return self.admit_on_policy(&got, &mut scales, self.gate.config.verdict_ttl, Vec::new()).await;
+        }
+        if wants_platforms {
+            // Weighed and kept; let go before more is read.
+            (evidence.pieces, evidence.fetched, evidence.share) = (Vec::new(), Vec::new(), None);
+        }
+        let mut platforms = self.look_at_platforms(&got, &mut scales, &verifier).await;
+        if scales.suffice() {
+            return self.admit_on_policy(&got, &mut scales, platforms.life, platforms.warnings).await;
         }
         if evidence.missing.is_empty() {
             // Everything was seen, and it is not enough. What was kept from before no longer counts: withdrawn evidence
@@ -283,6 +286,8 @@ impl Judgement {
             let mut before = kept.collect(&self.reader, &self.gate.config.limits).await;
             before.stale = Some(age);
             scales.add(&verifier, &before).await;
+            drop(before);
+            platforms = self.look_at_platforms(&got, &mut scales, &verifier).await;
             if scales.suffice() {
                 metrics::counter!(telemetry::STALE, "what" => "evidence").increment(1);
                 let text = format!("the upstream cannot be asked; admitted on evidence listed {} s ago", age.as_secs());
@@ -291,7 +296,7 @@ impl Judgement {
         }
         let cannot_tell = if evidence.missing.is_empty() {
             let unready = scales.unready(verifier.as_ref());
-            shapeless.or_else(|| unready.map(|why| (UndecidedReason::NoTrustRoot(why), RETRY)))
+            shapeless.or(platforms.cannot_tell).or_else(|| unready.map(|why| (UndecidedReason::NoTrustRoot(why), RETRY)))
         } else {
             let why = evidence.missing.first().cloned().unwrap_or_default();
             let wait = evidence.retry_after.unwrap_or(RETRY);

@@ -99,15 +99,17 @@ impl Judgement {
         mut life: Duration,
         mut warnings: Vec<String>,
     ) -> Answer {
-        self.note(scales);
         self.signers = scales.signers();
+        self.note(scales);
         let Cooling { unmet, audit, wait } = self.cooling(scales).await?;
-        if !unmet.is_empty() {
+        scales.unmet.extend(unmet);
+        scales.audit.extend(audit);
+        self.note(scales);
+        if !scales.unmet.is_empty() {
             self.refusal_life = self.refusal_life.min(wait.unwrap_or(self.refusal_life));
-            let reason = RefusalReason::Unmet { unmet, notes: scales.explanation.notes() };
+            let reason = RefusalReason::Unmet { unmet: std::mem::take(&mut scales.unmet), notes: scales.explanation.notes() };
             return self.refuse(reason, std::mem::take(&mut scales.explanation), got).await;
         }
-        scales.audit.extend(audit);
         if self.selection.enforce.is_empty() && !scales.audit.is_empty() {
             return self.admit_audited(got, scales, None).await;
         }

@@ -6,6 +6,7 @@ mod cooldown;
 mod denied;
 mod lineage;
 mod lives;
+mod platforms;
 mod policies;
 mod recorded;
 mod searching;

@@ -1,0 +1,257 @@
+//! An SBOM of each platform, or either of index and platforms: what counts, what does not, and what it costs.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::{testing::*, *};
+use crate::{
+    oci::{Digest, media_type},
+    policy::Unmatched,
+};
+
+const SPDX: &str = "attestations: [{predicate_type: https://spdx.dev/Document, sbom_on: each_platform}]\n";
+
+fn wanting(sbom_on: &str) -> World {
+    let world = World::new();
+    let text = policy("release", "reg.test/acme/**", RELEASE, "enforce") + &SPDX.replace("each_platform", sbom_on);
+    world.set_policies(&text, Unmatched::Deny);
+    world
+}
+
+/// A signed index of two platforms, and the platforms.
+fn signed_index(world: &World) -> (Digest, [Digest; 2]) {
+    let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
+    let index = world.platforms(&[(children[0], Some("linux/amd64")), (children[1], Some("linux/arm64"))]);
+    world.attach(REPO, index, &signature(index, RELEASE));
+    (index, children)
+}
+
+fn attest(world: &World, subject: Digest, by: &str) {
+    world.attach(REPO, subject, &attestation(subject, by));
+}
+
+async fn wait(seconds: u64) {
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_is_admitted_if_and_only_if_each_platform_carries_its_own_sbom() {
+    let world = wanting("each_platform");
+    let (index, [amd64, arm64]) = signed_index(&world);
+    // One on the index says nothing about what runs.
+    attest(&world, index, RELEASE);
+    attest(&world, amd64, RELEASE);
+    let refusal = world.refusal(index).await;
+    assert_eq!(refusal.code(), "attestation_missing");
+    assert!(refusal.sentence().contains("platform linux/arm64: wants an attestation"), "{refusal}");
+    // By somebody else it is none.
+    attest(&world, arm64, MALLORY);
+    wait(11).await;
+    let refusal = world.refusal(index).await;
+    assert_eq!(refusal.code(), "attestation_identity_mismatch");
+    // About the other platform, copied, it is none either.
+    world.attach(REPO, arm64, &attestation(amd64, RELEASE));
+    wait(11).await;
+    world.refusal(index).await;
+    attest(&world, arm64, RELEASE);
+    wait(11).await;
+    world.permit(index).await;
+    // And vouches for its children, and for their blobs.
+    assert_eq!(world.permit(arm64).await.grounds(), &Grounds::Parent(index));
+    assert!(world.listed(World::layer_of("arm64")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn either_takes_the_indexs_sbom_or_one_of_each_platform() {
+    let world = wanting("either");
+    let (index, [amd64, arm64]) = signed_index(&world);
+    attest(&world, amd64, RELEASE);
+    world.refusal(index).await;
+    attest(&world, arm64, RELEASE);
+    wait(11).await;
+    world.permit(index).await;
+
+    let world = wanting("either");
+    let (index, children) = signed_index(&world);
+    attest(&world, index, RELEASE);
+    world.permit(index).await;
+    assert_eq!(world.asked_for(&children[0]), 0, "its own is enough: no platform is looked at");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attestation_manifests_need_none_unless_they_can_be_run() {
+    let world = wanting("each_platform");
+    let image = world.image(REPO, "amd64");
+    attest(&world, image, RELEASE);
+    let [unknown, said, runs] = ["unknown", "said", "runs"].map(|seed| world.image(REPO, seed));
+    let child = |digest: Digest, platform: Option<(&str, &str)>, attests: bool| {
+        let mut child = descriptor(media_type::OCI_MANIFEST, digest, 100);
+        if let Some((os, architecture)) = platform {
+            child["platform"] = json!({"os": os, "architecture": architecture});
+        }
+        if attests {
+            child["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest"});
+        }
+        child
+    };
+    let of = |children: &[serde_json::Value]| {
+        let index = world.raw(REPO, index_of(children), Some(media_type::OCI_INDEX.into()));
+        world.attach(REPO, index, &signature(index, RELEASE));
+        index
+    };
+    let plain = child(image, Some(("linux", "amd64")), false);
+    let index = of(&[plain.clone(), child(unknown, Some(("unknown", "unknown")), true), child(said, None, true)]);
+    world.permit(index).await;
+    // What names a platform is what a node pulls, whatever it says of itself; and so is what says nothing.
+    for runnable in [child(runs, Some(("linux", "arm64")), true), child(runs, None, false)] {
+        let index = of(&[plain.clone(), runnable]);
+        assert_eq!(world.refusal(index).await.code(), "attestation_missing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn x1_of_more_than_64_platforms_none_is_looked_at_and_the_refusal_names_the_limit() {
+    let world = wanting("each_platform");
+    let children: Vec<(Digest, Option<&str>)> =
+        (0..65).map(|seed| (world.image(REPO, &seed.to_string()), Some("linux/amd64"))).collect();
+    let index = world.platforms(&children);
+    world.attach(REPO, index, &signature(index, RELEASE));
+    let refusal = world.refusal(index).await;
+    assert!(refusal.sentence().contains("of at most 64; it has 65"), "{refusal}");
+    assert_eq!(world.asked(Ask::Referrers), 1);
+    for (child, _) in &children[..64] {
+        attest(&world, *child, RELEASE);
+    }
+    let index = world.platforms(&children[..64]);
+    world.attach(REPO, index, &signature(index, RELEASE));
+    world.permit(index).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_had_of_a_platform_is_undecided_and_what_is_lacking_is_refused() {
+    let world = wanting("each_platform");
+    let (index, [amd64, arm64]) = signed_index(&world);
+    attest(&world, amd64, RELEASE);
+    attest(&world, arm64, RELEASE);
+    world.hide_referrers(arm64);
+    world.undecided(index).await;
+    world.mend();
+    world.permit(index).await;
+
+    // Nobody need wait for a registry to hear that the other platform has none.
+    let world = wanting("each_platform");
+    let (index, [amd64, arm64]) = signed_index(&world);
+    attest(&world, arm64, RELEASE);
+    world.hide_referrers(arm64);
+    let refusal = world.refusal(index).await;
+    assert!(refusal.sentence().contains("platform linux/amd64"), "{refusal}");
+    let _ = amd64;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_about_platforms_while_a_signature_is_wanting() {
+    let world = wanting("each_platform");
+    let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
+    let index = world.platforms(&[(children[0], Some("linux/amd64")), (children[1], Some("linux/arm64"))]);
+    assert_eq!(world.refusal(index).await.code(), "signature_missing");
+    assert_eq!(world.asked(Ask::Referrers), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c3_after_a_restart_without_an_upstream_the_platforms_evidence_is_here_too() {
+    let mut world = wanting("each_platform");
+    let (index, [amd64, arm64]) = signed_index(&world);
+    attest(&world, amd64, RELEASE);
+    attest(&world, arm64, RELEASE);
+    world.permit(index).await;
+    world.all_fail(Fault::Down);
+    world.restart();
+    assert!(world.permit(index).await.warnings().is_empty());
+    // Beyond the life of a verdict it is stale, and said to be, until it is too old.
+    wait(2 * 3_600).await;
+    let permit = world.permit(index).await;
+    assert!(permit.warnings()[0].starts_with("110 - "), "{:?}", permit.warnings());
+    wait(25 * 3_600).await;
+    world.undecided(index).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_an_sbom_withdrawn_from_a_platform_stops_counting() {
+    let world = wanting("each_platform");
+    let (index, [amd64, arm64]) = signed_index(&world);
+    attest(&world, amd64, RELEASE);
+    attest(&world, arm64, RELEASE);
+    world.permit(index).await;
+    world.withdraw(REPO, arm64);
+    wait(3_601).await;
+    world.refusal(index).await;
+    // Nor does it come back when the upstream goes away.
+    world.all_fail(Fault::Down);
+    wait(11).await;
+    world.undecided(index).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_is_its_own_only_platform() {
+    for sbom_on in ["each_platform", "either"] {
+        let world = wanting(sbom_on);
+        let image = world.signed("a");
+        world.permit(image).await;
+        let without = world.image(REPO, "b");
+        world.attach(REPO, without, &signature(without, RELEASE));
+        assert_eq!(world.refusal(without).await.code(), "attestation_missing", "{sbom_on}");
+        // An index of nothing that runs answers for itself: no platforms are not all platforms.
+        let empty = world.platforms(&[(image, Some("unknown/unknown"))]);
+        world.attach(REPO, empty, &signature(empty, RELEASE));
+        assert_eq!(world.refusal(empty).await.code(), "attestation_missing", "{sbom_on}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_meets_the_whole_policy_alone_by_an_sbom_of_its_own() {
+    let world = wanting("each_platform");
+    let (index, [amd64, arm64]) = signed_index(&world);
+    attest(&world, amd64, RELEASE);
+    attest(&world, arm64, RELEASE);
+    // Without its index it has an SBOM and no signature.
+    assert_eq!(world.refusal(amd64).await.code(), "signature_missing");
+    world.attach(REPO, arm64, &signature(arm64, RELEASE));
+    assert_eq!(world.permit(arm64).await.grounds(), &Grounds::Policy);
+    world.permit(index).await;
+    assert_eq!(world.permit(amd64).await.grounds(), &Grounds::Parent(index));
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_a_denied_sbom_of_a_platform_is_absent() {
+    let world = wanting("each_platform");
+    let (index, [amd64, arm64]) = signed_index(&world);
+    attest(&world, amd64, RELEASE);
+    world.attach(
+        REPO,
+        arm64,
+        &bundle(json!({
+            "about": arm64, "by": RELEASE, "proves": "https://spdx.dev/Document", "predicate": spdx(), "entry": 7,
+        })),
+    );
+    world.permit(index).await;
+    world.deny(&format!("- {{log_entry: {{log: {}, index: 7}}, reason: INC-9}}\n", "ab".repeat(32)));
+    let refusal = world.refusal(index).await;
+    assert!(refusal.sentence().ends_with("(set aside: 1 denied by the deny-list)"), "{refusal}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_audit_policy_looks_at_platforms_and_changes_nothing() {
+    let world = World::new();
+    let enforce = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+    let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit") + SPDX;
+    world.set_policies(&format!("{enforce}---\n{audit}"), Unmatched::Deny);
+    let (index, [amd64, arm64]) = signed_index(&world);
+    attest(&world, index, RELEASE);
+    attest(&world, amd64, RELEASE);
+    let permit = world.permit(index).await;
+    assert!(permit.warnings()[0].contains("platform linux/arm64"), "{:?}", permit.warnings());
+    attest(&world, arm64, RELEASE);
+    wait(3_601).await;
+    assert!(world.permit(index).await.warnings().is_empty());
+}
