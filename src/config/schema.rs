@@ -105,6 +105,9 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
     let mut problems = sink.into_problems();
     let deny = deny(&deny_files, &mut problems);
     let policies = policies(&policy_files, unmatched, &mut problems).map(|policies| policies.with_deny(deny));
+    if let (Some(policies), Some(trust_roots)) = (&policies, &trust_roots) {
+        problems.extend(trust_roots::unknown(policies, trust_roots));
+    }
     let (Some(policies), Some(trust_roots), Some(store), true) = (policies, trust_roots, store, problems.is_empty()) else {
         return Err(Problems(problems));
     };
@@ -116,7 +119,8 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
     for policy in policies.policies() {
         weaknesses.extend(policy.weaknesses().into_iter().map(|(kind, sentence)| Weakness { kind, sentence }));
     }
-    let notices = notices(&policies, &upstreams.configs);
+    let mut notices = notices(&policies, &upstreams.configs);
+    notices.extend(trust_roots::notices(&policies, &trust_roots));
     let (files, directories) = files.into_read();
     Ok(Config {
         gate: gate::Config {

@@ -307,6 +307,39 @@ fn trust_roots_have_names_and_what_they_give_up_is_said_at_start() {
 }
 
 #[test]
+fn a_policy_that_asks_an_unknown_root_is_a_problem_where_it_asks() {
+    let policy = |root: &str| {
+        format!(
+            "name: acme\nimages: [\"ghcr.io/acme/**\"]\nlog: proof\nsignatures:\n  - keyless:\n      issuer: https://i\n      \
+             subject: https://s\n      trust_root: {root}\n"
+        )
+    };
+    let directory = directory(&format!(
+        "{SMALL}trust_roots: {{default: sigstore, acme: a.json, github: {{path: a.json, dangerous_no_log: true}}}}\n"
+    ));
+    fs::write(directory.path().join("a.json"), "{}").unwrap();
+    let write = |root: &str| fs::write(directory.path().join("policies/acme.yaml"), policy(root)).unwrap();
+    for (root, said) in [
+        ("acmee", "no trust root is called `acmee`; did you mean `acme`?"),
+        ("quay", "no trust root is called `quay`; configured: acme, default, github"),
+    ] {
+        write(root);
+        assert_eq!(problems_in(&directory), [format!("policies/acme.yaml:8:19: signatures[0].keyless.trust_root: {said}")]);
+    }
+    write("github");
+    let config = Config::load(&directory.path().join("pullgate.yaml")).unwrap();
+    assert_eq!(
+        config.notices,
+        [
+            "no policy asks trust root acme: what it proves counts nowhere",
+            "policy acme wants log: proof, and trust root github has no log: it proves none"
+        ]
+    );
+    // Only the root called default is there without being named.
+    assert_eq!(load(SMALL).notices, Vec::<String>::new());
+}
+
+#[test]
 fn trust_roots_that_cannot_be_meant_are_problems() {
     let nine: String = (0..8).map(|at| format!("r{at}: sigstore, ")).collect();
     for (wrong, said) in [

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Weakness, files::Files};
 use crate::{
+    policy::PolicySet,
     verify::{
         DEFAULT_TRUST_ROOT, Relaxed,
         trust_root::{MAX_TRUST_ROOTS, RootConfig, TrustRootSource},
     },
-    yaml::{Cursor, Fields, Value, closest},
+    yaml::{Cursor, Fields, Problem, Value, closest},
 };
 
 /// The keys of a root that is written as a mapping.
@@ -101,6 +102,37 @@ fn source(cursor: &Cursor<'_>, files: &Files) -> Option<TrustRootSource> {
 
 fn strict(source: TrustRootSource) -> RootConfig {
     RootConfig { source, relaxed: Relaxed::default() }
+}
+
+/// What policies say of roots that are not configured: such an identity could never be met, and nobody would know why.
+pub(super) fn unknown(policies: &PolicySet, roots: &BTreeMap<Arc<str>, RootConfig>) -> Vec<Problem> {
+    let unknown = policies.trust_roots_named().iter().filter(|used| !roots.contains_key(used.name.as_str()));
+    let names = || roots.keys().map(AsRef::as_ref);
+    unknown
+        .map(|used| {
+            used.problem(match closest(&used.name, names()) {
+                Some(meant) => format!("no trust root is called `{}`; did you mean `{meant}`?", used.name),
+                None => {
+                    format!("no trust root is called `{}`; configured: {}", used.name, names().collect::<Vec<_>>().join(", "))
+                }
+            })
+        })
+        .collect()
+}
+
+/// What is allowed and probably not meant: a root that nobody asks, and one without a log asked for a log's proof.
+pub(super) fn notices(policies: &PolicySet, roots: &BTreeMap<Arc<str>, RootConfig>) -> Vec<String> {
+    let mut notices = Vec::new();
+    for (name, root) in roots {
+        let asking = || policies.policies().iter().filter(|policy| policy.asks_root(name));
+        if **name != *DEFAULT_TRUST_ROOT && asking().next().is_none() {
+            notices.push(format!("no policy asks trust root {name}: what it proves counts nowhere"));
+        }
+        for policy in asking().filter(|policy| root.relaxed.no_log && policy.wants_proof()) {
+            notices.push(format!("policy {} wants log: proof, and trust root {name} has no log: it proves none", policy.name));
+        }
+    }
+    notices
 }
 
 /// Names stand in sentences, policies and sort orders.

@@ -169,6 +169,12 @@ impl Policy {
         self.identities().iter().any(|identity| *identity.trust_root == *name)
     }
 
+    /// Whether it asks for a log's inclusion proof, in so many words.
+    #[must_use]
+    pub fn wants_proof(&self) -> bool {
+        self.log == LogEvidence::Proof
+    }
+
     /// Whether it decides or watches.
     #[must_use]
     pub const fn mode(&self) -> Mode {
