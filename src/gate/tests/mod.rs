@@ -9,5 +9,6 @@ mod lives;
 mod platforms;
 mod policies;
 mod recorded;
+mod rooted;
 mod searching;
 mod tags;
