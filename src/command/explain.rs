@@ -182,7 +182,8 @@ fn piece(considered: &Considered) -> Tree {
                 tree.branches.push(Tree::leaf(&format!("at {time}")));
             }
             for entry in entries {
-                tree.branches.push(Tree::leaf(&format!("log {} index {} ({log})", entry.log, entry.index)));
+                let index = entry.index.map_or_else(|| "not signed".to_owned(), |index| index.to_string());
+                tree.branches.push(Tree::leaf(&format!("log {} index {index} ({log})", entry.log)));
             }
             tree.branches.push(Tree::leaf(&format!("trust root {trust_root}")));
             tree.add("claims", claims.iter().map(|(name, value)| Tree::leaf(&format!("{name}: {value}"))));

@@ -130,8 +130,9 @@ pub struct Proof {
 pub struct Entry {
     /// The log's id in hex.
     pub log: String,
-    /// The index in it.
-    pub index: u64,
+    /// The index in it, where something signed that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
 }
 
 impl Explanation {

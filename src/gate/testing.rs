@@ -240,7 +240,7 @@ impl Verifier for Scripted {
             claims: claims(&value["claims"]),
         };
         let at = text("at").map_or(Timestamp::UNIX_EPOCH, |at| at.parse().unwrap());
-        let entries = value["entry"].as_u64().map(|index| LogEntry { log: "ab".repeat(32), index });
+        let entries = value["entry"].as_u64().map(|index| LogEntry { log: "ab".repeat(32), index: Some(index) });
         let entries = entries.into_iter().collect();
         Ok(vec![Verified { signer, content, times: vec![at], log: LogEvidence::Proof, entries }])
     }

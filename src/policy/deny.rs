@@ -114,9 +114,18 @@ impl DenyList {
             let why = format!("signer {} is denied: {reason}", fact.signer.subject);
             return Some(DeniedEvidence { by: "identity", why });
         }
-        let (entry, reason) = fact.entries.iter().find_map(|entry| Some((entry, self.log_entries.get(entry)?)))?;
-        let why = format!("log entry {} of log {} is denied: {reason}", entry.index, entry.log.get(..12).unwrap_or(&entry.log));
+        let (entry, reason) = fact.entries.iter().find_map(|entry| self.log_entry(entry))?;
+        let index = entry.index.map(|index| format!(" {index}")).unwrap_or_default();
+        let why = format!("log entry{index} of log {} is denied: {reason}", entry.log.get(..12).unwrap_or(&entry.log));
         Some(DeniedEvidence { by: "log_entry", why })
+    }
+
+    /// The denied entry that `entry` is, or may be: where nothing signed which index it has, it may be any of its log.
+    fn log_entry(&self, entry: &LogEntry) -> Option<(&LogEntry, &Arc<str>)> {
+        match entry.index {
+            Some(_) => self.log_entries.get_key_value(entry),
+            None => self.log_entries.iter().find(|(denied, _)| denied.log == entry.log),
+        }
     }
 
     /// Adds all that can change an answer to a fingerprint.
@@ -139,7 +148,7 @@ fn form(what: &What, reason: &str) -> Vec<u8> {
         What::LogEntry(LogEntry { log, index }) => {
             form.text("log_entry");
             form.text(log);
-            form.text(&index.to_string());
+            form.text(&index.map(|index| index.to_string()).unwrap_or_default());
         }
     }
     form.text(reason);
@@ -193,5 +202,5 @@ fn log_entry(cursor: &Cursor<'_>) -> Option<LogEntry> {
         })
     });
     let index = fields.need("index", "write the entry's index").and_then(|cursor| cursor.integer(0..=u64::MAX));
-    Some(LogEntry { log: log?, index: index? })
+    Some(LogEntry { log: log?, index: Some(index?) })
 }

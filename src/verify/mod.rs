@@ -12,6 +12,7 @@ pub mod artifact;
 mod bundle;
 mod certificate;
 mod legacy;
+mod logged;
 mod pool;
 mod predicate;
 mod relaxed;
@@ -60,8 +61,8 @@ pub struct Verified {
 pub struct LogEntry {
     /// The log's id: lower-case hex of what the trust root calls `logId.keyId`.
     pub log: String,
-    /// The index in it.
-    pub index: u64,
+    /// The index in it, where something signed that: a Rekor v1 entry without a signed entry timestamp has none.
+    pub index: Option<u64>,
 }
 
 /// What was signed.

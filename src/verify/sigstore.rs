@@ -10,9 +10,11 @@ use sigstore_verify::{
 };
 
 use super::{
-    DEFAULT_TRUST_ROOT, Epoch, LogEntry, LogEvidence, Relaxed, TrustRootError, Verified, Verifier, VerifyError,
+    DEFAULT_TRUST_ROOT, Epoch, LogEvidence, Relaxed, TrustRootError, Verified, Verifier, VerifyError,
     bundle::{self, Message, Prepared},
-    certificate, clean, legacy, roots, statement,
+    certificate, clean, legacy,
+    logged::{Logs, weakest},
+    roots, statement,
     trust_root::document,
 };
 use crate::{
@@ -32,6 +34,7 @@ pub struct Sigstore {
     relaxed: Relaxed,
     verifier: sigstore_verify::Verifier,
     policy: VerificationPolicy,
+    logs: Logs,
     document: Digest,
     now: fn() -> Timestamp,
 }
@@ -57,7 +60,8 @@ impl Sigstore {
         let document::Document { root, digest } = document;
         let verifier = sigstore_verify::Verifier::new(&root)
             .map_err(|error| TrustRootError::Invalid { field: "trusted root".into(), reason: clean(&error.to_string()) })?;
-        Ok(Self { name, relaxed, verifier, policy: relaxed.policy(), document: digest, now: Timestamp::now })
+        let logs = Logs::of(&root)?;
+        Ok(Self { name, relaxed, verifier, policy: relaxed.policy(), logs, document: digest, now: Timestamp::now })
     }
 
     #[cfg(test)]
@@ -179,7 +183,7 @@ impl Sigstore {
     /// 6. That it did so: chain, SCT and log are asserted, but for what is [`Relaxed`]; times are not empty.
     /// 7. No verified time is in the future.
     /// 8. Who signed: exactly one name, an issuer, the CI claims.
-    /// 9. How the log vouches: the weakest of the entries.
+    /// 9. How the log vouches: the weakest of the entries; and where they are, of what is signed.
     ///
     /// # Errors
     /// Why it proves nothing.
@@ -211,7 +215,7 @@ impl Sigstore {
 
         // 9. Proofs and promises that are present were verified in 5, and each entry has one or both (see 2).
         let log = weakest(&prepared.bundle);
-        let entries = logged(&prepared.bundle);
+        let entries = self.logs.entries(&prepared.bundle)?;
         Ok(Verified { signer, content: prepared.claim.clone(), times, log, entries })
     }
 
@@ -261,28 +265,6 @@ impl Verifier for Sigstore {
 
     fn epoch(&self) -> Epoch {
         roots::epoch_of(std::iter::once(self))
-    }
-}
-
-/// Where the bundle is logged.
-fn logged(bundle: &Bundle) -> Vec<LogEntry> {
-    let entries = &bundle.verification_material.tlog_entries;
-    let of = |entry: &TransparencyLogEntry| {
-        let index = u64::try_from(entry.log_index.as_i64()).ok()?;
-        Some(LogEntry { log: hex::encode(entry.log_id.key_id.as_bytes()), index })
-    };
-    entries.iter().filter_map(of).collect()
-}
-
-/// [`LogEvidence::Proof`] if every entry has an inclusion proof: a bundle is as good as the entry that vouches least.
-fn weakest(bundle: &Bundle) -> LogEvidence {
-    let entries = &bundle.verification_material.tlog_entries;
-    if entries.is_empty() {
-        LogEvidence::Absent
-    } else if entries.iter().all(|entry| entry.inclusion_proof.is_some()) {
-        LogEvidence::Proof
-    } else {
-        LogEvidence::Promise
     }
 }
 

@@ -119,7 +119,7 @@ fn same(left: &Verified, right: &Verified) -> bool {
         }
         (Proven::Attestation(_) | Proven::File | Proven::Signature, _) => false,
     };
-    content && left.signer == right.signer && left.times == right.times && left.log == right.log
+    content && left.signer == right.signer && left.times == right.times && left.log == right.log && left.entries == right.entries
 }
 
 #[test]
@@ -257,6 +257,7 @@ fn j2_texts_of_others_are_escaped_and_cut() {
     assert_eq!(clean(&"x".repeat(1 << 20)).len(), 256);
 }
 
+mod altered;
 mod artifacts;
 mod bounds;
 mod claims;
