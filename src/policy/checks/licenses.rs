@@ -10,8 +10,8 @@
 //! - Deprecated ids mean what replaced them (`GPL-2.0+` is `GPL-2.0-or-later`), and ids are compared in any capitals.
 //! - A text that is no expression of known licences is allowed only by an entry that says it, in any capitals; it is denied
 //!   where it names a denied licence, by id or by SPDX's full name, anywhere.
-//! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. The package that stands
-//!   for the image itself need not state one.
+//! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. What stands for
+//!   the image itself, its operating system or a file need not state one.
 //! - A licence in a form that is not read (SPDX 3's expanded licensing) is refused by `allow` and by `deny`.
 
 mod list;
@@ -169,7 +169,7 @@ impl Licenses {
 
     pub(super) fn judge(&self, package: &Package) -> Result<(), CheckFailure> {
         let fail = |summary| Err(CheckFailure { reason: Reason::LicenseDenied, summary });
-        if package.licenses.is_empty() && !package.is_image && !self.nothing(NOASSERTION) {
+        if package.licenses.is_empty() && !package.is_frame && !self.nothing(NOASSERTION) {
             return fail(format!("wants {}; found no stated licence of {}", self.told(), named(package)));
         }
         for license in &package.licenses {

@@ -11,7 +11,7 @@ use packageurl::PackageUrl;
 
 use super::{
     CheckFailure, Form, Package, Reason, named, short,
-    version::{Range, Scheme, compare},
+    version::{Range, Scheme},
 };
 use crate::yaml::{Cursor, Value, shown};
 
@@ -102,7 +102,7 @@ impl Denied {
     /// Reads a package URL, `{purl: …, versions: …}` or `{name: …, versions: …}`.
     pub(crate) fn parse(cursor: &Cursor<'_>) -> Option<Self> {
         if !matches!(cursor.value(), Value::Map(_)) {
-            return Some(Self { what: purl(cursor)?, versions: Vec::new() });
+            return purl(cursor).map(Self::purl);
         }
         let fields = cursor.fields(&["name", "purl", "versions"], &[])?;
         let versions = match fields.get("versions") {
@@ -110,15 +110,24 @@ impl Denied {
             None => Some(Vec::new()),
         };
         let (key, what) = fields.exactly_one(&["name", "purl"])?;
-        let what = if key == "purl" { purl(&what) } else { name(&what) };
-        let (what, versions) = (what?, versions?);
-        if let (What::Purl { purl, .. }, [_, ..]) = (&what, &versions[..])
-            && purl.version.is_some()
-        {
-            cursor.wrong("has a version in its package URL and `versions` beside it; write one of them");
-            return None;
+        if key == "name" {
+            return Some(Self { what: What::Name(name(&what)?), versions: versions? });
         }
-        Some(Self { what, versions })
+        let (written, purl) = purl(&what)?;
+        match versions?.as_slice() {
+            [] => Some(Self::purl((written, purl))),
+            [..] if purl.version.is_some() => {
+                cursor.wrong("has a version in its package URL and `versions` beside it; write one of them");
+                None
+            }
+            versions => Some(Self { what: What::Purl { written, purl }, versions: versions.to_vec() }),
+        }
+    }
+
+    /// All versions, or the one that the package URL has.
+    fn purl((written, purl): (String, Purl)) -> Self {
+        let versions = purl.version.iter().map(|version| Range::only(version)).collect();
+        Self { what: What::Purl { written, purl }, versions }
     }
 
     /// Whether it denies this package.
@@ -129,32 +138,32 @@ impl Denied {
                 let same = |found: &str| found.eq_ignore_ascii_case(name);
                 let grouped = package.group.as_ref().is_some_and(|group| same(&format!("{group}/{}", package.name)));
                 let in_purl = listed.parsed().any(|purl| same(&purl.name) || purl.namespace.is_some() && same(&purl.full_name()));
-                (same(&package.name) || grouped || in_purl) && self.has_version(package, listed.parsed().next())
+                (same(&package.name) || grouped || in_purl) && self.has_version(package, listed.parsed())
             }
             What::Purl { purl: wanted, written } => {
-                let named = listed.parsed().any(|found| wanted.names(found) && self.has_version(package, Some(found)));
+                let named = listed.parsed().any(|found| wanted.names(found) && self.has_version(package, std::iter::once(found)));
                 // A package URL that breaks its type's rules is compared as text.
                 named || purls.iter().any(|purl| matches!(purl, Err(text) if begins(text, written)))
             }
         }
     }
 
-    fn has_version(&self, package: &Package, purl: Option<&Purl>) -> bool {
-        let scheme = match purl {
-            Some(purl) if DISTRIBUTIONS.contains(&purl.kind.as_str()) => Scheme::Distribution,
-            Some(_) | None => Scheme::Language,
-        };
-        let contains = |version: &str| match &self.what {
-            What::Purl { purl: Purl { version: Some(wanted), .. }, .. } => {
-                wanted == version || compare(wanted, version, scheme).is_eq()
+    /// Whether it is about the version that the package or one of these package URLs of it says.
+    fn has_version<'p>(&self, package: &'p Package, purls: impl Iterator<Item = &'p Purl>) -> bool {
+        let mut scheme = Scheme::Language;
+        let mut said = Vec::new();
+        for purl in purls {
+            if DISTRIBUTIONS.contains(&purl.kind.as_str()) {
+                scheme = Scheme::Distribution;
             }
-            What::Purl { .. } | What::Name(_) => {
-                self.versions.is_empty() || self.versions.iter().any(|range| range.contains(version, scheme))
-            }
-        };
-        let mut said =
-            [package.version.as_deref(), purl.and_then(|purl| purl.version.as_deref())].into_iter().flatten().peekable();
-        said.peek().is_none() || said.any(contains)
+            said.extend(purl.version.as_deref());
+        }
+        // `UNKNOWN` and `(devel)` are no versions.
+        said.extend(package.version.as_deref());
+        said.retain(|version| version.contains(|c: char| c.is_ascii_digit()));
+        self.versions.is_empty()
+            || said.is_empty()
+            || said.iter().any(|said| self.versions.iter().any(|range| range.contains(said, scheme)))
     }
 
     /// Adds all that can change an answer.
@@ -178,7 +187,8 @@ impl fmt::Display for Denied {
         match &self.what {
             What::Name(text) | What::Purl { written: text, .. } => f.write_str(text)?,
         }
-        for (i, range) in self.versions.iter().enumerate() {
+        let own = matches!(&self.what, What::Purl { purl, .. } if purl.version.is_some());
+        for (i, range) in self.versions.iter().enumerate().filter(|_| !own) {
             write!(f, "{}{}", if i == 0 { " " } else { " or " }, range.written())?;
         }
         Ok(())
@@ -221,7 +231,7 @@ impl Packages {
     }
 }
 
-fn purl(cursor: &Cursor<'_>) -> Option<What> {
+fn purl(cursor: &Cursor<'_>) -> Option<(String, Purl)> {
     let text = cursor.text("a package URL such as pkg:npm/event-stream")?;
     if !text.starts_with("pkg:") {
         cursor
@@ -237,7 +247,7 @@ fn purl(cursor: &Cursor<'_>) -> Option<What> {
             cursor.wrong("is compared exactly; `*` is no pattern here");
             None
         }
-        Ok((purl, false)) => Some(What::Purl { written: text.to_owned(), purl }),
+        Ok((purl, false)) => Some((text.to_owned(), purl)),
         Err(error) => {
             cursor.wrong(format!("is no package URL: {error}"));
             None
@@ -245,7 +255,7 @@ fn purl(cursor: &Cursor<'_>) -> Option<What> {
     }
 }
 
-fn name(cursor: &Cursor<'_>) -> Option<What> {
+fn name(cursor: &Cursor<'_>) -> Option<String> {
     let text = cursor.text("a package's name")?;
     if text.starts_with("pkg:") {
         cursor.wrong(format!("is a package URL; write `purl: {}`", shown(text)));
@@ -255,7 +265,7 @@ fn name(cursor: &Cursor<'_>) -> Option<What> {
         cursor.wrong("is compared exactly; `*` is no pattern here");
         return None;
     }
-    Some(What::Name(text.to_owned()))
+    Some(text.to_owned())
 }
 
 fn versions(cursor: &Cursor<'_>) -> Option<Vec<Range>> {
@@ -314,6 +324,7 @@ mod tests {
                 &["pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1", "pkg:maven/org.apache.logging.log4j/log4j-core"],
                 &["pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1", "pkg:maven/org.evil/log4j-core@2.14.1"],
             ),
+            ("pkg:deb/debian/xz-utils@5.6.1", &["pkg:deb/debian/xz-utils@5.6.1-1"], &["pkg:deb/debian/xz-utils@5.6.2-1"]),
             (
                 "{purl: \"pkg:deb/debian/openssl\", versions: \"<3.0.11-1~deb12u2\"}",
                 &["pkg:deb/debian/openssl@3.0.11-1~deb12u1"],
@@ -367,5 +378,8 @@ mod tests {
         let failure = check.judge(&package("evil", Some("1.9"), &[])).unwrap_err();
         assert_eq!(failure.summary, "wants no package evil <2; found evil 1.9");
         assert!(check.judge(&package("evil", Some("2"), &[])).is_ok());
+        for unsaid in ["UNKNOWN", "(devel)", "latest"] {
+            assert!(check.judge(&package("evil", Some(unsaid), &[])).is_err());
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! SPDX 2 writes `Organization: Acme (mail@acme.test)`; an entry matches all of that or the name alone. SPDX 3 names an
 //! agent, CycloneDX `supplier.name`. Allowed names are compared exactly, denied ones in any capitals. With `allow`, a
-//! package must say its supplier unless `required: false`; the package that stands for the image itself need not.
+//! package must say its supplier unless `required: false`; what stands for the image itself, its operating system or a file
+//! need not.
 
 use super::{CheckFailure, Form, Package, Reason, named, short, texts};
 use crate::{policy::sentence::any_of, yaml::Cursor};
@@ -32,7 +33,7 @@ impl Suppliers {
     pub(super) fn judge(&self, package: &Package) -> Result<(), CheckFailure> {
         let failure = |summary| Err(CheckFailure { reason: Reason::SupplierDenied, summary });
         let Some(supplier) = &package.supplier else {
-            return if self.required && !package.is_image {
+            return if self.required && !package.is_frame {
                 failure(format!("wants a supplier of every package; found none of {}", named(package)))
             } else {
                 Ok(())
@@ -72,8 +73,8 @@ fn name_of(supplier: &str) -> &str {
 mod tests {
     use super::{super::tests::parsed, *};
 
-    fn package(supplier: Option<&str>, is_image: bool) -> Package {
-        Package { name: "zlib".into(), supplier: supplier.map(Into::into), is_image, ..Package::default() }
+    fn package(supplier: Option<&str>, is_frame: bool) -> Package {
+        Package { name: "zlib".into(), supplier: supplier.map(Into::into), is_frame, ..Package::default() }
     }
 
     fn judge(yaml: &str, supplier: Option<&str>) -> Result<(), String> {

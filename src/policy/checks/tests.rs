@@ -90,6 +90,12 @@ fn a4_every_type_is_read_and_what_only_claims_it_is_malformed() {
 #[test]
 fn a8_a_document_without_packages_needs_allow_empty() {
     let cyclonedx = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","components":[]}"#;
+    let frame = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"operating-system","name":"alpine"}]}"#;
+    let image = SPDX
+        .replace("\"primaryPackagePurpose\"", "\"x\"")
+        .replace("\"downloadLocation\"", "\"primaryPackagePurpose\": \"CONTAINER\", \"d\"");
+    assert_eq!(failure(CYCLONEDX_TYPE, "{}", frame).0, Reason::SbomEmpty);
+    assert_eq!(failure(SPDX_TYPE, "{}", &image).0, Reason::SbomEmpty, "the image itself is no package of it");
     for (predicate_type, document, sentence) in [
         (SPDX_TYPE, FILES, "wants packages; found none and 1 files in its SPDX-2.2 document (`allow_empty` is not set)"),
         (CYCLONEDX_TYPE, cyclonedx, "wants packages; found none in its CycloneDX 1.6 document (`allow_empty` is not set)"),
@@ -127,7 +133,7 @@ fn licences_and_suppliers_are_checked_in_every_format() {
     for (predicate_type, document, allow) in [
         (SPDX_TYPE, SPDX, "[GPL-2.0-only, NOASSERTION, \"LicenseRef-https---www.apache.org-licenses-LICENSE-2.0.txt\"]"),
         (SPDX_TYPE, SPDX_3, "[GPL-2.0-only, Apache-2.0]"),
-        (CYCLONEDX_TYPE, CYCLONEDX, "[GPL-2.0-only, MIT, NOASSERTION, {text: \"Apache License, Version 2.0\"}]"),
+        (CYCLONEDX_TYPE, CYCLONEDX, "[GPL-2.0-only, MIT, {text: \"Apache License, Version 2.0\"}]"),
     ] {
         let (reason, sentence) = failure(predicate_type, "{licenses: {deny: [GPL-2.0-or-later]}}", document);
         assert_eq!(reason, Reason::LicenseDenied);

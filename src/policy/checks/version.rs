@@ -5,6 +5,8 @@
 //! digits as numbers and runs of letters as words, whatever separates them. A missing number is 0. A word that means
 //! "before" (`alpha`, `beta`, `rc`, `pre`, `dev`, `snapshot`, `a1`, `b2` …) or anything behind `~` is less than nothing there;
 //! another word (`1.0.2k`, `8.9p1`, `2.0-ubuntu3`) is more than nothing, and less than a number.
+//!
+//! A bound without epoch or revision speaks of upstream's versions: `5.6.1` is Debian's `5.6.1-1` too, and Fedora's `0:5.6.1-2`.
 
 use std::cmp::Ordering;
 
@@ -44,8 +46,14 @@ impl Range {
         &self.written
     }
 
+    /// Exactly this version, as a package URL has it.
+    pub(super) fn only(version: &str) -> Self {
+        Self { written: version.to_owned(), all: vec![(Comparison::Equal, version.to_owned())] }
+    }
+
     pub(super) fn contains(&self, version: &str, scheme: Scheme) -> bool {
         self.all.iter().all(|(comparison, bound)| {
+            let version = if scheme == Scheme::Distribution { as_exact_as(bound, version) } else { version };
             let ordering = compare(version, bound, scheme);
             match comparison {
                 Comparison::Equal => ordering.is_eq(),
@@ -56,6 +64,12 @@ impl Range {
             }
         })
     }
+}
+
+/// A distribution's version without the epoch and the revision that `bound` does not have.
+fn as_exact_as<'v>(bound: &str, version: &'v str) -> &'v str {
+    let version = if bound.contains(':') { version } else { version.split_once(':').map_or(version, |(_, rest)| rest) };
+    if bound.contains('-') { version } else { version.rsplit_once('-').map_or(version, |(upstream, _)| upstream) }
 }
 
 fn one(text: &str) -> Result<(Comparison, String), String> {
@@ -224,6 +238,17 @@ mod tests {
             for version in no {
                 assert!(!parsed.contains(version, Scheme::Language), "{range} {version}");
             }
+        }
+        for (range, yes, no) in [
+            ("5.6.1", &["5.6.1-1", "5.6.1-r0", "1:5.6.1-1.el9", "5.6.1"][..], &["5.6.1.1-1", "5.6.10-1"][..]),
+            ("<=2.17.1", &["2.17.1-1", "2.17.1~rc1-1"], &["2.17.2-1"]),
+            (">2.17.1", &["2.17.2-1"], &["2.17.1-9"]),
+            ("<3.0.11-1~deb12u2", &["3.0.11-1~deb12u1", "3.0.10-9"], &["3.0.11-1~deb12u2", "3.0.11-1"]),
+            ("<1:2.0", &["1:1.9-1", "9.9-1"], &["1:2.0-1", "2:0.1-1"]),
+        ] {
+            let parsed = Range::parse(range).unwrap();
+            assert!(yes.iter().all(|version| parsed.contains(version, Scheme::Distribution)), "{range}");
+            assert!(!no.iter().any(|version| parsed.contains(version, Scheme::Distribution)), "{range}");
         }
         for wrong in ["", "<", "^1.2", "~>1", "!=1", "1.*", "1.x", "*", "<1,", "latest", "1 || 2", "<2.x y"] {
             assert!(Range::parse(wrong).is_err(), "{wrong}");

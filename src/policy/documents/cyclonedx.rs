@@ -1,7 +1,7 @@
 //! CycloneDX in JSON, 1.2 to 1.7.
 //!
-//! Components nest, and each counts, but for those of type `file`. `metadata.component` is what the document is about: it is
-//! shown to the checks and not counted, or every document would have a package. A component's own licences count; what
+//! Components nest, and each counts, but for those of type `file` and `operating-system`. `metadata.component` is what the
+//! document is about: it is shown to the checks and not counted, or every document would have a package. A component's own licences count; what
 //! stands under `evidence` was found in its files and does not.
 
 use super::{
@@ -71,15 +71,19 @@ impl Reader<'_> {
         json.list(|json| self.component(json, outermost, false))
     }
 
-    fn component(&mut self, json: &mut Json<'_>, outermost: bool, is_image: bool) -> Result<(), DocumentError> {
+    fn component(&mut self, json: &mut Json<'_>, outermost: bool, is_about: bool) -> Result<(), DocumentError> {
         if outermost {
             json.fresh();
         }
-        let mut package = Package { is_image, ..Package::default() };
+        let mut package = Package { is_frame: is_about, ..Package::default() };
         let (mut named, mut is_file) = (false, false);
         json.object(COMPONENT, |json, key| {
             match key {
-                "type" => is_file = json.text_or_null()?.as_deref() == Some("file"),
+                "type" => {
+                    let kind = json.text_or_null()?;
+                    is_file = kind.as_deref() == Some("file");
+                    package.is_frame |= is_file || kind.as_deref() == Some("operating-system");
+                }
                 "bom-ref" => named |= json.text_or_null()?.is_some(),
                 "name" => package.name = json.text_or_null()?.unwrap_or_default(),
                 "group" => package.group = json.text_or_null()?,
@@ -92,11 +96,8 @@ impl Reader<'_> {
             Ok(())
         })?;
         named |= !package.name.is_empty();
-        if is_file {
-            self.files += usize::from(named);
-        } else {
-            self.components += usize::from(named && !is_image);
-        }
+        self.files += usize::from(named && is_file);
+        self.components += usize::from(named && !package.is_frame);
         (self.each)(&package);
         Ok(())
     }

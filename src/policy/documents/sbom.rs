@@ -20,8 +20,9 @@ pub(crate) struct Package {
     pub(crate) licenses: Vec<Licensing>,
     /// Who supplied it; "nothing stated" is absent.
     pub(crate) supplier: Option<String>,
-    /// It stands for the image itself.
-    pub(crate) is_image: bool,
+    /// It stands for the image itself, its operating system, or a file: none of its packages, so it is not counted, and what
+    /// it does not state is not asked.
+    pub(crate) is_frame: bool,
 }
 
 /// One thing a document says of a package's licence.

@@ -41,12 +41,12 @@ fn said(text: &str) -> Vec<Licensing> {
 #[test]
 fn syft_s_spdx_is_read() {
     let (sbom, packages) = packages(SPDX).unwrap();
-    assert_eq!(sbom, Sbom { version: "SPDX-2.3", packages: 4, files: 1 });
+    assert_eq!(sbom, Sbom { version: "SPDX-2.3", packages: 3, files: 1 });
     assert_eq!(packages[0].licenses, said("GPL-2.0-only"));
     assert_eq!(packages[0].purls, ["pkg:apk/alpine/busybox@1.36.1-r29?arch=x86_64&distro=alpine-3.20.3"]);
     assert!(packages[0].supplier.as_deref().unwrap().starts_with("Person: S"));
     assert!(packages[1].licenses.is_empty() && packages[1].supplier.is_none(), "NOASSERTION is nothing");
-    assert_eq!(packages.iter().map(|package| package.is_image).collect::<Vec<_>>(), [false, false, false, true]);
+    assert_eq!(packages.iter().map(|package| package.is_frame).collect::<Vec<_>>(), [false, false, false, true]);
     let files = include_str!("testdata/bom-spdx-2.2-files.json");
     assert_eq!(super::tests::packages(files).unwrap().0, Sbom { version: "SPDX-2.2", packages: 0, files: 1 });
 }
@@ -54,10 +54,12 @@ fn syft_s_spdx_is_read() {
 #[test]
 fn syft_s_cyclonedx_is_read_with_nested_components() {
     let (sbom, packages) = packages(CYCLONEDX).unwrap();
-    assert_eq!(sbom, Sbom { version: "CycloneDX 1.6", packages: 4, files: 1 });
+    assert_eq!(sbom, Sbom { version: "CycloneDX 1.6", packages: 3, files: 1 });
     let names: Vec<_> = packages.iter().map(|package| package.name.as_str()).collect();
     assert_eq!(names, ["ghcr.io/acme/app", "busybox", "log4j-core", "core", "alpine", "/lib/apk/db/installed"]);
-    assert!(packages[0].is_image && packages[3].group.as_deref() == Some("@babel"));
+    assert!(
+        packages[4].is_frame && packages[5].is_frame && packages[0].is_frame && packages[3].group.as_deref() == Some("@babel")
+    );
     assert_eq!(packages[2].licenses, said("Apache License, Version 2.0"));
     assert_eq!((&packages[3].licenses, packages[3].supplier.as_deref()), (&said("MIT OR Apache-2.0"), Some("Babel")));
 }
@@ -65,7 +67,7 @@ fn syft_s_cyclonedx_is_read_with_nested_components() {
 #[test]
 fn spdx_3_is_read_as_its_authors_and_as_cmake_write_it() {
     let (sbom, found) = packages(SPDX_3).unwrap();
-    assert_eq!(sbom, Sbom { version: "SPDX-3.0", packages: 3, files: 1 });
+    assert_eq!(sbom, Sbom { version: "SPDX-3.0", packages: 2, files: 1 });
     assert_eq!((&found[1].licenses, found[1].supplier.as_deref()), (&said("GPL-2.0-only"), Some("Acme")));
     assert_eq!(found[2].purls, ["pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1"]);
     assert_eq!(found[2].licenses, said("Apache-2.0"));

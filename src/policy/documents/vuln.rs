@@ -1,4 +1,6 @@
 //! cosign's vulnerability attestation: a scan, when it ended, and what it found, in grype's or trivy's own JSON.
+//!
+//! What a scanner was told to ignore (grype's `ignoredMatches`) is no finding: who signs the scan answers for that.
 
 use jiff::Timestamp;
 

@@ -127,7 +127,7 @@ fn what_is_not_read_is_refused_and_the_image_need_not_state_a_licence() {
     for yaml in ["{deny: [MIT]}", "{allow: [MIT]}"] {
         assert!(parsed(yaml, Licenses::parse).unwrap().judge(&unread).is_err());
     }
-    let image = Package { is_image: true, ..package(&[]) };
+    let image = Package { is_frame: true, ..package(&[]) };
     assert!(parsed("{allow: [MIT]}", Licenses::parse).unwrap().judge(&image).is_ok());
 }
 

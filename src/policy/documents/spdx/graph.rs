@@ -172,7 +172,7 @@ impl Graph {
                 None => {}
             },
             Some("software_File") => self.files += usize::from(named),
-            Some(kind) if PACKAGES.contains(&kind) => self.packages += usize::from(named),
+            Some(kind) if PACKAGES.contains(&kind) => self.packages += usize::from(named && !element.is_frame()),
             Some(_) | None => {}
         }
     }
@@ -249,6 +249,10 @@ impl Element {
         Ok(())
     }
 
+    fn is_frame(&self) -> bool {
+        matches!(self.purpose.as_deref(), Some("container" | "operatingSystem"))
+    }
+
     /// What it is as an external identifier.
     fn purl(self) -> Option<String> {
         let is_purl = self.identifier_type.is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"));
@@ -264,7 +268,7 @@ impl Element {
                 purls: self.purls.clone(),
                 licenses,
                 supplier,
-                is_image: self.purpose.as_deref() == Some("container"),
+                is_frame: self.is_frame(),
             });
         }
     }

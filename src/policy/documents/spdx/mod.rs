@@ -126,7 +126,7 @@ impl Format for Document<'_> {
             "packages" => json.list(|json| {
                 json.fresh();
                 let (package, has_id) = package::read(json)?;
-                self.packages += usize::from(has_id || !package.name.is_empty());
+                self.packages += usize::from(!package.is_frame && (has_id || !package.name.is_empty()));
                 (self.each)(&package);
                 Ok(())
             })?,

@@ -28,7 +28,9 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
             "name" => package.name = json.text_or_null()?.unwrap_or_default(),
             "versionInfo" => package.version = json.text_or_null()?,
             "supplier" => package.supplier = asserted(json.text_or_null()?),
-            "primaryPackagePurpose" => package.is_image = json.text_or_null()?.as_deref() == Some("CONTAINER"),
+            "primaryPackagePurpose" => {
+                package.is_frame = matches!(json.text_or_null()?.as_deref(), Some("CONTAINER" | "OPERATING-SYSTEM"));
+            }
             "externalRefs" => json.list(|json| purl(json, &mut package.purls))?,
             _ => package.licenses.extend(asserted(json.text_or_null()?).map(Licensing::Said)),
         }
