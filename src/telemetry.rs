@@ -23,6 +23,8 @@ pub const VERIFY_SECONDS: &str = "pullgate_verify_seconds";
 pub const VERIFY_PANICS: &str = "pullgate_verify_panics_total";
 /// Requests to upstreams: `what` (manifest, referrers, tags, blob, token), `outcome`.
 pub const UPSTREAM_REQUESTS: &str = "pullgate_upstream_requests_total";
+/// Permits that rest on an exception of a policy: `what` (digest, dangerous_repository).
+pub const EXCEPTIONS_USED: &str = "pullgate_exceptions_used_total";
 /// Bytes of blobs sent to clients: `from` (store, upstream).
 pub const BLOB_BYTES: &str = "pullgate_blob_bytes_total";
 /// Answers given from stale tags or evidence because the upstream could not be asked: `what`.
@@ -124,6 +126,7 @@ const ALL: &[(&str, Kind, Unit, &str)] = &[
     (DECISIONS, Kind::Counter, Unit::Count, "Judgements made (not recalled), by outcome and reason"),
     (DECISION_SECONDS, Kind::Histogram, Unit::Seconds, "How long a judgement took"),
     (DENIED, Kind::Counter, Unit::Count, "Uses of the deny-list, by what it names"),
+    (EXCEPTIONS_USED, Kind::Counter, Unit::Count, "Permits that rest on an exception of a policy, by what it is for"),
     (IN_FLIGHT, Kind::Gauge, Unit::Count, "Requests whose last byte has not left"),
     (LOG_DROPPED, Kind::Counter, Unit::Count, "Log events dropped because nobody read the log"),
     (RECALLS, Kind::Counter, Unit::Count, "Verdicts recalled from memory, by outcome"),

@@ -54,6 +54,8 @@ pub(super) struct Scales {
     pub(super) ahead: Option<u64>,
     /// Verifications were not made, for want of room.
     pub(super) overloaded: bool,
+    /// Of the evidence last added something could not be had, or not be proved for want of a trust root.
+    partial: bool,
     /// A piece is about the subject and of a form that some trust root might prove, whether or not one that is ready did.
     provable: bool,
     pub(super) explanation: Explanation,
@@ -76,6 +78,7 @@ impl Scales {
             watched: Vec::new(),
             ahead: None,
             overloaded: false,
+            partial: false,
             provable: false,
             explanation: Explanation::default(),
         };
@@ -104,16 +107,30 @@ impl Scales {
     }
 
     /// Whether the image may be served as meeting its policies: all that enforce hold, or, where none does, all that
-    /// watch.
+    /// watch. Where one of them weighs statements together, what could not be had or verified might have made it a no; then
+    /// it is not yet a yes.
     pub(super) fn suffice(&self) -> bool {
-        if self.selection.enforce.is_empty() { self.audit.is_empty() } else { self.unmet.is_empty() }
+        let audited = self.selection.enforce.is_empty();
+        let (unmet, held) = if audited { (&self.audit, &self.watched) } else { (&self.unmet, &self.held) };
+        let weighs = |(policy, held): &(Arc<Policy>, Held)| policy.weighs_all_evidence() && held.exception.is_none();
+        unmet.is_empty() && (self.is_whole() || !held.iter().any(weighs))
     }
 
-    /// Whether a policy asks how old signatures are and who made them: then all of them are looked at, so that the answer does
-    /// not depend on their order.
-    fn minds_age(&self) -> bool {
+    /// Whether all that is published was seen and could be judged.
+    const fn is_whole(&self) -> bool {
+        !self.partial && !self.overloaded && self.ahead.is_none()
+    }
+
+    /// Whether every policy holds whatever else there is, and nobody asked why: nothing more need be looked at.
+    pub(super) fn settled(&self) -> bool {
+        self.all_hold() && !self.minds_all() && !self.explanation.whole
+    }
+
+    /// Whether a policy asks how old signatures are and who made them, or weighs statements together: then all of them are
+    /// looked at, so that the answer does not depend on their order.
+    fn minds_all(&self) -> bool {
         let mut policies = self.selection.enforce.iter().chain(&self.selection.audit);
-        policies.any(|policy| policy.cooldown().is_some() || policy.tag_guard())
+        policies.any(|policy| policy.cooldown().is_some() || policy.tag_guard() || policy.weighs_all_evidence())
     }
 
     /// `host/repository@digest`: what facts about the image are kept under, however it was asked for.
@@ -130,6 +147,7 @@ impl Scales {
     /// foreign piece is set aside with its reason and takes nothing away (B11).
     pub(super) async fn add(&mut self, verifier: &Arc<dyn Verifier>, evidence: &Evidence) {
         self.explanation.searched(evidence);
+        self.partial = !evidence.missing.is_empty();
         // Compared with earlier evidence only: two signers of one image share a payload, so one `.sig` manifest may list
         // the same layer twice with different signatures.
         let mut pieces: Vec<_> =
@@ -144,7 +162,7 @@ impl Scales {
             denied.is_none()
         });
         for pieces in pieces.chunks(AT_ONCE) {
-            if self.all_hold() && !self.minds_age() && !self.explanation.whole {
+            if self.settled() {
                 return;
             }
             let proofs =
@@ -188,6 +206,7 @@ impl Scales {
                 self.judge().await;
             }
         }
+        self.partial |= self.unready(verifier.as_ref()).is_some();
     }
 
     /// Why a trust root that `verifier` does not have yet might still prove what is wanted: it is not ready, an enforcing
@@ -250,6 +269,7 @@ impl Scales {
             watched: self.watched.clone(),
             ahead: None,
             overloaded: false,
+            partial: false,
             provable: false,
             explanation: Explanation { whole: self.explanation.whole, ..Explanation::default() },
         }
@@ -263,6 +283,7 @@ impl Scales {
         (held, unmet) = platforms.iter().map(|scales| (&scales.watched, &scales.audit)).unzip();
         (self.watched, self.audit) = together(&held, &unmet);
         for scales in platforms {
+            self.partial |= !scales.is_whole();
             self.explanation.absorb(scales.explanation);
         }
     }

@@ -156,6 +156,13 @@ impl Policy {
         self.images.iter().any(|pattern| pattern.names_host(host))
     }
 
+    /// Whether several statements are looked at together (`match: all` or `newest`), so that one that was not seen might have
+    /// made a no of a yes.
+    #[must_use]
+    pub fn weighs_all_evidence(&self) -> bool {
+        self.attestations.iter().any(|rule| rule.matching != Match::Any)
+    }
+
     /// Every identity it names, of signatures and attestations.
     #[must_use]
     pub fn identities(&self) -> Vec<&Identity> {

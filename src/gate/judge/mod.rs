@@ -225,8 +225,9 @@ impl Judgement {
             }
         }
 
-        // Without a trust root nothing can be proved, so nothing is searched.
-        let searching = verifier.is_some().then(|| {
+        // Without a trust root nothing can be proved, so nothing is searched; nor where the policies hold whatever is proved, by an
+        // exception say.
+        let searching = (verifier.is_some() && !scales.settled()).then(|| {
             let (reader, limits) = (self.reader.clone(), self.gate.config.limits.clone());
             AbortOnDropHandle::new(tokio::spawn(async move { search(&reader, &names, &limits).await }))
         });
@@ -246,6 +247,12 @@ impl Judgement {
             Err(other) => return Err(other),
         };
         let (Some(verifier), Some(searching)) = (verifier, searching) else {
+            if scales.suffice() {
+                // Without a trust root nobody can say what audit policies would; the answer is not theirs.
+                let unsure = !std::mem::take(&mut scales.audit).is_empty();
+                let warnings = unsure.then(|| warning(299, "audit: could not tell: no trust root")).into_iter().collect();
+                return self.admit_on_policy(&got, &mut scales, self.gate.config.verdict_ttl, warnings).await;
+            }
             let why = match self.trust.as_ref() {
                 TrustState::NotReady(why) => why.clone(),
                 TrustState::Ready { .. } => String::new(),

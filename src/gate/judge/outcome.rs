@@ -15,7 +15,7 @@ use crate::{
         weigh::{Scales, clock_wait},
     },
     oci::{ManifestError, ManifestKind, Reference},
-    policy::Unmet,
+    policy::{ExceptionUse, Unmet},
     telemetry,
     upstream::UpstreamError,
     verify::Epoch,
@@ -118,6 +118,7 @@ impl Judgement {
         if let Some(until) = scales.valid_until() {
             life = life.min(Duration::try_from(until.duration_since((self.gate.clock)())).unwrap_or_default());
         }
+        self.tell_exceptions(scales, &mut warnings);
         for Unmet { policy, summary, .. } in &scales.audit {
             warnings.push(warning(299, &format!("audit: policy {policy} would refuse: {summary}")));
             tracing::info!(
@@ -131,6 +132,24 @@ impl Judgement {
         }
         let guard = Guard::of(&scales.held, &scales.watched);
         self.admit(got, Grounds::Policy, self.basis.epoch, life, warnings, guard).await
+    }
+
+    /// Tells of each exception that stands in for evidence: an event, a count, a warning.
+    fn tell_exceptions(&self, scales: &Scales, warnings: &mut Vec<String>) {
+        for used in scales.held.iter().chain(&scales.watched).filter_map(|(_, held)| held.exception.as_ref()) {
+            let ExceptionUse { policy, what, reason, expires } = used;
+            metrics::counter!(telemetry::EXCEPTIONS_USED, "what" => *what).increment(1);
+            tracing::warn!(
+                policy,
+                what,
+                reason,
+                %expires,
+                image = %self.subject.image,
+                digest = %self.subject.digest,
+                "admitted by an exception"
+            );
+            warnings.push(warning(299, &format!("exception: policy {policy} asks for no evidence until {expires}: {reason}")));
+        }
     }
 
     /// An admitted index of this repository lists the subject.

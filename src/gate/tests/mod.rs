@@ -4,6 +4,7 @@ mod answers;
 mod attacks;
 mod cooldown;
 mod denied;
+mod exceptions;
 mod lineage;
 mod lives;
 mod platforms;
