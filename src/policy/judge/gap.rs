@@ -111,7 +111,7 @@ pub(super) fn of_attestor<'a, 'f>(
             }
             let (found, reason) = match (met, misses.is_empty()) {
                 (0, true) => ("none".to_owned(), what.missing()),
-                (0, false) => (signers_of(&misses), what.mismatch()),
+                (0, false) => (short(&signers_of(&misses), 64), what.mismatch()),
                 _ => (format!("{met}: {}", short(&signers_in(need, facts), 60)), Reason::SignersTooFew),
             };
             let of: Vec<String> = of.iter().map(|entry| named(entry, 40)).collect();
@@ -119,7 +119,7 @@ pub(super) fn of_attestor<'a, 'f>(
                 What::Attestation(kind) => format!("wants attestations of type {}", short(kind, 30)),
                 What::Signature => "wants signatures".to_owned(),
             };
-            let summary = format!("{wants} by {count} different signers of {}; found {found}", any_of(&of, 30));
+            let summary = format!("{wants} by {count} different signers of {}; found {found}", any_of(&of, 24));
             Gap { details: lines(&misses), ..Gap::new(reason, summary) }
         }
         _ => of_one(what, &named(attestor, NAME), &misses_of(attestor), facts),

@@ -1,6 +1,6 @@
 //! One attestation entry: first the identity and the type, then the age, then which of what is left must meet the conditions.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, cmp::Reverse};
 
 use jiff::Timestamp;
 
@@ -114,14 +114,15 @@ impl<'e, 'f> Entry<'e, 'f> {
             Some(attestor) => need(attestor, &mut |identities| self.pick(Some(identities))),
             None => Need::One(self.pick(None)),
         };
-        let Some(mut end) = need.met_until() else { return Err(self.gap(&need)) };
+        let Some(mut end) = need.met_until() else { return Err(self.gap(Some(&need))) };
         if self.rule.matching == Match::All {
             for candidate in
                 self.candidates.iter().filter(|candidate| self.allowed(self.everyone().as_deref(), candidate).is_ok())
             {
                 match self.meets(candidate) {
                     Ok(until) => end = end.min(*until),
-                    Err(_) => return Err(self.gap(&need)),
+                    // Enough others would do; this one is why not.
+                    Err(_) => return Err(self.gap(None)),
                 }
             }
         }
@@ -137,8 +138,10 @@ impl<'e, 'f> Entry<'e, 'f> {
     fn pick(&self, identities: Option<&[&Identity]>) -> Vec<Offer> {
         let mut allowed: Vec<(&Candidate<'f>, End)> =
             self.candidates.iter().filter_map(|candidate| Some((candidate, self.allowed(identities, candidate).ok()?))).collect();
-        allowed.sort_by_key(|(candidate, _)| std::cmp::Reverse(candidate.made()));
+        // What holds longest first: where one is enough, no other document need be read.
+        allowed.sort_by_key(|(candidate, until)| Reverse((*until, candidate.made())));
         if self.rule.matching == Match::Newest {
+            allowed.sort_by_key(|(candidate, _)| Reverse(candidate.made()));
             let newest = allowed.first().map(|(candidate, _)| candidate.made());
             allowed.retain(|(candidate, _)| Some(candidate.made()) == newest);
             if allowed.iter().any(|(candidate, _)| self.meets(candidate).is_err()) {
@@ -150,7 +153,6 @@ impl<'e, 'f> Entry<'e, 'f> {
             let signer = self.roll.number(&candidate.fact.signer);
             Some(Offer { signer, fact: candidate.at, since: candidate.made(), until })
         };
-        // The newest holds longest, and a document need not be read where one is enough.
         let enough = self.rule.matching == Match::Any && self.rule.signer.as_ref().is_none_or(Attestor::takes_one);
         allowed.into_iter().filter_map(offer).take(if enough { 1 } else { usize::MAX }).collect()
     }
@@ -190,17 +192,18 @@ impl<'e, 'f> Entry<'e, 'f> {
         })
     }
 
-    fn gap(&self, need: &Need) -> Gap {
+    /// Why the entry is not met: what its `need` lacks, or, where that is met, the one statement that should not be there.
+    fn gap(&self, need: Option<&Need>) -> Gap {
         let kind = self.rule.predicate_type.to_string();
         let what = What::Attestation(&kind);
-        match &self.rule.signer {
-            Some(attestor) => {
+        match (&self.rule.signer, need) {
+            (Some(attestor), Some(need)) => {
                 let misses = |identities: &[&'e Identity]| self.misses(Some(identities));
                 gap::of_attestor(&what, attestor, need, &misses, self.case.facts)
             }
-            None => {
+            _ => {
                 let who = self.vouchers.first().map_or("the image's signer", |voucher| voucher.subject);
-                gap::of_one(&what, who, &self.misses(None), self.case.facts)
+                gap::of_one(&what, who, &self.misses(self.everyone().as_deref()), self.case.facts)
             }
         }
     }

@@ -1,0 +1,84 @@
+//! `sbom_on`: which manifests of an index carry an SBOM.
+
+use super::*;
+
+fn policy(sbom_on: &str) -> Policy {
+    let text = format!("{STRICT}attestations: [{{predicate_type: {}, sbom_on: {sbom_on}}}]\n", spdx::TYPE);
+    Policy::clone(&set(&text).policies[0])
+}
+
+fn platform(name: &str, facts: &[Verified]) -> PlatformFacts {
+    PlatformFacts { digest: Digest::sha256(name.as_bytes()), platform: name.into(), facts: facts.to_vec() }
+}
+
+fn asked(sbom_on: &str, facts: &[Verified], platforms: Option<&[PlatformFacts]>) -> Result<Held, Unmet> {
+    ask_with(&policy(sbom_on), facts, platforms, jiff::Timestamp::UNIX_EPOCH)
+}
+
+fn amd64(facts: &[Verified]) -> PlatformFacts {
+    platform("linux/amd64", facts)
+}
+
+fn arm64(facts: &[Verified]) -> PlatformFacts {
+    platform("linux/arm64", facts)
+}
+
+#[test]
+fn each_platform_admits_if_and_only_if_every_one_has_its_own() {
+    let signed = [signature(MAIN)];
+    let sbom = [spdx_by(MAIN)];
+    let both = [amd64(&sbom), arm64(&sbom)];
+    assert!(asked("each_platform", &signed, Some(&both)).is_ok());
+    for missing in [[amd64(&sbom), arm64(&[])], [amd64(&[]), arm64(&sbom)]] {
+        let unmet = asked("each_platform", &signed, Some(&missing)).unwrap_err();
+        assert_eq!(unmet.reason, Reason::AttestationMissing);
+        assert!(!unmet.wants_platforms);
+        assert!(unmet.summary.starts_with("platform linux/a"), "{}", unmet.summary);
+        assert!(unmet.details.iter().any(|line| line.starts_with("platform linux/a") && line.contains("sha256:")), "{unmet:?}");
+    }
+    // The index's own does not stand in, nor does one by another signer, nor a platform's own signature for the index's.
+    assert!(asked("each_platform", &[signature(MAIN), spdx_by(MAIN)], Some(&[amd64(&sbom), arm64(&[])])).is_err());
+    let foreign = asked("each_platform", &signed, Some(&[amd64(&sbom), arm64(&[spdx_by(FORK)])])).unwrap_err();
+    assert_eq!(foreign.reason, Reason::AttestationIdentityMismatch);
+    let whole = [amd64(&[signature(MAIN), spdx_by(MAIN)])];
+    assert_eq!(asked("each_platform", &[], Some(&whole)).unwrap_err().reason, Reason::SignatureMissing);
+}
+
+#[test]
+fn an_image_without_platforms_is_its_own_only_one() {
+    for sbom_on in ["each_platform", "either"] {
+        assert!(asked(sbom_on, &[signature(MAIN), spdx_by(MAIN)], Some(&[])).is_ok());
+        assert_eq!(asked(sbom_on, &[signature(MAIN)], Some(&[])).unwrap_err().reason, Reason::AttestationMissing);
+    }
+}
+
+#[test]
+fn where_nobody_has_looked_at_platforms_the_answer_says_that_it_would_matter() {
+    let unmet = asked("each_platform", &[signature(MAIN), spdx_by(MAIN)], None).unwrap_err();
+    assert!(unmet.wants_platforms && unmet.reason == Reason::AttestationMissing, "{unmet:?}");
+    assert!(asked("either", &[signature(MAIN)], None).unwrap_err().wants_platforms);
+    assert!(!asked("subject", &[signature(MAIN)], None).unwrap_err().wants_platforms);
+    // Not where something else is wanting too: looking would change nothing.
+    assert!(!asked("each_platform", &[], None).unwrap_err().wants_platforms);
+    assert!(asked("either", &[signature(MAIN), spdx_by(MAIN)], None).is_ok());
+}
+
+#[test]
+fn either_takes_the_subject_s_or_every_platform_s() {
+    let (signed, sbom) = ([signature(MAIN)], [spdx_by(MAIN)]);
+    assert!(asked("either", &[signature(MAIN), spdx_by(MAIN)], Some(&[amd64(&[])])).is_ok());
+    assert!(asked("either", &signed, Some(&[amd64(&sbom), arm64(&sbom)])).is_ok());
+    let unmet = asked("either", &signed, Some(&[amd64(&sbom), arm64(&[])])).unwrap_err();
+    assert!(unmet.summary.starts_with("platform linux/arm64: "), "{}", unmet.summary);
+    assert!(unmet.details.iter().any(|line| line.starts_with("the index itself: wants an attestation")), "{unmet:?}");
+    assert!(asked("subject", &signed, Some(&[amd64(&sbom)])).is_err());
+}
+
+#[test]
+fn an_index_of_more_than_64_platforms_does_not_meet_it() {
+    let sbom = [spdx_by(MAIN)];
+    let many = |count: usize| (0..count).map(|at| platform(&format!("linux/{at}"), &sbom)).collect::<Vec<_>>();
+    assert!(asked("each_platform", &[signature(MAIN)], Some(&many(64))).is_ok());
+    let unmet = asked("each_platform", &[signature(MAIN)], Some(&many(65))).unwrap_err();
+    assert!(unmet.summary.ends_with("of at most 64; it has 65"), "{}", unmet.summary);
+}
