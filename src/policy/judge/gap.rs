@@ -18,6 +18,9 @@ use crate::{
 
 /// Bytes of a subject or type in a summary.
 const NAME: usize = 75;
+/// Bytes of several subjects in a summary, and of each.
+const NAMES: usize = 95;
+const NAME_OF_SEVERAL: usize = 28;
 /// Lines of details about one requirement.
 const LINES: usize = 16;
 
@@ -114,12 +117,12 @@ pub(super) fn of_attestor<'a, 'f>(
                 (0, false) => (short(&signers_of(&misses), 64), what.mismatch()),
                 _ => (format!("{met}: {}", short(&signers_in(need, facts), 60)), Reason::SignersTooFew),
             };
-            let of: Vec<String> = of.iter().map(|entry| named(entry, 40)).collect();
+            let of: Vec<String> = of.iter().map(|entry| named(entry, NAME_OF_SEVERAL)).collect();
             let wants = match what {
                 What::Attestation(kind) => format!("wants attestations of type {}", short(kind, 30)),
                 What::Signature => "wants signatures".to_owned(),
             };
-            let summary = format!("{wants} by {count} different signers of {}; found {found}", any_of(&of, 24));
+            let summary = format!("{wants} by {count} different signers of {}; found {found}", any_of(&of, NAME_OF_SEVERAL - 4));
             Gap { details: lines(&misses), ..Gap::new(reason, summary) }
         }
         _ => of_one(what, &named(attestor, NAME), &misses_of(attestor), facts),
@@ -131,14 +134,14 @@ pub(super) fn of_one(what: &What<'_>, who: &str, misses: &[Near<'_, '_>], facts:
     let Some(near) = nearest(misses) else {
         let (found, wants) = match what {
             What::Attestation(kind) => (types(facts), format!("wants an attestation of type {}", short(kind, NAME))),
-            What::Signature => (no_signature(facts).to_owned(), format!("wants a signature by {}", short(who, NAME))),
+            What::Signature => (no_signature(facts).to_owned(), format!("wants a signature by {}", short(who, NAMES))),
         };
         return Gap::new(what.missing(), format!("{wants}; found {found}"));
     };
     // Where one identity of several was nearly met, the sentence is about that one.
     let who = match near.identity.filter(|_| near.nearness() > 0) {
         Some(identity) => short(&identity.subject.to_string(), NAME),
-        None => short(who, NAME),
+        None => short(who, NAMES),
     };
     let wants = what.wants(&who);
     let (reason, summary) = match &near.miss {
@@ -285,12 +288,13 @@ fn nearest<'m, 'i, 'f>(misses: &'m [Near<'i, 'f>]) -> Option<&'m Near<'i, 'f>> {
 
 /// Whoever would do, in a few words.
 fn named(attestor: &Attestor, max: usize) -> String {
-    let names = |entries: &[Attestor]| entries.iter().map(|entry| named(entry, max.min(40))).collect::<Vec<_>>();
+    let each = max.min(NAME_OF_SEVERAL);
+    let any = |entries: &[Attestor]| any_of(&entries.iter().map(|entry| named(entry, each)).collect::<Vec<_>>(), each);
     match attestor {
         Attestor::Keyless(identity) => short(&identity.subject.to_string(), max),
-        Attestor::AnyOf(entries) => any_of(&names(entries), max.min(40)),
-        Attestor::AllOf(entries) => format!("all of {}", any_of(&names(entries), max.min(40)).replace(" or ", " and ")),
-        Attestor::Count { count, of } => format!("{count} of {}", any_of(&names(of), max.min(40))),
+        Attestor::AnyOf(entries) => any(entries),
+        Attestor::AllOf(entries) => format!("all of {}", any(entries).replace(" or ", " and ")),
+        Attestor::Count { count, of } => format!("{count} of {}", any(of)),
     }
 }
 

@@ -95,7 +95,7 @@ fn what_is_short_is_said() {
         (
             Reason::IdentityMismatch,
             format!(
-                "wants a signature by {BOB}; found one by https://github.com/acme/app/.githu...alice.yml@refs/heads/main and by 1 more"
+                "wants a signature by {BOB}; found one by https://github.com/acme/app/.github/w...alice.yml@refs/heads/main and by 1 more"
             )
         )
     );

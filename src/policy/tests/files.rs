@@ -36,14 +36,26 @@ fn c9_any_field_of_a_policy_changes_its_fingerprint() {
     let full = r#"
 name: acme
 images: ["ghcr.io/acme/**", "ghcr.io/acme/app"]
+exclude: ["ghcr.io/acme/dev-*"]
 mode: enforce
 log: promise
 signatures:
   - keyless: {issuer: i1, subject: s1, claims: {build_trigger: [push, tag]}}
   - keyless: {issuer_pattern: i2, subject_pattern: s2}
+  - count: 2
+    of:
+      - any_of: [{keyless: {issuer: i4, subject: s4}}, {keyless: {issuer: i5, subject: s5}}]
+      - keyless: {issuer: i6, subject: s6, claims_pattern: {source_repository_ref: refs/tags/*}, trust_root: other}
+max_signature_age: 90d
 attestations:
   - predicate_type: https://spdx.dev/Document
+    match: newest
+    max_age: 30d
+    sbom_on: either
   - {predicate_type: "x:y", keyless: {issuer_regex: i3, subject_regex: s3}}
+exceptions:
+  - {digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000", reason: JIRA-1, expires: 2027-01-31}
+  - {dangerous_repository: ghcr.io/acme/old, reason: JIRA-2, expires: 2027-01-31T00:00:00Z}
 cooldown: 24h
 tag_guard: true
 "#;
@@ -76,6 +88,28 @@ tag_guard: true
         ("issuer_regex: i3", "issuer_regex: i9"),
         ("subject_regex: s3", "subject_regex: s9"),
         (", keyless: {issuer_regex: i3, subject_regex: s3}", ""),
+        ("exclude: [\"ghcr.io/acme/dev-*\"]\n", ""),
+        ("dev-*", "dev-a*"),
+        ("count: 2", "count: 1"),
+        ("any_of:", "all_of:"),
+        (", {keyless: {issuer: i5, subject: s5}}", ""),
+        ("s5", "s9"),
+        ("claims_pattern: {source_repository_ref: refs/tags/*}", "claims_pattern: {source_repository_ref: refs/*/v1}"),
+        ("claims_pattern: {source_repository_ref: refs/tags/*}", "claims: {source_repository_ref: refs/tags/*}"),
+        ("trust_root: other", "trust_root: another"),
+        (", trust_root: other", ""),
+        ("max_signature_age: 90d", "max_signature_age: 91d"),
+        ("max_signature_age: 90d\n", ""),
+        ("match: newest", "match: all"),
+        ("match: newest", "match: any"),
+        ("max_age: 30d", "max_age: 31d"),
+        ("sbom_on: either", "sbom_on: subject"),
+        ("sbom_on: either", "sbom_on: each_platform"),
+        ("sha256:00", "sha256:01"),
+        ("JIRA-1", "JIRA-9"),
+        ("expires: 2027-01-31}", "expires: 2027-02-01}"),
+        ("acme/old", "acme/older"),
+        ("2027-01-31T00:00:00Z", "2027-01-31T00:00:01Z"),
         ("24h", "25h"),
         ("cooldown: 24h\n", ""),
         ("tag_guard: true", "tag_guard: false"),
@@ -175,4 +209,150 @@ fn o10_what_relaxes_a_rule_is_said() {
     assert!(weak(STRICT).is_empty());
     assert_eq!(weak(&format!("{STRICT}mode: audit\ndangerous_no_attestation: true\n")), ["audit", "dangerous_no_attestation"]);
     assert_eq!(weak("name: a\nimages: [a.b/c]\nsignatures: [{keyless: {issuer: i, subject_regex: .*}}]\n"), ["any_identity"]);
+}
+
+#[test]
+fn what_is_excluded_is_not_named_after_all() {
+    let set = set(&format!("{STRICT}exclude: [\"ghcr.io/acme/dev-*\", \"*/acme/old/**\"]\n"));
+    let named = |text: &str| !set.select(&image(text)).enforce.is_empty();
+    assert!(named("ghcr.io/acme/app") && named("ghcr.io/acme/dev-a/b") && named("ghcr.io/acme/old"));
+    assert!(!named("ghcr.io/acme/dev-a") && !named("ghcr.io/acme/old/app"));
+}
+
+#[test]
+fn every_mistake_in_who_signs_is_reported_with_its_place() {
+    let text = r#"name: acme
+images: ["ghcr.io/acme/**"]
+exclude: []
+count: 2
+signatures:
+  - any_of: []
+  - count: 3
+    of: [&a {keyless: {issuer: i, subject: a}}, {keyless: {issuer: i, subject: b}}]
+  - count: 0
+    of: [*a]
+  - of: [*a]
+  - count: 1
+  - keyless: {issuer: i, subject: a}
+    any_of: [*a]
+  - any_of: [*a, {keyless: {issuer: i, subject: b}}, {keyless: {issuer: i, subject: a}}]
+  - all_of:
+      - any_of: [*a, {keyless: {issuer: i, subject: b}}]
+      - any_of: [{keyless: {issuer: i, subject: b}}, *a]
+  - any_of: [{any_of: [{any_of: [{any_of: [{any_of: [*a]}]}]}]}]
+  - certificate: x
+  - keyless: {issuer: i, subject: a, claims: {build_trigger: push}, claims_pattern: {build_trigger: "p*", build_trigge: x}}
+  - keyless: {issuer: i, subject: a, claims: {build_trigger: push}, claims_pattern: {build_trigger: "p*"}, trust_root: "a b"}
+max_signature_age: 5
+"#;
+    assert_eq!(
+        wrong(text),
+        [
+            "p.yaml:3:10: exclude: an empty list excludes nothing; leave `exclude` out",
+            "p.yaml:4:1: count: belongs to an entry of `signatures`",
+            "p.yaml:6:13: signatures[0].any_of: an empty list names nobody; write who, as in [{keyless: …}, …]",
+            "p.yaml:7:12: signatures[1].count: asks for 3 of 2 entries",
+            "p.yaml:9:12: signatures[2].count: wants a whole number from 1 to 64, found `0`",
+            "p.yaml:11:9: signatures[3].of: belongs to `count`: write how many of these must sign",
+            "p.yaml:12:5: signatures[4].of: missing; write of whom, as in {count: 2, of: [{keyless: …}, …]}",
+            "p.yaml:14:13: signatures[5].any_of: wants exactly one of keyless, any_of",
+            "p.yaml:15:54: signatures[6].any_of[2]: asks the same as entry 0 of this list; leave one out",
+            "p.yaml:18:9: signatures[7].all_of[1]: asks the same as entry 0 of this list; leave one out",
+            "p.yaml:19:5: signatures[8]: nests 5 deep, at most 4",
+            "p.yaml:20:5: signatures[9].certificate: policies are keyless only: a key proves neither who signed nor when; \
+             `pullgate verify-bundle --key` checks one bundle against a key",
+            "p.yaml:21:107: signatures[10].keyless.claims_pattern.build_trigge: unknown claim; did you mean `build_trigger`?",
+            "p.yaml:22:85: signatures[11].keyless.claims_pattern: `build_trigger` is under `claims` too; keep one of them",
+            "p.yaml:22:120: signatures[11].keyless.trust_root: wants at most 63 letters, digits, `.`, `_`, `-` or `/`",
+            "p.yaml:23:20: max_signature_age: has no unit: write 5s or 5m",
+        ]
+    );
+}
+
+#[test]
+fn every_mistake_in_attestations_and_exceptions_is_reported_with_its_place() {
+    let text = format!(
+        r#"{STRICT}attestations:
+  - {{predicate_type: https://spdx.dev/Document, match: newest}}
+  - {{predicate_type: https://spdx.dev/Document, match: some, max_age: 1s}}
+  - {{predicate_type: https://cosign.sigstore.dev/attestation/vuln/v1}}
+  - {{predicate_type: "x:y", sbom_on: subject, key: x}}
+exceptions:
+  - {{digest: "sha512:00", reason: x, expires: soon}}
+  - {{digest: "sha256:{}", dangerous_repository: ghcr.io/a, expires: 2027-01-31}}
+  - {{repository: ghcr.io/a, reason: x, expires: 2027-01-31}}
+  - {{dangerous_repository: acme, reason: {}}}
+---
+name: second
+images: ["ghcr.io/x"]
+dangerous_no_signature: true
+max_signature_age: 1d
+attestations: [{{predicate_type: "x:y", keyless: {{issuer: i, subject: s}}}}]
+---
+name: third
+images: ["ghcr.io/x"]
+signatures: [{{keyless: {{issuer: i, subject: s}}}}, {{keyless: {{subject: s, issuer: i}}}}]
+attestations: [{{predicate_type: "x:y"}}, {{predicate_type: "x:y", match: any}}]
+"#,
+        "0".repeat(64),
+        "y".repeat(201)
+    );
+    // By line; the columns are the other tests'.
+    let told = |line: String| -> String {
+        let mut parts = line.splitn(4, ':').skip(1);
+        let (line, rest) = (parts.next().unwrap(), parts.nth(1).unwrap());
+        format!("{line}:{rest}")
+    };
+    let pairs: Vec<String> = wrong(&text).into_iter().map(told).collect();
+    let starts = [
+        "9: attestations[0].match: lets whoever can hide a statement hide the one that refuses, so bound it",
+        "10: attestations[1].match: wants any or all or newest, found `some`",
+        "10: attestations[1].max_age: wants a time from 1m to ",
+        "11: attestations[2].max_age: missing; of scans the newest counts, and must be bounded: write `max_age`, ",
+        "12: attestations[3].sbom_on: is for SPDX and CycloneDX documents only",
+        "12: attestations[3].key: policies are keyless only",
+        "14: exceptions[0].digest: `sha512:00` is not a digest",
+        "14: exceptions[0].expires: wants a date such as 2027-01-31, which ends at 24:00 UTC, or a time such as ",
+        "15: exceptions[1].reason: missing; write why, as in JIRA-1; each use is logged with it",
+        "15: exceptions[1].dangerous_repository: wants exactly one of digest, dangerous_repository",
+        "16: exceptions[2]: wants one of digest, dangerous_repository",
+        "16: exceptions[2].repository: is called `dangerous_repository`: whoever can push there needs no evidence",
+        "17: exceptions[3].expires: missing; every exception ends; write when, as in 2027-01-31",
+        "17: exceptions[3].dangerous_repository: begins with no host",
+        "17: exceptions[3].reason: has 201 bytes, at most 200",
+        "22: max_signature_age: contradicts `dangerous_no_signature: true`; keep one of them",
+        "27: signatures[1]: asks the same as entry 0 of this list; leave one out",
+        "28: attestations[1]: asks the same as entry 0 of this list; leave one out",
+    ];
+    assert_eq!(pairs.len(), starts.len(), "{pairs:#?}");
+    for (line, start) in pairs.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}\n{start}");
+    }
+}
+
+#[test]
+fn too_many_identities_are_refused_and_fewer_where_combinations_are_searched() {
+    let many = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(", ");
+    let keyless = |at: usize| format!("{{keyless: {{issuer: i, subject: s{at}}}}}");
+    let pair = |at: usize| format!("{{all_of: [{}, {}]}}", keyless(2 * at), keyless(2 * at + 1));
+    let text = |entry: String| format!("name: acme\nimages: [\"ghcr.io/x\"]\nsignatures: [{entry}]\n");
+    set(&text(format!("{{count: 64, of: [{}]}}", many(64, &keyless))));
+    assert!(wrong(&text(format!("{{any_of: [{}]}}", many(65, &keyless))))[0].ends_with("names 65 identities, at most 64"));
+    set(&text(format!("{{count: 2, of: [{}]}}", many(8, &pair))));
+    let searched = wrong(&text(format!("{{count: 2, of: [{}]}}", many(9, &pair))));
+    assert!(searched[0].contains("a `count` of entries that take several signers names 18 identities, at most 16"));
+    set(&text(format!("{{all_of: [{}]}}", many(9, &pair))));
+}
+
+#[test]
+fn every_trust_root_that_is_asked_for_is_told_with_its_place() {
+    let text = "name: acme\nimages: [\"ghcr.io/x\"]\nsignatures:\n  - keyless: {issuer: i, subject: s}\n  - any_of:\n      - keyless: \
+                {issuer: i, subject: s, trust_root: github}\n";
+    let set = set(text);
+    let named: Vec<_> = set.trust_roots_named().iter().map(|named| named.problem(named.name.clone()).to_string()).collect();
+    assert_eq!(
+        named,
+        ["p.yaml:4:14: signatures[0].keyless: default", "p.yaml:6:54: signatures[1].any_of[0].keyless.trust_root: github"]
+    );
+    assert!(set.policies[0].asks_root("github") && set.policies[0].asks_root("default") && !set.policies[0].asks_root("other"));
 }

@@ -132,9 +132,14 @@ fn of_scans_the_newest_speaks_unless_the_entry_says_otherwise() {
     let scan = "https://cosign.sigstore.dev/attestation/vuln/v1";
     let text = |lines: &str| format!("{STRICT}attestations: [{{predicate_type: {scan}{lines}}}]\n");
     let by = |when: &str, predicate: &str| made(attestation(MAIN, scan, predicate), &[when]);
-    let facts = with_signature(&[by(OLD, "{}"), by(NEW, "null")]);
+    let facts = with_signature(&[by(OLD, include_str!("../documents/testdata/grype-vuln.json")), by(NEW, "null")]);
     assert!(judge_at(&text(", max_age: 30d"), &facts, NOW).is_err());
     assert!(judge_at(&text(", match: any"), &facts, NOW).is_ok());
+    // Bounded by the scan's own age it needs no other bound; by neither it is refused as a file.
+    assert!(judge_at(&text(", vulnerabilities: {scan_max_age: 30d}"), &facts, NOW).is_err());
+    let mut problems = Vec::new();
+    parse(Path::new("p.yaml"), &text(""), &mut problems);
+    assert_eq!(problems[0].key, "attestations[0].max_age");
 }
 
 #[test]
