@@ -98,6 +98,15 @@ impl Flags {
         ]
     }
 
+    /// A policy that any signer meets: not to admit anything, but to see who signed.
+    ///
+    /// # Errors
+    /// None, unless patterns are read otherwise than they are.
+    pub(super) fn anybody() -> Result<PolicySet, String> {
+        let any = Some(".*".to_owned());
+        Self { certificate_identity_regexp: any.clone(), certificate_oidc_issuer_regexp: any, ..Self::default() }.policies()
+    }
+
     /// The policy the flags ask for, over every image.
     ///
     /// # Errors

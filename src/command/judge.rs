@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use dashmap::DashMap;
+use jiff::Timestamp;
 
 use super::{
     Exit,
@@ -17,7 +19,7 @@ use crate::{
     gate::{self, Explanation, Gate, explain::Outcome},
     oci::{Digest, Host, ImageName, Reference},
     policy::{self, PolicySet, Unmatched},
-    store,
+    store::{self, FactKind, StoreError},
     upstream::{self, Location, RegistryConfig, Upstream, UpstreamError},
     verify::{
         DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, TrustState,
@@ -48,8 +50,8 @@ pub(super) struct Basis {
     /// Take the evidence from this file, a bundle or one a line, and ask nobody else for it. May be repeated.
     #[arg(long, value_name = "FILE", help_heading = "What is believed")]
     pub(super) bundle: Vec<PathBuf>,
-    /// For `cooldown`, take when an image was first seen from this store of a gate (`store.path`), which is only read. Without
-    /// it an image counts from when it was signed.
+    /// For `cooldown` and `tag_guard`, take when an image was first seen and what a tag last meant from this store of a gate
+    /// (`store.path`), which is only read. Without it an image counts from when it was signed, and no tag has a history.
     #[arg(long, value_name = "DIR", help_heading = "What is believed")]
     pub(super) first_seen_from: Option<PathBuf>,
     /// What policies call the images of an `oci:` layout whose own names have no host.
@@ -112,53 +114,73 @@ impl Judge {
     /// [`Unusable`].
     pub(super) async fn new(basis: &Basis) -> Result<Self, Unusable> {
         let usage = |error: &dyn std::fmt::Display| Unusable::Usage(error.to_string());
-        let bundles = match &basis.bundle[..] {
-            [] => None,
-            files => Some(Arc::new(Bundles::read(files).map_err(|error| usage(&error))?)),
-        };
-        let (policies, gate, trust, configured) = match &basis.config {
-            Some(file) => {
-                if !basis.flags.is_empty() {
-                    return Err(usage(&"--config has the policies; leave out the flags that say who must have signed"));
-                }
-                let config = Config::load(file).map_err(|problems| usage(&problems))?;
-                warn(&config.weaknesses);
-                let trust = TrustRootConfig { cache_dir: cache_dir(), ..app::trust_roots(&config) };
-                (config.policies, config.gate, trust, Some(config.upstreams))
+        let Some(file) = &basis.config else {
+            let policies = policies(basis).map_err(|error| usage(&error))?;
+            for policy in policies.policies() {
+                warn(&policy.weaknesses().into_iter().map(|(kind, sentence)| Weakness { kind, sentence }).collect::<Vec<_>>());
             }
-            None => {
-                let policies = policies(basis).map_err(|error| usage(&error))?;
-                for policy in policies.policies() {
-                    warn(
-                        &policy.weaknesses().into_iter().map(|(kind, sentence)| Weakness { kind, sentence }).collect::<Vec<_>>(),
-                    );
-                }
-                let source = basis.trusted_root.clone().map_or(TrustRootSource::Sigstore, TrustRootSource::File);
-                let roots = BTreeMap::from([(DEFAULT_TRUST_ROOT.into(), RootConfig { source, relaxed: Relaxed::default() })]);
-                let trust = TrustRootConfig { roots, cache_dir: cache_dir(), refresh: DAY, hard_stale: 7 * DAY };
-                (policies, gate::Config::default(), trust, None)
-            }
+            return Self::by(policies, basis).await;
         };
-        let trust = trusted(trust).await?;
+        if !basis.flags.is_empty() {
+            return Err(usage(&"--config has the policies; leave out the flags that say who must have signed"));
+        }
+        let config = Config::load(file).map_err(|problems| usage(&problems))?;
+        warn(&config.weaknesses);
+        let trust = trusted(TrustRootConfig { cache_dir: cache_dir(), ..app::trust_roots(&config) }).await?;
+        Self { configured: Some(config.upstreams), ..Self::wired(config.gate, config.policies, trust, facts(basis)?)? }.at(basis)
+    }
+
+    /// Wires a gate over these policies, and otherwise as `basis` says, a configuration aside.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    pub(super) async fn by(policies: PolicySet, basis: &Basis) -> Result<Self, Unusable> {
+        let source = basis.trusted_root.clone().map_or(TrustRootSource::Sigstore, TrustRootSource::File);
+        let roots = BTreeMap::from([(DEFAULT_TRUST_ROOT.into(), RootConfig { source, relaxed: Relaxed::default() })]);
+        let trust = trusted(TrustRootConfig { roots, cache_dir: cache_dir(), refresh: DAY, hard_stale: 7 * DAY }).await?;
+        Self::wired(gate::Config::default(), policies, trust, facts(basis)?)?.at(basis)
+    }
+
+    /// One that finds images and can judge none.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    pub(super) fn finder(plain_http: bool) -> Result<Self, Unusable> {
+        let none = PolicySet::new(Vec::new(), Unmatched::Deny).map_err(|error| Unusable::Failed(error.to_string()))?;
+        let trust = Arc::new(ArcSwap::from_pointee(TrustState::NotReady("nothing is judged here".to_owned())));
+        Ok(Self { plain_http, ..Self::wired(gate::Config::default(), none, trust, Arc::new(store::NoFacts))? })
+    }
+
+    fn wired(
+        gate: gate::Config,
+        policies: PolicySet,
+        trust: Arc<ArcSwap<TrustState>>,
+        facts: Arc<dyn store::Facts>,
+    ) -> Result<Self, Unusable> {
         let documents = Arc::new(store::Memory::default());
+        let kept: Arc<dyn store::Documents> = Arc::<store::Memory>::clone(&documents);
         // A refusal is not remembered, so that asking again asks again.
         let gate = gate::Config { refusal_ttl: Duration::ZERO, ..gate };
-        let kept: Arc<dyn store::Documents> = Arc::<store::Memory>::clone(&documents);
-        let facts: Arc<dyn store::Facts> = match &basis.first_seen_from {
-            None => Arc::new(store::NoFacts),
-            Some(store) if store.is_dir() => Arc::new(store::FactFiles::read_only(store)),
-            Some(store) => return Err(usage(&format_args!("--first-seen-from: {} is no directory", store.display()))),
-        };
         Ok(Self {
             gate: Gate::new(gate, kept, facts, Arc::new(ArcSwap::from_pointee(policies)), trust),
-            flags: basis.flags.clone(),
+            flags: Flags::default(),
             documents,
-            configured,
-            bundles,
-            layout_host: basis.layout_host.clone(),
-            plain_http: basis.dangerous_plain_http,
+            configured: None,
+            bundles: None,
+            layout_host: LAYOUT_HOST.parse().map_err(|error| Unusable::Failed(format!("{error}")))?,
+            plain_http: false,
             connected: DashMap::new(),
         })
+    }
+
+    /// The same with what `basis` says of where images and evidence are.
+    fn at(self, basis: &Basis) -> Result<Self, Unusable> {
+        let bundles = match &basis.bundle[..] {
+            [] => None,
+            files => Some(Arc::new(Bundles::read(files).map_err(Unusable::Usage)?)),
+        };
+        let (layout_host, plain_http) = (basis.layout_host.clone(), basis.dangerous_plain_http);
+        Ok(Self { bundles, layout_host, plain_http, flags: basis.flags.clone(), ..self })
     }
 
     /// The images that were asked about: a layout without a name stands for all of its own.
@@ -247,6 +269,34 @@ impl Judge {
     /// What was kept while judging.
     pub(super) fn documents(&self) -> Arc<dyn store::Documents> {
         Arc::<store::Memory>::clone(&self.documents)
+    }
+}
+
+/// When images were first seen, and what tags last meant.
+fn facts(basis: &Basis) -> Result<Arc<dyn store::Facts>, Unusable> {
+    match &basis.first_seen_from {
+        None => Ok(Arc::new(store::NoFacts)),
+        Some(store) if store.is_dir() => Ok(Arc::new(Seen(store::FactFiles::read_only(store)))),
+        Some(store) => Err(Unusable::Usage(format!("--first-seen-from: {} is no directory", store.display()))),
+    }
+}
+
+/// The facts of a gate's store, which stays as it is: what a tag means to a pipeline is no history of the gate's.
+#[derive(Debug)]
+struct Seen(store::FactFiles);
+
+#[async_trait::async_trait]
+impl store::Facts for Seen {
+    async fn first_seen(&self, key: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
+        self.0.first_seen(key, now).await
+    }
+
+    async fn fact(&self, kind: FactKind, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.0.fact(kind, key).await
+    }
+
+    async fn set_fact(&self, _: FactKind, _: &str, _: &[u8]) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

@@ -50,6 +50,24 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them: what a file may name.
+    pub const ALL: &[Self] = &[
+        Self::AttestationIdentityMismatch,
+        Self::AttestationMissing,
+        Self::AttestationTooOld,
+        Self::AttestationMalformed,
+        Self::ClaimMismatch,
+        Self::ClaimMissing,
+        Self::Cooldown,
+        Self::IdentityMismatch,
+        Self::IssuerMismatch,
+        Self::LogProofMissing,
+        Self::SignatureMissing,
+        Self::SignatureTooOld,
+        Self::SignersTooFew,
+        Self::TrustRootMismatch,
+    ];
+
     /// For metric labels and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -77,5 +95,17 @@ impl Reason {
             Self::TrustRootMismatch => "trust_root_mismatch",
             Self::VulnerabilityFound => "vulnerability_found",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_listed_once_under_its_own_code() {
+        let codes: std::collections::BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        let written = include_str!("reason.rs").lines().filter(|line| line.contains(" => \"") && line.contains("Self::")).count();
+        assert_eq!((codes.len(), Reason::ALL.len()), (written, written), "a new reason belongs into `Reason::ALL`");
     }
 }

@@ -36,7 +36,7 @@ pub struct Sigstore {
     policy: VerificationPolicy,
     logs: Logs,
     document: Digest,
-    now: fn() -> Timestamp,
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 impl fmt::Debug for Sigstore {
@@ -61,13 +61,13 @@ impl Sigstore {
         let verifier = sigstore_verify::Verifier::new(&root)
             .map_err(|error| TrustRootError::Invalid { field: "trusted root".into(), reason: clean(&error.to_string()) })?;
         let logs = Logs::of(&root)?;
-        Ok(Self { name, relaxed, verifier, policy: relaxed.policy(), logs, document: digest, now: Timestamp::now })
+        let now = Box::new(Timestamp::now);
+        Ok(Self { name, relaxed, verifier, policy: relaxed.policy(), logs, document: digest, now })
     }
 
-    #[cfg(test)]
-    pub(super) fn with_clock(mut self, now: fn() -> Timestamp) -> Self {
-        self.now = now;
-        self
+    /// The same under another wall clock.
+    pub(super) fn with_clock(self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { now: Box::new(now), ..self }
     }
 
     /// What the configuration calls it.

@@ -1,15 +1,26 @@
 //! `pullgate policy …`: policies as files, before anything is judged by them.
 
 mod check;
+mod init;
+mod parcel;
+mod record;
+mod suite;
+mod tag;
+mod test;
 
 use clap::Subcommand;
 
 use super::Exit;
 
-/// Check policies.
+/// Check, test and begin policies.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Check(check::Arguments),
+    Init(Box<init::Arguments>),
+    /// What tags may mean.
+    #[command(subcommand)]
+    Tag(tag::Command),
+    Test(test::Arguments),
 }
 
 impl Command {
@@ -17,6 +28,9 @@ impl Command {
     pub(super) fn run(self) -> Exit {
         match self {
             Self::Check(arguments) => arguments.run(),
+            Self::Init(arguments) => arguments.run(),
+            Self::Tag(command) => command.run(),
+            Self::Test(arguments) => arguments.run(),
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::{
         report::{Judged, Outcome},
     },
     evidence::{Budget, Reader},
-    gate::{Permit, Refusal, Subject, Verdict},
-    oci::{Digest, ImageName, Manifest, ManifestKind, json},
+    gate::{Permit, Refusal, Subject, Verdict, tags::TagVerdict},
+    oci::{Digest, ImageName, Manifest, ManifestKind, Reference, Tag, json},
     upstream::Upstream,
 };
 
@@ -87,11 +87,25 @@ impl Asking<'_> {
             Ok(Verdict::Refuse(refusal)) => return self.refused(&refusal),
             Err(no_verdict) => return Answer::undecided(&no_verdict),
         };
-        let Some(platform) = self.platform else { return Answer::admitted(&permit) };
+        let warning = match &image.reference {
+            Some(Reference::Tag(tag)) => match self.guarded(tag, &permit).await {
+                Ok(warning) => warning,
+                Err(answer) => return answer,
+            },
+            Some(Reference::Digest(_)) | None => None,
+        };
+        let mut answer = self.of_platform(&subject, &permit, pinned).await;
+        answer.warnings.extend(warning);
+        answer
+    }
+
+    /// The platform asked for, of what is admitted.
+    async fn of_platform(self, subject: &Subject, permit: &Permit, pinned: &mut Pinned) -> Answer {
+        let Some(platform) = self.platform else { return Answer::admitted(permit) };
         match permit.manifest().kind() {
-            ManifestKind::Index => self.child(&subject, &permit, platform, pinned).await,
-            ManifestKind::Image => match self.platform_of(&subject, permit.manifest()).await {
-                Ok(found) if matches(&found, platform) => Answer::admitted(&permit),
+            ManifestKind::Index => self.child(subject, permit, platform, pinned).await,
+            ManifestKind::Image => match self.platform_of(subject, permit.manifest()).await {
+                Ok(found) if matches(&found, platform) => Answer::admitted(permit),
                 Ok(found) => Answer::new(
                     Outcome::Refused,
                     "platform_missing",
@@ -99,6 +113,17 @@ impl Asking<'_> {
                 ),
                 Err(why) => Answer::new(Outcome::Undecided, "platform_unknown", format!("its platform cannot be told: {why}")),
             },
+        }
+    }
+
+    /// What the guard of tags says against it, as of a request for the tag: what the tag meant before is known with
+    /// `--first-seen-from` only.
+    async fn guarded(self, tag: &Tag, permit: &Permit) -> Result<Option<String>, Answer> {
+        match self.judge.gate.admit_tag(tag, permit).await {
+            Ok(TagVerdict::Fine) => Ok(None),
+            Ok(TagVerdict::Refuse(refusal)) => Err(self.refused(&refusal)),
+            Ok(TagVerdict::Warn(warning)) => Ok(Some(warning)),
+            Err(no_verdict) => Err(Answer::undecided(&no_verdict)),
         }
     }
 

@@ -15,13 +15,15 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+
 pub use self::state::{TrustRoots, Watched};
 use self::{
     document::MAX_TRUSTED_ROOT,
     refresh::{Keeper, Tuf},
     state::Part,
 };
-use super::{DEFAULT_TRUST_ROOT, Relaxed, Sigstore};
+use super::{DEFAULT_TRUST_ROOT, Relaxed, Roots, Sigstore, Verifier};
 use crate::telemetry;
 
 /// Trust roots of one configuration: each piece of evidence is tried under every one.
@@ -117,6 +119,26 @@ pub async fn watch(config: TrustRootConfig) -> Result<Watched, TrustRootError> {
         }
     };
     Ok(state::start(files, keeper).await)
+}
+
+/// The verifier under the trust roots of `config` as it answers at the time `now`, for who judges a recorded past again. Asks
+/// nobody: Sigstore's own root is the one this binary was built with.
+///
+/// # Errors
+/// [`TrustRootError`].
+pub async fn at(config: &TrustRootConfig, now: Timestamp) -> Result<Arc<dyn Verifier>, TrustRootError> {
+    let mut roots = Vec::new();
+    for (name, RootConfig { source, relaxed }) in &config.roots {
+        let root = match source {
+            TrustRootSource::File(path) => load_as(Arc::clone(name), path, *relaxed).await?,
+            TrustRootSource::Sigstore => {
+                Sigstore::new(Arc::clone(name), *relaxed, document::from_root(refresh::embedded()?, *relaxed)?)?
+            }
+        };
+        roots.push(Arc::new(root.with_clock(move || now)));
+    }
+    let none = || TrustRootError::Malformed("there is none".into());
+    Roots::new(roots, Vec::new()).map(|roots| Arc::new(roots) as Arc<dyn Verifier>).ok_or_else(none)
 }
 
 /// Every root that is a file.

@@ -81,8 +81,13 @@ impl Source for Tuf {
     }
 
     fn embedded(&self) -> Result<TrustedRoot, TrustRootError> {
-        TrustedRoot::from_embedded(SigstoreInstance::PublicGood).map_err(|error| TrustRootError::Tuf(clean(&error.to_string())))
+        embedded()
     }
+}
+
+/// The public-good instance's, as the crate carries it.
+pub(super) fn embedded() -> Result<TrustedRoot, TrustRootError> {
+    TrustedRoot::from_embedded(SigstoreInstance::PublicGood).map_err(|error| TrustRootError::Tuf(clean(&error.to_string())))
 }
 
 /// How fresh the root in use is. Ages run on the monotonic clock from what the record said at start.

@@ -16,7 +16,7 @@ use super::{
     refresh::{Source, Tuf},
     *,
 };
-use crate::verify::{Epoch, TrustState, Verifier as _, tests::trusted_root};
+use crate::verify::{Epoch, TrustState, tests::trusted_root};
 
 fn root() -> Value {
     serde_json::from_slice(&trusted_root()).unwrap()

@@ -1,6 +1,7 @@
 //! The commands that judge without a server, as the built binary, over the recorded images.
 
 mod explain;
+mod policy;
 mod verify;
 
 use std::{

@@ -1,0 +1,236 @@
+//! `pullgate policy init`: a first policy, with an image it admits and one it refuses.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{
+    parcel::{self, Parcel},
+    record::{self, NotRecorded, Recorded},
+};
+use crate::{
+    command::{
+        Exit,
+        flags::Flags,
+        judge::{Basis, Judge, Unusable},
+        reference::Image,
+        report::Outcome,
+        runtime,
+        text::line,
+    },
+    gate::{Subject, explain::Outcome as Piece},
+    oci::{Digest, media_type},
+    policy::{PolicySet, Unmatched},
+};
+
+/// Write a first policy for an image, from who signed it, with a test that has an image it admits and one it refuses.
+///
+/// DIR gets NAME.yaml, NAME-test.yaml for `policy test`, and evidence/, an OCI layout with the image's manifests and all
+/// evidence about it. The image that is refused is made here, and nobody signed it. Flags may say who must sign; without
+/// them it must be plain from the image: one signer, who also attested.
+///
+/// Exit codes: 0 written; 1 nobody signed the image, or several did and no flag says who counts; 2 the image could not be
+/// read; 64 a command line or a file that cannot be used, or DIR has such files already.
+#[derive(Debug, clap::Args)]
+pub(in crate::command) struct Arguments {
+    /// The image.
+    #[arg(value_name = "IMAGE")]
+    image: Image,
+    /// Where to write.
+    #[arg(value_name = "DIR", default_value = ".")]
+    directory: PathBuf,
+    /// The policy's name, and that of its files.
+    #[arg(long, value_name = "NAME", default_value = "policy")]
+    name: String,
+    /// The images the policy is for. May be repeated. Default: the image's repository.
+    #[arg(long, value_name = "PATTERN")]
+    images: Vec<String>,
+    /// Record the image under this name, as policies shall see it. Default: its own.
+    #[arg(long = "as", value_name = "IMAGE")]
+    named: Option<Image>,
+    #[command(flatten)]
+    basis: Basis,
+}
+
+impl Arguments {
+    /// Writes the files.
+    pub(in crate::command) fn run(self) -> Exit {
+        let done = runtime(self.done()).map_err(|error| Unusable::Failed(error.to_string())).flatten();
+        done.unwrap_or_else(|error| error.tell())
+    }
+
+    async fn done(self) -> Result<Exit, Unusable> {
+        let usage = |why: &dyn std::fmt::Display| Unusable::Usage(why.to_string());
+        if self.basis.config.is_some() || !self.basis.policy.is_empty() {
+            return Err(usage(&"a policy is there already; `policy test FILE --record IMAGE` records more images for it"));
+        }
+        let (policy_file, test_file) = (format!("{}.yaml", self.name), format!("{}-test.yaml", self.name));
+        for file in [&policy_file, &test_file] {
+            if self.directory.join(file).exists() {
+                return Err(usage(&format_args!("{} is there already", self.directory.join(file).display())));
+            }
+        }
+        let named = self.named.clone().unwrap_or_else(|| self.image.clone());
+        let name = named.name.clone().ok_or_else(|| usage(&"the image has no name"))?;
+        let images = if self.images.is_empty() { vec![name.to_string()] } else { self.images.clone() };
+
+        // Who signed is asked of a gate that accepts anybody, whose answer is not used: only what it proved.
+        let judge = Judge::by(Flags::anybody().map_err(|error| usage(&error))?, &self.basis).await?;
+        let policy = if self.basis.flags.is_empty() {
+            match signer(&judge, &self.image).await? {
+                Ok(keyless) => json!({"name": self.name, "images": images, "signatures": [{"keyless": keyless}]}),
+                Err(why) => {
+                    eprintln!("{}", line(&why));
+                    return Ok(Exit::Refused);
+                }
+            }
+        } else {
+            self.basis.flags.policy(&self.name, &images).map_err(|error| usage(&error))?
+        };
+        let text = written(&policy);
+        PolicySet::from_text(Path::new(&policy_file), &text, Unmatched::Deny).map_err(|problems| usage(&problems))?;
+
+        let layout = self.directory.join("evidence");
+        let recorded = match record::record(&judge, &self.image, &named, &layout).await {
+            Ok(recorded) => recorded,
+            Err(error) => {
+                eprintln!("{}", line(&error.to_string()));
+                return Ok(match error {
+                    NotRecorded::Unread(_) => Exit::Undecided,
+                    NotRecorded::Unwritten(_) => Exit::Refused,
+                });
+            }
+        };
+        let unsigned = unsigned(&recorded, &layout).map_err(Unusable::Failed)?;
+        let trust_root = match &self.basis.trusted_root {
+            None => "sigstore",
+            Some(file) => {
+                let copied = std::fs::copy(file, layout.join("trusted_root.json"));
+                copied.map_err(|error| Unusable::Failed(format!("{}: {error}", file.display())))?;
+                "evidence/trusted_root.json"
+            }
+        };
+        let at = record::now();
+        let signed = format!("{name}@{}", recorded.digest);
+        let test = format!(
+            "# pullgate policy test {test_file}\npolicies: [{policy_file}]\ntrust_root: {trust_root}\nlayout: evidence\ncases:\n{}{}",
+            record::entry(&format!("{named} as it was signed"), &signed, at, Outcome::Admitted, ""),
+            record::entry(
+                "an image that nobody signed",
+                &format!("{name}@{unsigned}"),
+                at,
+                Outcome::Refused,
+                "signature_missing"
+            ),
+        );
+        for (file, text) in [(&policy_file, text), (&test_file, test)] {
+            let file = self.directory.join(file);
+            std::fs::write(&file, text).map_err(|error| Unusable::Failed(format!("{}: {error}", file.display())))?;
+            println!("{}", line(&file.display().to_string()));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// The one who signed the image and attested its SBOM, as a policy says it. The inner error is for the person.
+async fn signer(judge: &Judge, image: &Image) -> Result<Result<Value, String>, Unusable> {
+    let (name, upstream) = judge.find(image)?;
+    let Some(reference) = &image.reference else { return Err(Unusable::Usage(format!("{image} names no manifest"))) };
+    let digest = match judge.resolve(&name, &upstream, reference).await {
+        Ok(digest) => digest,
+        Err(error) => return Ok(Err(format!("{image}: {error}"))),
+    };
+    let (_, explanation) = judge.gate.explain(&Subject { upstream, image: name, digest }).await;
+    let by = |attested: bool| -> BTreeSet<(String, String)> {
+        let proofs = explanation.pieces.iter().filter_map(|piece| match &piece.outcome {
+            Piece::Proved(proof) => Some(proof),
+            Piece::SetAside { .. } => None,
+        });
+        let of_kind =
+            proofs.filter(
+                |proof| if attested { proof.what.starts_with("https://spdx.dev/Document") } else { proof.what == "signature" },
+            );
+        of_kind.map(|proof| (proof.issuer.clone(), proof.subject.clone())).collect()
+    };
+    let (signed, attested) = (by(false), by(true));
+    let both: Vec<_> = signed.intersection(&attested).collect();
+    Ok(match &both[..] {
+        [(issuer, subject)] => Ok(keyless(issuer, subject)),
+        [] => Err(format!(
+            "nobody both signed {image} and attested an SPDX document about it ({} signed it, {} attested); flags say what a \
+             policy shall ask for instead",
+            signed.len(),
+            attested.len()
+        )),
+        several => {
+            let listed: Vec<_> = several.iter().map(|(issuer, subject)| format!("{subject} of issuer {issuer}")).collect();
+            Err(format!(
+                "several signed {image}: {}; say who counts with --certificate-identity and --certificate-oidc-issuer",
+                listed.join("; ")
+            ))
+        }
+    })
+}
+
+/// A signer as a policy names them: a workflow run for a tag as that workflow at any tag, since the next release has another.
+fn keyless(issuer: &str, subject: &str) -> Value {
+    match subject.split_once("@refs/tags/") {
+        Some((workflow, _)) if !workflow.contains(['*', '?', '[', ']', '{', '}']) => {
+            json!({"issuer": issuer, "subject_pattern": format!("{workflow}@refs/tags/*")})
+        }
+        _ => json!({"issuer": issuer, "subject": subject}),
+    }
+}
+
+/// The policy as a person would write it.
+fn written(policy: &Value) -> String {
+    let mut out = String::new();
+    for (key, value) in policy.as_object().into_iter().flatten() {
+        match value {
+            Value::Array(items) if items.iter().all(Value::is_object) => {
+                out.push_str(&format!("{key}:\n"));
+                for item in items {
+                    for (at, (key, value)) in item.as_object().into_iter().flatten().enumerate() {
+                        let dash = if at == 0 { "-" } else { " " };
+                        match value.as_object() {
+                            None => out.push_str(&format!("  {dash} {key}: {value}\n")),
+                            Some(fields) => {
+                                out.push_str(&format!("  {dash} {key}:\n"));
+                                for (key, value) in fields {
+                                    out.push_str(&format!("      {key}: {value}\n"));
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            _ => out.push_str(&format!("{key}: {value}\n")),
+        }
+    }
+    out
+}
+
+/// Adds an image that nobody signed to the layout, beside the one that was recorded.
+fn unsigned(recorded: &Recorded, layout: &Path) -> Result<Digest, String> {
+    let config = Bytes::from_static(b"{}");
+    let manifest: Bytes = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::OCI_MANIFEST,
+        "config": {"mediaType": media_type::OCI_CONFIG, "digest": Digest::sha256(&config), "size": config.len()},
+        "layers": [],
+        "annotations": {"dev.pullgate.test": format!("in place of {}, signed by nobody", recorded.manifest.digest())},
+    })
+    .to_string()
+    .into();
+    let digest = Digest::sha256(&manifest);
+    let mut parcel: Parcel = parcel::Parcel::open(layout)?;
+    parcel.blob(&Digest::sha256(&config), &config)?;
+    parcel.blob(&digest, &manifest)?;
+    parcel.name(&recorded.name, None, &digest, media_type::OCI_MANIFEST, manifest.len());
+    parcel.finish()?;
+    Ok(digest)
+}

@@ -1,0 +1,250 @@
+//! Recording: an image's manifests and all evidence about them into a layout, and the case into the file.
+
+use std::{path::Path, sync::Arc};
+
+use jiff::{Timestamp, Unit};
+use tokio::time::{Duration, Instant};
+
+use super::{
+    parcel::Parcel,
+    suite::{self, Suite},
+    test,
+};
+use crate::{
+    command::{
+        Exit,
+        judge::{Judge, Unusable},
+        reference::Image,
+        report::Outcome,
+        text::line,
+    },
+    evidence::{Budget, Limits, Origin, Reader, Unread, search},
+    oci::{Algorithm, Digest, ImageName, Manifest, ManifestKind, Reference, Tag},
+    store::Memory,
+    upstream::{Upstream, UpstreamError},
+};
+
+/// How long one image may take to be recorded.
+const TIME: Duration = Duration::from_secs(120);
+/// How many children of an index are recorded, as many as a policy can ask about.
+const MAX_CHILDREN: usize = 64;
+
+/// What is to be recorded.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Recording")]
+pub(super) struct Recording {
+    /// Record this image and all evidence about it, no layers, into the file's layout, and add the case: judged now, with
+    /// the answer of now. Read it before you keep it.
+    #[arg(long, value_name = "IMAGE")]
+    record: Option<Image>,
+    /// Record it under this name, as policies shall see it. Default: its own.
+    #[arg(long = "as", value_name = "IMAGE", requires = "record")]
+    named: Option<Image>,
+    /// Ask the registry over plain HTTP: what it answers can be read and changed on the way.
+    #[arg(long)]
+    dangerous_plain_http: bool,
+}
+
+/// Why an image could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotRecorded {
+    /// It could not be read; it may be there.
+    #[error("{0}")]
+    Unread(String),
+    /// Nothing is written because the layout cannot be.
+    #[error("{0}")]
+    Unwritten(String),
+}
+
+impl Recording {
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.record.is_some()
+    }
+}
+
+/// Records an image into the layout of a file of cases, and adds the case.
+///
+/// # Errors
+/// A file or a command line that cannot be used.
+pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Result<Exit, Unusable> {
+    let Some(image) = &recording.record else { return Ok(Exit::Done) };
+    let judge = Judge::finder(recording.dangerous_plain_http)?;
+    let named = recording.named.as_ref().unwrap_or(image);
+    let recorded = match record(&judge, image, named, &suite.layout).await {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            eprintln!("{}", line(&error.to_string()));
+            return Ok(match error {
+                NotRecorded::Unread(_) => Exit::Undecided,
+                NotRecorded::Unwritten(_) => Exit::Refused,
+            });
+        }
+    };
+    let at = now();
+    // By digest: a tag that is recorded again must not change what this case is about.
+    let text = format!("{}@{}", recorded.name, recorded.digest);
+    let image: Image = text.parse().map_err(|error| Unusable::Failed(format!("{error}")))?;
+    let (answer, _) = test::judge(suite, &test::case(image, at)).await?;
+    let name = named.text.clone();
+    let entry = entry(&name, &text, at, answer.outcome, &answer.code);
+    append(file, &entry)?;
+    println!("{}", line(&format!("{text}: {} [{}]: {}", answer.outcome.as_str(), answer.code, answer.message)));
+    Ok(Exit::Done)
+}
+
+/// Now, to the second: finer says nothing about a policy.
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Second).unwrap_or(now)
+}
+
+/// A case as it stands in the file. JSON is YAML, so every text is quoted as it must be.
+pub(super) fn entry(name: &str, image: &str, at: Timestamp, outcome: Outcome, code: &str) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let expected = match outcome {
+        Outcome::Admitted => "admit: true".to_owned(),
+        Outcome::Refused | Outcome::Undecided => format!("refuse: {code}"),
+    };
+    format!("  - name: {}\n    image: {}\n    at: {at}\n    {expected}\n", quoted(name), quoted(image))
+}
+
+/// Adds a case at the end of the file, where the list of cases must be.
+fn append(file: &Path, entry: &str) -> Result<(), Unusable> {
+    let failed =
+        |why: &dyn std::fmt::Display| Unusable::Failed(format!("{}: {why}; add the case yourself:\n{entry}", file.display()));
+    let before = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
+    let count = |file: &Path| suite::read(file).map(|suite| suite.cases.len());
+    let cases = count(file).map_err(|error| failed(&error))?;
+    let mut after = before.clone();
+    // `cases: []` as it is written first.
+    if let Some(start) = after.trim_end().strip_suffix("cases: []") {
+        after = format!("{start}cases:\n");
+    } else if !after.ends_with('\n') {
+        after.push('\n');
+    }
+    after.push_str(entry);
+    std::fs::write(file, &after).map_err(|error| failed(&error))?;
+    if count(file).ok() != Some(cases + 1) {
+        std::fs::write(file, before).map_err(|error| failed(&error))?;
+        return Err(failed(&"the list of cases is not what the file ends with"));
+    }
+    Ok(())
+}
+
+/// What was recorded.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    /// The name it was recorded under.
+    pub(super) name: ImageName,
+    pub(super) digest: Digest,
+    pub(super) manifest: Arc<Manifest>,
+}
+
+/// Writes an image's manifests, and all evidence about it and its children, into the layout at `root`, under the name of
+/// `named`.
+///
+/// # Errors
+/// [`NotRecorded`]. Evidence that could not be read ends it: a recording without it would make a signed image an unsigned
+/// one for ever.
+pub(super) async fn record(judge: &Judge, image: &Image, named: &Image, root: &Path) -> Result<Recorded, NotRecorded> {
+    let unread = |why: &dyn std::fmt::Display| NotRecorded::Unread(format!("{image} cannot be recorded: {why}"));
+    let (name, upstream) = judge.find(image).map_err(|error| unread(&error))?;
+    let reference = image.reference.as_ref().ok_or_else(|| unread(&"it names no manifest"))?;
+    let digest = judge.resolve(&name, &upstream, reference).await.map_err(|error| unread(&error))?;
+    let to = named.name.clone().ok_or_else(|| unread(&"the name to record it under names no image"))?;
+    let tag = match (&named.reference, reference) {
+        (Some(Reference::Tag(tag)), _) | (_, Reference::Tag(tag)) => Some(tag.as_str()),
+        (_, Reference::Digest(_)) => None,
+    };
+    let reader = Reader {
+        upstream: Some(Arc::clone(&upstream)),
+        documents: Arc::new(Memory::default()),
+        repository: name.repository.clone(),
+        until: Instant::now() + TIME,
+        budget: Budget::default(),
+        shapes: Budget::default(),
+    };
+    let mut parcel = Parcel::open(root).map_err(NotRecorded::Unwritten)?;
+    let manifest = reader.manifest(&digest).await.map_err(|error| unread(&error))?.document;
+    keep(&mut parcel, &to, tag, &manifest)?;
+    let mut subjects = vec![digest];
+    if manifest.kind() == ManifestKind::Index {
+        let real = |platform: &str| !platform.starts_with("unknown/");
+        let children = manifest.manifests.iter().filter(|child| child.platform.as_deref().is_some_and(real));
+        for child in children.take(MAX_CHILDREN) {
+            match reader.manifest(&child.digest).await {
+                Ok(read) => {
+                    let bytes = read.document.bytes();
+                    parcel.blob(&child.digest, bytes).map_err(NotRecorded::Unwritten)?;
+                    subjects.push(child.digest);
+                }
+                // A platform that was left out where the index was copied.
+                Err(Unread::Absent) => {}
+                Err(error) => return Err(unread(&error)),
+            }
+        }
+    }
+    for subject in subjects {
+        evidence(&mut parcel, &to, &reader, &upstream, &subject).await.map_err(|error| match error {
+            NotRecorded::Unread(why) => unread(&why),
+            NotRecorded::Unwritten(why) => NotRecorded::Unwritten(why),
+        })?;
+    }
+    parcel.finish().map_err(NotRecorded::Unwritten)?;
+    Ok(Recorded { name: to, digest, manifest: Arc::new(manifest) })
+}
+
+fn keep(parcel: &mut Parcel, to: &ImageName, tag: Option<&str>, manifest: &Manifest) -> Result<(), NotRecorded> {
+    let (digest, bytes) = (manifest.digest(), manifest.bytes());
+    parcel.blob(digest, bytes).map_err(NotRecorded::Unwritten)?;
+    parcel.name(to, tag, digest, manifest.media_type(), bytes.len());
+    Ok(())
+}
+
+/// All evidence about one manifest.
+async fn evidence(
+    parcel: &mut Parcel,
+    to: &ImageName,
+    reader: &Reader,
+    upstream: &Arc<dyn Upstream>,
+    subject: &Digest,
+) -> Result<(), NotRecorded> {
+    let unread = |why: String| NotRecorded::Unread(why);
+    let mut names = vec![*subject];
+    if subject.algorithm() != Algorithm::Sha256 {
+        let read = reader.manifest(subject).await.map_err(|error| unread(error.to_string()))?;
+        names.insert(0, Digest::sha256(read.document.bytes()));
+    }
+    let found = search(reader, &names, &Limits::default()).await;
+    if let Some(why) = found.missing.first().or_else(|| found.limits_hit.first()) {
+        return Err(unread(why.clone()));
+    }
+    for (digest, bytes) in &found.fetched {
+        parcel.blob(digest, bytes).map_err(NotRecorded::Unwritten)?;
+    }
+    for candidate in &found.candidates {
+        let read = reader.manifest(&candidate.manifest).await.map_err(|error| unread(error.to_string()))?;
+        let suffix = match candidate.origin {
+            Origin::CosignAttestationTag => Some("att"),
+            Origin::CosignSignatureTag => Some("sig"),
+            Origin::ReferrersApi | Origin::ReferrersTag => None,
+        };
+        let tag = names.iter().zip(suffix).find_map(|(name, suffix)| Tag::cosign(name, suffix));
+        keep(parcel, to, tag.as_ref().map(Tag::as_str), &read.document)?;
+    }
+    // The fallback index itself: it may list what does not name its subject.
+    for name in &names {
+        let tag = Tag::referrers_of(name);
+        match upstream.manifest(&reader.repository, &Reference::Tag(tag.clone())).await {
+            Ok(fetched) => {
+                let digest = Digest::sha256(&fetched.bytes);
+                if let Ok(index) = Manifest::parse(digest, fetched.bytes, fetched.content_type.as_deref()) {
+                    keep(parcel, to, Some(tag.as_str()), &index)?;
+                }
+            }
+            Err(UpstreamError::NotFound) => {}
+            Err(error) => return Err(unread(error.to_string())),
+        }
+    }
+    Ok(())
+}

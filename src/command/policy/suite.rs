@@ -1,0 +1,186 @@
+//! A file of cases: images recorded with their evidence, and what policies must say of them, at a given time.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::{
+    command::reference::Image,
+    policy::{self, PolicySet, Unmatched},
+    verify::{DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, trust_root::RootConfig},
+    yaml::{self, Cursor, Problem, Problems, Sink, Value},
+};
+
+const KEYS: &[&str] = &["policies", "trust_root", "layout", "at", "cases"];
+const CASE: &[&str] = &["name", "image", "at", "admit", "refuse"];
+
+/// A file of cases, read.
+#[derive(Debug)]
+pub(super) struct Suite {
+    pub(super) policies: PolicySet,
+    pub(super) trust: TrustRootConfig,
+    /// The OCI layout with the images and their evidence.
+    pub(super) layout: PathBuf,
+    pub(super) cases: Vec<Case>,
+}
+
+/// A case.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) image: Image,
+    /// When it is judged.
+    pub(super) at: Timestamp,
+    pub(super) expected: Expected,
+}
+
+/// What must come of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Expected {
+    Admit,
+    /// Refused, with this code.
+    Refuse(String),
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Admit => f.write_str("admitted"),
+            Self::Refuse(code) => write!(f, "refused [{code}]"),
+        }
+    }
+}
+
+/// Reads a file of cases and the policies it names.
+///
+/// # Errors
+/// Every problem.
+pub(super) fn read(file: &Path) -> Result<Suite, Problems> {
+    let text = yaml::read_file(file).map_err(|problem| Problems(vec![problem]))?;
+    let sink = Sink::new(file);
+    let documents = yaml::documents(&text, &sink);
+    let root = match documents.as_deref() {
+        None => return Err(Problems(sink.into_problems())),
+        Some([root]) if !matches!(root.value, Value::Null) => root,
+        Some(_) => {
+            sink.report(Default::default(), "", format!("wants one document with the keys {}", KEYS.join(", ")));
+            return Err(Problems(sink.into_problems()));
+        }
+    };
+    let base = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let suite = suite(&Cursor::new(root, &sink), base);
+    let problems = sink.into_problems();
+    let (files, trust, layout, cases) = match suite {
+        Some(suite) if problems.is_empty() => suite,
+        _ => return Err(Problems(problems)),
+    };
+    let policies = policies(&files)?;
+    Ok(Suite { policies, trust, layout, cases })
+}
+
+type Parts = (Vec<PathBuf>, TrustRootConfig, PathBuf, Vec<Case>);
+
+fn suite(cursor: &Cursor<'_>, base: &Path) -> Option<Parts> {
+    let fields = cursor.fields(KEYS, &[])?;
+    let path = |cursor: Cursor<'_>| cursor.text("a path").map(|text| base.join(text));
+    let files = fields.need("policies", "write which files, as in [acme.yaml]").and_then(|cursor| {
+        let files: Vec<_> = cursor.one_or_list().into_iter().map(path).collect();
+        files.into_iter().collect::<Option<Vec<_>>>()
+    });
+    let source = fields.need("trust_root", "write `sigstore`, or the path of a trusted_root.json").and_then(|cursor| {
+        let text = cursor.text("`sigstore`, or the path of a trusted_root.json")?;
+        Some(if text == "sigstore" { TrustRootSource::Sigstore } else { TrustRootSource::File(base.join(text)) })
+    });
+    let layout = fields.need("layout", "write the directory of the recorded images").and_then(path);
+    let at = match fields.get("at") {
+        Some(cursor) => time(&cursor).map(Some),
+        None => Some(None),
+    };
+    let cases = fields.need("cases", "write what must come of which image").and_then(|cursor| {
+        let cases: Vec<_> = cursor.list()?.iter().map(|item| case(item, at.flatten())).collect();
+        cases.into_iter().collect::<Option<Vec<_>>>()
+    });
+    let roots = [(DEFAULT_TRUST_ROOT.into(), RootConfig { source: source?, relaxed: Relaxed::default() })];
+    let trust = TrustRootConfig {
+        roots: roots.into(),
+        cache_dir: PathBuf::new(),
+        refresh: std::time::Duration::MAX,
+        hard_stale: std::time::Duration::MAX,
+    };
+    at?;
+    Some((files?, trust, layout?, cases?))
+}
+
+fn case(cursor: &Cursor<'_>, default: Option<Timestamp>) -> Option<Case> {
+    let fields = cursor.fields(CASE, &[])?;
+    let image = fields.need("image", "write which, as in ghcr.io/acme/app:v1").and_then(|cursor| {
+        let image = cursor.parse("an image", str::parse::<Image>)?;
+        if image.name.is_none() || image.place != crate::command::reference::Place::Registry {
+            cursor.wrong("wants an image by the name policies match; `layout` says where it is");
+            return None;
+        }
+        Some(image)
+    });
+    let name = match fields.get("name") {
+        Some(cursor) => cursor.text("a name").map(|name| Some(name.to_owned())),
+        None => Some(None),
+    };
+    let at = match fields.get("at") {
+        Some(cursor) => time(&cursor),
+        None => {
+            if default.is_none() {
+                cursor.wrong("wants `at`, the time at which it is judged, here or for all cases");
+            }
+            default
+        }
+    };
+    let expected = fields.exactly_one(&["admit", "refuse"]).and_then(|(key, cursor)| match key {
+        "admit" => match cursor.boolean()? {
+            true => Some(Expected::Admit),
+            false => {
+                cursor.wrong("write `refuse:` and the code of the reason instead");
+                None
+            }
+        },
+        _ => cursor.parse("the code of a reason", code).map(Expected::Refuse),
+    });
+    let image = image?;
+    let name = name?.unwrap_or_else(|| image.text.clone());
+    Some(Case { name, image, at: at?, expected: expected? })
+}
+
+fn time(cursor: &Cursor<'_>) -> Option<Timestamp> {
+    cursor.parse("a time such as 2026-11-22T18:00:00Z", |text| {
+        text.parse::<Timestamp>().map_err(|_| format!("wants a time such as 2026-11-22T18:00:00Z, found `{}`", yaml::shown(text)))
+    })
+}
+
+/// One of the closed list of reasons.
+fn code(text: &str) -> Result<String, String> {
+    let known = || policy::Reason::ALL.iter().map(|reason| reason.as_str()).chain(OTHERS);
+    if known().any(|code| code == text) {
+        return Ok(text.to_owned());
+    }
+    Err(match yaml::closest(text, known()) {
+        Some(meant) => format!("`{}` is no reason's code; did you mean `{meant}`?", yaml::shown(text)),
+        None => format!("`{}` is no reason's code; known: {}", yaml::shown(text), known().collect::<Vec<_>>().join(", ")),
+    })
+}
+
+/// Codes of refusals that are no policy's.
+const OTHERS: [&str; 5] = ["content", "denied", "evidence", "no_policy", "not_evidence"];
+
+fn policies(files: &[PathBuf]) -> Result<PolicySet, Problems> {
+    let (mut parsed, mut problems) = (Vec::new(), Vec::<Problem>::new());
+    for file in files {
+        match yaml::read_file(file) {
+            Ok(text) => parsed.extend(policy::parse(file, &text, &mut problems).into_iter().map(|one| (file.clone(), one))),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    match PolicySet::new(parsed, Unmatched::Deny) {
+        Ok(policies) if problems.is_empty() => Ok(policies),
+        Ok(_) => Err(Problems(problems)),
+        Err(twice) => Err(Problems(problems.into_iter().chain(twice.0).collect())),
+    }
+}

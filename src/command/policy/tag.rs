@@ -1,0 +1,85 @@
+//! `pullgate policy tag …`: what an operator says of a tag that moved.
+
+use std::path::PathBuf;
+
+use crate::{
+    command::{
+        Exit,
+        judge::Unusable,
+        reference::{Image, Place},
+        runtime,
+    },
+    config::Config,
+    gate::tags,
+    oci::{Digest, Tag},
+    store::FactFiles,
+};
+
+/// Say what a tag may mean.
+#[derive(Debug, clap::Subcommand)]
+pub(in crate::command) enum Command {
+    Accept(Accept),
+}
+
+/// Accept that a tag means this digest from now on, where a policy's `tag_guard` refuses it: a rollback, or a new signer.
+///
+/// Written into the gate's store, beside a gate that may be running and obeys at the next request. It holds for this one
+/// change, and changes no policy: the digest must still be signed.
+///
+/// Exit codes: 0 accepted; 1 the store cannot be written; 64 a command line or a configuration that cannot be used.
+#[derive(Debug, clap::Args)]
+pub(in crate::command) struct Accept {
+    /// The tag and the digest it may mean: HOST/REPOSITORY:TAG@DIGEST.
+    #[arg(value_name = "IMAGE:TAG@DIGEST")]
+    reference: String,
+    /// The gate's configuration, which says where its store is.
+    #[arg(long, value_name = "FILE", required_unless_present = "store")]
+    config: Option<PathBuf>,
+    /// The gate's store itself (`store.path`).
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    store: Option<PathBuf>,
+}
+
+impl Command {
+    /// Does what was asked.
+    pub(in crate::command) fn run(self) -> Exit {
+        let Self::Accept(accept) = self;
+        let done = runtime(accept.done()).map_err(|error| Unusable::Failed(error.to_string())).flatten();
+        done.unwrap_or_else(|error| error.tell())
+    }
+}
+
+impl Accept {
+    async fn done(self) -> Result<Exit, Unusable> {
+        let usage = |why: &dyn std::fmt::Display| Unusable::Usage(why.to_string());
+        let (image, tag, digest) = read(&self.reference).map_err(|error| usage(&error))?;
+        let name = image.name.ok_or_else(|| usage(&"it names no image"))?;
+        let store = match (&self.store, &self.config) {
+            (Some(store), _) => store.clone(),
+            (None, Some(file)) => Config::load(file).map_err(|problems| usage(&problems))?.store.path,
+            (None, None) => return Err(usage(&"say where the store is: --config FILE or --store DIR")),
+        };
+        if !store.is_dir() {
+            return Err(usage(&format_args!("{} is no store", store.display())));
+        }
+        let failed = |error: crate::store::StoreError| Unusable::Failed(error.to_string());
+        let facts = FactFiles::open(&store).map_err(failed)?;
+        let was = tags::accept(&facts, &name, &tag, &digest).await.map_err(failed)?;
+        match was {
+            Some(was) => println!("{name}:{tag} may mean {digest} from now on; it meant {was}"),
+            None => println!("{name}:{tag} may mean {digest} from now on; it had no history"),
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// The image, the tag and the digest. All three: which change is accepted must stand there.
+fn read(text: &str) -> Result<(Image, Tag, Digest), String> {
+    let wants = || format!("`{text}`: wants HOST/REPOSITORY:TAG@DIGEST");
+    let (rest, digest) = text.split_once('@').ok_or_else(wants)?;
+    let digest: Digest = digest.parse().map_err(|error| format!("{error}"))?;
+    let (_, tag) = rest.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).ok_or_else(wants)?;
+    let tag: Tag = tag.parse().map_err(|error| format!("{error}"))?;
+    let image: Image = rest.parse().map_err(|error| format!("{error}"))?;
+    if image.place == Place::Registry { Ok((image, tag, digest)) } else { Err(wants()) }
+}

@@ -1,0 +1,246 @@
+//! `pullgate policy test`, `init` and `tag accept`.
+
+use std::{fs, path::Path};
+
+use super::{code, identity, layout, pullgate, pullgate_in, stderr, stdout};
+use crate::support::{
+    layout::{cases, fixtures},
+    registry::{Fault, Registry},
+};
+
+const APP: &str = "sha256:5e621c8b2b869b69b32dd04fe158b1c17366ff6dc9a678f89d64767e5562a64e";
+
+/// A policy and its cases over the recorded images.
+fn write(folder: &Path, cases: &str) {
+    let super::super::support::layout::Cases { issuer, identity, .. } = super::super::support::layout::cases();
+    let policy = format!(
+        "name: acme\nimages: [\"registry.acme.test/acme/**\"]\nsignatures:\n  - keyless: {{issuer: \"{issuer}\", subject: \"{identity}\"}}\n"
+    );
+    fs::write(folder.join("acme.yaml"), policy).unwrap();
+    let fixtures = fixtures();
+    let test = format!(
+        "policies: [acme.yaml]\ntrust_root: {0}/trusted_root.json\nlayout: {0}/registry\nat: 2026-11-24T00:00:00Z\ncases:\n{cases}",
+        fixtures.display()
+    );
+    fs::write(folder.join("test.yaml"), test).unwrap();
+}
+
+const PAIR: &str = "  - {name: the release, image: \"registry.acme.test/acme/app:v1\", admit: true}\n  \
+                    - {name: nobody signed it, image: \"registry.acme.test/acme/unsigned:v1\", refuse: signature_missing}\n";
+
+#[tokio::test]
+async fn a_signed_and_an_unsigned_image_test_a_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), PAIR);
+    let junit = folder.path().join("junit.xml");
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml", "--junit", "junit.xml"]).await;
+    assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(stdout(&output), "ok      the release: admitted\nok      nobody signed it: refused [signature_missing]\n");
+    let report = quick_junit::Report::deserialize_from_str(&fs::read_to_string(&junit).unwrap()).unwrap();
+    assert_eq!((report.tests, report.failures), (2, 0));
+}
+
+#[tokio::test]
+async fn every_recorded_image_is_a_case() {
+    let folder = tempfile::tempdir().unwrap();
+    // By hand, from what the fixture says of each: the code a person would look for.
+    let refusals = [
+        ("acme/unsigned", "signature_missing"),
+        ("acme/nosbom", "attestation_missing"),
+        ("acme/sbomonly", "signature_missing"),
+        ("acme/fork", "identity_mismatch"),
+        ("acme/branch", "identity_mismatch"),
+        ("acme/prefix", "identity_mismatch"),
+        ("acme/splitid", "attestation_identity_mismatch"),
+        ("acme/cyclonedx", "attestation_missing"),
+        ("acme/hollow", "attestation_malformed"),
+        ("acme/copied", "signature_missing"),
+        ("acme/moved", "signature_missing"),
+        ("acme/swapped", "signature_missing"),
+    ];
+    let list: String = cases()
+        .cases
+        .iter()
+        .map(|case| {
+            let refusal = refusals.iter().find(|(repository, _)| *repository == case.repository).map(|(_, code)| *code);
+            let expected = if case.admit { "admit: true".to_owned() } else { format!("refuse: {}", refusal.unwrap()) };
+            format!("  - {{image: \"registry.acme.test/{}@{}\", {expected}}}\n", case.repository, case.digest)
+        })
+        .collect();
+    write(folder.path(), &list);
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(stdout(&output).matches("ok      ").count(), cases().cases.len());
+}
+
+#[tokio::test]
+async fn another_answer_another_reason_and_a_missing_half_of_the_pair_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let tested = |list: String| {
+        write(folder.path(), &list);
+        pullgate_in(folder.path(), &["policy", "test", "test.yaml"])
+    };
+    let (release, unsigned) = PAIR.split_once("\n  -").map(|(a, b)| (format!("{a}\n"), format!("  -{b}"))).unwrap();
+    for (list, wrong) in [
+        (
+            PAIR.replace("admit: true", "refuse: signature_missing"),
+            "the release: wants refused [signature_missing], found admitted",
+        ),
+        (
+            PAIR.replace("refuse: signature_missing", "admit: true"),
+            "nobody signed it: wants admitted, found refused [signature_m",
+        ),
+        (
+            PAIR.replace("signature_missing", "identity_mismatch"),
+            "nobody signed it: wants refused [identity_mismatch], found refused [signature_m",
+        ),
+        (PAIR.replace("app:v1", "app:gone"), "the release: wants admitted, found undecided [absent]"),
+        (release, "policy acme has no case on which it does not hold"),
+        (unsigned, "policy acme has no case on which it holds"),
+    ] {
+        let output = tested(list).await;
+        assert_eq!(code(&output), 1, "{wrong}: {}{}", stdout(&output), stderr(&output));
+        assert!(stdout(&output).contains(&format!("FAILED  {wrong}")), "{wrong} in {}", stdout(&output));
+    }
+    // The time is the file's: before the signature there was none.
+    let output = tested(PAIR.replace("admit: true", "at: 2026-11-01T00:00:00Z, refuse: signature_missing")).await;
+    assert!(stdout(&output).contains("ok      the release"), "{}", stdout(&output));
+    assert_eq!(code(&output), 1, "and so the policy holds nowhere");
+
+    write(folder.path(), PAIR);
+    let filtered = pullgate_in(folder.path(), &["policy", "test", "test.yaml", "--filter", "release"]).await;
+    assert_eq!((code(&filtered), stdout(&filtered).as_str()), (0, "ok      the release: admitted\n"));
+    let none = pullgate_in(folder.path(), &["policy", "test", "test.yaml", "--filter", "nothing"]).await;
+    assert_eq!(code(&none), 1, "a filter that leaves nothing proves nothing");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_64_with_every_problem() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "  - {image: \"https://x\", admit: true}\n  - {image: \"a.b/c:v1\", refuse: signature_mising}\n  \
+         - {image: \"a.b/c:v1\", admit: false}\n  - {image: \"a.b/c:v1\"}\n  - {image: \"oci:x:c:v1\", admit: true, at: noon}\n",
+    );
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!(code(&output), 64);
+    let told = stderr(&output);
+    for problem in [
+        "test.yaml:6:13: cases[0].image:",
+        "cases[1].refuse: `signature_mising` is no reason's code; did you mean `signature_missing`?",
+        "cases[2].admit: write `refuse:`",
+        "cases[3]: wants one of admit, refuse",
+        "cases[4].image: wants an image by the name policies match",
+        "cases[4].at: wants a time such as",
+    ] {
+        assert!(told.contains(problem), "{problem} in\n{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_first_policy_comes_with_a_pair_that_passes_offline() {
+    let registry = Registry::recorded(false).await;
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let image = format!("{}/acme/app:v1", registry.addr);
+    let named = "ghcr.io/acme/app:v1";
+    let begun = ["policy", "init", &image, ".", "--name", "acme", "--as", named, "--trusted-root", &root];
+    let output = pullgate_in(folder.path(), &begun).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(stdout(&output), "./acme.yaml\n./acme-test.yaml\n");
+    let policy = fs::read_to_string(folder.path().join("acme.yaml")).unwrap();
+    assert!(policy.contains("images: [\"ghcr.io/acme/app\"]\n") && policy.contains(&cases().identity), "{policy}");
+    assert!(!stderr(&output).contains("any_identity"), "{}", stderr(&output));
+
+    // Offline: the registry is gone, and the layout has no layers.
+    registry.gone.store(true, std::sync::atomic::Ordering::SeqCst);
+    let tested = || pullgate_in(folder.path(), &["policy", "test", "acme-test.yaml"]);
+    let output = tested().await;
+    assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(stdout(&output).matches("ok      ").count(), 2, "{}", stdout(&output));
+
+    // A policy that changes changes an answer.
+    fs::write(folder.path().join("acme.yaml"), policy.replace("heads/main", "heads/other")).unwrap();
+    assert_eq!(code(&tested().await), 1);
+    assert_eq!(code(&pullgate_in(folder.path(), &begun).await), 64, "it is not written over");
+}
+
+#[tokio::test]
+async fn images_are_recorded_with_all_their_evidence_from_every_shape_of_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    for referrers_api in [true, false] {
+        let registry = Registry::recorded(referrers_api).await;
+        let name = if referrers_api { "api" } else { "tags" };
+        let of = |image: &str| format!("{}/{image}", registry.addr);
+        let identity = identity();
+        let (image, named) = (of("acme/app:v1"), "registry.acme.test/acme/app:v1");
+        let init = ["policy", "init", &image, ".", "--name", name, "--as", named, "--images", "registry.acme.test/acme/*"];
+        let rest: Vec<&str> =
+            identity.iter().map(String::as_str).filter(|text| *text != "--trusted-root" && *text != root).collect();
+        let output = pullgate_in(folder.path(), &[&init[..], &rest, &["--trusted-root", &root]].concat()).await;
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let file = format!("{name}-test.yaml");
+        for (repository, answer) in [
+            ("acme/legacy", "admitted [policy]"),
+            ("acme/multi", "admitted [policy]"),
+            ("acme/mixed", "admitted [policy]"),
+            ("acme/fork", "refused [identity_mismatch]"),
+            ("acme/copied", "refused [signature_missing]"),
+        ] {
+            let (image, named) = (of(&format!("{repository}:v1")), format!("registry.acme.test/{repository}:v1"));
+            let output = pullgate_in(folder.path(), &["policy", "test", &file, "--record", &image, "--as", &named]).await;
+            assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+            assert!(stdout(&output).contains(answer), "{repository}: {}", stdout(&output));
+        }
+        let output = pullgate_in(folder.path(), &["policy", "test", &file]).await;
+        assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+        assert_eq!(stdout(&output).matches("ok      ").count(), 7);
+    }
+    // Only what is small: no layers.
+    let blobs = fs::read_dir(folder.path().join("evidence/blobs/sha256")).unwrap();
+    let manifest = fs::read(folder.path().join("evidence/blobs/sha256").join(&APP[7..])).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let layer = &manifest["layers"][0]["digest"].as_str().unwrap()[7..];
+    assert!(blobs.map(|entry| entry.unwrap().file_name()).all(|name| name != layer));
+}
+
+#[tokio::test]
+async fn evidence_that_cannot_be_read_is_not_recorded_as_if_there_were_none() {
+    let registry = Registry::recorded(true).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), PAIR);
+    // A layout of its own: the fixture is not written to.
+    let text = fs::read_to_string(folder.path().join("test.yaml")).unwrap();
+    let text: String = text.lines().filter(|line| !line.starts_with("layout:")).map(|line| format!("{line}\n")).collect();
+    fs::write(folder.path().join("test.yaml"), format!("layout: evidence\n{text}")).unwrap();
+    registry.fault(&format!("/v2/acme/app/referrers/{APP}"), Fault::Status(500));
+    let image = format!("{}/acme/app:v1", registry.addr);
+    let record = ["policy", "test", "test.yaml", "--record", &image];
+    let output = pullgate_in(folder.path(), &record).await;
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(!folder.path().join("evidence/index.json").exists());
+    let after = fs::read_to_string(folder.path().join("test.yaml")).unwrap();
+    assert_eq!(after.matches("image:").count(), 2, "{after}");
+}
+
+#[tokio::test]
+async fn a_rollback_is_accepted_beside_the_gate() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().to_str().unwrap();
+    let reference = format!("ghcr.io/acme/app:v1@{APP}");
+    let output = pullgate(&["policy", "tag", "accept", &reference, "--store", store]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(stdout(&output), format!("ghcr.io/acme/app:v1 may mean {APP} from now on; it had no history\n"));
+    assert!(folder.path().join("facts/tag-accepted").is_dir());
+    for wrong in [
+        &["policy", "tag", "accept", &reference][..],
+        &["policy", "tag", "accept", &reference, "--store", "/nonexistent"],
+        &["policy", "tag", "accept", &reference, "--config", "/nonexistent"],
+        &["policy", "tag", "accept", "ghcr.io/acme/app:v1", "--store", store],
+        &["policy", "tag", "accept", &format!("ghcr.io/acme/app@{APP}"), "--store", store],
+        &["policy", "tag", "accept", &format!("{}:app:v1@{APP}", layout()), "--store", store],
+    ] {
+        assert_eq!(code(&pullgate(wrong).await), 64, "{wrong:?}");
+    }
+}
