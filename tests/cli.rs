@@ -230,9 +230,10 @@ fn policy_check_tells_every_problem_with_its_place_and_every_weakness_with_its_i
     assert_eq!(code(&output), 0);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let ids: Vec<_> = report["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["audit", "dangerous_no_signature", "dangerous_no_attestation"]);
+    assert_eq!(ids, ["audit", "dangerous_no_signature", "dangerous_no_attestation", "every_image"]);
     assert_eq!(report["policies"][1]["mode"], "audit");
     assert_eq!(code(&check(&["--deny", "audit"])), 1);
+    assert_eq!(code(&check(&["--deny", "warning"])), 1);
     assert_eq!(code(&check(&["--deny", "any_identity"])), 0);
 
     std::fs::write(policies.join("twice.yaml"), "name: weak\nimages: []\nimagess: 1\n---\n").unwrap();

@@ -142,10 +142,14 @@ impl Flags {
         let types = if self.types.is_empty() { vec![SPDX] } else { self.types.iter().map(|name| predicate_type(name)).collect() };
         let attestations: Vec<Value> = types
             .into_iter()
-            .map(|predicate_type| match self.dangerous_no_signature {
-                // Without a signature there is no signer to take over.
-                true => json!({"predicate_type": predicate_type, "keyless": keyless}),
-                false => json!({"predicate_type": predicate_type}),
+            .map(|predicate_type| {
+                // Any of them, as cosign means it; a policy would have to say how old a scan may be.
+                let mut rule = json!({"predicate_type": predicate_type, "match": "any"});
+                if self.dangerous_no_signature {
+                    // Without a signature there is no signer to take over.
+                    rule["keyless"] = keyless.clone();
+                }
+                rule
             })
             .collect();
         policy.insert("attestations".into(), attestations.into());

@@ -14,6 +14,7 @@ mod fingerprint;
 pub mod identity;
 pub mod image;
 mod judge;
+mod lint;
 mod matching;
 mod parse;
 pub mod pattern;

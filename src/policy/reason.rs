@@ -61,11 +61,19 @@ impl Reason {
         Self::Cooldown,
         Self::IdentityMismatch,
         Self::IssuerMismatch,
+        Self::LicenseDenied,
         Self::LogProofMissing,
+        Self::PackageDenied,
+        Self::ProvenanceMismatch,
+        Self::SbomEmpty,
+        Self::ScanTooOld,
+        Self::ScanUnreadable,
         Self::SignatureMissing,
         Self::SignatureTooOld,
         Self::SignersTooFew,
+        Self::SupplierDenied,
         Self::TrustRootMismatch,
+        Self::VulnerabilityFound,
     ];
 
     /// For metric labels and JSON.

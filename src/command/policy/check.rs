@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
@@ -12,8 +13,10 @@ use crate::{
 
 /// Read policies, and say what is wrong with them and what is weak.
 ///
-/// Every problem is told with file, line, column and key. What relaxes a rule is told with the id of a finding (`audit`,
-/// `dangerous_no_signature`, …); a finding is no error unless `--deny` says so.
+/// Every problem is told with file, line, column and key. A finding has an id: warnings are what relaxes a rule (any_identity,
+/// audit, dangerous_no_attestation, dangerous_no_signature, dangerous_repository), notes what is probably not meant
+/// (every_image, exception_expired, regex_open_start, regex_unescaped_dot, withholding). A finding is no error unless
+/// --deny says so.
 ///
 /// Exit codes: 0 all can be used; 1 a finding that `--deny` names; 64 a problem.
 #[derive(Debug, clap::Args)]
@@ -21,7 +24,7 @@ pub(in crate::command) struct Arguments {
     /// Policy files, and directories whose `*.yaml` and `*.yml` are policy files.
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// Make a finding of this id an error; `all` for any finding. May be repeated.
+    /// Make a finding of this id an error; `all` for any finding, `warning` for what relaxes a rule. May be repeated.
     #[arg(long, value_name = "ID")]
     deny: Vec<String>,
     /// What standard output has.
@@ -66,6 +69,8 @@ struct Told {
 
 #[derive(Debug, Serialize)]
 struct Finding {
+    /// `warning` for what relaxes a rule, `note` for what is probably not meant.
+    level: &'static str,
     id: &'static str,
     policy: String,
     message: String,
@@ -86,7 +91,7 @@ impl Arguments {
             Output::Text => print_text(&report, files.len()),
             Output::Json => println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default()),
         }
-        let denied = |finding: &Finding| self.deny.iter().any(|id| id == "all" || id == finding.id);
+        let denied = |finding: &Finding| self.deny.iter().any(|id| id == "all" || id == finding.level || id == finding.id);
         if !report.problems.is_empty() {
             Exit::Usage
         } else if report.findings.iter().any(denied) {
@@ -135,11 +140,14 @@ fn check(files: &[PathBuf]) -> Report {
         }
     }
     let policies = parsed.iter().map(|(file, parsed)| named(file, &parsed.policy)).collect();
-    let findings = parsed.iter().flat_map(|(_, parsed)| {
+    let now = Timestamp::now();
+    let mut findings = Vec::new();
+    for (_, parsed) in &parsed {
         let policy = &parsed.policy;
-        policy.weaknesses().into_iter().map(|(id, message)| Finding { id, policy: policy.name.clone(), message })
-    });
-    let findings = findings.collect();
+        for (level, told) in [("warning", policy.weaknesses()), ("note", policy.lints(now))] {
+            findings.extend(told.into_iter().map(|(id, message)| Finding { level, id, policy: policy.name.clone(), message }));
+        }
+    }
     // Names used twice are known only once all are read.
     if let Err(twice) = PolicySet::new(parsed, Unmatched::Deny) {
         problems.extend(twice.0);
@@ -162,8 +170,8 @@ fn print_text(report: &Report, files: usize) {
         let problem = Problem { file: file.clone(), line: *line, column: *column, key: key.clone(), message: message.clone() };
         println!("{}", self::line(&problem.to_string()));
     }
-    for Finding { id, message, .. } in &report.findings {
-        println!("warning[{id}]: {}", line(message));
+    for Finding { level, id, message, .. } in &report.findings {
+        println!("{level}[{id}]: {}", line(message));
     }
     let (policies, problems, findings) = (report.policies.len(), report.problems.len(), report.findings.len());
     eprintln!("{files} files, {policies} policies, {problems} problems, {findings} findings");

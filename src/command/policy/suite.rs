@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::{
+    app,
     command::reference::Image,
+    config::Config,
     policy::{self, PolicySet, Unmatched},
     verify::{DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, trust_root::RootConfig},
-    yaml::{self, Cursor, Problem, Problems, Sink, Value},
+    yaml::{self, Cursor, Fields, Problem, Problems, Sink, Value},
 };
 
-const KEYS: &[&str] = &["policies", "trust_root", "layout", "at", "cases"];
+const KEYS: &[&str] = &["config", "policies", "trust_root", "layout", "at", "cases"];
 const CASE: &[&str] = &["name", "image", "at", "admit", "refuse"];
 
 /// A file of cases, read.
@@ -70,27 +72,43 @@ pub(super) fn read(file: &Path) -> Result<Suite, Problems> {
     let base = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let suite = suite(&Cursor::new(root, &sink), base);
     let problems = sink.into_problems();
-    let (files, trust, layout, cases) = match suite {
+    let (by, layout, cases) = match suite {
         Some(suite) if problems.is_empty() => suite,
         _ => return Err(Problems(problems)),
     };
-    let policies = policies(&files)?;
+    let (policies, trust) = match by {
+        By::Config(file) => {
+            let config = Config::load(&file)?;
+            let trust = app::trust_roots(&config);
+            (config.policies, trust)
+        }
+        By::Files(files, trust) => (policies(&files)?, trust),
+    };
     Ok(Suite { policies, trust, layout, cases })
 }
 
-type Parts = (Vec<PathBuf>, TrustRootConfig, PathBuf, Vec<Case>);
+type Parts = (By, PathBuf, Vec<Case>);
+
+/// By what is judged.
+enum By {
+    /// A gate's configuration: its policies, deny-lists and trust roots.
+    Config(PathBuf),
+    /// Policy files, under one trust root.
+    Files(Vec<PathBuf>, TrustRootConfig),
+}
 
 fn suite(cursor: &Cursor<'_>, base: &Path) -> Option<Parts> {
     let fields = cursor.fields(KEYS, &[])?;
     let path = |cursor: Cursor<'_>| cursor.text("a path").map(|text| base.join(text));
-    let files = fields.need("policies", "write which files, as in [acme.yaml]").and_then(|cursor| {
-        let files: Vec<_> = cursor.one_or_list().into_iter().map(path).collect();
-        files.into_iter().collect::<Option<Vec<_>>>()
-    });
-    let source = fields.need("trust_root", "write `sigstore`, or the path of a trusted_root.json").and_then(|cursor| {
-        let text = cursor.text("`sigstore`, or the path of a trusted_root.json")?;
-        Some(if text == "sigstore" { TrustRootSource::Sigstore } else { TrustRootSource::File(base.join(text)) })
-    });
+    let by = match fields.get("config") {
+        Some(config) => {
+            for (key, cursor) in fields.given(&["policies", "trust_root"]) {
+                cursor.wrong(format!("`{key}` is the configuration's; leave it out beside `config`"));
+            }
+            path(config).map(By::Config)
+        }
+        None => by_files(&fields, base),
+    };
     let layout = fields.need("layout", "write the directory of the recorded images").and_then(path);
     let at = match fields.get("at") {
         Some(cursor) => time(&cursor).map(Some),
@@ -100,15 +118,23 @@ fn suite(cursor: &Cursor<'_>, base: &Path) -> Option<Parts> {
         let cases: Vec<_> = cursor.list()?.iter().map(|item| case(item, at.flatten())).collect();
         cases.into_iter().collect::<Option<Vec<_>>>()
     });
-    let roots = [(DEFAULT_TRUST_ROOT.into(), RootConfig { source: source?, relaxed: Relaxed::default() })];
-    let trust = TrustRootConfig {
-        roots: roots.into(),
-        cache_dir: PathBuf::new(),
-        refresh: std::time::Duration::MAX,
-        hard_stale: std::time::Duration::MAX,
-    };
     at?;
-    Some((files?, trust, layout?, cases?))
+    Some((by?, layout?, cases?))
+}
+
+fn by_files(fields: &Fields<'_>, base: &Path) -> Option<By> {
+    let files = fields.need("policies", "write which files, as in [acme.yaml]").and_then(|cursor| {
+        let files: Vec<_> = cursor.one_or_list().iter().map(|item| item.text("a path").map(|text| base.join(text))).collect();
+        files.into_iter().collect::<Option<Vec<_>>>()
+    });
+    let source = fields.need("trust_root", "write `sigstore`, or the path of a trusted_root.json").and_then(|cursor| {
+        let text = cursor.text("`sigstore`, or the path of a trusted_root.json")?;
+        Some(if text == "sigstore" { TrustRootSource::Sigstore } else { TrustRootSource::File(base.join(text)) })
+    });
+    let roots = [(DEFAULT_TRUST_ROOT.into(), RootConfig { source: source?, relaxed: Relaxed::default() })];
+    let forever = std::time::Duration::MAX;
+    let trust = TrustRootConfig { roots: roots.into(), cache_dir: PathBuf::new(), refresh: forever, hard_stale: forever };
+    Some(By::Files(files?, trust))
 }
 
 fn case(cursor: &Cursor<'_>, default: Option<Timestamp>) -> Option<Case> {

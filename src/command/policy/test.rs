@@ -30,6 +30,7 @@ use crate::{
 ///
 ///   policies: [acme.yaml]
 ///   trust_root: evidence/trusted_root.json    # or sigstore: the root this version was built with
+///                                             # or, for both, config: pullgate.yaml
 ///   layout: evidence
 ///   at: 2026-11-22T18:00:00Z                  # also in a case
 ///   cases:

@@ -4,22 +4,23 @@ use std::{fs, path::Path};
 
 use super::{code, identity, layout, pullgate, pullgate_in, stderr, stdout};
 use crate::support::{
-    layout::{cases, fixtures},
+    gate::Setup,
+    layout::{Cases, cases, fixtures},
     registry::{Fault, Registry},
 };
 
 const APP: &str = "sha256:5e621c8b2b869b69b32dd04fe158b1c17366ff6dc9a678f89d64767e5562a64e";
 
 /// A policy and its cases over the recorded images.
-fn write(folder: &Path, cases: &str) {
-    let super::super::support::layout::Cases { issuer, identity, .. } = super::super::support::layout::cases();
+fn write(folder: &Path, list: &str) {
+    let Cases { issuer, identity, .. } = cases();
     let policy = format!(
         "name: acme\nimages: [\"registry.acme.test/acme/**\"]\nsignatures:\n  - keyless: {{issuer: \"{issuer}\", subject: \"{identity}\"}}\n"
     );
     fs::write(folder.join("acme.yaml"), policy).unwrap();
     let fixtures = fixtures();
     let test = format!(
-        "policies: [acme.yaml]\ntrust_root: {0}/trusted_root.json\nlayout: {0}/registry\nat: 2026-11-24T00:00:00Z\ncases:\n{cases}",
+        "policies: [acme.yaml]\ntrust_root: {0}/trusted_root.json\nlayout: {0}/registry\nat: 2026-11-24T00:00:00Z\ncases:\n{list}",
         fixtures.display()
     );
     fs::write(folder.join("test.yaml"), test).unwrap();
@@ -38,6 +39,22 @@ async fn a_signed_and_an_unsigned_image_test_a_policy() {
     assert_eq!(stdout(&output), "ok      the release: admitted\nok      nobody signed it: refused [signature_missing]\n");
     let report = quick_junit::Report::deserialize_from_str(&fs::read_to_string(&junit).unwrap()).unwrap();
     assert_eq!((report.tests, report.failures), (2, 0));
+}
+
+#[tokio::test]
+async fn a_configuration_says_policies_and_trust_roots_for_its_test() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), PAIR);
+    Setup::layout(&fixtures().join("registry")).write(folder.path());
+    let text = fs::read_to_string(folder.path().join("test.yaml")).unwrap();
+    let rest: String = text.lines().skip(2).map(|line| format!("{line}\n")).collect();
+    fs::write(folder.path().join("test.yaml"), format!("config: pullgate.yaml\n{rest}")).unwrap();
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+    fs::write(folder.path().join("test.yaml"), format!("config: pullgate.yaml\n{text}")).unwrap();
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains("trust_root: `trust_root` is the configuration's"), "{}", stderr(&output));
 }
 
 #[tokio::test]

@@ -182,8 +182,10 @@ async fn attestations_are_asked_for_by_type_and_the_signature_alone_on_demand() 
     for (image, extra, wanted) in [
         ("acme/nosbom:v1", &["--signature-only"][..], 0),
         ("acme/nosbom:v1", &[], 1),
-        ("acme/cyclonedx:v1", &["--type", "cyclonedx"], 0),
-        ("acme/cyclonedx:v1", &["--type", "cyclonedx", "--type", "spdx"], 1),
+        ("acme/scanned:v1", &["--type", "vuln", "--type", "spdx"], 0),
+        ("acme/app:v1", &["--type", "vuln"], 1),
+        // It is there, and lists nothing.
+        ("acme/cyclonedx:v1", &["--type", "cyclonedx"], 1),
         ("acme/app:v1", &["--type", "spdxjson"], 0),
         ("acme/app:v1", &["--predicate-type", "https://slsa.dev/provenance/v1"], 1),
         // An attestation is no signature, unless none is asked for.
