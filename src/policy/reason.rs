@@ -15,6 +15,14 @@ pub enum Reason {
     ClaimMismatch,
     /// The identity matched, and its certificate lacks a claim that is wanted.
     ClaimMissing,
+    /// A condition takes more work than one may.
+    ConditionBudget,
+    /// A condition has no value: a key is missing, or a value is of another type.
+    ConditionError,
+    /// A condition is false.
+    ConditionFalse,
+    /// The predicate is larger than conditions see.
+    ConditionTooLarge,
     /// It has not been known for long enough.
     Cooldown,
     /// Signatures are there, none by an allowed identity.
@@ -86,6 +94,10 @@ impl Reason {
             Self::AttestationMalformed => "attestation_malformed",
             Self::ClaimMismatch => "claim_mismatch",
             Self::ClaimMissing => "claim_missing",
+            Self::ConditionBudget => "condition_budget",
+            Self::ConditionError => "condition_error",
+            Self::ConditionFalse => "condition_false",
+            Self::ConditionTooLarge => "condition_too_large",
             Self::Cooldown => "cooldown",
             Self::IdentityMismatch => "identity_mismatch",
             Self::IssuerMismatch => "issuer_mismatch",

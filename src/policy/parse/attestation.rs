@@ -10,13 +10,10 @@ use crate::{
 };
 
 const ATTESTATION: &[&str] = &["predicate_type", "match", "max_age", "sbom_on"];
-const LATER: &[&str] = &["require"];
 
 pub(super) fn attestation(cursor: &Cursor<'_>, gathered: &Gathered) -> Option<AttestationRule> {
     let known = [ATTESTATION, attestor::ATTESTOR, checks::KEYS, condition::KEYS].concat();
-    let later = LATER.iter().map(|key| (*key, "not supported yet"));
-    let told: Vec<_> = later.chain(attestor::NO_KEYS.iter().copied()).collect();
-    let fields = cursor.fields_telling(&known, &told)?;
+    let fields = cursor.fields_telling(&known, attestor::NO_KEYS)?;
     let signer = attestor::optional(&fields, gathered);
     let max_age = or_default(&fields, "max_age", |cursor| cursor.duration(MINUTE..=MAX_AGE).map(Some));
     let predicate_type =

@@ -137,7 +137,7 @@ signatures:
   - {}
 attestations:
   - predicate_type: spdxjson
-    require: "true"
+    max_age: 30d
   - keyless: {subject_regex: "a)|(b", issuer: ""}
 exceptions: []
 ---
@@ -178,7 +178,6 @@ dangerous_no_signature: true
             "p.yaml:13:5: signatures[2].keyless: missing; write {keyless: {issuer: …, subject: …}}, or any_of, all_of, or count \
              and of",
             "p.yaml:15:21: attestations[0].predicate_type: is cosign's short name; write https://spdx.dev/Document",
-            "p.yaml:16:5: attestations[0].require: not supported yet",
             "p.yaml:17:5: attestations[1].predicate_type: missing; write which, as in https://spdx.dev/Document",
             "p.yaml:17:30: attestations[1].keyless.subject_regex: not a regular expression: error: unopened group",
             "p.yaml:17:47: attestations[1].keyless.issuer: wants the exact text, found empty text",
