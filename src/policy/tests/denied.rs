@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::super::deny::{DenyList, parse_denials};
+use crate::verify::{LogEntry, LogEvidence, Proven, SanKind, Signer, Verified};
 
 const DIGEST: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
 
@@ -35,6 +38,32 @@ fn every_form_is_read_and_an_empty_list_denies_nothing() {
     assert_eq!(list.len(), 3);
     assert_eq!(list.digest(&DIGEST.parse().unwrap()).map(|reason| &**reason), Some("INC-1"));
     assert!(DenyList::new(parse_denials(Path::new("deny.yaml"), "[]", &mut problems)).is_empty() && problems.is_empty());
+}
+
+/// Whoever copies evidence leaves out what signed its index; that must not lift a denial.
+#[test]
+fn an_entry_whose_index_nothing_signed_is_any_entry_of_its_log() {
+    let text = format!("- {{log_entry: {{log: {}, index: 42}}, reason: INC-3}}\n", "ab".repeat(32));
+    let mut problems = Vec::new();
+    let list = DenyList::new(parse_denials(Path::new("deny.yaml"), &text, &mut problems));
+    let signer = Signer {
+        trust_root: "default".into(),
+        issuer: "https://issuer.test".into(),
+        san_kind: SanKind::Uri,
+        subject: "https://ci.test".into(),
+        claims: Default::default(),
+    };
+    let denied = |log: &str, index: Option<u64>| {
+        let entries = vec![LogEntry { log: log.repeat(32), index }];
+        let (signer, content) = (signer.clone(), Proven::Signature);
+        let fact = Verified { signer, content, times: vec![Timestamp::UNIX_EPOCH], log: LogEvidence::Proof, entries };
+        list.evidence(&fact).map(|denied| denied.why)
+    };
+    assert_eq!(denied("ab", Some(42)).as_deref(), Some("log entry 42 of log abababababab is denied: INC-3"));
+    assert_eq!(denied("ab", None).as_deref(), Some("log entry of log abababababab is denied: INC-3"));
+    for (log, index) in [("ab", Some(43)), ("cd", Some(42)), ("cd", None)] {
+        assert_eq!(denied(log, index), None, "{log} {index:?}");
+    }
 }
 
 #[test]
