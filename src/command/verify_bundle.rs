@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Display,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,7 @@ use crate::{
     oci::{Algorithm, Digest},
     verify::{
         LogEvidence, Proven, Sigstore, TrustRootError, VerifyError,
-        artifact::{Artifact, Instance, ManagedKey, read_bundle, read_key},
+        artifact::{Artifact, Instance, ManagedKey, read_bundle, read_key, read_root},
     },
 };
 
@@ -97,7 +96,7 @@ impl Arguments {
     fn verify(self) -> Result<String, Failed> {
         let root = match (&self.trusted_root, self.staging) {
             (Some(path), _) => {
-                let json = read(path, |path| fs::read(path))?;
+                let json = read(path, read_root)?;
                 Sigstore::from_trusted_root(&json)?
             }
             (None, true) => Sigstore::built_in(Instance::Staging)?,

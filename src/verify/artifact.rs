@@ -203,6 +203,14 @@ pub fn read_key(path: &Path) -> io::Result<String> {
     String::from_utf8(read_at_most(path, MAX_KEY)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
+/// Reads a `trusted_root.json`, no more of it than one may have.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_root(path: &Path) -> io::Result<Vec<u8>> {
+    read_at_most(path, document::MAX_TRUSTED_ROOT as u64)
+}
+
 /// One byte more than `most` tells too large from just fitting, to whom it is given.
 fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
