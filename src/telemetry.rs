@@ -35,7 +35,7 @@ pub const STORE_BYTES: &str = "pullgate_store_bytes";
 pub const STORE_EVICTED: &str = "pullgate_store_evicted_total";
 /// Store operations the disk refused: `operation`.
 pub const STORE_ERRORS: &str = "pullgate_store_errors_total";
-/// Uses of the deny-list: `by` (digest, identity, log_entry).
+/// Uses of the deny-list: `by` (digest, identity, log_entry, package).
 pub const DENIED: &str = "pullgate_denied_total";
 /// Remembered verdicts.
 pub const VERDICTS: &str = "pullgate_verdicts";

@@ -137,7 +137,8 @@ fn judge(document: String) -> (Result<Held, Unmet>, usize) {
     let set = PolicySet::from_text(Path::new("policy.yaml"), POLICY, Unmatched::Deny).unwrap();
     let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
     let subject = Digest::sha256(b"image");
-    let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, now: jiff::Timestamp::UNIX_EPOCH };
+    let case =
+        Case { image: &image, subject: &subject, facts: &facts, platforms: None, denied: &[], now: jiff::Timestamp::UNIX_EPOCH };
 
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);

@@ -495,7 +495,7 @@ fn the_shipped_file_names_every_key_with_its_true_default() {
         )
     };
     assert_eq!(told(&plain), told(&full));
-    assert_eq!((plain.policies.deny().len(), full.policies.deny().len()), (0, 3));
+    assert_eq!((plain.policies.deny().len(), full.policies.deny().len()), (0, 4));
     assert!(full.server.tls.is_some() && full.default_upstream.is_some() && full.upstreams.len() == 4);
     // Every key of every mapping stands there.
     let text = uncommented(&shipped);

@@ -295,7 +295,8 @@ impl Scales {
         let nothing_to_read = self.facts.is_empty() && !matches!(platforms, Platforms::One { .. });
         let ask = move || {
             let (one, proven);
-            let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, now };
+            let case =
+                Case { image: &image, subject: &subject, facts: &facts, platforms: None, denied: selection.deny.packages(), now };
             let case = match platforms {
                 Platforms::Unseen => case,
                 Platforms::All(ref platforms) => Case { platforms: Some(platforms), ..case },

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Reason;
+use super::{Reason, deny::DeniedPackage};
 use crate::{
     oci::{Digest, ImageName},
     verify::{Signer, Verified},
@@ -19,6 +19,8 @@ pub struct Case<'c> {
     pub facts: &'c [Verified],
     /// The platforms of an index, each with what is proven about it, where somebody looked. `None`: nobody has.
     pub platforms: Option<&'c [PlatformFacts]>,
+    /// Packages that no SBOM a policy relies on may list.
+    pub denied: &'c [DeniedPackage],
     /// The time of judging, by the wall clock.
     pub now: Timestamp,
 }

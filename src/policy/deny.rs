@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{fingerprint::Form, identity::Identity, parse};
+use super::{checks::Denied, fingerprint::Form, identity::Identity, parse};
 use crate::{
     oci::{Algorithm, Digest},
     verify::{LogEntry, Verified},
@@ -29,6 +29,7 @@ pub struct DenyList {
     algorithms: HashSet<Algorithm>,
     identities: Vec<(Identity, Arc<str>)>,
     log_entries: HashMap<LogEntry, Arc<str>>,
+    packages: Vec<DeniedPackage>,
     /// What it says, sorted: the order of entries and files means nothing.
     forms: Vec<Vec<u8>>,
 }
@@ -45,6 +46,14 @@ enum What {
     Digest(Digest),
     Identity(Box<Identity>),
     LogEntry(LogEntry),
+    Package(Denied),
+}
+
+/// A package that no image's SBOM may list, and why.
+#[derive(Debug)]
+pub struct DeniedPackage {
+    pub(super) what: Denied,
+    pub(super) reason: Arc<str>,
 }
 
 /// Why evidence counts as absent.
@@ -71,6 +80,7 @@ impl DenyList {
                 }
                 What::Identity(identity) => list.identities.push((*identity, reason)),
                 What::LogEntry(entry) => _ = list.log_entries.entry(entry).or_insert(reason),
+                What::Package(what) => list.packages.push(DeniedPackage { what, reason }),
             }
         }
         list.forms.sort();
@@ -128,6 +138,13 @@ impl DenyList {
         }
     }
 
+    /// What no SBOM that a policy relies on may list. An image that no policy asks for an SBOM, or that an exception admits
+    /// without, is not looked into: its digest can be denied.
+    #[must_use]
+    pub fn packages(&self) -> &[DeniedPackage] {
+        &self.packages
+    }
+
     /// Adds all that can change an answer to a fingerprint.
     pub(super) fn form(&self, form: &mut Form) {
         form.list(&self.forms, |form, denial| form.bytes(denial));
@@ -149,6 +166,10 @@ fn form(what: &What, reason: &str) -> Vec<u8> {
             form.text("log_entry");
             form.text(log);
             form.text(&index.map(|index| index.to_string()).unwrap_or_default());
+        }
+        What::Package(package) => {
+            form.text("package");
+            package.form(&mut form);
         }
     }
     form.text(reason);
@@ -184,10 +205,7 @@ fn denial(cursor: &Cursor<'_>) -> Option<Denial> {
         "digest" => what.parse("a digest", str::parse).map(What::Digest),
         "identity" => parse::identity_of_any_root(&what).map(|identity| What::Identity(Box::new(identity))),
         "log_entry" => log_entry(&what).map(What::LogEntry),
-        _ => {
-            what.wrong("packages are not supported here yet; deny them in a policy");
-            None
-        }
+        _ => Denied::parse(&what).map(What::Package),
     };
     Some(Denial { what: what?, reason: reason?.into() })
 }

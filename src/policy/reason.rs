@@ -25,6 +25,8 @@ pub enum Reason {
     ConditionTooLarge,
     /// It has not been known for long enough.
     Cooldown,
+    /// The deny-list names a package that the SBOM lists.
+    Denied,
     /// Signatures are there, none by an allowed identity.
     IdentityMismatch,
     /// Identity right, issuer wrong.
@@ -103,6 +105,7 @@ impl Reason {
             Self::ConditionFalse => "condition_false",
             Self::ConditionTooLarge => "condition_too_large",
             Self::Cooldown => "cooldown",
+            Self::Denied => "denied",
             Self::IdentityMismatch => "identity_mismatch",
             Self::IssuerMismatch => "issuer_mismatch",
             Self::LicenseDenied => "license_denied",

@@ -248,6 +248,7 @@ impl Judgement {
         };
         let (Some(verifier), Some(searching)) = (verifier, searching) else {
             if scales.suffice() {
+                self.keep_manifest(&got).await;
                 // Without a trust root nobody can say what audit policies would; the answer is not theirs.
                 let unsure = !std::mem::take(&mut scales.audit).is_empty();
                 let warnings = unsure.then(|| warning(299, "audit: could not tell: no trust root")).into_iter().collect();

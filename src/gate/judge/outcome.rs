@@ -15,7 +15,7 @@ use crate::{
         weigh::{Scales, clock_wait},
     },
     oci::{ManifestError, ManifestKind, Reference},
-    policy::{ExceptionUse, Unmet},
+    policy::{ExceptionUse, Reason, Unmet},
     telemetry,
     upstream::UpstreamError,
     verify::Epoch,
@@ -49,6 +49,9 @@ impl Judgement {
         }
         if let Some((reason, wait)) = cannot_tell {
             return Err(undecided(reason, Some(wait)));
+        }
+        if scales.unmet.iter().any(|unmet| unmet.reason == Reason::Denied) {
+            metrics::counter!(telemetry::DENIED, "by" => "package").increment(1);
         }
         let mut notes = scales.explanation.notes();
         for index in refused {
@@ -206,16 +209,23 @@ impl Judgement {
         {
             tracing::warn!(digest = %self.subject.digest, %error, "the manifest is not kept");
         }
-        if self.kept.is_none() && grounds != Grounds::Policy {
-            let media_type = got.manifest.media_type().into();
-            let kept = Kept { listed_at: (self.gate.clock)(), media_type, candidates: Vec::new() };
-            kept.save_listing(self.gate.documents.as_ref(), &self.key()).await;
+        if grounds != Grounds::Policy {
+            self.keep_manifest(got).await;
         }
         let until = Instant::now() + life;
         let (image, manifest) = (self.subject.image.clone(), Arc::clone(&got.manifest));
         let permit = Permit::grant(image, manifest, grounds, self.selection.id, epoch, warnings, until).guarding(guard);
         self.gate.lineage.record(&permit).await;
         Ok(Verdict::Admit(permit))
+    }
+
+    /// Keeps that this repository has the manifest, where nothing is kept about it.
+    pub(super) async fn keep_manifest(&self, got: &Got) {
+        if self.kept.is_none() {
+            let media_type = got.manifest.media_type().into();
+            let kept = Kept { listed_at: (self.gate.clock)(), media_type, candidates: Vec::new() };
+            kept.save_listing(self.gate.documents.as_ref(), &self.key()).await;
+        }
     }
 
     pub(super) fn refuse_content(&self, error: ManifestError) -> Answer {

@@ -243,3 +243,38 @@ async fn d4_a_denied_log_entry_is_absent_and_another_signature_of_the_same_signe
     tokio::time::advance(Duration::from_secs(11)).await;
     world.permit(image).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn d4_an_image_whose_sbom_lists_a_denied_package_is_refused_with_the_reason() {
+    let world = World::new();
+    let image = world.signed("a");
+    world.permit(image).await;
+    let package = |package: &str| format!("- {{package: {package}, reason: INC-4 wallets}}\n");
+    world.deny(&package("{name: openssl, versions: \"<3\"}"));
+    let refusal = world.refusal(image).await;
+    assert_eq!(refusal.code(), "denied");
+    let sentence = refusal.sentence();
+    assert!(sentence.contains("openssl <3 is denied by the deny-list: INC-4 wallets; found openssl"), "{sentence}");
+    world.deny(&package("\"pkg:npm/event-stream\""));
+    world.permit(image).await;
+    // Nobody's SBOM counts but the one a policy relies on: else anyone could block an image by attesting to it.
+    world.deny(&package("left-pad").replace("left-pad", "{name: left-pad}"));
+    let mut theirs = spdx();
+    theirs["packages"][0]["name"] = "left-pad".into();
+    let predicate =
+        serde_json::json!({"about": image, "by": MALLORY, "proves": "https://spdx.dev/Document", "predicate": theirs});
+    world.attach(REPO, image, &bundle(predicate));
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_the_deny_list_comes_before_an_exception() {
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    let excepted = policy("release", "reg.test/acme/**", RELEASE, "enforce")
+        + &format!("exceptions: [{{digest: \"{image}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
+    world.set_policies(&excepted, Unmatched::Deny);
+    world.permit(image).await;
+    world.deny(&digest_entry(image));
+    assert!(is_denied(&world, image).await);
+}

@@ -167,3 +167,16 @@ proptest! {
         });
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_exception_admitted_is_admitted_after_a_restart_without_an_upstream() {
+    let mut world = World::new();
+    let image = world.image(REPO, "a");
+    let text = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+    let exception = format!("exceptions: [{{digest: \"{image}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
+    world.set_policies(&(text + &exception), Unmatched::Deny);
+    world.permit(image).await;
+    world.all_fail(Fault::Down);
+    world.restart();
+    world.permit(image).await;
+}

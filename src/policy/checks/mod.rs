@@ -23,11 +23,13 @@ mod vulnerabilities;
 
 use jiff::Timestamp;
 
+pub(crate) use self::packages::Denied;
 use self::{
     licenses::Licenses, packages::Packages, provenance::ProvenanceCheck, suppliers::Suppliers, vulnerabilities::Vulnerabilities,
 };
 use super::{
     Reason,
+    deny::DeniedPackage,
     documents::{
         self, DocumentError, cyclonedx,
         sbom::{Package, Sbom},
@@ -129,11 +131,17 @@ impl Checks {
     }
 
     /// Whether `statement`, found to be of `predicate_type`, is a document of that type and passes at `now`. CPU work that
-    /// may read a whole document.
+    /// may read a whole document. `denied`: packages that no SBOM may list, whatever the entry asks.
     ///
     /// # Errors
     /// It is no such document; or the first check that fails.
-    pub(crate) fn judge(&self, predicate_type: &PredicateType, statement: &Statement, now: Timestamp) -> Result<Checked, Unfit> {
+    pub(crate) fn judge(
+        &self,
+        predicate_type: &PredicateType,
+        statement: &Statement,
+        now: Timestamp,
+        denied: &[DeniedPackage],
+    ) -> Result<Checked, Unfit> {
         let predicate = &statement.predicate;
         match predicate_type {
             PredicateType::Exact(_) => documents::anything(predicate)?,
@@ -146,7 +154,7 @@ impl Checks {
             PredicateType::CycloneDx
             | PredicateType::CycloneDxVersion(_)
             | PredicateType::Spdx
-            | PredicateType::SpdxVersion(_) => self.listed(predicate_type, predicate)?,
+            | PredicateType::SpdxVersion(_) => self.listed(predicate_type, predicate, denied)?,
         }
         Ok(Checked::default())
     }
@@ -160,9 +168,13 @@ impl Checks {
         Ok(found.judge(&scan, now)?)
     }
 
-    fn listed(&self, predicate_type: &PredicateType, predicate: &Predicate) -> Result<(), Unfit> {
+    fn listed(&self, predicate_type: &PredicateType, predicate: &Predicate, denied: &[DeniedPackage]) -> Result<(), Unfit> {
         let mut first: Option<CheckFailure> = None;
         let mut each = |package: &Package| {
+            // What the deny-list says goes first, wherever in the document it stands.
+            if !denied.is_empty() && first.as_ref().is_none_or(|failure| failure.reason != Reason::Denied) {
+                first = packages::denied(denied, package).or(first.take());
+            }
             if first.is_none() {
                 first = self.package(package).err();
             }

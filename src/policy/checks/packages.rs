@@ -13,7 +13,10 @@ use super::{
     CheckFailure, Form, Package, Reason, named, short,
     version::{Range, Scheme},
 };
-use crate::yaml::{Cursor, Value, shown};
+use crate::{
+    policy::deny::DeniedPackage,
+    yaml::{Cursor, Value, shown},
+};
 
 /// `packages`.
 #[derive(Debug, Clone)]
@@ -229,6 +232,15 @@ impl Packages {
     pub(super) fn form(&self, form: &mut Form) {
         form.list(&self.deny, |form, entry| entry.form(form));
     }
+}
+
+/// Why the deny-list denies a package, if it does.
+pub(super) fn denied(list: &[DeniedPackage], package: &Package) -> Option<CheckFailure> {
+    let listed = Listed::of(package);
+    let DeniedPackage { what, reason } = list.iter().find(|denied| denied.what.denies(&listed))?;
+    let what = short(&what.to_string(), 60);
+    let summary = format!("{what} is denied by the deny-list: {}; found {}", short(reason, 60), named(package));
+    Some(CheckFailure { reason: Reason::Denied, summary })
 }
 
 fn purl(cursor: &Cursor<'_>) -> Option<(String, Purl)> {

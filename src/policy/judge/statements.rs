@@ -183,10 +183,11 @@ impl<'e, 'f> Entry<'e, 'f> {
         candidate.meets.get_or_init(|| {
             let AttestationRule { predicate_type, checks, condition, .. } = self.rule;
             let Candidate { fact, statement, .. } = candidate;
-            let checked = checks.judge(predicate_type, statement, self.case.now).map_err(|unfit| match unfit {
-                Unfit::Failed(failure) => Miss::Failed(failure),
-                Unfit::Malformed(error) => Miss::Malformed(error),
-            })?;
+            let checked =
+                checks.judge(predicate_type, statement, self.case.now, self.case.denied).map_err(|unfit| match unfit {
+                    Unfit::Failed(failure) => Miss::Failed(failure),
+                    Unfit::Malformed(error) => Miss::Malformed(error),
+                })?;
             condition.judge(self.case, fact, statement).map_err(Miss::Failed)?;
             Ok(checked.valid_until.into())
         })

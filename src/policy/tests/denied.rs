@@ -32,10 +32,12 @@ fn every_form_is_read_and_an_empty_list_denies_nothing() {
          - {{log_entry: {{log: {}, index: 42}}, reason: INC-3}}\n",
         "ab".repeat(32)
     );
+    let text = text
+        + "- {package: \"pkg:npm/event-stream@3.3.6\", reason: INC-4}\n- {package: {name: x, versions: <2}, reason: INC-5}\n";
     let mut problems = Vec::new();
     let list = DenyList::new(parse_denials(Path::new("deny.yaml"), &text, &mut problems));
     assert!(problems.is_empty(), "{problems:?}");
-    assert_eq!(list.len(), 3);
+    assert_eq!((list.len(), list.packages().len()), (5, 2));
     assert_eq!(list.digest(&DIGEST.parse().unwrap()).map(|reason| &**reason), Some("INC-1"));
     assert!(DenyList::new(parse_denials(Path::new("deny.yaml"), "[]", &mut problems)).is_empty() && problems.is_empty());
 }
@@ -80,6 +82,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("- {identity: {issuer: https://a.test}, reason: x}", "subject"),
         ("- {log_entry: {log: abc, index: 1}, reason: x}", "64 hex digits"),
         (&format!("- {{log_entry: {{log: {}, index: -1}}, reason: x}}", "ab".repeat(32)), "[0].log_entry.index: "),
+        ("- {package: event-stream, reason: x}", "[0].package: is no package URL"),
         (&format!("- {{digests: \"{DIGEST}\", reason: x}}"), "did you mean `digest`?"),
     ] {
         let told = problems(text);

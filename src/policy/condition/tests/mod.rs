@@ -50,7 +50,8 @@ pub(super) fn judge_parsed(condition: &Condition, statement: &Statement) -> Resu
     let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
     let (subject, fact) = (Digest::sha256(b"image"), fact(statement));
     let facts = [fact.clone()];
-    let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, now: jiff::Timestamp::UNIX_EPOCH };
+    let case =
+        Case { image: &image, subject: &subject, facts: &facts, platforms: None, denied: &[], now: jiff::Timestamp::UNIX_EPOCH };
     condition.judge(&case, &fact, statement)
 }
 
