@@ -6,8 +6,10 @@ mod support;
 
 mod command;
 mod crash;
+mod denied;
 mod herd;
 mod lies;
 mod recorded;
 mod refusals;
 mod restart;
+mod tags;

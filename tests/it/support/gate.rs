@@ -24,6 +24,8 @@ pub struct Setup {
     pub trust_root: String,
     /// A policy file of its own, for images made here that nobody signed.
     pub bulk: bool,
+    /// What the deny-list says, where there is one.
+    pub deny: Option<String>,
 }
 
 impl Setup {
@@ -41,6 +43,7 @@ impl Setup {
             identity: cases().identity,
             trust_root: fixtures().join("trusted_root.json").display().to_string(),
             bulk: false,
+            deny: None,
         }
     }
 
@@ -57,10 +60,15 @@ impl Setup {
         Self { bulk: true, ..self }
     }
 
+    /// With a deny-list, `deny.yaml`.
+    pub fn deny(self, text: &str) -> Self {
+        Self { deny: Some(text.into()), ..self }
+    }
+
     /// Writes the files into `folder` and answers the configuration's path.
     pub fn write(&self, folder: &Path) -> std::path::PathBuf {
         let issuer = cases().issuer;
-        let Self { upstream, identity, trust_root, bulk } = self;
+        let Self { upstream, identity, trust_root, bulk, deny } = self;
         std::fs::write(
             folder.join("acme.yaml"),
             format!(
@@ -78,12 +86,16 @@ impl Setup {
             .unwrap();
         }
         let config = folder.join("pullgate.yaml");
+        let deny = deny.as_ref().map_or("", |text| {
+            std::fs::write(folder.join("deny.yaml"), text).unwrap();
+            "deny: [deny.yaml]\n"
+        });
         let policies = if *bulk { "[acme.yaml, bulk.yaml]" } else { "[acme.yaml]" };
         std::fs::write(
             &config,
             format!(
                 "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ntrust_root: {trust_root}\nstore: {{path: store, max_size: 4GiB}}\n\
-                 upstreams:\n  - host: {HOST}\n    {upstream}\npolicies: {policies}\n"
+                 upstreams:\n  - host: {HOST}\n    {upstream}\npolicies: {policies}\n{deny}"
             ),
         )
         .unwrap();
@@ -109,6 +121,25 @@ impl Gate {
         let config = pullgate::config::Config::load(&setup.write(folder.path())).unwrap_or_else(|problems| panic!("{problems}"));
         let running = pullgate::app::start(config).await.unwrap_or_else(|error| panic!("{error}"));
         Self { addr: running.addr, admin: running.admin_addr, running: Some(running), folder }
+    }
+
+    /// One that reads its files again when they change.
+    pub async fn watching(setup: &Setup) -> Self {
+        let folder = TempDir::new().unwrap();
+        setup.write(folder.path());
+        Self::watching_in(folder).await
+    }
+
+    /// The same, from the files that are there.
+    pub async fn watching_in(folder: TempDir) -> Self {
+        let config = folder.path().join("pullgate.yaml");
+        let running = pullgate::app::start_from(config).await.unwrap_or_else(|error| panic!("{error}"));
+        Self { addr: running.addr, admin: running.admin_addr, running: Some(running), folder }
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Stops it and hands back its folder, store and all.
