@@ -40,6 +40,15 @@ impl Policy {
                 ),
             ));
         }
+        for (pattern, clause) in self.attestations.iter().flat_map(|rule| rule.condition.open_patterns()) {
+            lints.push((
+                "condition_open_pattern",
+                format!(
+                    "policy {name}: {clause} matches anywhere in the text, as CEL has it, so what stands around it may be anything; \
+                     write '^{pattern}$' for all of the text"
+                ),
+            ));
+        }
         for identity in self.identities() {
             for (what, matcher) in [("issuer", &identity.issuer), ("subject", &identity.subject)] {
                 let Matcher::Regex(regex) = matcher else { continue };
@@ -127,6 +136,16 @@ mod tests {
         let ended = format!("exceptions: [{{digest: '{digest}', reason: J-1, expires: 2026-12-30}}]\n");
         assert_eq!(ids(identity, &ended), ["exception_expired"]);
         assert_eq!(ids(identity, &ended.replace("2026-12-30", "2027-12-30")), [""; 0]);
+        for (pattern, found) in [
+            ("^a$", &[][..]),
+            ("^(?:a|b)$", &[]),
+            ("^a", &[]),
+            ("a", &["condition_open_pattern"]),
+            ("^a|b$", &["condition_open_pattern"]),
+        ] {
+            let require = format!("attestations: [{{predicate_type: 'a:b', require: \"predicate.x.matches('{pattern}')\"}}]\n");
+            assert_eq!(ids(identity, &require), found, "{pattern}");
+        }
         let newest = "attestations: [{predicate_type: 'https://spdx.dev/Document', match: newest, max_age: 30d}]\n";
         assert_eq!(ids(identity, newest), ["withholding"]);
     }

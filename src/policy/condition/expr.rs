@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use super::{functions::Function, time::Time};
+use super::{functions::Function, shown::expression, time::Time};
+use crate::policy::sentence::short;
 
 /// Bytes of one expression.
 pub(super) const MAX_LENGTH: usize = 4096;
@@ -89,8 +90,10 @@ pub(super) enum Literal {
 pub(super) struct Pattern {
     pub(super) text: Arc<str>,
     pub(super) regex: Regex,
-    /// Steps for 16 bytes of text.
+    /// Steps for a byte of text.
     pub(super) cost: usize,
+    /// Whether it says how the text begins, in all its alternatives.
+    pub(super) begins: bool,
 }
 
 /// What a condition sees.
@@ -191,5 +194,16 @@ impl Node {
     /// Whether it, or a part of it, is `wanted`.
     pub(super) fn any(&self, wanted: &impl Fn(&Self) -> bool) -> bool {
         wanted(self) || self.parts().into_iter().any(|part| part.any(wanted))
+    }
+
+    /// The patterns in it that do not say how the text begins, each with its call.
+    pub(super) fn open_patterns(&self) -> Vec<(String, String)> {
+        let mut open: Vec<_> = self.parts().into_iter().flat_map(Self::open_patterns).collect();
+        if let Kind::Matches(_, pattern) = &self.kind
+            && !pattern.begins
+        {
+            open.push((short(&pattern.text, 60), short(&expression(self, &[]), 120)));
+        }
+        open
     }
 }

@@ -122,6 +122,12 @@ impl Condition {
         self.expressions.iter().try_for_each(|expression| expression.hold(inputs))
     }
 
+    /// The patterns of `matches` that may begin anywhere in a text, each with the call it stands in: for a lint, because
+    /// patterns elsewhere in a policy are anchored, and CEL's are not.
+    pub(super) fn open_patterns(&self) -> Vec<(String, String)> {
+        self.expressions.iter().flat_map(|expression| expression.node.open_patterns()).collect()
+    }
+
     /// Adds all that can change an answer to a policy's fingerprint.
     pub(super) fn form(&self, form: &mut Form) {
         let Self { expressions } = self;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ast::{self, Assertion, AssertionKind, Ast, ClassPerl, ClassPerlKind, ClassSetItem, Span, Visitor};
+use regex_syntax::hir::Look;
 
 use super::expr::Pattern;
 
@@ -32,7 +33,8 @@ pub(super) fn compile(text: &str) -> Result<Pattern, String> {
             break;
         }
     }
-    Ok(Pattern { text: Arc::from(text), regex, cost: size >> 8 })
+    let begins = regex_syntax::parse(&ascii).is_ok_and(|tree| tree.properties().look_set_prefix().contains(Look::Start));
+    Ok(Pattern { text: Arc::from(text), regex, cost: size >> 8, begins })
 }
 
 /// `text` with the classes that the regex crate reads as Unicode's, and RE2 as ASCII's, written out.
