@@ -13,6 +13,7 @@ use futures_util::stream::BoxStream;
 use crate::oci::{Digest, Host, Reference, Repository, Tag};
 
 mod auth;
+mod authorities;
 mod circuit;
 mod client;
 mod credentials;

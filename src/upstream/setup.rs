@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
 
 use rustls::{
@@ -13,6 +13,7 @@ use rustls::{
 use super::{
     Config, Location, RegistryConfig, Upstream,
     auth::Auth,
+    authorities::SystemAuthorities,
     client::Registry,
     credentials::{self, Credentials},
     egress::{Authority, Resolve, Rules, System},
@@ -157,36 +158,29 @@ fn check_url(host: &Host, config: &RegistryConfig) -> Result<(Authority, bool), 
 /// For the upstream itself, and for where it sends us. A private `ca` replaces the system's for the first, and joins them
 /// for the second: a private registry may keep its blobs in a public store.
 fn tls(host: &Host, ca: Option<&Path>) -> Result<(Arc<ClientConfig>, Arc<ClientConfig>), SetupError> {
-    let build = |roots: RootCertStore| {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.map_err(|source| SetupError::Tls { host: host.clone(), source })?;
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = || {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+        builder.map_err(|source| SetupError::Tls { host: host.clone(), source })
+    };
+    let finish = |mut config: ClientConfig| {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Arc::new(config)
+    };
+    let with_system = |beside| {
+        let verifier = Arc::new(SystemAuthorities::and(beside, Arc::clone(&provider)));
+        // What rustls calls dangerous is that a verifier of one's own may check anything; this one checks what rustls' does.
+        Ok(finish(builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
     };
     match ca {
-        None => build(SYSTEM_ROOTS.clone()).map(|config| (Arc::clone(&config), config)),
+        None => with_system(RootCertStore::empty()).map(|config| (Arc::clone(&config), config)),
         Some(file) => {
             let own = read_ca(file).map_err(|why| SetupError::Ca { host: host.clone(), file: file.to_owned(), why })?;
-            let mut both = SYSTEM_ROOTS.clone();
-            both.roots.extend(own.roots.iter().cloned());
-            Ok((build(own)?, build(both)?))
+            let elsewhere = with_system(own.clone())?;
+            Ok((finish(builder()?.with_root_certificates(own).with_no_client_auth()), elsewhere))
         }
     }
 }
-
-/// The system's certificate authorities; Mozilla's where it has none (an image built `FROM scratch`).
-static SYSTEM_ROOTS: LazyLock<RootCertStore> = LazyLock::new(|| {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    let (added, _) = roots.add_parsable_certificates(native.certs);
-    if added == 0 {
-        tracing::info!("the system has no certificate authorities: those compiled in are used");
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
-});
 
 fn read_ca(file: &Path) -> Result<RootCertStore, String> {
     let mut bytes = Vec::new();
