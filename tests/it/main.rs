@@ -9,6 +9,7 @@ mod crash;
 mod denied;
 mod herd;
 mod lies;
+mod policies;
 mod recorded;
 mod refusals;
 mod restart;

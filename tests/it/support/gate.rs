@@ -22,6 +22,8 @@ pub struct Setup {
     pub upstream: String,
     pub identity: String,
     pub trust_root: String,
+    /// The policy, where it is not the ordinary one about `identity`.
+    pub policy: Option<String>,
     /// A policy file of its own, for images made here that nobody signed.
     pub bulk: bool,
     /// What the deny-list says, where there is one.
@@ -42,6 +44,7 @@ impl Setup {
             upstream,
             identity: cases().identity,
             trust_root: fixtures().join("trusted_root.json").display().to_string(),
+            policy: None,
             bulk: false,
             deny: None,
         }
@@ -53,6 +56,11 @@ impl Setup {
 
     pub fn trust_root(self, trust_root: &str) -> Self {
         Self { trust_root: trust_root.into(), ..self }
+    }
+
+    /// Under this policy.
+    pub fn policy(self, policy: &str) -> Self {
+        Self { policy: Some(policy.into()), ..self }
     }
 
     /// Also serve `bulk/**`, unsigned, as images of a size no fixture has.
@@ -68,14 +76,11 @@ impl Setup {
     /// Writes the files into `folder` and answers the configuration's path.
     pub fn write(&self, folder: &Path) -> std::path::PathBuf {
         let issuer = cases().issuer;
-        let Self { upstream, identity, trust_root, bulk, deny } = self;
-        std::fs::write(
-            folder.join("acme.yaml"),
-            format!(
-                "name: acme-release\nimages: [\"{HOST}/acme/**\"]\nsignatures:\n  - keyless:\n      issuer: {issuer}\n      subject: {identity}\n"
-            ),
-        )
-        .unwrap();
+        let Self { upstream, identity, trust_root, policy, bulk, deny } = self;
+        let ordinary = format!(
+            "name: acme-release\nimages: [\"{HOST}/acme/**\"]\nsignatures:\n  - keyless:\n      issuer: {issuer}\n      subject: {identity}\n"
+        );
+        std::fs::write(folder.join("acme.yaml"), policy.as_ref().unwrap_or(&ordinary)).unwrap();
         if *bulk {
             std::fs::write(
                 folder.join("bulk.yaml"),
