@@ -9,7 +9,7 @@ use crate::{
     yaml::{Cursor, Fields, Value},
 };
 
-const ATTESTATION: &[&str] = &["predicate_type", "match", "max_age", "sbom_on"];
+pub(super) const ATTESTATION: &[&str] = &["predicate_type", "match", "max_age", "sbom_on"];
 
 pub(super) fn attestation(cursor: &Cursor<'_>, gathered: &Gathered) -> Option<AttestationRule> {
     let known = [ATTESTATION, attestor::ATTESTOR, checks::KEYS, condition::KEYS].concat();

@@ -20,7 +20,7 @@ const KEYLESS_ONLY: &str = "policies are keyless only: a key proves neither who 
                             checks one bundle against a key";
 /// Keys of other tools, and why they are not here.
 pub(super) const NO_KEYS: &[(&str, &str)] = &[("certificate", KEYLESS_ONLY), ("key", KEYLESS_ONLY)];
-const KEYLESS: &[&str] = &[
+pub(super) const KEYLESS: &[&str] = &[
     "issuer",
     "issuer_pattern",
     "issuer_regex",

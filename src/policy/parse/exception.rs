@@ -9,12 +9,13 @@ use crate::{
     yaml::Cursor,
 };
 
+pub(super) const EXCEPTION: &[&str] = &["digest", "dangerous_repository", "reason", "expires"];
 /// Bytes of a reason.
 const MAX_REASON: usize = 200;
 
 pub(super) fn exception(cursor: &Cursor<'_>) -> Option<Exception> {
     let told = [("repository", "is called `dangerous_repository`: whoever can push there needs no evidence")];
-    let fields = cursor.fields_telling(&["digest", "dangerous_repository", "reason", "expires"], &told)?;
+    let fields = cursor.fields_telling(EXCEPTION, &told)?;
     let of = fields.exactly_one(&["digest", "dangerous_repository"]).and_then(|(key, cursor)| match key {
         "digest" => digest(&cursor).map(Excepted::Digest),
         _ => cursor.parse("an image pattern", ImagePattern::new).map(Excepted::Repository),

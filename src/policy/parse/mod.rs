@@ -51,6 +51,13 @@ const MAX_COOLDOWN: Duration = Duration::from_secs(90 * DAY.as_secs());
 /// Ages of evidence.
 const MAX_AGE: Duration = Duration::from_secs(3650 * DAY.as_secs());
 
+/// Every key of every mapping that this room reads.
+#[cfg(test)]
+pub(super) fn keys() -> Vec<&'static str> {
+    let of_entries = [attestor::ATTESTOR, attestation::ATTESTATION, super::checks::KEYS, super::condition::KEYS].concat();
+    [POLICY, &of_entries, attestor::KEYLESS, exception::EXCEPTION].concat()
+}
+
 /// A policy and where things in it stand.
 #[derive(Debug)]
 pub struct Parsed {

@@ -80,6 +80,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("- {digest: sha256:00, reason: x}", "[0].digest: "),
         (&format!("- {{digest: \"{DIGEST}\", identity: {{issuer: a, subject: b}}, reason: x}}"), "digest"),
         ("- {identity: {issuer: https://a.test}, reason: x}", "subject"),
+        ("- {identity: {issuer: a, subject: b, trust_root: x}, reason: x}", "meant under every trust root"),
         ("- {log_entry: {log: abc, index: 1}, reason: x}", "64 hex digits"),
         (&format!("- {{log_entry: {{log: {}, index: -1}}, reason: x}}", "ab".repeat(32)), "[0].log_entry.index: "),
         ("- {package: event-stream, reason: x}", "[0].package: is no package URL"),

@@ -5,6 +5,7 @@ mod denied;
 mod files;
 mod platforms;
 mod properties;
+mod shipped;
 mod statements;
 
 use std::{path::Path, sync::Arc};
