@@ -124,17 +124,17 @@ impl DenyList {
             let why = format!("signer {} is denied: {reason}", fact.signer.subject);
             return Some(DeniedEvidence { by: "identity", why });
         }
-        let (entry, reason) = fact.entries.iter().find_map(|entry| self.log_entry(entry))?;
-        let index = entry.index.map(|index| format!(" {index}")).unwrap_or_default();
-        let why = format!("log entry{index} of log {} is denied: {reason}", entry.log.get(..12).unwrap_or(&entry.log));
+        let (entry, reason) = fact.entries.iter().find_map(|entry| Some((entry, self.log_entry(entry)?)))?;
+        let index = entry.index.map_or_else(|| "without a signed index".to_owned(), |index| index.to_string());
+        let why = format!("log entry {index} of log {} is denied: {reason}", entry.log.get(..12).unwrap_or(&entry.log));
         Some(DeniedEvidence { by: "log_entry", why })
     }
 
-    /// The denied entry that `entry` is, or may be: where nothing signed which index it has, it may be any of its log.
-    fn log_entry(&self, entry: &LogEntry) -> Option<(&LogEntry, &Arc<str>)> {
+    /// Why `entry` is denied, or may be: where nothing signed which index it has, it may be any of its log.
+    fn log_entry(&self, entry: &LogEntry) -> Option<&Arc<str>> {
         match entry.index {
-            Some(_) => self.log_entries.get_key_value(entry),
-            None => self.log_entries.iter().find(|(denied, _)| denied.log == entry.log),
+            Some(_) => self.log_entries.get(entry),
+            None => self.log_entries.iter().find(|(denied, _)| denied.log == entry.log).map(|(_, reason)| reason),
         }
     }
 

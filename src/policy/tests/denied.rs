@@ -62,7 +62,7 @@ fn an_entry_whose_index_nothing_signed_is_any_entry_of_its_log() {
         list.evidence(&fact).map(|denied| denied.why)
     };
     assert_eq!(denied("ab", Some(42)).as_deref(), Some("log entry 42 of log abababababab is denied: INC-3"));
-    assert_eq!(denied("ab", None).as_deref(), Some("log entry of log abababababab is denied: INC-3"));
+    assert_eq!(denied("ab", None).as_deref(), Some("log entry without a signed index of log abababababab is denied: INC-3"));
     for (log, index) in [("ab", Some(43)), ("cd", Some(42)), ("cd", None)] {
         assert_eq!(denied(log, index), None, "{log} {index:?}");
     }
