@@ -73,6 +73,7 @@ impl Reason {
         Self::ConditionFalse,
         Self::ConditionTooLarge,
         Self::Cooldown,
+        Self::Denied,
         Self::IdentityMismatch,
         Self::IssuerMismatch,
         Self::LicenseDenied,

@@ -20,7 +20,7 @@ pub(super) enum Command {
     /// What tags may mean.
     #[command(subcommand)]
     Tag(tag::Command),
-    Test(test::Arguments),
+    Test(Box<test::Arguments>),
 }
 
 impl Command {

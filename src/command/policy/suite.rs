@@ -194,7 +194,7 @@ fn code(text: &str) -> Result<String, String> {
 }
 
 /// Codes of refusals that are no policy's.
-const OTHERS: [&str; 5] = ["content", "denied", "evidence", "no_policy", "not_evidence"];
+const OTHERS: [&str; 4] = ["content", "evidence", "no_policy", "not_evidence"];
 
 fn policies(files: &[PathBuf]) -> Result<PolicySet, Problems> {
     let (mut parsed, mut problems) = (Vec::new(), Vec::<Problem>::new());

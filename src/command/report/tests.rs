@@ -32,7 +32,6 @@ fn report() -> Report {
     Report::new(vec![judged(Outcome::Admitted, "v1"), judged(Outcome::Undecided, NASTY), judged(Outcome::Refused, NASTY)])
 }
 
-#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn schema(file: &str) -> jsonschema::Validator {
     let text = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let mut schema: serde_json::Value = serde_json::from_slice(&text).unwrap();
@@ -46,7 +45,6 @@ fn schema(file: &str) -> jsonschema::Validator {
     jsonschema::validator_for(&schema).unwrap()
 }
 
-#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn assert_valid(schema: &jsonschema::Validator, text: &str) -> serde_json::Value {
     let value = serde_json::from_str(text).unwrap();
     let errors: Vec<String> = schema.iter_errors(&value).map(|error| format!("{error} at {}", error.instance_path())).collect();

@@ -5,6 +5,7 @@ mod attacks;
 mod cooldown;
 mod denied;
 mod exceptions;
+mod explained;
 mod lineage;
 mod lives;
 mod platforms;
