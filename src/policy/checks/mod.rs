@@ -1,6 +1,6 @@
 //! The built-in checks of an attestation's content: what a policy asks of a document without writing an expression.
 //!
-//! First a statement's predicate is read as what its type says ([`documents`](super::documents)); then what a policy asks of
+//! First a statement's predicate is read as what its type says ([`documents`]); then what a policy asks of
 //! it is checked while it streams past ([`Predicate::open`](crate::verify::Predicate::open)), so a document of any size the
 //! verifier accepts is judged in bounded memory. One statement must pass all checks of its entry.
 //!

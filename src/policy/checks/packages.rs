@@ -392,6 +392,7 @@ mod tests {
         assert!(check.judge(&package("evil", Some("2"), &[])).is_ok());
         for unsaid in ["UNKNOWN", "(devel)", "latest"] {
             assert!(check.judge(&package("evil", Some(unsaid), &[])).is_err());
+            assert!(denies(&denied("{name: evil, versions: \">1\"}"), &package("evil", Some(unsaid), &[])));
         }
     }
 }

@@ -97,6 +97,18 @@ fn a4_cyclonedx_says_what_it_is() {
         assert!(packages(&text).unwrap().0.version.ends_with(version));
     }
     let empty = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"name":"app"}},"components":null}"#;
+    for (license, said) in [
+        (r#"{"license":{"id":"MIT","name":"other"}}"#, Licensing::Said("MIT".into())),
+        (r#"{"license":{"name":"other"}}"#, Licensing::Said("other".into())),
+        (r#"{"expression":"MIT"}"#, Licensing::Said("MIT".into())),
+        (r#"{"text":"…"}"#, Licensing::Unread("an entry without license or expression".into())),
+    ] {
+        let text = format!(
+            r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{{"bom-ref":"a","supplier":null,"licenses":[{license}]}}]}}"#
+        );
+        let (sbom, found) = packages(&text).unwrap();
+        assert_eq!((sbom.packages, &found[0].licenses[..]), (1, &[said][..]));
+    }
     assert_eq!(packages(empty).unwrap().0.packages, 0, "what the document is about is none of its components");
 }
 
@@ -120,6 +132,8 @@ fn grype_and_trivy_say_the_same_in_their_own_shapes() {
         assert_eq!((&*medium.id, medium.severity, medium.fixed), ("CVE-2023-42366", Some(vuln::Severity::Medium), false));
     }
     assert_eq!(findings(GRYPE).unwrap().1[0].aliases, ["CVE-2021-44228"]);
+    assert!(findings(&TRIVY.replace("FixedVersion", "Fixed")).unwrap().1[1].fixed, "by its status");
+    assert!(findings(&TRIVY.replace("\"fixed\"", "\"affected\"")).unwrap().1[1].fixed, "by its version");
     let clean = json!({"scanner": {"result": {"SchemaVersion": 2, "ArtifactName": "scratch"}}, "metadata": {}}).to_string();
     assert_eq!(findings(&clean).unwrap(), (vuln::Scan { finished: None, read: true }, vec![]));
     for other in [json!(null), json!({}), json!([]), json!("{}"), json!({"runs": []})] {
@@ -155,6 +169,9 @@ fn provenance_of_github_slsa_github_generator_and_buildkit_is_read() {
     // Without a source among the parameters, every git repository it was built from.
     let resolved = GITHUB.replace("\"workflow\"", "\"flow\"");
     assert_eq!(read(&resolved, provenance::Version::V1).unwrap().sources, ["git+https://github.com/acme/app@refs/heads/main"]);
+    let dependency =
+        resolved.replace("\"resolvedDependencies\": [", "\"resolvedDependencies\": [{\"uri\": \"pkg:docker/alpine@3\"},");
+    assert_eq!(read(&dependency, provenance::Version::V1).unwrap().sources, ["git+https://github.com/acme/app@refs/heads/main"]);
     assert_eq!(read(GITHUB, provenance::Version::V0_2), Err(DocumentError::Missing("builder id")));
     assert_eq!(read(GENERATOR, provenance::Version::V1), Err(DocumentError::Missing("builder id")));
     assert_eq!(read(&GITHUB.replace("buildType", "kind"), provenance::Version::V1), Err(DocumentError::Missing("buildType")));
@@ -166,6 +183,7 @@ fn openvex_says_what_it_is() {
     assert_eq!(vex::read(&predicate(OPENVEX)), Ok(()));
     for (from, to, message) in [
         ("https://openvex.dev/ns/v0.2.0", "https://openvex.dev/nsx", "has @context"),
+        ("https://openvex.dev/ns/v0.2.0", "https://openvex.dev/ns/v1.0.0", "has @context"),
         ("\"@context\"", "\"context\"", "has no @context"),
         ("\"author\"", "\"writer\"", "has no author"),
         ("\"status\"", "\"state\"", "has no statements"),
@@ -175,6 +193,49 @@ fn openvex_says_what_it_is() {
         assert!(error.contains(message), "{to}: {error}");
     }
     assert!(anything(&predicate("{}")).is_ok() && anything(&predicate(" null ")).is_err());
+}
+
+#[test]
+fn a9_a_whole_document_may_be_large_where_one_item_may_not() {
+    let filler = "x".repeat(1_000);
+    let component = format!(r#"{{"name":"{filler}","components":[]}}"#);
+    let bom = |components: &str| format!(r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{components}]}}"#);
+    assert_eq!(packages(&bom(&vec![component.as_str(); 2_000].join(","))).unwrap().0.packages, 2_000);
+    // Those around a nested component are still held.
+    let nested = format!(r#"{{"name":"outer","components":[{}]}}"#, vec![component.as_str(); 2_000].join(","));
+    assert!(packages(&bom(&nested)).unwrap_err().to_string().contains("more than 1048576 bytes"));
+    let matched = format!(r#"{{"vulnerability":{{"id":"{filler}"}}}}"#);
+    let detected = format!(r#"{{"VulnerabilityID":"{filler}"}}"#);
+    for result in [
+        format!(r#"{{"matches":[{}]}}"#, vec![matched.as_str(); 2_000].join(",")),
+        format!(r#"{{"Results":[{{"Vulnerabilities":[{}]}}]}}"#, vec![detected.as_str(); 2_000].join(",")),
+    ] {
+        let (_, found) = findings(&format!(r#"{{"scanner":{{"result":{result}}},"metadata":{{}}}}"#)).unwrap();
+        assert_eq!(found.len(), 2_000);
+    }
+    let statements = vec![format!(r#"{{"status":"{filler}"}}"#); 2_000].join(",");
+    let vex =
+        format!(r#"{{"@context":"https://openvex.dev/ns","@id":"a","author":"a","timestamp":"t","statements":[{statements}]}}"#);
+    assert_eq!(vex::read(&predicate(&vex)), Ok(()));
+}
+
+#[test]
+fn a4_a9_nothing_stands_behind_a_document_and_none_is_above_64_mib() {
+    let huge = usize::try_from(MAX_DOCUMENT).unwrap() + 1;
+    type Reads = fn(&Predicate) -> Result<(), DocumentError>;
+    let readers: [(&str, Reads); 5] = [
+        (CYCLONEDX, |predicate| cyclonedx::read(predicate, &mut |_| {}).map(drop)),
+        (GRYPE, |predicate| vuln::read(predicate, &mut |_| {}).map(drop)),
+        (GITHUB, |predicate| provenance::read(predicate, provenance::Version::V1).map(drop)),
+        (OPENVEX, vex::read),
+        (SPDX, |predicate| spdx::read(predicate, Depth::Shallow, &mut |_| {}).map(drop)),
+    ];
+    let spaces = " ".repeat(huge);
+    for (text, read) in readers {
+        assert_eq!(read(&predicate(text)), Ok(()));
+        assert!(matches!(read(&predicate(&format!("{text}{text}"))), Err(DocumentError::Malformed(_))));
+        assert_eq!(read(&predicate(&spaces)), Err(DocumentError::TooLarge));
+    }
 }
 
 /// Everything that reads, on `text`: none may panic.

@@ -65,6 +65,7 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
         ),
         ("NOASSERTION", &["MIT", "NONE"], &["NOASSERTION"]),
         ("NONE", &["MIT", "NOASSERTION"], &["NONE"]),
+        ("Apache-2.0", &["apache-1.1 or so"], &["apache-1.1+ or so", "Apache-2.0+"]),
         ("{text: Commons Clause}", &["MIT"], &["commons clause", "Apache with the Commons Clause"]),
     ] {
         let yaml = format!("{{deny: [{}]}}", if deny.starts_with('{') { deny.to_owned() } else { format!("\"{deny}\"") });

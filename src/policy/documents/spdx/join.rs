@@ -120,3 +120,23 @@ impl Gathered {
 fn too_many(what: &str) -> DocumentError {
     DocumentError::Malformed(format!("has more than {MAX_ENTRIES} {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a11_what_is_gathered_is_bounded() {
+        let mut relationships = Gathered::default();
+        assert!((0..MAX_ENTRIES).all(|_| relationships.license("a", "b").is_ok()));
+        assert!(relationships.license("a", "b").is_err());
+        let mut elements = Gathered::default();
+        assert!((0..MAX_ENTRIES).all(|at| elements.note(&at.to_string(), Referred::License, "MIT").is_ok()));
+        assert!(elements.note("a", Referred::License, "MIT").is_err());
+        let mut texts = Gathered::default();
+        let long = |at: usize| format!("{at:064}").repeat(1 << 10);
+        assert!((0..64).all(|at| texts.note(&at.to_string(), Referred::Agent, &long(at)).is_ok()));
+        assert!(texts.note("again", Referred::Agent, &long(0)).is_ok(), "the same is kept once");
+        assert!(texts.note("64", Referred::Agent, &long(64)).is_err());
+    }
+}

@@ -188,7 +188,8 @@ fn spdx_3_needs_a_document_its_creation_and_spdx_s_own_context() {
 fn spdx_3_packages_come_with_licences_and_suppliers_from_elsewhere() {
     let elements = [
         json!({"type": "Relationship", "from": "urn:a", "relationshipType": "hasConcludedLicense", "to": ["urn:gpl", "https://spdx.org/licenses/MIT"]}),
-        json!({"type": "software_Package", "spdxId": "urn:a", "name": "a", "suppliedBy": "urn:acme", "software_packageUrl": "pkg:npm/a@1"}),
+        json!({"type": "software_Package", "spdxId": "urn:a", "name": "a", "suppliedBy": "urn:acme", "software_packageUrl": "pkg:npm/a@1",
+            "externalIdentifier": [{"type": "ExternalIdentifier", "externalIdentifierType": "cpe23", "identifier": "cpe:2.3:a:a:a"}]}),
         json!({"type": "simplelicensing_LicenseExpression", "spdxId": "urn:gpl", "simplelicensing_licenseExpression": "GPL-2.0-only"}),
         json!({"type": "Organization", "spdxId": "urn:acme", "name": "Acme"}),
         json!({"type": "software_Package", "spdxId": "urn:b", "name": "b", "suppliedBy": "urn:nobody"}),
