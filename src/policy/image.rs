@@ -51,6 +51,15 @@ impl ImagePattern {
             HostPattern::Exact(host) if host.is_docker_hub() && !rest.contains('/') && rest != "**" => format!("library/{rest}"),
             HostPattern::Exact(_) | HostPattern::Glob(_) => rest.to_owned(),
         };
+        if let HostPattern::Glob(glob) = &host
+            && head.contains('{')
+            && glob.matches("docker.io")
+            && !rest.contains('/')
+            && rest != "**"
+        {
+            // Named among others, Docker Hub's images would silently not be meant.
+            return Err(PatternError::Library(rest));
+        }
         let repository = compile(&rest)?;
         if rest.contains([':', '@']) {
             return Err(PatternError::Tag);
@@ -58,7 +67,7 @@ impl ImagePattern {
         if rest.split('/').any(str::is_empty) {
             return Err(PatternError::Empty);
         }
-        let of_repositories = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/' | '*');
+        let of_repositories = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/') || is_wildcard(c);
         if let Some(wrong) = rest.chars().find(|c| !of_repositories(*c)) {
             return Err(PatternError::Repository(wrong));
         }
@@ -87,6 +96,10 @@ impl ImagePattern {
     }
 }
 
+const fn is_wildcard(c: char) -> bool {
+    matches!(c, '*' | '?' | '{' | ',' | '}')
+}
+
 fn host(text: &str) -> Result<HostPattern, PatternError> {
     if let Ok(host) = text.parse() {
         return Ok(HostPattern::Exact(host));
@@ -94,10 +107,10 @@ fn host(text: &str) -> Result<HostPattern, PatternError> {
     let lower = text.to_ascii_lowercase();
     let lower = lower.strip_suffix(":443").unwrap_or(&lower);
     let glob = Glob::new(lower)?;
-    if let Some(wrong) = lower.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '*'))) {
+    if let Some(wrong) = lower.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':') || is_wildcard(*c))) {
         return Err(if wrong == '@' { PatternError::Tag } else { PatternError::Repository(wrong) });
     }
-    if !lower.contains('*') {
+    if !lower.contains(is_wildcard) {
         // Not a host, and no wildcard to make one: `a..b`.
         return Err(PatternError::NoHost(text.to_owned()));
     }
@@ -142,6 +155,10 @@ mod tests {
             ("*/acme/app", &["quay.io/acme/app", "localhost:5000/acme/app"], &["quay.io/x/acme/app", "quay.io/acme/app/x"]),
             ("*.acme.test/**", &["r.acme.test/a", "x.y.acme.test/a"], &["acme.test/a", "acme.test.evil/a", "r.acme.test:5000/a"]),
             ("a.b/c", &["a.b/c"], &["axb/c"]),
+            ("ghcr.io/acme/app?", &["ghcr.io/acme/app2"], &["ghcr.io/acme/app", "ghcr.io/acme/app12", "ghcr.io/acme/app/2"]),
+            ("ghcr.io/{acme,apex}/**", &["ghcr.io/acme/a", "ghcr.io/apex/b/c"], &["ghcr.io/acme", "ghcr.io/other/a"]),
+            ("{ghcr,quay}.io/acme/app", &["ghcr.io/acme/app", "quay.io/acme/app"], &["gcr.io/acme/app", "ghcr.io:5000/acme/app"]),
+            ("gh?r.io/a", &["ghcr.io/a"], &["ghccr.io/a", "ghr.io/a"]),
         ] {
             let pattern = ImagePattern::new(pattern).unwrap();
             for text in yes {
@@ -204,9 +221,17 @@ mod tests {
         assert!(matches!(ImagePattern::new("ghcr.io/a\\b"), Err(PatternError::Repository('\\'))));
         assert!(matches!(ImagePattern::new("a..b/c"), Err(PatternError::NoHost(_))));
         assert!(matches!(ImagePattern::new("user@ghcr.io/c"), Err(PatternError::NoHost(_))));
-        for class in ["ghcr.io/a?", "ghcr.io/[ab]", "ghcr.io/{a,b}", "gh?r.io/a"] {
-            assert!(ImagePattern::new(class).unwrap_err().to_string().contains("importers"), "{class}");
+        for class in ["ghcr.io/[ab]", "gh[ab]r.io/a"] {
+            assert!(ImagePattern::new(class).unwrap_err().to_string().contains("is not supported in patterns"), "{class}");
         }
+        for braces in ["ghcr.io/{a}", "{ghcr.io,}/a", "{ghcr.io/a,quay.io/b}"] {
+            assert_eq!(ImagePattern::new(braces).unwrap_err(), PatternError::Alternatives, "{braces}");
+        }
+        assert_eq!(
+            ImagePattern::new("{docker.io,quay.io}/nginx").unwrap_err().to_string(),
+            "on Docker Hub `nginx` is library/nginx; write docker.io/nginx as a pattern of its own"
+        );
+        assert!(matches!(ImagePattern::new("{index.docker.io,quay.io}/a/b"), Err(PatternError::DockerAlias(_))));
         assert_eq!(ImagePattern::new(&format!("ghcr.io/{}", "a".repeat(2000))).unwrap_err(), PatternError::TooLong);
     }
 }

@@ -1,9 +1,10 @@
 //! Patterns: whole-string globs with `/` as a border, and regexes anchored by us.
 //!
-//! A glob has two wildcards. `*` is any run of characters, also an empty one, that holds no `/`. `**` is a whole segment
-//! and stands for any number of segments: at the end at least one (`acme/**` does not match `acme`), at the beginning
-//! and in the middle also none. Everything else is itself. `?`, `[…]` and `{…}` mean something in other tools, so they
-//! are refused rather than taken literally.
+//! A glob has three wildcards. `*` is any run of characters, also an empty one, that holds no `/`. `?` is one character
+//! of ASCII that is no `/`. `**` is a whole segment and stands for any number of segments: at the end at least one
+//! (`acme/**` does not match `acme`), at the beginning and in the middle also none. `{a,b}` is either: at least two
+//! alternatives, none empty, none with a `/`, a `**` or braces of its own. Everything else is itself. `[…]` means
+//! something in other tools, so it is refused rather than taken literally.
 //!
 //! The matching is globset's, whose regexes run in linear time; what it would read differently (`acme**`, escapes,
 //! classes) never reaches it. Tests hold it against a matcher written from this page.
@@ -37,8 +38,11 @@ pub struct AnchoredRegex {
 /// Why a text is no pattern, and what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
+    /// Braces that are no alternatives.
+    #[error("`{{…}}` wants at least two alternatives, none of them empty, without `/`, `**` or more braces, as in {{a,b}}")]
+    Alternatives,
     /// A wildcard of other tools.
-    #[error("`{0}` is not supported in patterns yet: it comes with the policy importers; `*` and `**` are")]
+    #[error("`{0}` is not supported in patterns; `*`, `**`, `?` and `{{a,b}}` are")]
     Class(char),
     /// A host that images of that registry never have.
     #[error("images of Docker Hub are called docker.io/…; write docker.io instead of `{0}`")]
@@ -55,11 +59,14 @@ pub enum PatternError {
     /// A host only.
     #[error("names no repository; write `{0}/**` for all of them")]
     NoRepository(String),
+    /// Docker Hub among other hosts, with a repository it would call `library/…`.
+    #[error("on Docker Hub `{0}` is library/{0}; write docker.io/{0} as a pattern of its own")]
+    Library(String),
     /// Not a regex.
     #[error("not a regular expression: {0}")]
     Regex(String),
     /// A character no repository has.
-    #[error("`{0}` can be in no repository's name: only lower-case letters, digits, `.`, `_`, `-`, and the wildcards `*`, `**`")]
+    #[error("`{0}` can be in no repository's name: only lower-case letters, digits, `.`, `_`, `-`, and the wildcards `*`, `**`, `?`, `{{a,b}}`")]
     Repository(char),
     /// A tag or a digest.
     #[error("names a tag or a digest; policies match host/repository only")]
@@ -99,9 +106,10 @@ pub(super) fn compile(text: &str) -> Result<GlobMatcher, PatternError> {
     if text.is_empty() {
         return Err(PatternError::Empty);
     }
-    if let Some(class) = text.chars().find(|c| matches!(c, '?' | '[' | ']' | '{' | '}')) {
+    if let Some(class) = text.chars().find(|c| matches!(c, '[' | ']')) {
         return Err(PatternError::Class(class));
     }
+    braces(text)?;
     for segment in text.split('/') {
         if segment.contains("**") && segment != "**" {
             let stem = segment.trim_matches('*');
@@ -117,6 +125,22 @@ pub(super) fn compile(text: &str) -> Result<GlobMatcher, PatternError> {
         .build()
         .map(|glob| glob.compile_matcher())
         .map_err(|error| PatternError::Regex(error.to_string()))
+}
+
+/// Checks that braces hold alternatives and nothing else: what globset makes of an empty or a nested one is not what
+/// their writer meant.
+fn braces(text: &str) -> Result<(), PatternError> {
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let inner = rest[at..].strip_prefix('{').ok_or(PatternError::Alternatives)?;
+        let (alternatives, behind) = inner.split_once('}').ok_or(PatternError::Alternatives)?;
+        let good = |one: &str| !one.is_empty() && !one.contains(['{', '/']) && !one.contains("**");
+        if !alternatives.contains(',') || !alternatives.split(',').all(good) {
+            return Err(PatternError::Alternatives);
+        }
+        rest = behind;
+    }
+    Ok(())
 }
 
 impl AnchoredRegex {
@@ -207,6 +231,27 @@ mod tests {
     }
 
     #[test]
+    fn alternatives_and_single_characters_stay_within_their_segment() {
+        let glob = Glob::new("https://{gitlab,github}.com/acme/app-?/*@refs/tags/v{1,2}.*").unwrap();
+        assert!(glob.matches("https://gitlab.com/acme/app-1/x@refs/tags/v2.0"));
+        for wrong in [
+            "https://{gitlab,github}.com/acme/app-1/x@refs/tags/v1.0",
+            "https://gitlab,github.com/acme/app-1/x@refs/tags/v1.0",
+            "https://github.com/acme/app-/x@refs/tags/v1.0",
+            "https://github.com/acme/app-12/x@refs/tags/v1.0",
+            "https://github.com/acme/app-//x@refs/tags/v1.0",
+            "https://github.com/acme/app-1/x@refs/tags/v3.0",
+        ] {
+            assert!(!glob.matches(wrong), "{wrong}");
+        }
+        for wrong in ["{a}", "{a,}", "{,a}", "{}", "{a,{b,c}}", "{a,b", "a,b}", "}a,b{", "{a/b,c}", "{**,b}", "x{a,b}}"] {
+            assert_eq!(Glob::new(wrong).unwrap_err(), PatternError::Alternatives, "{wrong}");
+        }
+        assert!(Glob::new("a,b").unwrap().matches("a,b"));
+        assert!(matches!(Glob::new("a[bc]"), Err(PatternError::Class('['))));
+    }
+
+    #[test]
     fn i2_regexes_are_anchored_whatever_they_contain() {
         for (text, yes, no) in [
             ("a|b", &["a", "b"][..], &["ab", "xa", "bx", "a\n", ""][..]),
@@ -247,6 +292,11 @@ mod tests {
         match pattern.split_first() {
             None => text.is_empty(),
             Some((b'*', rest)) => (0..=text.len()).any(|taken| segment_matches(rest, &text[taken..])),
+            Some((b'?', rest)) => !text.is_empty() && segment_matches(rest, &text[1..]),
+            Some((b'{', rest)) => {
+                let (inner, rest) = std::str::from_utf8(rest).unwrap().split_once('}').unwrap();
+                inner.split(',').any(|one| segment_matches(format!("{one}{rest}").as_bytes(), text))
+            }
             Some((byte, rest)) => text.first() == Some(byte) && segment_matches(rest, &text[1..]),
         }
     }
@@ -256,7 +306,13 @@ mod tests {
 
         #[test]
         fn i2_globs_agree_with_a_plain_matcher(
-            pattern in prop::collection::vec(prop_oneof![Just("**".to_owned()), "[ab*.]{1,3}".prop_filter("**", |s| !s.contains("**"))], 1..5),
+            pattern in prop::collection::vec(
+                prop_oneof![
+                    Just("**".to_owned()),
+                    "[ab*.?]{1,3}(\\{[ab*?]{1,2},[b.?]{1,2}\\}[ab?]?)?".prop_filter("**", |s| !s.contains("**")),
+                ],
+                1..5,
+            ),
             text in prop::collection::vec("[ab.]{1,3}", 1..6),
         ) {
             let (pattern, text) = (pattern.join("/"), text.join("/"));
