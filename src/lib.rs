@@ -28,6 +28,7 @@ pub mod stack;
 
 pub mod evidence;
 pub mod gate;
+pub mod import;
 pub mod policy;
 pub mod registry;
 pub mod server;

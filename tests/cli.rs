@@ -247,3 +247,74 @@ fn policy_check_tells_every_problem_with_its_place_and_every_weakness_with_its_i
     }
     assert_eq!(code(&pullgate(&["policy", "check", "/nonexistent"])), 64);
 }
+
+#[test]
+fn policy_import_exits_by_what_was_lost_and_writes_over_nothing() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import");
+    let import = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_pullgate"))
+            .args(["policy", "import"])
+            .args(arguments)
+            .current_dir(&examples)
+            .output()
+            .unwrap()
+    };
+    // Exact: 0, the policies on standard output, and they are policies.
+    let output = import(&["kyverno/keyless-exact.yaml"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let home = tempfile::tempdir().unwrap();
+    let policies = home.path().join("imported.yaml");
+    std::fs::write(&policies, &output.stdout).unwrap();
+    assert_eq!(code(&pullgate(&["policy", "check", policies.to_str().unwrap()])), 0);
+
+    // Lossy: 3, and the report on standard error, for people or for machines.
+    let output = import(&["kyverno/keys.yaml"]);
+    assert_eq!(code(&output), 3);
+    assert!(stderr(&output).contains("lost (refuses): kyverno/keys.yaml:"), "{}", stderr(&output));
+    let output = import(&["kyverno/keys.yaml", "--report", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((code(&output), report["exact"].as_bool()), (3, Some(false)));
+
+    // Files beside each other, never over another.
+    let directory = home.path().join("policies");
+    let to = directory.to_str().unwrap();
+    let output = import(&["sigstore/trust-root.yaml", "--output-dir", to]);
+    assert_eq!((code(&output), output.stdout.len()), (0, 0), "{}", stderr(&output));
+    assert!(directory.join("trust-root.yaml").exists() && directory.join("acme-sigstore.json").exists());
+    let output = import(&["sigstore/trust-root.yaml", "--output-dir", to]);
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains("trust-root.yaml cannot be written"), "{}", stderr(&output));
+
+    for (wrong, why) in [
+        (&["/nonexistent"][..], "cannot be opened"),
+        (&["../acme/trusted_root.json"], "holds no policy this importer knows"),
+        (&[], "required"),
+        (&["kyverno/keys.yaml", "--gh"], "cannot be used with"),
+        (&["kyverno/keys.yaml", "--max-age", "soon"], "wants a time such as 90d"),
+        (&["--gh", "--", "--owner", "acme"], "says nothing of images"),
+    ] {
+        let output = import(wrong);
+        assert_eq!((code(&output), output.stdout.len()), (64, 0), "{wrong:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{wrong:?}: {}", stderr(&output));
+    }
+    let output = import(&["--gh", "--image", "ghcr.io/acme/**", "--", "--owner", "acme", "--deny-self-hosted-runners"]);
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("runner_environment: github-hosted"));
+}
+
+#[test]
+fn policy_import_reads_standard_input() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pullgate"))
+        .args(["policy", "import", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text = std::fs::read(examples.join("sigstore/keyless.yaml")).unwrap();
+    child.stdin.take().unwrap().write_all(&text).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("name: keyless"));
+}

@@ -67,7 +67,8 @@ impl ImagePattern {
         if rest.split('/').any(str::is_empty) {
             return Err(PatternError::Empty);
         }
-        let of_repositories = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/') || is_wildcard(c);
+        let of_repositories =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/') || is_wildcard(c);
         if let Some(wrong) = rest.chars().find(|c| !of_repositories(*c)) {
             return Err(PatternError::Repository(wrong));
         }

@@ -66,7 +66,9 @@ pub enum PatternError {
     #[error("not a regular expression: {0}")]
     Regex(String),
     /// A character no repository has.
-    #[error("`{0}` can be in no repository's name: only lower-case letters, digits, `.`, `_`, `-`, and the wildcards `*`, `**`, `?`, `{{a,b}}`")]
+    #[error(
+        "`{0}` can be in no repository's name: only lower-case letters, digits, `.`, `_`, `-`, and the wildcards `*`, `**`, `?`, `{{a,b}}`"
+    )]
     Repository(char),
     /// A tag or a digest.
     #[error("names a tag or a digest; policies match host/repository only")]

@@ -8,6 +8,7 @@ mod command;
 mod crash;
 mod denied;
 mod herd;
+mod imported;
 mod lies;
 mod policies;
 mod recorded;

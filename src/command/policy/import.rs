@@ -1,0 +1,143 @@
+//! `pullgate policy import`: policies of other systems as ours.
+
+use std::{
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    command::{Exit, text::line},
+    import::{self, Imported, Options},
+    yaml,
+};
+
+/// Make policies of those of another system, and say what could not be carried over.
+///
+/// Reads Kyverno's ClusterPolicy and Policy with verifyImages, its ImageValidatingPolicy, Sigstore's ClusterImagePolicy
+/// and TrustRoot, OpenShift's image policies, and containers' policy.json, told apart by their apiVersion: several
+/// documents a file, lists, JSON. With --gh, the flags of `gh attestation verify`, behind `--`.
+///
+/// The policies go to standard output, the report to standard error: what was lost, what means something else, and in
+/// which direction. What cannot be said here refuses, rather than being left out.
+///
+/// Exit codes: 0 exact; 3 something was lost or changed its meaning; 64 the input cannot be read.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    pullgate policy import kyverno.yaml > policies/kyverno.yaml\n  \
+    kubectl get clusterimagepolicies,trustroots -o yaml | pullgate policy import - --output-dir policies\n  \
+    pullgate policy import --gh -- --owner acme --deny-self-hosted-runners oci://ghcr.io/acme/app")]
+pub(in crate::command) struct Arguments {
+    /// What to import; `-` for standard input.
+    #[arg(required_unless_present = "gh", conflicts_with = "gh", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Import the flags behind `--`, as `gh attestation verify` takes them.
+    #[arg(long)]
+    gh: bool,
+    /// With --gh: an image pattern the policy is for, such as `ghcr.io/acme/**`. May be repeated.
+    #[arg(long = "image", value_name = "PATTERN", requires = "gh")]
+    images: Vec<String>,
+    /// Write files there instead of to standard output, trust roots beside the policies. Nothing is overwritten.
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+    /// What standard error has.
+    #[arg(long, value_enum, default_value_t)]
+    report: Form,
+    /// How old a statement may be where every one of its type must satisfy a condition, such as `90d`. The sources have no
+    /// such bound; without this, a year is written and reported.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    max_age: Option<String>,
+    /// For a policy.json: a file of registries.d, to see whether signatures are looked for there. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    registries_d: Vec<PathBuf>,
+    /// With --gh: its flags.
+    #[arg(last = true, requires = "gh", value_name = "FLAGS")]
+    flags: Vec<String>,
+}
+
+/// A form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Form {
+    /// A line for each finding.
+    #[default]
+    Text,
+    /// One object: `version`, `source`, `exact`, `policies`, `settings`, `findings`.
+    Json,
+}
+
+/// A length of time as policy files have it.
+fn age(text: &str) -> Result<String, String> {
+    humantime::parse_duration(text).map(|_| text.to_owned()).map_err(|_| format!("wants a time such as 90d, found `{text}`"))
+}
+
+impl Arguments {
+    /// Imports, writes and reports.
+    pub(in crate::command) fn run(self) -> Exit {
+        let imported = match self.import() {
+            Ok(imported) => imported,
+            Err(why) => {
+                why.lines().for_each(|why| eprintln!("{}", line(why)));
+                return Exit::Usage;
+            }
+        };
+        if let Err(why) = self.write(&imported) {
+            eprintln!("{}", line(&why));
+            return Exit::Usage;
+        }
+        let report = match self.report {
+            Form::Text => imported.report.text().lines().map(|text| line(text) + "\n").collect(),
+            Form::Json => imported.report.json() + "\n",
+        };
+        eprint!("{report}");
+        if imported.report.exact { Exit::Done } else { Exit::Lossy }
+    }
+
+    fn import(&self) -> Result<Imported, String> {
+        let mut registries_d = String::new();
+        for path in &self.registries_d {
+            registries_d.push_str(&yaml::read_file(path).map_err(|problem| problem.to_string())?);
+        }
+        let options = Options {
+            max_age: self.max_age.clone(),
+            registries_d: (!registries_d.is_empty()).then_some(registries_d),
+            files: self.output_dir.is_some(),
+        };
+        let Some(file) = &self.file else { return import::import_gh(&self.flags, &self.images, &options) };
+        let text =
+            if file.as_os_str() == "-" { stdin()? } else { yaml::read_file(file).map_err(|problem| problem.to_string())? };
+        let name = if file.as_os_str() == "-" { Path::new("stdin") } else { file };
+        import::import(name, &text, &options).map_err(|problems| problems.to_string())
+    }
+
+    fn write(&self, imported: &Imported) -> Result<(), String> {
+        let Some(directory) = &self.output_dir else {
+            return std::io::stdout()
+                .write_all(imported.policies.as_bytes())
+                .map_err(|error| format!("standard output cannot be written: {error}"));
+        };
+        std::fs::create_dir_all(directory).map_err(|error| format!("{} cannot be made: {error}", directory.display()))?;
+        let stem = match &self.file {
+            Some(file) if file.as_os_str() != "-" => file.file_stem().map(|stem| stem.to_string_lossy().into_owned()),
+            _ => None,
+        };
+        let policies = (format!("{}.yaml", stem.unwrap_or_else(|| "imported".into())), imported.policies.clone());
+        // A policy in force is not replaced by accident.
+        for (name, text) in std::iter::once(&policies).chain(&imported.trust_roots) {
+            let path = directory.join(name);
+            std::fs::File::create_new(&path)
+                .and_then(|mut file| file.write_all(text.as_bytes()))
+                .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Standard input, within the bound of a file.
+fn stdin() -> Result<String, String> {
+    let mut text = String::new();
+    let read = std::io::stdin().take(yaml::MAX_FILE + 1).read_to_string(&mut text);
+    read.map_err(|error| format!("stdin: cannot be read: {error}"))?;
+    if text.len() as u64 > yaml::MAX_FILE {
+        return Err(format!("stdin: larger than {} bytes", yaml::MAX_FILE));
+    }
+    Ok(text)
+}

@@ -1,0 +1,88 @@
+//! The trust root of a `fulcio` requirement: a CA and the keys of a log, and no log of certificates.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::json;
+
+use super::super::{
+    Effect, Import,
+    source::{Map, Spot, Unreadable},
+};
+
+impl Import {
+    /// The name of the trust root that `fulcio` and the log keys beside it make.
+    pub(super) fn fulcio_root(&mut self, fulcio: &Map<'_>, requirement: &Map<'_>) -> Result<String, Unreadable> {
+        let mut inline = Vec::new();
+        let mut paths = Vec::new();
+        let mut take = |map: &Map<'_>, data: &'static str, path: &'static str| -> Result<(), Unreadable> {
+            if let Some(item) = map.get(data) {
+                let all = if item.is_list() { item.list()? } else { vec![item] };
+                for one in all {
+                    inline.push((data, one.text()?.to_owned(), one.spot().clone()));
+                }
+            }
+            if let Some(item) = map.get(path) {
+                let all = if item.is_list() { item.list()? } else { vec![item] };
+                for one in all {
+                    paths.push(one.text()?.to_owned());
+                }
+            }
+            Ok(())
+        };
+        take(fulcio, "caData", "caPath")?;
+        take(requirement, "rekorPublicKeyData", "rekorPublicKeyPath")?;
+        take(requirement, "rekorPublicKeyDatas", "rekorPublicKeyPaths")?;
+        self.root_of(fulcio.spot(), &inline, &paths)
+    }
+
+    /// A trust root of certificates and keys, given or in files that are not here.
+    pub(super) fn root_of(
+        &mut self,
+        at: &Spot,
+        inline: &[(&'static str, String, Spot)],
+        paths: &[String],
+    ) -> Result<String, Unreadable> {
+        let key = format!("{inline:?}{paths:?}");
+        let name = format!("policy-json-{}", &crate::oci::Digest::sha256(key.as_bytes()).to_hex()[..8]);
+        let without = "the source never checks SCTs, so the trust root has no log of certificates";
+        self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json, dangerous_no_sct: true}}}}"), without);
+        if !paths.is_empty() {
+            let message = format!(
+                "make a trusted_root.json of {} (`cosign trusted-root create`) and name it `{name}` in pullgate.yaml",
+                paths.join(", ")
+            );
+            self.findings.lost(at, Effect::Refuses, None, message);
+            return Ok(name);
+        }
+        let mut authorities = Vec::new();
+        let mut logs = Vec::new();
+        for (key, text, spot) in inline {
+            let wrong = |why: &str| Unreadable::at(spot, format!("`{key}` {why}"));
+            let pem = STANDARD.decode(text.split_whitespace().collect::<String>()).map_err(|_| wrong("is not base64"))?;
+            if key.starts_with("ca") || key.starts_with("fulcioCA") {
+                authorities.push(super::super::sigstore::certificates(&pem).map_err(|why| wrong(&why))?);
+            } else {
+                match super::super::sigstore::log_of(&pem, "SHA2_256", "") {
+                    Ok(log) => logs.push(log),
+                    Err(why) => {
+                        let message =
+                            format!("the trust root could not be built exactly: {key} {why}; name one `{name}` in pullgate.yaml");
+                        self.findings.lost(at, Effect::Refuses, None, message);
+                        return Ok(name);
+                    }
+                }
+            }
+        }
+        let file = format!("{name}.json");
+        if !self.trust_roots.iter().any(|(known, _)| *known == file) {
+            let root = json!({
+                "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+                "tlogs": logs,
+                "certificateAuthorities": authorities,
+                "ctlogs": [],
+                "timestampAuthorities": [],
+            });
+            self.trust_roots.push((file, serde_json::to_string_pretty(&root).unwrap_or_default()));
+        }
+        Ok(name)
+    }
+}

@@ -1,0 +1,80 @@
+//! Kyverno's attestors: sets that nest, and all that is no identity.
+
+use super::super::{
+    Effect, Import,
+    draft::Attestor,
+    source::{Item, Spot, Unreadable},
+};
+
+impl Import {
+    /// A set: `count` of its entries, or all of them.
+    pub(super) fn attestor_set(&mut self, item: &Item<'_>, bundle: bool) -> Result<Attestor, Unreadable> {
+        let map = item.map()?;
+        let mut entries = Vec::new();
+        for entry in map.list("entries")? {
+            entries.push(self.attestor_entry(&entry, bundle)?);
+        }
+        let count = match map.number("count")? {
+            None | Some(0) => entries.len(),
+            Some(count) => count,
+        };
+        self.findings.unread(&map);
+        Ok(self.quorum(map.spot(), count, entries))
+    }
+
+    /// `count` of `list`; too many ways to say it are a refusal.
+    pub(in crate::import) fn quorum(&mut self, at: &Spot, count: usize, list: Vec<Attestor>) -> Attestor {
+        if list.is_empty() {
+            let why = "an empty set of attestors";
+            self.findings.lost(at, Effect::Refuses, None, why);
+            return Attestor::Never(why.into());
+        }
+        let total = list.len();
+        Attestor::quorum(count, list).unwrap_or_else(|| {
+            let why = format!("{count} of {total} attestors that one signer may meet twice: too many combinations to write out");
+            self.findings.lost(at, Effect::Refuses, None, why.clone());
+            Attestor::Never(why)
+        })
+    }
+
+    fn attestor_entry(&mut self, item: &Item<'_>, bundle: bool) -> Result<Attestor, Unreadable> {
+        let map = item.map()?;
+        map.get("signatureAlgorithm");
+        if let Some(repository) = map.get("repository") {
+            let message = "evidence in another repository is not looked for: sign into the image's own";
+            self.findings.lost(repository.spot(), Effect::Stricter, None, message);
+        }
+        let mut attestor = if let Some(keyless) = map.map("keyless")? {
+            let attestor = self.keyless(&keyless, bundle)?;
+            self.findings.unread(&keyless);
+            attestor
+        } else if let Some(nested) = map.get("attestor") {
+            self.attestor_set(&nested, bundle)?
+        } else {
+            let what = ["keys", "certificates"].into_iter().find(|key| map.has(key)).unwrap_or("an unknown attestor");
+            if let Some(item) = ["keys", "certificates"].iter().find_map(|key| map.get(key)) {
+                self.secrets(&item);
+            }
+            self.nobody(map.spot(), format!("`{what}`: pullgate verifies keyless signatures only"))
+        };
+        if let Some(annotations) = map.get("annotations") {
+            attestor = self.nobody(annotations.spot(), "annotations of a signature cannot be required here".into());
+        }
+        self.findings.unread(&map);
+        Ok(attestor)
+    }
+
+    /// Notes each secret that a key is read from.
+    fn secrets(&mut self, item: &Item<'_>) {
+        let Ok(map) = item.map() else { return };
+        if let Some(secret) = map.get("secret") {
+            self.findings.note(secret.spot(), None, "a secret of the cluster is not there for a gate");
+        }
+    }
+
+    /// An attestor that cannot be said.
+    pub(in crate::import) fn nobody(&mut self, at: &Spot, why: String) -> Attestor {
+        self.findings.lost(at, Effect::Stricter, None, why.clone());
+        Attestor::Never(why)
+    }
+}

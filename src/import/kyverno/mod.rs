@@ -1,0 +1,259 @@
+//! Kyverno's `verifyImages`: `ClusterPolicy` and `Policy` of `kyverno.io`.
+//!
+//! Each entry of `verifyImages` is a policy of its own, since each is enforced on its own. All sets of `attestors` must
+//! pass, and all `attestations`.
+
+mod attestor;
+mod claims;
+mod condition;
+mod identity;
+mod names;
+mod statement;
+mod trust;
+
+pub(super) use self::{
+    claims::claims,
+    condition::{is_sbom, quoted},
+    trust::trust_root_name,
+};
+
+use super::{
+    Effect, Import, Lint,
+    draft::{Attestor, Draft},
+    source::{Item, Map, Spot, Unreadable},
+};
+use crate::yaml::shown;
+
+/// What of a policy holds for all of its entries.
+struct Around<'a> {
+    name: &'a str,
+    rule: &'a str,
+    /// `spec.validationFailureAction` is not `Enforce`.
+    audit: bool,
+}
+
+impl Import {
+    pub(super) fn kyverno(&mut self, document: &Map<'_>, name: &str, namespaced: bool) -> Result<(), Unreadable> {
+        let Some(spec) = document.map("spec")? else { return Err(Unreadable::at(document.spot(), "has no `spec`")) };
+        let action = spec.text("validationFailureAction")?;
+        for later in ["validationFailureActionOverrides"] {
+            if let Some(item) = spec.get(later) {
+                let message = "overrides by namespace cannot be carried over: a gate sees no namespaces";
+                self.findings.changed(item.spot(), Effect::Other, Lint::I21, message);
+            }
+        }
+        if namespaced {
+            let message = "a Policy applies to its own namespace; a gate sees none, so this applies to every pull";
+            self.findings.changed(document.spot(), Effect::Stricter, Lint::I21, message);
+        }
+        let webhook = spec.map("webhookConfiguration")?;
+        if let Some(webhook) = &webhook {
+            webhook.get("timeoutSeconds");
+            if webhook.has("matchConditions") {
+                webhook.get("matchConditions");
+                let message = "conditions on requests cannot be carried over: this applies to every pull";
+                self.findings.changed(webhook.spot(), Effect::Stricter, Lint::I21, message);
+            }
+        }
+        let failure = match &webhook {
+            Some(webhook) => webhook.text("failurePolicy")?.or(spec.text("failurePolicy")?),
+            None => spec.text("failurePolicy")?,
+        };
+        if failure == Some("Ignore") {
+            let message = "`failurePolicy: Ignore` admits what could not be checked; a gate answers that it could not tell";
+            self.findings.changed(spec.spot(), Effect::Stricter, None, message);
+        }
+        // Deadlines, scans of what runs already, and the status they write: nothing of a pull.
+        for key in [
+            "webhookTimeoutSeconds",
+            "background",
+            "admission",
+            "emitWarning",
+            "schemaValidation",
+            "applyRules",
+            "generateExisting",
+            "mutateExistingOnPolicyUpdate",
+            "generateExistingOnPolicyUpdate",
+            "useServerSideApply",
+        ] {
+            spec.get(key);
+        }
+        for rule in spec.list("rules")? {
+            self.kyverno_rule(&rule.map()?, name, action)?;
+        }
+        if let Some(webhook) = &webhook {
+            self.findings.unread(webhook);
+        }
+        self.findings.unread(&spec);
+        Ok(())
+    }
+
+    fn kyverno_rule(&mut self, rule: &Map<'_>, name: &str, action: Option<&str>) -> Result<(), Unreadable> {
+        let rule_name = rule.text("name")?.unwrap_or_default();
+        let entries = rule.list("verifyImages")?;
+        if entries.is_empty() {
+            let message = format!("rule `{}` verifies no images, and was passed over", shown(rule_name));
+            self.findings.note(rule.spot(), None, message);
+            return Ok(());
+        }
+        self.selection(rule, "match")?;
+        self.selection(rule, "exclude")?;
+        for key in ["preconditions", "celPreconditions", "imageExtractors"] {
+            if let Some(item) = rule.get(key) {
+                let message = format!("`{key}` selects requests, which a gate does not see: this applies to every pull");
+                self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
+            }
+        }
+        if let Some(context) = rule.get("context") {
+            let message = "`context` needs an API server; whatever uses it is told apart";
+            self.findings.note(context.spot(), None, message);
+        }
+        for key in ["skipBackgroundRequests", "reportProperties"] {
+            rule.get(key);
+        }
+        let audit = |text: &str| !text.eq_ignore_ascii_case("enforce");
+        let around = Around { name, rule: rule_name, audit: action.is_none_or(audit) };
+        for (i, entry) in entries.iter().enumerate() {
+            let suffix = if entries.len() > 1 { format!("/{i}") } else { String::new() };
+            self.verify_images(entry, &around, &suffix)?;
+        }
+        self.findings.unread(rule);
+        let message = "Kyverno admits images no rule names; pullgate refuses them unless told otherwise";
+        self.findings.setting("unmatched: dangerous_allow", message);
+        Ok(())
+    }
+
+    /// `match` and `exclude`: kinds alone select all images; anything else selects requests.
+    fn selection(&mut self, rule: &Map<'_>, key: &'static str) -> Result<(), Unreadable> {
+        let Some(item) = rule.get(key) else { return Ok(()) };
+        let Ok(map) = item.map() else { return Ok(()) };
+        let narrow = |filter: &Map<'_>| -> Result<bool, Unreadable> {
+            let by_user = ["subjects", "roles", "clusterRoles"].iter().any(|key| filter.has(key));
+            let by_resource = match filter.map("resources")? {
+                Some(resources) => resources.entries().iter().any(|(key, _)| !matches!(*key, "kinds" | "operations")),
+                None => false,
+            };
+            Ok(by_user || by_resource)
+        };
+        let mut narrowed = narrow(&map)?;
+        for filters in ["any", "all"] {
+            for filter in map.list(filters)? {
+                narrowed |= narrow(&filter.map()?)?;
+            }
+        }
+        if key == "exclude" {
+            let message = "`exclude` selects requests, which a gate does not see: this applies to every pull";
+            self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
+        } else if narrowed {
+            let message = "`match` selects some requests only; a gate sees pulls, so this applies to every one";
+            self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
+        }
+        Ok(())
+    }
+
+    fn verify_images(&mut self, item: &Item<'_>, around: &Around<'_>, suffix: &str) -> Result<(), Unreadable> {
+        let entry = item.map()?;
+        let audit = match entry.text("failureAction")? {
+            Some(action) => !action.eq_ignore_ascii_case("enforce"),
+            None => around.audit,
+        };
+        let bundle = match entry.text("type")? {
+            None | Some("Cosign") => false,
+            Some("SigstoreBundle") => true,
+            Some("Notary") => {
+                let message = "Notary signatures are not verified by pullgate";
+                self.findings.lost(entry.spot(), Effect::Refuses, None, message);
+                let draft = self.entry_draft(&entry, around, suffix, audit)?;
+                ["attestors", "attestations", "validate"].iter().for_each(|key| _ = entry.get(key));
+                let nobody = Attestor::Never("Notary signatures are not verified by pullgate".into());
+                self.make(entry.spot(), Draft { signatures: vec![nobody], ..draft });
+                return Ok(());
+            }
+            Some(other) => return Err(Unreadable::at(entry.spot(), format!("`type: {}` is unknown", shown(other)))),
+        };
+        let mut draft = self.entry_draft(&entry, around, suffix, audit)?;
+        draft.signatures.extend(self.entry_rest(&entry)?);
+        let deprecated = self.deprecated(&entry, bundle)?;
+        let attestations = entry.list("attestations")?;
+        let sets = entry.list("attestors")?;
+        for set in &sets {
+            draft.signatures.push(self.attestor_set(set, bundle)?);
+        }
+        if let Some(one) = &deprecated
+            && attestations.is_empty()
+        {
+            draft.signatures.push(one.clone());
+        }
+        for one in &attestations {
+            match self.attestation(one, bundle, deprecated.as_ref())? {
+                Ok(one) => draft.attestations.push(one),
+                Err(why) => draft.signatures.push(Attestor::Never(why)),
+            }
+        }
+        if draft.signatures.is_empty() && draft.attestations.is_empty() {
+            let message = "it names images and asks nothing of them: they are admitted, as there";
+            self.findings.note(entry.spot(), Lint::I20, message);
+        }
+        self.findings.unread(&entry);
+        self.make(entry.spot(), draft);
+        Ok(())
+    }
+
+    /// The older spelling of one attestor, in the entry itself.
+    fn deprecated(&mut self, entry: &Map<'_>, bundle: bool) -> Result<Option<Attestor>, Unreadable> {
+        let attestor = if let Some(key) = entry.get("key") {
+            Some(self.nobody(key.spot(), "`key`: pullgate verifies keyless signatures only".into()))
+        } else if ["issuer", "subject", "roots", "additionalExtensions"].iter().any(|key| entry.has(key)) {
+            Some(self.keyless(entry, bundle)?)
+        } else {
+            None
+        };
+        Ok(match entry.get("annotations") {
+            Some(item) => Some(self.nobody(item.spot(), "annotations of a signature cannot be required here".into())),
+            None => attestor,
+        })
+    }
+
+    /// What of an entry is neither image nor evidence. A requirement among it that cannot be said is nobody.
+    fn entry_rest(&mut self, entry: &Map<'_>) -> Result<Option<Attestor>, Unreadable> {
+        let mutate = entry.flag("mutateDigest")?.unwrap_or(true);
+        let verify = entry.flag("verifyDigest")?.unwrap_or(true);
+        let required = entry.flag("required")?.unwrap_or(true);
+        self.digests(entry.spot(), mutate, verify, required);
+        if entry.flag("useCache")? == Some(false) {
+            let message = "`useCache: false`: a gate remembers verdicts for `verdict_ttl`";
+            self.findings.note(entry.spot(), None, message);
+        }
+        entry.flag("cosignOCI11")?;
+        if let Some(repository) = entry.get("repository") {
+            let message = "evidence in another repository is not looked for: sign into the image's own";
+            self.findings.lost(repository.spot(), Effect::Stricter, None, message);
+        }
+        if let Some(credentials) = entry.get("imageRegistryCredentials") {
+            let message = "credentials belong into pullgate.yaml, `upstreams[].credentials`";
+            self.findings.note(credentials.spot(), None, message);
+        }
+        let mut nobody = None;
+        if let Some(validate) = entry.map("validate")? {
+            validate.get("message");
+            if let Some(deny) = validate.get("deny") {
+                let why = "`validate.deny` relates several documents to each other, which cannot be said here";
+                self.findings.lost(deny.spot(), Effect::Refuses, None, why);
+                nobody = Some(Attestor::Never(why.into()));
+            }
+            self.findings.unread(&validate);
+        }
+        Ok(nobody)
+    }
+
+    /// `mutateDigest`, `verifyDigest`, `required`: what a gate does by resolving a tag once.
+    pub(super) fn digests(&mut self, at: &Spot, mutate: bool, verify: bool, required: bool) {
+        if verify && !mutate {
+            let message = "`verifyDigest` without `mutateDigest` refuses images named by tag; a gate resolves the tag and judges the digest";
+            self.findings.changed(at, Effect::Wider, Lint::I22, message);
+        } else if mutate || required {
+            let message = "`mutateDigest` and `required` are not needed: a gate resolves a tag once and judges that digest";
+            self.findings.note(at, Lint::I22, message);
+        }
+    }
+}

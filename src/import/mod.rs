@@ -1,0 +1,253 @@
+//! Policies of other systems → ours: `pullgate policy import`.
+//!
+//! | source | apiVersion or form |
+//! |---|---|
+//! | Kyverno `ClusterPolicy`, `Policy` with `verifyImages` | `kyverno.io/*` |
+//! | Kyverno `ImageValidatingPolicy` | `policies.kyverno.io/*` |
+//! | Sigstore `ClusterImagePolicy`, `TrustRoot` | `policy.sigstore.dev/*` |
+//! | OpenShift `ClusterImagePolicy`, `ImagePolicy` | `config.openshift.io/*` |
+//! | containers `policy.json` | an object with `default` |
+//! | `gh attestation verify` | its command line |
+//!
+//! An import never guesses. What our format says exactly is written so. What it cannot say is a finding with its place
+//! and its direction, and a requirement among it becomes an attestor nobody can be: the policy then refuses what the
+//! source might have admitted, until a person completes it. A field nobody here knows is a finding too.
+//!
+//! The result is read by our own parser before it is given out.
+
+mod containers;
+mod draft;
+mod gh;
+mod images;
+mod kyverno;
+mod regex;
+mod report;
+mod settle;
+mod sigstore;
+mod source;
+mod validating;
+mod wildcard;
+mod write;
+
+use std::{collections::HashMap, path::Path};
+
+pub use self::report::{Effect, Finding, Kind, Lint, Report, Setting, Written};
+use self::{
+    draft::Draft,
+    report::Findings,
+    source::{Item, Map, Spot, Unreadable},
+};
+use crate::{
+    policy::{PolicySet, Unmatched},
+    yaml::{Problems, shown},
+};
+
+/// What the person importing decides.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How old a statement may be where every one of its type must satisfy a condition: our format wants such a bound, and
+    /// the sources have none. `None`: [`DEFAULT_MAX_AGE`], reported as a changed meaning. As a policy file has it: `90d`.
+    pub max_age: Option<String>,
+    /// The content of `registries.d`'s files, for a `policy.json`.
+    pub registries_d: Option<String>,
+    /// Whether there is a place for files beside the policies, such as trust roots.
+    pub files: bool,
+}
+
+/// [`Options::max_age`] when nothing is chosen.
+pub const DEFAULT_MAX_AGE: &str = "365d";
+
+/// What an import makes.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// The policy file; comments only, when there is no policy to write.
+    pub policies: String,
+    /// Trust roots that could be built exactly: file name and JSON.
+    pub trust_roots: Vec<(String, String)>,
+    /// What is to be known about it.
+    pub report: Report,
+}
+
+/// A policy and what it was made from.
+struct Made {
+    draft: Draft,
+    document: String,
+    at: Spot,
+}
+
+/// What an import collects.
+#[derive(Default)]
+struct Import {
+    options: Options,
+    findings: Findings,
+    made: Vec<Made>,
+    trust_roots: Vec<(String, String)>,
+    /// Trust roots by the name they have in the source.
+    roots: HashMap<String, sigstore::Root>,
+    scopes: containers::Scopes,
+}
+
+/// Imports `text`, the content of `file`.
+///
+/// # Errors
+/// The input cannot be read, or holds no policy of a known kind.
+pub fn import(file: &Path, text: &str, options: &Options) -> Result<Imported, Problems> {
+    let nodes = source::documents(file, text)?;
+    let mut import = Import { options: options.clone(), ..Import::default() };
+    let unreadable = |error: Unreadable| Problems(vec![error.problem(file)]);
+    let documents: Vec<Item<'_>> = nodes.iter().map(Item::root).collect();
+    // Trust roots first: a policy that names one may stand before it.
+    for pass in [Pass::TrustRoots, Pass::Policies] {
+        for document in &documents {
+            import.document(document, pass).map_err(unreadable)?;
+        }
+    }
+    import.scoped();
+    import.finish(&file.display().to_string(), "this input").map_err(|message| source::whole(file, message))
+}
+
+/// Imports the flags of `gh attestation verify`: `arguments` as they stand behind `verify`, for the images `images`, or the
+/// `oci://` reference among them.
+///
+/// # Errors
+/// What of them cannot be read.
+pub fn import_gh(arguments: &[String], images: &[String], options: &Options) -> Result<Imported, String> {
+    let mut import = Import { options: options.clone(), ..Import::default() };
+    import.gh(arguments, images)?;
+    import.finish("gh attestation verify", "this command line")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    TrustRoots,
+    Policies,
+}
+
+impl Import {
+    fn document(&mut self, document: &Item<'_>, pass: Pass) -> Result<(), Unreadable> {
+        let map = document.map()?;
+        let (version, kind) = (map.text("apiVersion")?.unwrap_or_default(), map.text("kind")?.unwrap_or_default());
+        if version.is_empty() && kind.is_empty() && map.has("default") {
+            self.findings.document = "policy.json".into();
+            return if pass == Pass::Policies { self.policy_json(&map) } else { Ok(()) };
+        }
+        let group = version.split('/').next().unwrap_or_default();
+        let name = match map.map("metadata")? {
+            Some(metadata) => metadata.text("name")?.unwrap_or_default(),
+            None => "",
+        };
+        self.findings.document = format!("{}/{}", shown(kind), shown(name));
+        match (group, kind, pass) {
+            ("policy.sigstore.dev", "TrustRoot", Pass::TrustRoots) => self.trust_root(&map, name),
+            (_, _, Pass::TrustRoots) | ("policy.sigstore.dev", "TrustRoot", _) => Ok(()),
+            ("kyverno.io", "ClusterPolicy" | "Policy", _) => self.kyverno(&map, name, kind == "Policy"),
+            ("policies.kyverno.io", "ImageValidatingPolicy" | "NamespacedImageValidatingPolicy", _) => {
+                self.image_validating(&map, name, kind.starts_with("Namespaced"))
+            }
+            ("policy.sigstore.dev", "ClusterImagePolicy", _) => self.cluster_image_policy(&map, name),
+            ("config.openshift.io", "ClusterImagePolicy" | "ImagePolicy", _) => self.openshift(&map, kind == "ImagePolicy"),
+            ("kyverno.io" | "policies.kyverno.io", "PolicyException" | "CELPolicyException", _) => {
+                let message =
+                    "exceptions select requests, which a gate does not see; write `exceptions` by digest into the policy";
+                self.findings.lost(map.spot(), Effect::Stricter, None, message);
+                Ok(())
+            }
+            ("kyverno.io" | "policies.kyverno.io" | "policy.sigstore.dev" | "config.openshift.io", _, _) => {
+                self.findings.lost(map.spot(), Effect::Other, None, format!("{} is no kind this importer knows", shown(kind)));
+                Ok(())
+            }
+            _ => {
+                self.findings.note(
+                    map.spot(),
+                    None,
+                    format!("{} {} is no policy, and was passed over", shown(version), shown(kind)),
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds a policy, unless it names no image.
+    fn make(&mut self, at: &Spot, mut draft: Draft) {
+        if draft.images.is_empty() {
+            let message = "no image it names could be carried over, so no policy was written; `unmatched` decides";
+            self.findings.lost(at, Effect::Other, None, message);
+            return;
+        }
+        self.settle(at, &mut draft);
+        if draft.audit {
+            let message = "it only watches: `mode: audit`; what it would refuse is served";
+            self.findings.note(at, Lint::I20, message);
+        }
+        let never = draft.attestations.iter().flat_map(|one| &one.require).any(|(expression, _)| expression == settle::NEVER);
+        let nobody = draft.signatures.iter().chain(draft.attestations.iter().map(|one| &one.by)).find_map(|one| one.never());
+        let nobody = nobody.or(never.then_some("a condition that has no form here"));
+        if let Some(why) = nobody.map(str::to_owned).filter(|_| !draft.rejects) {
+            let does = if draft.audit { "would refuse" } else { "refuses" };
+            let message = format!("it {does} every image it names until a person completes it: {why}");
+            // Nobody among alternatives is dropped where alternatives are made, so this one is required.
+            self.findings.lost(at, Effect::Refuses, None, message);
+        }
+        self.made.push(Made { draft, document: self.findings.document.clone(), at: at.clone() });
+    }
+
+    fn finish(mut self, source: &str, what: &str) -> Result<Imported, String> {
+        if self.made.is_empty() && self.findings.list.iter().all(|finding| finding.kind == Kind::Note) && self.roots.is_empty() {
+            return Err(format!(
+                "{what} holds no policy this importer knows: Kyverno's with verifyImages, ImageValidatingPolicy, ClusterImagePolicy, policy.json"
+            ));
+        }
+        if !self.options.files && !self.trust_roots.is_empty() {
+            let names: Vec<_> = self.trust_roots.iter().map(|(name, _)| name.as_str()).collect();
+            let message = format!("{} were not written: there is no directory for them, give --output-dir", names.join(", "));
+            self.findings.document.clear();
+            self.findings.lost(&Spot { path: String::new(), line: 0 }, Effect::Refuses, None, message);
+        }
+        name_uniquely(&mut self.made);
+        let drafts: Vec<Draft> = self.made.iter().map(|made| made.draft.clone()).collect();
+        let written = self.made.iter().map(|Made { draft, document, at }| Written {
+            name: draft.name.clone(),
+            document: document.clone(),
+            path: at.path.clone(),
+            line: at.line,
+        });
+        let policies = written.collect();
+        let mut head = vec![format!("Made by `pullgate policy import` from {source}.")];
+        head.extend(self.findings.settings.iter().map(|Setting { write, why }| format!("pullgate.yaml: {write} ({why})")));
+        let text = write::file(&head, &drafts);
+        if !drafts.is_empty() {
+            // What does not pass our own parser is no policy, whatever made it.
+            PolicySet::from_text(Path::new("imported"), &text, Unmatched::Deny).map_err(|problems| {
+                format!(
+                    "a bug of the importer: what it wrote does not pass `policy check`; please report it:\n{problems}\n{text}"
+                )
+            })?;
+        }
+        let findings = self.findings.list;
+        let exact = findings.iter().all(|finding| finding.kind == Kind::Note);
+        let report =
+            Report { version: 1, source: source.to_owned(), exact, policies, settings: self.findings.settings, findings };
+        Ok(Imported { policies: text, trust_roots: self.trust_roots, report })
+    }
+}
+
+/// Makes names that our format takes, each once.
+fn name_uniquely(made: &mut [Made]) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for Made { draft, .. } in made {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/') { c } else { '-' };
+        let name: String = draft.name.chars().map(plain).take(58).collect();
+        let name = if name.is_empty() { "imported".to_owned() } else { name };
+        let count = seen.entry(name.clone()).or_insert(0);
+        *count += 1;
+        draft.name = if *count == 1 { name } else { format!("{name}-{count}") };
+    }
+}
+
+/// The text of every entry of `map`, such as labels.
+fn pairs<'n>(map: &Map<'n>) -> Result<Vec<(&'n str, Item<'n>)>, Unreadable> {
+    map.entries().into_iter().map(|(key, item)| item.text().map(|_| (key, item.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests;

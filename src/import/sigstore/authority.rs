@@ -1,0 +1,284 @@
+//! One authority: an identity and a place in which trust root it is looked for, and the statements it wants.
+
+use super::{
+    super::{
+        Effect, Import, Lint,
+        draft::{Attestation, Attestor, Keyless, Text},
+        kyverno::{is_sbom, trust_root_name},
+        settle::NEVER,
+        source::{Item, Map, Unreadable},
+        write::NOBODY,
+    },
+    Part, Root, cue,
+};
+use crate::{
+    policy::{
+        pattern::AnchoredRegex,
+        predicate::{PredicateType, PredicateTypeError},
+    },
+    yaml::shown,
+};
+
+/// An authority by its name.
+pub(super) struct Authority {
+    pub(super) name: String,
+    pub(super) part: Part,
+}
+
+/// The public-good instances, which the default trust root is about.
+const PUBLIC_FULCIO: &str = "https://fulcio.sigstore.dev";
+const PUBLIC_REKOR: &str = "https://rekor.sigstore.dev";
+/// What cosign's `custom` is.
+const CUSTOM: &str = "https://cosign.sigstore.dev/attestation/v1";
+
+impl Import {
+    pub(super) fn authority(&mut self, item: &Item<'_>, index: usize) -> Result<Authority, Unreadable> {
+        let map = item.map()?;
+        let name = map.text("name")?.map_or_else(|| format!("authority-{index}"), str::to_owned);
+        self.elsewhere(&map)?;
+        let bundle = map.text("signatureFormat")? == Some("bundle");
+        let signer = if let Some(fixed) = map.map("static")? {
+            let pass = fixed.text("action")? == Some("pass");
+            fixed.get("message");
+            self.findings.unread(&fixed);
+            self.findings.unread(&map);
+            return Ok(Authority { name, part: if pass { Part::Pass } else { Part::Fail } });
+        } else if let Some(key) = map.map("key")? {
+            if let Some(secret) = key.get("secretRef") {
+                self.findings.note(secret.spot(), None, "a secret of the cluster is not there for a gate");
+            }
+            map.get("ctlog");
+            self.nobody(key.spot(), "`key`: pullgate verifies keyless signatures only".into())
+        } else if let Some(keyless) = map.map("keyless")? {
+            self.keyless_authority(&map, &keyless, bundle)?
+        } else {
+            return Err(Unreadable::at(map.spot(), "has none of `key`, `keyless`, `static`"));
+        };
+        if !bundle {
+            self.findings.note(map.spot(), None, "signatures in cosign's older form and as bundles are both looked at here");
+        }
+        let mut attested = Vec::new();
+        for one in map.list("attestations")? {
+            match self.statement(&one, &signer)? {
+                Ok(one) => attested.push(one),
+                Err(why) => return Ok(Authority { name, part: Part::Nobody(why) }),
+            }
+        }
+        self.findings.unread(&map);
+        let part = match signer {
+            Attestor::Never(why) => Part::Nobody(why),
+            signer if attested.is_empty() => Part::Signed(signer),
+            _ => Part::Attested(attested),
+        };
+        Ok(Authority { name, part })
+    }
+
+    /// Where evidence is, and which log: what a gate knows by itself.
+    fn elsewhere(&mut self, map: &Map<'_>) -> Result<(), Unreadable> {
+        for source in map.list("source")? {
+            let source = source.map()?;
+            for key in ["oci", "tagPrefix"] {
+                if let Some(item) = source.get(key) {
+                    let message =
+                        format!("`{key}`: evidence in another place is not looked for: sign into the image's own repository");
+                    self.findings.lost(item.spot(), Effect::Stricter, None, message);
+                }
+            }
+            if let Some(secrets) = source.get("signaturePullSecrets") {
+                self.findings.note(secrets.spot(), None, "credentials belong into pullgate.yaml, `upstreams[].credentials`");
+            }
+            self.findings.unread(&source);
+        }
+        if let Some(time) = map.get("rfc3161timestamp") {
+            let message = "a timestamp replaces the log there; here the log is always asked for";
+            self.findings.changed(time.spot(), Effect::Stricter, None, message);
+        }
+        Ok(())
+    }
+
+    fn keyless_authority(&mut self, authority: &Map<'_>, map: &Map<'_>, bundle: bool) -> Result<Attestor, Unreadable> {
+        let trust_root = match self.named_root(authority, map)? {
+            Ok(trust_root) => trust_root,
+            Err(why) => return Ok(Attestor::Never(why)),
+        };
+        if map.flag("insecureIgnoreSCT")? == Some(true) {
+            let message = "the certificate's SCT is always asked for here";
+            self.findings.changed(map.spot(), Effect::Stricter, None, message);
+        }
+        let identities = map.list("identities")?;
+        if bundle && identities.len() > 1 {
+            let message = "several identities with bundles fail there; here any of them is accepted";
+            self.findings.changed(map.spot(), Effect::Wider, Lint::I15, message);
+        }
+        let mut all = Vec::new();
+        for item in &identities {
+            all.push(self.plain_identity(item, trust_root.clone(), ["issuerRegExp", "subjectRegExp"])?);
+        }
+        self.findings.unread(map);
+        if all.is_empty() {
+            return Ok(self.nobody(map.spot(), "no identities".into()));
+        }
+        Ok(Attestor::any(all))
+    }
+
+    /// An identity of exact texts and Go's regexes, as policy-controller and ImageValidatingPolicy have it.
+    pub(in crate::import) fn plain_identity(
+        &mut self,
+        item: &Item<'_>,
+        trust_root: Option<String>,
+        regexes: [&'static str; 2],
+    ) -> Result<Attestor, Unreadable> {
+        let map = item.map()?;
+        let mut texts = Vec::new();
+        for (key, regex) in ["issuer", "subject"].into_iter().zip(regexes) {
+            let exact = map.text(key)?;
+            let regex = map.get(regex).map(|item| self.go_regex(&item)).transpose()?.flatten();
+            texts.push(match (exact, regex) {
+                (Some(text), _) if text.contains('*') || text.chars().any(char::is_control) || text.trim() != text => {
+                    let message = format!("`{}` is compared exactly, and no certificate has it", shown(text));
+                    self.findings.note(map.spot(), None, message);
+                    Text::Regex(NOBODY.into())
+                }
+                (Some(text), None) => Text::Exact(text.to_owned()),
+                (None, Some(Ok(regex))) => regex,
+                (None, None) => {
+                    self.findings.note(map.spot(), Lint::I04, format!("no {key}: any is accepted, there and here"));
+                    Text::anything()
+                }
+                (Some(text), Some(Ok(Text::Regex(regex)))) => {
+                    let meets = AnchoredRegex::new(&regex).is_ok_and(|regex| regex.matches(text));
+                    if meets { Text::Exact(text.to_owned()) } else { Text::Regex(NOBODY.into()) }
+                }
+                _ => return Ok(Attestor::Never(format!("a {key} that cannot be carried over"))),
+            });
+        }
+        if let Some(expression) = map.get("subjectExpression") {
+            let message = "`subjectExpression` is never evaluated there, so nor here";
+            self.findings.note(expression.spot(), Lint::I07, message);
+        }
+        self.findings.unread(&map);
+        let (Some(subject), Some(issuer)) = (texts.pop(), texts.pop()) else {
+            return Ok(Attestor::Never("no identity".into()));
+        };
+        Ok(Attestor::Keyless(Keyless { issuer, subject, claims: Default::default(), trust_root }))
+    }
+
+    /// The name of the trust root an authority is about; the inner error is why it has none.
+    fn named_root(&mut self, authority: &Map<'_>, map: &Map<'_>) -> Result<Result<Option<String>, String>, Unreadable> {
+        let by_keyless = map.text("trustRootRef")?;
+        let (mut by_log, mut by_time) = (None, None);
+        if let Some(url) = map.text("url")?
+            && by_keyless.is_none()
+            && url.trim_end_matches('/') != PUBLIC_FULCIO
+        {
+            let message = format!("{} must be in the trust root that pullgate.yaml names", shown(url));
+            self.findings.changed(map.spot(), Effect::Other, None, message);
+        }
+        if let Some(log) = authority.map("ctlog")? {
+            by_log = log.text("trustRootRef")?;
+            if let Some(url) = log.text("url")?
+                && by_log.is_none()
+                && url.trim_end_matches('/') != PUBLIC_REKOR
+            {
+                let message = format!("the log {} must be in the trust root that pullgate.yaml names", shown(url));
+                self.findings.changed(log.spot(), Effect::Other, None, message);
+            }
+            self.findings.unread(&log);
+        }
+        if let Some(time) = authority.map("rfc3161timestamp")? {
+            by_time = time.text("trustRootRef")?;
+            self.findings.unread(&time);
+        }
+        if let Some(certificate) = map.map("ca-cert")? {
+            for key in ["secretRef", "data", "kms"] {
+                certificate.get(key);
+            }
+            let name = trust_root_name(&self.findings.document);
+            let message = format!(
+                "`ca-cert`: make a trusted_root.json with it (`cosign trusted-root create`) and name it `{name}` in pullgate.yaml"
+            );
+            self.findings.lost(certificate.spot(), Effect::Refuses, None, message);
+            self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json}}}}"), "an authority has a CA of its own");
+            return Ok(Ok(Some(name)));
+        }
+        let named: Vec<&str> = [by_keyless, by_log, by_time].into_iter().flatten().collect();
+        let Some(first) = named.first() else { return Ok(Ok(None)) };
+        if by_keyless.is_none() || named.iter().any(|other| other != first) {
+            let why =
+                "the CA of one trust root with the log or the time of another: make one trusted_root.json of them".to_owned();
+            self.findings.lost(map.spot(), Effect::Refuses, None, why.clone());
+            return Ok(Err(why));
+        }
+        if by_log.is_none() && authority.has("ctlog") {
+            let why =
+                "the CA of a TrustRoot with the log of the public-good Sigstore: make one trusted_root.json of them".to_owned();
+            self.findings.lost(map.spot(), Effect::Refuses, None, why.clone());
+            return Ok(Err(why));
+        }
+        let name = trust_root_name(first);
+        match self.roots.get(*first) {
+            Some(Root::Built) => {}
+            Some(Root::Missing(why)) => {
+                let message =
+                    format!("TrustRoot `{}` {why}: give pullgate.yaml a trusted_root.json under the name `{name}`", shown(first));
+                self.findings.lost(map.spot(), Effect::Refuses, None, message);
+            }
+            None => {
+                let message = format!(
+                    "TrustRoot `{}` is not in this input: give pullgate.yaml a trusted_root.json under the name `{name}`",
+                    shown(first)
+                );
+                self.findings.lost(map.spot(), Effect::Refuses, None, message);
+            }
+        }
+        self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json}}}}"), "an authority names this TrustRoot");
+        Ok(Ok(Some(name)))
+    }
+
+    /// A statement an authority wants; the inner error is why it cannot be said.
+    fn statement(&mut self, item: &Item<'_>, by: &Attestor) -> Result<Result<Attestation, String>, Unreadable> {
+        let map = item.map()?;
+        map.get("name");
+        let written = map.text("predicateType")?.unwrap_or(CUSTOM);
+        let uri = match (written, written.parse::<PredicateType>()) {
+            ("custom", _) => CUSTOM,
+            (_, Err(PredicateTypeError::Short(uri))) => uri,
+            (other, _) => other,
+        };
+        if uri != written {
+            self.findings.note(map.spot(), None, format!("`{written}` is {uri}"));
+        }
+        let uri = match self.predicate_type(map.spot(), uri, false) {
+            Ok(uri) => uri,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut one = Attestation::new(uri.clone(), by.clone());
+        one.comments.push(format!("From {}. policy-controller asks for one such statement.", map.spot().path));
+        if let Some(policy) = map.map("policy")? {
+            let understood = match self.cue_text(&policy)? {
+                Some(text) => cue::parse(text).and_then(|cue| cue::conditions(&cue, &uri)),
+                None => Err("only CUE in `data` can be read here".into()),
+            };
+            match understood {
+                Ok(conditions) => {
+                    if conditions.iter().any(|(_, from)| from.contains("Data.")) {
+                        self.wrapped(policy.spot(), is_sbom(&uri));
+                    }
+                    if !conditions.is_empty() {
+                        let message = "CUE fills in a field the statement lacks; here a statement without it is refused";
+                        self.findings.changed(policy.spot(), Effect::Stricter, None, message);
+                    }
+                    one.require = conditions;
+                }
+                Err(why) => {
+                    let message = format!("the policy cannot be said here: {why}: write it in CEL");
+                    self.findings.lost(policy.spot(), Effect::Refuses, None, message);
+                    one.require = vec![(NEVER.into(), format!("{}: {why}", policy.spot().path))];
+                }
+            }
+            self.findings.unread(&policy);
+        }
+        self.findings.unread(&map);
+        Ok(Ok(one))
+    }
+}

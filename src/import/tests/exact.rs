@@ -1,0 +1,167 @@
+//! What is said exactly: nothing is lost, nothing changes its meaning, and the words are there.
+
+use super::*;
+
+#[test]
+fn what_our_format_says_too_is_carried_over_without_loss() {
+    for name in [
+        "kyverno/keyless-exact",
+        "kyverno/subject-wildcard",
+        "kyverno/regexps",
+        "kyverno/count-and-nesting",
+        "kyverno/count-overlapping",
+        "kyverno/github-extensions",
+        "validating/signature-and-statement",
+        "validating/count",
+        "sigstore/keyless",
+        "sigstore/static",
+        "sigstore/trust-root",
+        "containers/accept-by-default",
+    ] {
+        let report = example(name).report;
+        assert!(report.exact, "{name}: {}", report.text());
+    }
+}
+
+#[test]
+fn scopes_are_exact() {
+    for (name, lines) in [
+        ("kyverno/keyless-exact", &["  - ghcr.io/acme/**", "  - 'ghcr.io/apex-*'", "  - 'ghcr.io/apex-*/**'"][..]),
+        (
+            "validating/signature-and-statement",
+            &[
+                "  - 'ghcr.io/acme/**'",
+                "  - 'ghcr.io/apex/app1*'",
+                "  - 'ghcr.io/apogee/app2*/**'",
+                "  - 'registry.acme.test/**'",
+            ],
+        ),
+        ("sigstore/keyless", &["  - 'ghcr.io/acme/**'", "  - 'registry.acme.test/*/app-*'"]),
+        (
+            "containers/policy",
+            &[
+                "  - ghcr.io/acme",
+                "  - 'ghcr.io/acme/**'",
+                "exclude:\n  - ghcr.io/acme/open\n  - 'ghcr.io/acme/open/**'",
+                "  - 'docker.io/acme/**'",
+            ],
+        ),
+    ] {
+        let made = example(name).policies.replace("- ghcr.io/acme/**", "- 'ghcr.io/acme/**'");
+        for line in lines {
+            let line = line.replace("- ghcr.io/acme/**", "- 'ghcr.io/acme/**'");
+            assert!(made.contains(&line), "{name}: {line}\n{made}");
+        }
+    }
+}
+
+#[test]
+fn identities_are_exact() {
+    for (name, lines) in [
+        (
+            "kyverno/subject-wildcard",
+            &[
+                r"issuer_regex: 'https://token\.actions\.(?s:.*)'",
+                r"subject_regex: 'https://github\.com/acme/(?s:.*)@refs/tags/v(?s:.)\.(?s:.*)'",
+            ][..],
+        ),
+        (
+            "kyverno/regexps",
+            &[
+                r"issuer_regex: '^https://token\.actions\.githubusercontent\.com$'",
+                "subject_regex: '(?:.*)(?:https://github.com/acme/)(?:.*)'",
+                "subject: release@apex.test",
+                r"[0-9A-Za-z_]+/\.github/workflows/[0-9A-Za-z_.-]+@refs/tags/v[0-9]+$'",
+            ],
+        ),
+        (
+            "kyverno/github-extensions",
+            &[
+                "issuer: https://token.actions.githubusercontent.com",
+                "github_workflow_trigger: push",
+                "claims_pattern:",
+                "github_workflow_repository: ['acme/**']",
+                "github_workflow_ref: ['refs/tags/v*', 'refs/tags/v*/**']",
+            ],
+        ),
+        (
+            "sigstore/keyless",
+            &["any_of:", r"subject_regex: '^https://github\.com/acme/app/\.github/workflows/nightly\.yml@refs/heads/[a-z]+$'"],
+        ),
+        ("containers/policy", &["issuer: https://accounts.acme.test", "subject: release@acme.test", "subject: qa@acme.test"]),
+    ] {
+        let made = example(name).policies;
+        for line in lines {
+            assert!(made.contains(line), "{name}: {line}\n{made}");
+        }
+    }
+}
+
+#[test]
+fn n_of_m_is_exact() {
+    let made = example("kyverno/count-and-nesting").policies;
+    assert!(made.contains("  - count: 2\n    of:\n      - keyless:\n"), "{made}");
+    assert!(made.contains("  - all_of:\n") && made.contains("      - any_of:\n"), "{made}");
+    // Where one signer may be two entries, each pair is written out: a count of ours wants distinct signers.
+    let made = example("kyverno/count-overlapping").policies;
+    assert_eq!((made.matches("- all_of:").count(), made.matches("count:").count()), (3, 0), "{made}");
+}
+
+#[test]
+fn statements_are_quantified_as_there() {
+    let all = example("kyverno/provenance").policies;
+    assert_eq!((all.matches("match: all").count(), all.matches("match: any").count()), (2, 0), "{all}");
+    let any = example("sigstore/sbom-only").policies;
+    assert_eq!((any.matches("match: all").count(), any.matches("match: any").count()), (0, 2), "{any}");
+    assert!(any.contains("dangerous_no_signature: true"), "{any}");
+}
+
+#[test]
+fn conditions_are_cel_or_never_hold() {
+    let made = example("kyverno/provenance").policies;
+    for line in [
+        r#"- 'predicate.builder.id.matches("^https://github.com/acme/builder@refs/tags/v[0-9]$")'"#,
+        r#"- 'predicate.buildType in ["https://acme.test/build/a", "https://acme.test/build/b"]'"#,
+        r#"- '(predicate.metadata.reproducible == true) || (predicate.invocation.configSource.uri.matches("^git\\+https://github\\.com/acme/(?s:.*)$"))'"#,
+    ] {
+        assert!(made.contains(line), "{line}\n{made}");
+    }
+    let made = example("kyverno/unsayable").policies;
+    assert_eq!(made.matches(r#"- 'image.repository == "write this condition"'"#).count(), 1, "{made}");
+    let made = example("sigstore/sbom-only").policies;
+    for line in [
+        r#"- 'predicate.Data.scanner == "acme"'"#,
+        "- 'predicate.findings.critical == 0'",
+        "- 'predicate.findings.high < 3'",
+        r#"- 'predicate.report.uri.matches("^https://scans.acme.test/")'"#,
+    ] {
+        assert!(made.contains(line), "{line}\n{made}");
+    }
+    assert!(example("kyverno/scan-age").policies.contains("scan_max_age: 168h"));
+}
+
+#[test]
+fn alternatives_of_two_kinds_are_all_asked_which_is_stricter() {
+    let imported = example("sigstore/mixed");
+    let [mixed, either] = imported.policies.split("---\n").collect::<Vec<_>>().try_into().unwrap();
+    assert!(mixed.contains("signatures:\n") && mixed.contains("attestations:\n"), "{mixed}");
+    let found = imported.report.findings.iter().find(|finding| finding.lint == Some(Lint::I10) && finding.kind == Kind::Changed);
+    assert_eq!(found.and_then(|finding| finding.effect), Some(Effect::Stricter));
+    assert_eq!((either.matches("predicate_type:").count(), either.matches("any_of:").count()), (1, 1), "{either}");
+    // What is required together in so many words is no such thing.
+    let [both, claims] =
+        example("sigstore/both-required").policies.split("---\n").map(str::to_owned).collect::<Vec<_>>().try_into().unwrap();
+    assert!(
+        both.contains("signatures:\n")
+            && both.contains("predicate_type: https://slsa.dev/provenance/v1")
+            && !both.contains("other.test"),
+        "{both}"
+    );
+    for line in [
+        "issuer: https://token.actions.githubusercontent.com",
+        "github_workflow_repository: apex/app",
+        "github_workflow_ref: refs/heads/main",
+    ] {
+        assert!(claims.contains(line), "{line}\n{claims}");
+    }
+}

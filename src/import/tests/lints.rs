@@ -1,0 +1,90 @@
+//! Each lint, where it is raised, and that it is not raised beside.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+/// Each lint, an example that raises it, and the end of the key path it is raised at.
+const RAISED: [(Lint, &str, &str); 26] = [
+    (Lint::I01, "kyverno/regexps", "keyless.subjectRegExp"),
+    (Lint::I01, "validating/never-evaluated", "identities[1].subjectRegExp"),
+    (Lint::I01, "sigstore/two-authorities", "identities[0].issuerRegExp"),
+    (Lint::I02, "kyverno/regexps", "keyless.subjectRegExp"),
+    (Lint::I03, "kyverno/subject-wildcard", "keyless.subject"),
+    (Lint::I04, "kyverno/anybody", "entries[0].keyless"),
+    (Lint::I05, "kyverno/bundles", "entries[0].keyless"),
+    (Lint::I06, "kyverno/bundles", "keyless.additionalExtensions"),
+    (Lint::I06, "validating/never-evaluated", "keyless.additionalExtensions"),
+    (Lint::I07, "validating/never-evaluated", "subjectExpression"),
+    (Lint::I08, "kyverno/anybody", "attestations[0]"),
+    (Lint::I09, "sigstore/sbom-only", "spec"),
+    (Lint::I10, "sigstore/two-authorities", "spec"),
+    (Lint::I11, "kyverno/names", "imageReferences[0]"),
+    (Lint::I12, "kyverno/names", "imageReferences[0]"),
+    (Lint::I13, "kyverno/signature-and-sbom", "attestations[0]"),
+    (Lint::I14, "kyverno/provenance", "all[0]"),
+    (Lint::I15, "validating/never-evaluated", "cosign.keyless"),
+    (Lint::I15, "sigstore/cluster-only", "keyless"),
+    (Lint::I16, "kyverno/custom-trust", "keyless.rekor"),
+    (Lint::I17, "kyverno/bundles", "keyless.ctlog"),
+    (Lint::I18, "containers/policy", "[0]"),
+    (Lint::I19, "containers/policy", "[0]"),
+    (Lint::I20, "sigstore/static", "spec"),
+    (Lint::I21, "kyverno/requests", "match"),
+    (Lint::I22, "kyverno/requests", "verifyImages[0]"),
+];
+
+#[test]
+fn every_lint_is_raised_where_it_belongs() {
+    for (lint, name, path) in RAISED {
+        let report = example(name).report;
+        let raised =
+            report.findings.iter().any(|finding| finding.lint == Some(lint) && finding.path.ends_with(path) && finding.line > 0);
+        assert!(raised, "{lint:?} in {name} at …{path}:\n{}", report.text());
+    }
+    let covered: BTreeSet<Lint> = RAISED.iter().map(|(lint, ..)| *lint).collect();
+    assert_eq!(covered, Lint::ALL.iter().copied().collect());
+}
+
+#[test]
+fn a_plain_policy_raises_none_of_the_warnings() {
+    for (name, allowed) in [
+        ("kyverno/keyless-exact", &[Lint::I22][..]),
+        ("kyverno/count-and-nesting", &[Lint::I22]),
+        ("validating/count", &[]),
+        ("sigstore/keyless", &[]),
+    ] {
+        let report = example(name).report;
+        let raised: BTreeSet<Lint> = report.findings.iter().filter_map(|finding| finding.lint).collect();
+        assert_eq!(raised, allowed.iter().copied().collect(), "{name}:\n{}", report.text());
+    }
+}
+
+#[test]
+fn i20_every_accepted_risk_is_listed() {
+    for (name, path) in [
+        ("sigstore/static", "spec"),
+        ("containers/policy", "[0]"),
+        ("kyverno/scan-age", "verifyImages[0]"),
+        ("kyverno/deprecated", "verifyImages[2]"),
+        ("validating/content", "spec"),
+        ("sigstore/cluster-only", "spec"),
+    ] {
+        let report = example(name).report;
+        let listed = report.findings.iter().any(|finding| finding.lint == Some(Lint::I20) && finding.path.ends_with(path));
+        assert!(listed, "{name}: {}", report.text());
+    }
+}
+
+#[test]
+fn i19_is_not_raised_where_registries_d_looks_for_attachments() {
+    let text = std::fs::read_to_string(fixtures().join("containers/policy.json")).unwrap();
+    let raised = |registries_d: Option<&str>| {
+        let options = Options { registries_d: registries_d.map(str::to_owned), ..Options::default() };
+        let report = import(Path::new("policy.json"), &text, &options).unwrap().report;
+        report.findings.iter().any(|finding| finding.lint == Some(Lint::I19))
+    };
+    assert!(raised(None));
+    assert!(raised(Some("default-docker: {use-sigstore-attachments: false}")));
+    assert!(!raised(Some("default-docker:\n  use-sigstore-attachments: true\n")));
+}

@@ -1,0 +1,148 @@
+//! Every example beside what is made of it, as text: policies and report. `PULLGATE_WRITE_EXPECTED=1` writes them anew.
+
+mod exact;
+mod flags;
+mod lints;
+mod reading;
+
+use std::path::PathBuf;
+
+use super::*;
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import")
+}
+
+/// Imports an example by its name, such as `kyverno/keyless-exact`, with a place for files.
+fn example(name: &str) -> Imported {
+    let path = ["yaml", "json"].map(|kind| fixtures().join(format!("{name}.{kind}"))).into_iter().find(|path| path.exists());
+    let path = path.unwrap_or_else(|| panic!("{name}"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let options = Options { files: true, ..Options::default() };
+    let shown = PathBuf::from(path.file_name().unwrap());
+    import(&shown, &text, &options).unwrap_or_else(|problems| panic!("{name}: {problems}"))
+}
+
+/// Imports `text`.
+fn text(text: &str) -> Imported {
+    import(Path::new("p.yaml"), text, &Options::default()).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+}
+
+/// All examples.
+fn examples() -> Vec<String> {
+    let mut all = Vec::new();
+    for system in ["containers", "kyverno", "sigstore", "validating"] {
+        for entry in std::fs::read_dir(fixtures().join(system)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let source = path.extension().is_some_and(|kind| kind == "yaml" || kind == "json");
+            if source && !name.ends_with(".imported.yaml") {
+                all.push(format!("{system}/{}", path.file_stem().unwrap().to_str().unwrap()));
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn every_example_becomes_what_is_written_beside_it() {
+    let write = std::env::var_os("PULLGATE_WRITE_EXPECTED").is_some();
+    let mut wrong = Vec::new();
+    let all = examples();
+    assert!(all.len() >= 30, "{}", all.len());
+    for name in all {
+        let imported = example(&name);
+        for (kind, made) in [("imported.yaml", imported.policies), ("report.txt", imported.report.text())] {
+            let path = fixtures().join(format!("{name}.{kind}"));
+            if write {
+                std::fs::write(&path, made).unwrap();
+            } else if std::fs::read_to_string(&path).unwrap_or_default() != made {
+                wrong.push(format!("{name}.{kind}:\n{made}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_required_part_that_cannot_be_said_refuses_and_an_alternative_is_left_out() {
+    let made = example("kyverno/keys").policies;
+    let [either, both, notary] = made.split("---\n").collect::<Vec<_>>().try_into().unwrap();
+    assert!(either.contains("release.yml@refs/heads/main") && !either.contains("nobody:"), "{either}");
+    for refusing in [both, notary] {
+        assert!(refusing.contains(r"subject_regex: '[^\s\S]'") && refusing.contains("# nobody: "), "{refusing}");
+    }
+    let report = example("kyverno/keys").report;
+    assert_eq!(report.findings.iter().filter(|finding| finding.effect == Some(Effect::Refuses)).count(), 3, "{}", report.text());
+}
+
+#[test]
+fn a_field_nobody_knows_is_told_with_its_place() {
+    let report = example("kyverno/requests").report;
+    let unknown = report.findings.iter().find(|finding| finding.path.ends_with("frobnicate")).unwrap();
+    assert_eq!((unknown.kind, unknown.line), (Kind::Lost, 31), "{unknown:?}");
+    assert_eq!(unknown.path, "spec.rules[0].verifyImages[0].frobnicate");
+}
+
+#[test]
+fn the_source_s_answer_for_images_nobody_names_is_written_out() {
+    for (name, setting) in [
+        ("kyverno/keyless-exact", "unmatched: dangerous_allow"),
+        ("validating/count", "unmatched: dangerous_allow"),
+        ("sigstore/keyless", "unmatched: deny"),
+        ("containers/policy", "unmatched: deny"),
+        ("containers/accept-by-default", "unmatched: dangerous_allow"),
+    ] {
+        let imported = example(name);
+        let written: Vec<_> = imported.report.settings.iter().map(|setting| setting.write.as_str()).collect();
+        assert!(written.contains(&setting), "{name}: {written:?}");
+        assert!(imported.policies.contains(&format!("# pullgate.yaml: {setting} (")), "{name}");
+    }
+}
+
+#[test]
+fn every_statement_s_age_is_bounded_as_chosen_or_as_reported() {
+    let chosen = |max_age: Option<&str>| {
+        let text = std::fs::read_to_string(fixtures().join("kyverno/provenance.yaml")).unwrap();
+        let options = Options { max_age: max_age.map(str::to_owned), ..Options::default() };
+        import(Path::new("p.yaml"), &text, &options).unwrap()
+    };
+    let default = chosen(None);
+    assert!(default.policies.contains("    match: all\n    max_age: 365d\n"), "{}", default.policies);
+    assert!(default.report.text().contains("365d was written, choose with --max-age"));
+    let given = chosen(Some("30d"));
+    assert!(given.policies.contains("max_age: 30d") && given.report.text().contains("none may be older than 30d, as chosen"));
+}
+
+#[test]
+fn trust_roots_are_built_where_all_of_them_is_there() {
+    let imported = example("sigstore/trust-root");
+    let [(file, root)] = imported.trust_roots.as_slice() else { panic!("{:?}", imported.trust_roots) };
+    assert_eq!(file, "acme-sigstore.json");
+    let (root, recorded) = (serde_json::from_str::<serde_json::Value>(root).unwrap(), {
+        let path = fixtures().join("../acme/trusted_root.json");
+        serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).unwrap()
+    });
+    assert_eq!(root["certificateAuthorities"][0]["certChain"], recorded["certificateAuthorities"][0]["certChain"]);
+    for (logs, i) in [("tlogs", 0), ("ctlogs", 0)] {
+        for field in ["logId", "hashAlgorithm", "baseUrl"] {
+            assert_eq!(root[logs][0][field], recorded[logs][i][field], "{logs} {field}");
+        }
+        assert_eq!(root[logs][0]["publicKey"]["keyDetails"], recorded[logs][i]["publicKey"]["keyDetails"]);
+    }
+    assert_eq!(root["timestampAuthorities"][0]["certChain"], recorded["timestampAuthorities"][0]["certChain"]);
+    // Without a place for it, it is lost, and the policy names a trust root that is not configured.
+    let text = std::fs::read_to_string(fixtures().join("sigstore/trust-root.yaml")).unwrap();
+    let without = import(Path::new("p.yaml"), &text, &Options::default()).unwrap();
+    assert!(
+        !without.report.exact && without.report.text().contains("acme-sigstore.json were not written"),
+        "{}",
+        without.report.text()
+    );
+    assert!(without.policies.contains("trust_root: acme-sigstore"));
+    // One that is fetched, absent, or of two parts is never the default one.
+    for policy in example("sigstore/trust-elsewhere").policies.split("---\n") {
+        assert!(policy.contains("trust_root: ") || policy.contains("# nobody: "), "{policy}");
+    }
+}

@@ -1,0 +1,89 @@
+//! What is read and what is not: several documents, lists, JSON, other kinds, nothing, hostile names.
+
+use super::*;
+
+fn wrong(text: &str) -> String {
+    import(Path::new("p.yaml"), text, &Options::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn lists_several_documents_and_other_kinds_are_read() {
+    let imported = example("kyverno/several");
+    assert_eq!(imported.report.policies.iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>(), ["one/signed"]);
+    let report = imported.report.text();
+    assert!(report.contains("Namespace is no policy, and was passed over"), "{report}");
+    assert!(report.contains("rule `labels` verifies no images"), "{report}");
+    assert!(report.contains("PolicyException/one-off") && report.contains("lost (stricter)"), "{report}");
+}
+
+#[test]
+fn the_two_kinds_called_cluster_image_policy_are_told_apart() {
+    let names = |name: &str| example(name).report.policies.iter().map(|policy| policy.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names("sigstore/keyless"), ["keyless"]);
+    assert_eq!(
+        names("containers/openshift"),
+        ["ClusterImagePolicy/registry.acme.test/acme", "ImagePolicy/registry.acme.test/acme/team"]
+    );
+    let wider = example("containers/openshift").policies;
+    assert!(wider.contains("exclude:\n  - registry.acme.test/acme/team\n"), "{wider}");
+}
+
+#[test]
+fn what_is_no_policy_or_cannot_be_read_is_said_with_its_place() {
+    for (text, why) in [
+        ("", "p.yaml: this input holds no policy this importer knows"),
+        ("apiVersion: v1\nkind: Pod\n", "p.yaml: this input holds no policy this importer knows"),
+        ("[1]", "p.yaml:1:1: wants a mapping, found a list"),
+        ("a: [", "p.yaml:1:4: not YAML"),
+        ("apiVersion: kyverno.io/v1\nkind: ClusterPolicy\n", "has no `spec`"),
+        ("apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nspec: {rules: x}\n", "p.yaml:3:1: spec.rules: wants a list, found `x`"),
+        (
+            "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nspec: {mode: maybe}\n",
+            "p.yaml:3:1: spec: `mode: maybe` is unknown",
+        ),
+        (r#"{"default": [{"type": "frobnicate"}]}"#, "`type: frobnicate` is unknown"),
+        (r#"{"default": [{"type": "sigstoreSigned"}]}"#, "has none of `keyPath`"),
+    ] {
+        let found = wrong(text);
+        assert!(found.contains(why), "{text}: {found}");
+    }
+}
+
+#[test]
+fn j2_names_of_others_end_no_line_and_make_no_policy() {
+    let evil = "x\\nname: evil\\nimages: ['*/**']\\n---\\n";
+    let source = format!(
+        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: \"{evil}\"}}\nspec:\n  validationFailureAction: Enforce\n  rules:\n  \
+         - name: \"{evil}\"\n    verifyImages:\n    - imageReferences: ['ghcr.io/a/*']\n      attestors:\n      - entries:\n        \
+         - keyless: {{issuer: \"https://i.test\", subject: \"{{{{ {evil} }}}}\"}}\n"
+    );
+    let imported = text(&source);
+    assert_eq!(imported.report.policies.len(), 1, "{}", imported.policies);
+    assert!(!imported.policies.contains("\nname: evil"), "{}", imported.policies);
+    assert!(imported.report.policies[0].name.len() <= 63);
+}
+
+#[test]
+fn policies_of_one_name_get_names_of_their_own() {
+    let one = |name: &str| {
+        format!(
+            "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: {name}}}\nspec:\n  \
+             images: [{{glob: 'ghcr.io/a/**'}}]\n  authorities: [{{static: {{action: pass}}}}]\n"
+        )
+    };
+    let imported = text(&format!("{}---\n{}---\n{}", one("a"), one("a"), one(&"b".repeat(100))));
+    let names: Vec<_> = imported.report.policies.iter().map(|policy| policy.name.clone()).collect();
+    assert_eq!(names, ["a".to_owned(), "a-2".into(), "b".repeat(58)]);
+}
+
+#[test]
+fn the_report_for_machines_has_its_documented_shape() {
+    let json: serde_json::Value = serde_json::from_str(&example("kyverno/keys").report.json()).unwrap();
+    assert_eq!((json["version"].as_u64(), json["exact"].as_bool()), (Some(1), Some(false)));
+    let finding = &json["findings"][0];
+    for key in ["kind", "document", "line", "path", "message"] {
+        assert!(finding.get(key).is_some(), "{key}: {finding}");
+    }
+    assert_eq!(json["policies"][0]["document"], "ClusterPolicy/keys");
+    assert!(json["settings"][0]["write"].is_string() && json["source"] == "keys.yaml");
+}

@@ -1,0 +1,188 @@
+//! Kyverno's `ImageValidatingPolicy`: its meaning is its CEL, of which the shapes people write are recognised.
+//!
+//! `verifyImageSignatures(image, [attestors.a, …]) > 0`, `verifyAttestationSignatures(image, attestations.x, […]) > 0`,
+//! and a comparison of a static path of `extractPayload(image, attestations.x)` with a literal; over any of
+//! `images.containers`, `initContainers`, `ephemeralContainers`, which are all pulls to a gate. Everything else refuses.
+
+mod attestor;
+mod expression;
+
+use std::collections::HashMap;
+
+use self::expression::REGISTRY;
+use super::{
+    Effect, Import, Lint,
+    draft::{Attestor, Draft},
+    images::Hub,
+    source::{Map, Unreadable},
+    wildcard,
+};
+use crate::yaml::shown;
+
+/// What the policy calls by name.
+#[derive(Default)]
+struct Named {
+    attestors: HashMap<String, Attestor>,
+    /// Statements' types; the error is why one cannot be asked for.
+    attestations: HashMap<String, Result<String, String>>,
+}
+
+impl Import {
+    pub(super) fn image_validating(&mut self, document: &Map<'_>, name: &str, namespaced: bool) -> Result<(), Unreadable> {
+        let Some(spec) = document.map("spec")? else { return Err(Unreadable::at(document.spot(), "has no `spec`")) };
+        if namespaced {
+            let message = "it applies to its own namespace; a gate sees none, so this applies to every pull";
+            self.findings.changed(document.spot(), Effect::Stricter, Lint::I21, message);
+        }
+        let actions: Result<Vec<_>, _> = spec.list("validationActions")?.iter().map(|item| item.text()).collect();
+        let actions = actions?;
+        let audit = !actions.is_empty() && !actions.contains(&"Deny");
+        let mut draft = Draft {
+            name: name.to_owned(),
+            comments: vec![format!("From Kyverno {}, line {}.", self.findings.document, document.spot().line)],
+            images: self.references(&spec)?,
+            exclude: Vec::new(),
+            rejects: false,
+            audit,
+            signatures: Vec::new(),
+            attestations: Vec::new(),
+        };
+        self.requests(&spec)?;
+        let named = self.named(&spec)?;
+        let mut asked = Vec::new();
+        let validations = spec.list("validations")?;
+        for item in &validations {
+            let map = item.map()?;
+            for key in ["message", "messageExpression", "reason"] {
+                map.get(key);
+            }
+            let text = map.text("expression")?.unwrap_or_default();
+            let normal = text.split_whitespace().collect::<Vec<_>>().join(" ").replace(" ,", ",").replace(",[", ", [");
+            match self.validation(map.spot(), &normal, &named) {
+                Ok(Some(one)) => asked.push((one, map.spot().clone())),
+                Ok(None) => {}
+                Err(why) => {
+                    let why = format!("`{}` cannot be said here: {why}", shown(&normal));
+                    self.findings.lost(map.spot(), Effect::Refuses, None, why.clone());
+                    draft.signatures.push(Attestor::Never(why));
+                }
+            }
+            self.findings.unread(&map);
+        }
+        if validations.is_empty() {
+            return Err(Unreadable::at(spec.spot(), "has no `validations`"));
+        }
+        self.put_together(asked, &named, &mut draft);
+        if draft.signatures.is_empty() && draft.attestations.is_empty() {
+            self.findings.note(
+                spec.spot(),
+                Lint::I20,
+                "it asks for nothing that is verified: these images are admitted, as there",
+            );
+        }
+        self.findings.unread(&spec);
+        self.findings.setting(
+            "unmatched: dangerous_allow",
+            "Kyverno admits images no policy names; pullgate refuses them unless told otherwise",
+        );
+        self.make(spec.spot(), draft);
+        Ok(())
+    }
+
+    /// Which images.
+    fn references(&mut self, spec: &Map<'_>) -> Result<Vec<String>, Unreadable> {
+        let mut images = Vec::new();
+        let references = spec.list("matchImageReferences")?;
+        if references.is_empty() {
+            images.push("*/**".to_owned());
+        }
+        for item in &references {
+            let map = item.map()?;
+            if let Some(glob) = map.get("glob") {
+                match wildcard::image_validating(glob.text()?) {
+                    Ok(ways) => images.extend(self.image_pattern(&glob, &ways, Hub::Kyverno, true)?),
+                    Err(why) => {
+                        let message =
+                            format!("`{}`: {why} cannot be said here; the images it names are not named", shown(glob.text()?));
+                        self.findings.lost(glob.spot(), Effect::Wider, None, message);
+                    }
+                }
+            } else if let Some(expression) = map.get("expression") {
+                let text = expression.text()?;
+                let host = REGISTRY
+                    .as_ref()
+                    .and_then(|shape| shape.captures(text.trim()))
+                    .and_then(|found| found.get(1).or(found.get(2)));
+                match host.map(|host| format!("{}/**", host.as_str())) {
+                    Some(pattern) if crate::policy::image::ImagePattern::new(&pattern).is_ok() => images.push(pattern),
+                    _ => {
+                        let message = format!("`{}` cannot be said here; the images it names are not named", shown(text));
+                        self.findings.lost(expression.spot(), Effect::Wider, None, message);
+                    }
+                }
+            }
+            self.findings.unread(&map);
+        }
+        let mut unique = Vec::new();
+        images.into_iter().for_each(|image| {
+            if !unique.contains(&image) {
+                unique.push(image)
+            }
+        });
+        Ok(unique)
+    }
+
+    /// What is about requests, and not about images.
+    fn requests(&mut self, spec: &Map<'_>) -> Result<(), Unreadable> {
+        if let Some(constraints) = spec.map("matchConstraints")? {
+            let narrowing = ["namespaceSelector", "objectSelector", "excludeResourceRules"];
+            for key in narrowing {
+                if let Some(item) = constraints.get(key) {
+                    let message = format!("`{key}` selects requests, which a gate does not see: this applies to every pull");
+                    self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
+                }
+            }
+            ["resourceRules", "matchPolicy"].iter().for_each(|key| _ = constraints.get(key));
+            self.findings.unread(&constraints);
+        }
+        for item in spec.list("matchConditions")? {
+            let message = "a condition on the object, which a gate does not see: this applies to every pull";
+            self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
+        }
+        for key in ["images", "imageExtractors"] {
+            if let Some(item) = spec.get(key) {
+                self.findings.note(
+                    item.spot(),
+                    None,
+                    "where images stand in an object means nothing to a gate: it sees every pull",
+                );
+            }
+        }
+        if let Some(item) = spec.get("variables") {
+            self.findings.note(item.spot(), None, "variables are not read; a validation that uses one refuses");
+        }
+        if let Some(credentials) = spec.get("credentials") {
+            self.findings.note(credentials.spot(), None, "credentials belong into pullgate.yaml, `upstreams[].credentials`");
+        }
+        if let Some(evaluation) = spec.map("evaluation")? {
+            if let Some(mode) = evaluation.text("mode")?
+                && mode != "Kubernetes"
+            {
+                let message = format!("`mode: {}` judges documents, not pulls", shown(mode));
+                self.findings.changed(evaluation.spot(), Effect::Other, None, message);
+            }
+            ["admission", "background"].iter().for_each(|key| _ = evaluation.get(key));
+            self.findings.unread(&evaluation);
+        }
+        if spec.text("failurePolicy")? == Some("Ignore") {
+            let message = "`failurePolicy: Ignore` admits what could not be checked; a gate answers that it could not tell";
+            self.findings.changed(spec.spot(), Effect::Stricter, None, message);
+        }
+        let digests = spec.map("validationConfigurations")?;
+        let flag = |key| digests.as_ref().map_or(Ok(None), |map: &Map<'_>| map.flag(key)).map(|flag| flag.unwrap_or(true));
+        let (mutate, verify, required) = (flag("mutateDigest")?, flag("verifyDigest")?, flag("required")?);
+        self.digests(spec.spot(), mutate, verify, required);
+        ["webhookConfiguration", "autogen", "auditAnnotations"].iter().for_each(|key| _ = spec.get(key));
+        Ok(())
+    }
+}
