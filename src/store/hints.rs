@@ -1,4 +1,4 @@
-//! Documents on files: small, whole, hashed on every read; and hints, which are followed and never trusted.
+//! Documents on files, hashed on every read; and hints, which are followed and never trusted.
 //!
 //! A hint's file is a line with the SHA-256 of its kind, key and value, then the value. A torn or foreign file reads as
 //! absent; so does one moved to another key's name. The hash is against accidents: an attacker can compute it, and gains
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sha2::Digest as _;
 
 use super::{
-    Documents, HintKind, Mismatch, Store, StoreError,
+    Document, Documents, HintKind, Mismatch, Spool, Store, StoreError,
     fs::{self, Durability},
     shelf::Shelf,
 };
@@ -50,7 +50,7 @@ pub(super) fn checksum(kind: &str, key: &str, value: &[u8]) -> String {
 }
 
 impl Shelf {
-    fn read_document(&self, digest: &Digest, limit: usize) -> Option<Bytes> {
+    pub(super) fn read_document(&self, digest: &Digest, limit: usize) -> Option<Bytes> {
         let path = self.layout.blob(digest);
         let (file, stamp) = self.open(digest, &path)?;
         let len = usize::try_from(stamp.len).ok().filter(|len| *len <= limit)?;
@@ -70,7 +70,7 @@ impl Shelf {
         Some(Bytes::from(bytes))
     }
 
-    fn write_document(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn write_document(&self, digest: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
         let found = Digest::of(digest.algorithm(), bytes);
         if found != *digest {
             return Err(StoreError::Mismatch(Box::new(Mismatch { wanted: *digest, found })));
@@ -148,6 +148,24 @@ impl Documents for Store {
     async fn write(&self, digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
         let (shelf, digest, bytes) = (Arc::clone(&self.shelf), *digest, bytes.clone());
         blocking(move || shelf.write_document(&digest, &bytes)).await.ok_or_else(lost)?
+    }
+
+    async fn open(&self, digest: &Digest, limit: u64) -> Option<Document> {
+        let (shelf, digest) = (Arc::clone(&self.shelf), *digest);
+        blocking(move || shelf.open_document(&digest, limit)).await?
+    }
+
+    async fn spool(&self, digest: &Digest, size: u64) -> Result<Spool, StoreError> {
+        let (shelf, digest) = (Arc::clone(&self.shelf), *digest);
+        let stage = move || {
+            Spool::staged(&shelf, digest, size).map_err(|error| shelf.refused("stage", &shelf.layout.blob(&digest), error))
+        };
+        blocking(stage).await.ok_or_else(lost)?
+    }
+
+    async fn keep(&self, digest: &Digest, document: &Document) -> Result<(), StoreError> {
+        let (shelf, digest, document) = (Arc::clone(&self.shelf), *digest, document.clone());
+        blocking(move || shelf.keep_document(&digest, &document)).await.ok_or_else(lost)?
     }
 
     async fn hint(&self, kind: HintKind, key: &str) -> Option<Bytes> {

@@ -1,16 +1,16 @@
-//! The same documents in memory: for tests, and for whoever runs without a disk.
+//! The same documents in memory: for tests, and for whoever runs without a store. The large ones lie in files without names.
 
 use bytes::Bytes;
 use dashmap::DashMap;
 use jiff::Timestamp;
 
-use super::{Documents, FactKind, Facts, HintKind, Mismatch, StoreError};
+use super::{Document, Documents, FactKind, Facts, HintKind, Mismatch, Spool, StoreError};
 use crate::oci::Digest;
 
 /// [`Documents`] and [`Facts`] in memory. Unbounded: what it holds is what was written.
 #[derive(Debug, Default)]
 pub struct Memory {
-    documents: DashMap<Digest, Bytes>,
+    documents: DashMap<Digest, Document>,
     hints: DashMap<(HintKind, String), Bytes>,
     facts: DashMap<(FactKind, String), Bytes>,
 }
@@ -31,7 +31,7 @@ impl Memory {
     /// Puts `bytes` under `digest`, whatever they hash to: a bit that flipped on the disk, or an attacker in the bucket
     /// (C5, C6). A read must not return them.
     pub fn plant(&self, digest: Digest, bytes: impl Into<Bytes>) {
-        self.documents.insert(digest, bytes.into());
+        self.documents.insert(digest, bytes.into().into());
     }
 
     /// Forgets a document, as eviction would.
@@ -43,16 +43,7 @@ impl Memory {
 #[async_trait::async_trait]
 impl Documents for Memory {
     async fn read(&self, digest: &Digest, limit: usize) -> Option<Bytes> {
-        let bytes = self.documents.get(digest)?.clone();
-        if bytes.len() > limit {
-            return None;
-        }
-        if !digest.matches(&bytes) {
-            // As on files: damaged content is removed, so that it is fetched anew.
-            self.documents.remove_if(digest, |_, held| *held == bytes);
-            return None;
-        }
-        Some(bytes)
+        self.open(digest, limit as u64).await?.whole(limit as u64).ok()?
     }
 
     async fn write(&self, digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
@@ -60,8 +51,36 @@ impl Documents for Memory {
         if found != *digest {
             return Err(StoreError::Mismatch(Box::new(Mismatch { wanted: *digest, found })));
         }
-        self.documents.insert(*digest, bytes.clone());
+        self.documents.insert(*digest, bytes.clone().into());
         Ok(())
+    }
+
+    async fn open(&self, digest: &Digest, limit: u64) -> Option<Document> {
+        let document = self.documents.get(digest)?.clone();
+        if document.len() > limit {
+            return None;
+        }
+        // In a file, its blocks vouch for it.
+        if document.held().is_some_and(|bytes| !digest.matches(bytes)) {
+            // As on files: damaged content is removed, so that it is fetched anew.
+            self.documents.remove_if(digest, |_, held| held.held() == document.held());
+            return None;
+        }
+        Some(document)
+    }
+
+    async fn spool(&self, digest: &Digest, _: u64) -> Result<Spool, StoreError> {
+        Spool::unnamed(*digest).map_err(|error| StoreError::io(&std::env::temp_dir(), error))
+    }
+
+    async fn keep(&self, digest: &Digest, document: &Document) -> Result<(), StoreError> {
+        match document.held() {
+            Some(bytes) => self.write(digest, bytes).await,
+            None => {
+                self.documents.insert(*digest, document.clone());
+                Ok(())
+            }
+        }
     }
 
     async fn hint(&self, kind: HintKind, key: &str) -> Option<Bytes> {

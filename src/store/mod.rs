@@ -10,11 +10,16 @@
 //! * A store that cannot write or read fails no pull: reads miss, blobs pass through.
 //! * Facts, the little that cannot be derived again, are synced, not evicted, and never made up.
 //!
+//! # The way of a document
+//! [`Documents`] are small and read whole, but for an attestation's, which may be an SBOM of many megabytes: a `spool` takes
+//! that in, and a `document` reads it by position, whatever happens to its file meanwhile.
+//!
 //! # The way of a blob
 //! [`Store::pull`] looks on the `shelf`, else starts a `fill`, which moves the upstream's pieces into a `sink`: hash and
 //! staged file, or the `relay` when the disk fails. Clients `read` the `opened` file, growing or published, from its
 //! `mapped` pages. `evict` keeps the bound; `fs` knows the paths and the one way to publish.
 
+mod document;
 mod evict;
 mod facts;
 mod fill;
@@ -27,6 +32,7 @@ mod read;
 mod relay;
 mod shelf;
 mod sink;
+mod spool;
 
 use std::{
     io,
@@ -36,12 +42,14 @@ use std::{
 
 use bytes::Bytes;
 
-use self::{evict::Index, fs::Layout, opened::Opened, read::Feed, shelf::Shelf};
 pub use self::{
+    document::{Document, DocumentReader, HELD},
     facts::{FactFiles, FactKind, Facts, NoFacts},
     fill::FillError,
     memory::Memory,
+    spool::Spool,
 };
+use self::{evict::Index, fs::Layout, opened::Opened, read::Feed, shelf::Shelf};
 use crate::oci::Digest;
 
 /// What the configuration says of the store.
@@ -106,7 +114,7 @@ pub enum HintKind {
     Tag,
 }
 
-/// Small documents, kept whole: manifests, evidence, hints. The seam with two implementations (files, memory).
+/// Documents by digest: manifests and evidence; and hints. The seam with two implementations (files, memory).
 #[async_trait::async_trait]
 pub trait Documents: Send + Sync + std::fmt::Debug {
     /// The bytes named `digest`, hashed before they are returned. `None` when absent, damaged or above `limit` bytes.
@@ -117,6 +125,23 @@ pub trait Documents: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When they hash to something else, or the disk refuses. The caller goes on uncached.
     async fn write(&self, digest: &Digest, bytes: &Bytes) -> Result<(), StoreError>;
+
+    /// The document named `digest`, hashed before it is returned; left in its file where it is larger than [`HELD`]. `None`
+    /// when absent, damaged or above `limit` bytes.
+    async fn open(&self, digest: &Digest, limit: u64) -> Option<Document>;
+
+    /// A file to take in the document named `digest`, which should have `size` bytes. It is not published by being
+    /// finished.
+    ///
+    /// # Errors
+    /// The disk refuses. The caller holds the document in memory, or goes without.
+    async fn spool(&self, digest: &Digest, size: u64) -> Result<Spool, StoreError>;
+
+    /// Publishes a document of this store's, or one that is held, as `digest`.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    async fn keep(&self, digest: &Digest, document: &Document) -> Result<(), StoreError>;
 
     /// A hint, or `None` when there is none that can be read.
     async fn hint(&self, kind: HintKind, key: &str) -> Option<Bytes>;
@@ -179,6 +204,12 @@ impl Store {
             .spawn(move || evict::index(&counted))
             .map_err(|error| StoreError::io(path, error))?;
         Ok(Arc::new(Self { shelf, fills: Arc::default(), facts, _lock: lock }))
+    }
+
+    /// Writes that end beyond so many bytes of a file fail from now on; 0 is never.
+    #[cfg(test)]
+    pub(crate) fn fill_disk_at(&self, bytes: u64) {
+        self.shelf.layout.faults.full_at.store(bytes, std::sync::atomic::Ordering::SeqCst);
     }
 
     /// Gives out blobs in pieces read into memory instead of maps of their files. For listeners whose bytes this process

@@ -31,6 +31,8 @@ promises! {
     what_is_written_is_read
     x4_bytes_that_hash_to_something_else_are_refused
     documents_above_the_limit_are_absent
+    a9_large_documents_are_left_in_files_and_read_by_position
+    x4_a_spool_of_other_bytes_comes_to_nothing
     hints_are_replaced_and_kept_apart_by_kind_and_key
     c8_keys_that_look_alike_or_like_paths_do_not_meet
 }
@@ -61,6 +63,86 @@ async fn documents_above_the_limit_are_absent(documents: &dyn Documents) {
     documents.write(&digest, &bytes).await.unwrap();
     assert_eq!(documents.read(&digest, 999).await, None);
     assert_eq!(documents.read(&digest, 1000).await, Some(bytes));
+}
+
+/// Through a spool, in uneven pieces.
+async fn spooled(documents: &dyn Documents, bytes: &Bytes) -> (Digest, Document) {
+    let digest = Digest::sha256(bytes);
+    let mut spool = documents.spool(&digest, bytes.len() as u64).await.unwrap();
+    bytes.chunks(70_001).for_each(|piece| spool.write(piece).unwrap());
+    (digest, spool.finish().unwrap())
+}
+
+async fn a9_large_documents_are_left_in_files_and_read_by_position(documents: &dyn Documents) {
+    let bytes = content((1 << 20) + 70_000);
+    let (digest, document) = spooled(documents, &bytes).await;
+    assert!(documents.open(&digest, u64::MAX).await.is_none(), "taken in is not published");
+    documents.keep(&digest, &document).await.unwrap();
+    documents.keep(&digest, &document).await.unwrap();
+    let kept = documents.open(&digest, u64::MAX).await.unwrap();
+    assert!(documents.open(&digest, bytes.len() as u64 - 1).await.is_none());
+    for document in [&document, &kept] {
+        assert!(document.held().is_none() && document.len() == bytes.len() as u64);
+        for (from, to) in [(0, bytes.len()), (65_535, 65_537), (65_536, 131_072), (0, 0), (bytes.len() - 1, bytes.len())] {
+            assert_eq!(document.slice(from as u64..to as u64).unwrap(), bytes.slice(from..to), "{from} {to}");
+        }
+        assert_eq!(document.slice(bytes.len() as u64 - 2..u64::MAX).unwrap(), bytes.slice(bytes.len() - 2..));
+        assert_eq!(document.whole(u64::MAX).unwrap().unwrap(), bytes);
+        assert_eq!(document.whole(1 << 20).unwrap(), None);
+        assert_eq!(document.damage(), None);
+    }
+    let small = content(1_000);
+    let digest = Digest::sha256(&small);
+    documents.keep(&digest, &small.clone().into()).await.unwrap();
+    assert_eq!(documents.open(&digest, 1_000).await.unwrap().held(), Some(&small));
+}
+
+async fn x4_a_spool_of_other_bytes_comes_to_nothing(documents: &dyn Documents) {
+    let digest = Digest::sha256(b"wanted");
+    let mut spool = documents.spool(&digest, 6).await.unwrap();
+    spool.write(b"found").unwrap();
+    assert_eq!(&spool.take_back().unwrap()[..], b"found");
+    assert_eq!(spool.finish().unwrap_err().found, Digest::sha256(b"found"));
+    let held: Document = Bytes::from_static(b"found").into();
+    assert!(matches!(documents.keep(&digest, &held).await, Err(StoreError::Mismatch(_))));
+    assert!(documents.open(&digest, u64::MAX).await.is_none());
+}
+
+#[tokio::test]
+async fn c5_a_document_that_changes_while_it_is_read_is_not_given_out_and_is_fetched_anew() {
+    let mut rig = Rig::new();
+    let bytes = content(3 << 20);
+    let (digest, document) = spooled(&**rig.store(), &bytes).await;
+    rig.store().keep(&digest, &document).await.unwrap();
+    drop(document);
+    rig.restart();
+    let open = || rig.store().open(&digest, u64::MAX);
+    for damage in
+        [|file: &std::fs::File| file.write_all_at(b"?", 2 << 20).unwrap(), |file: &std::fs::File| file.set_len(2 << 20).unwrap()]
+    {
+        let document = open().await.unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(rig.path(&digest)).unwrap();
+        damage(&file);
+        assert_eq!(document.slice(0..1 << 20).unwrap(), bytes.slice(..1 << 20), "what did not change is still good");
+        assert!(document.whole(u64::MAX).is_err());
+        assert!(document.damage().unwrap().contains("cannot be read again"), "{:?}", document.damage());
+        assert!(open().await.is_none() && !rig.path(&digest).exists());
+        rig.store().write(&digest, &bytes).await.unwrap();
+    }
+    // Evicted, it is read on by who has it open.
+    let document = open().await.unwrap();
+    rig.store().shelf.unlink(&digest);
+    assert_eq!(document.whole(u64::MAX).unwrap().unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn what_is_not_kept_leaves_nothing_behind() {
+    let rig = Rig::new();
+    let staged = || std::fs::read_dir(rig.root().join("staged")).unwrap().count();
+    let (_, document) = spooled(&**rig.store(), &content(2 << 20)).await;
+    assert_eq!(staged(), 1);
+    drop(document);
+    assert_eq!(staged(), 0);
 }
 
 async fn hints_are_replaced_and_kept_apart_by_kind_and_key(documents: &dyn Documents) {
