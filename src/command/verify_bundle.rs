@@ -71,7 +71,7 @@ impl Failed {
     const fn exit(&self) -> Exit {
         match self {
             Self::OtherSigner { .. } => Exit::Refused,
-            Self::Unproven(VerifyError::Clock { .. }) => Exit::Undecided,
+            Self::Unproven(VerifyError::Clock { .. } | VerifyError::Unreadable(_)) => Exit::Undecided,
             Self::Unproven(_) => Exit::Refused,
             Self::Key { .. } | Self::TrustRoot(_) | Self::Unreadable { .. } => Exit::Usage,
         }

@@ -3,10 +3,11 @@
 //! The layers decide, not where the manifest was found and not its `artifactType`: cosign has published the same
 //! layers under tags, as referrers, and with an image's config.
 
-use bytes::Bytes;
-
 use super::{Content, Limits};
-use crate::oci::{Descriptor, Manifest, ManifestKind, media_type};
+use crate::{
+    oci::{Descriptor, Manifest, ManifestKind, media_type},
+    store::Document,
+};
 
 /// cosign's annotations on a layer.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
@@ -59,19 +60,19 @@ pub fn layers(manifest: &Manifest) -> impl Iterator<Item = (Form, &Descriptor)> 
 /// The content of a layer whose bytes were read.
 ///
 /// # Errors
-/// Says why it is no keyless evidence: an annotation is missing.
-pub fn content(form: Form, layer: &Descriptor, bytes: Bytes) -> Result<Content, &'static str> {
+/// Says why it is no keyless evidence: an annotation is missing, or a signature's payload is too large for one.
+pub fn content(form: Form, layer: &Descriptor, document: Document) -> Result<Content, &'static str> {
     let annotation = |key: &str| layer.annotations.get(key).filter(|text| !text.is_empty()).cloned();
     match form {
-        Form::Bundle => Ok(Content::Bundle(bytes)),
+        Form::Bundle => Ok(Content::Bundle(document)),
         Form::Envelope => Ok(Content::CosignAttestation {
-            envelope: bytes,
+            envelope: document,
             certificate: annotation(CERTIFICATE).ok_or("it has no certificate: attested with a key, not keyless")?,
             rekor_bundle: annotation(REKOR_BUNDLE),
             timestamp: annotation(TIMESTAMP),
         }),
         Form::SimpleSigning => Ok(Content::CosignSignature {
-            payload: bytes,
+            payload: document.held().cloned().ok_or("it has more than a mebibyte, which is no signature's payload")?,
             signature: annotation(SIGNATURE).ok_or("it has no signature annotation")?,
             certificate: annotation(CERTIFICATE).ok_or("it has no certificate: signed with a key, not keyless")?,
             rekor_bundle: annotation(REKOR_BUNDLE),

@@ -36,8 +36,8 @@ impl Kept {
     /// Keeps the evidence: first the documents, then the hint that leads to them. A store that refuses costs the next
     /// start a look at the upstream; the permit does not depend on it.
     pub async fn save(&self, documents: &dyn Documents, key: &str, evidence: &Evidence) {
-        for (digest, bytes) in &evidence.fetched {
-            if let Err(error) = documents.write(digest, bytes).await {
+        for (digest, document) in &evidence.fetched {
+            if let Err(error) = documents.keep(digest, document).await {
                 tracing::warn!(%digest, %error, "evidence is not kept");
                 return;
             }

@@ -5,6 +5,7 @@
 
 pub mod cosign;
 pub mod kept;
+mod landing;
 pub mod reader;
 pub mod referrers;
 pub mod search;
@@ -21,6 +22,8 @@ pub use search::search;
 pub use shape::{Shape, shape_of};
 
 use crate::oci::Digest;
+/// What a piece of evidence is read from; see [`store`](crate::store).
+pub use crate::store::{Document, DocumentReader};
 
 /// Everything found about one subject.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +43,7 @@ pub struct Evidence {
     /// Every manifest that carries what may be evidence, in order of reading: what is kept to find it all again.
     pub candidates: Vec<Candidate>,
     /// Documents that came from the upstream and whose hash was checked: what is kept with a permit.
-    pub fetched: Vec<(Digest, Bytes)>,
+    pub fetched: Vec<(Digest, Document)>,
     /// How long a throttling upstream asked us to wait.
     pub retry_after: Option<Duration>,
     /// The share of the budget that the pieces take.
@@ -100,11 +103,11 @@ impl Origin {
 #[derive(Debug, Clone)]
 pub enum Content {
     /// A Sigstore bundle, any version, as JSON.
-    Bundle(Bytes),
+    Bundle(Document),
     /// A layer of a `.att` manifest: a DSSE envelope, with the certificate, chain and Rekor bundle of its annotations.
     CosignAttestation {
         /// The envelope.
-        envelope: Bytes,
+        envelope: Document,
         /// `dev.sigstore.cosign/certificate`, PEM.
         certificate: String,
         /// `dev.sigstore.cosign/bundle`, the Rekor v1 SET and entry as JSON.

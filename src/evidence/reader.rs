@@ -1,17 +1,17 @@
-//! Reads documents by digest: what is kept first, then the upstream; every read bounded, every byte hashed.
+//! Reads documents by digest: what is kept first, then the upstream; every read bounded, every byte hashed. Large ones are
+//! left in files.
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 
+use super::landing;
 use crate::{
-    oci::{Digest, Hasher, Manifest, Reference, Repository, manifest::MAX_MANIFEST},
-    store::Documents,
+    oci::{Digest, Manifest, Reference, Repository, manifest::MAX_MANIFEST},
+    store::{Document, Documents, HELD},
     upstream::{Upstream, UpstreamError},
 };
 
@@ -33,34 +33,73 @@ pub struct Reader {
     pub shapes: Budget,
 }
 
-/// What the evidence of all judgements under way may weigh together: without it, as many images with the largest
-/// allowed attestation as are asked for at once would be held at once (A9, H5).
+/// What the evidence of all judgements under way may weigh together, in memory and in files: without it, as many images
+/// with the largest allowed attestation as are asked for at once would be held at once (A9, H5).
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Semaphore>);
+pub struct Budget {
+    memory: Arc<Semaphore>,
+    files: Arc<Semaphore>,
+}
 
 /// A share of the budget, given back when dropped.
 #[derive(Debug, Clone)]
 pub struct Share {
-    _permit: Arc<OwnedSemaphorePermit>,
+    _permits: Vec<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Share {
+    /// One share of both.
+    pub fn join(&mut self, other: Self) {
+        self._permits.extend(other._permits);
+    }
 }
 
 impl Budget {
-    /// 256 MiB: one search at its limit, and as much again for all others.
+    /// 256 MiB: one search at its limit, were none of it in files, and as much again for all others.
     const BYTES: u64 = 256 << 20;
+    /// 1 GiB: eight searches at their limits.
+    const FILE_BYTES: u64 = 1 << 30;
+    /// What reading a document takes while it lies in a file: what arrived and is not written yet.
+    const READING: u64 = 1 << 20;
     const UNIT: u64 = 1 << 10;
 
-    /// Waits for room for `bytes`, until `until`; `None` if there was none. More than there is in all counts as all:
-    /// the largest waits for everybody rather than for ever.
+    /// Waits for room for `bytes` in memory, until `until`; `None` if there was none. More than there is in all counts as
+    /// all: the largest waits for everybody rather than for ever.
     pub async fn take(&self, bytes: u64, until: Instant) -> Option<Share> {
-        let units = u32::try_from(bytes.min(Self::BYTES).div_ceil(Self::UNIT)).ok()?;
-        let permit = timeout_at(until, Arc::clone(&self.0).acquire_many_owned(units)).await.ok()?.ok()?;
-        Some(Share { _permit: Arc::new(permit) })
+        let acquired = timeout_at(until, Arc::clone(&self.memory).acquire_many_owned(units(bytes, Self::BYTES)?));
+        Some(Share { _permits: vec![Arc::new(acquired.await.ok()?.ok()?)] })
     }
+
+    /// The same for documents of these sizes, each where it will lie, and for `held` bytes more.
+    pub async fn take_for(&self, sizes: &[u64], held: u64, until: Instant) -> Option<Share> {
+        let (filed, small): (Vec<u64>, Vec<u64>) = sizes.iter().partition(|size| **size > HELD);
+        let sum = |sizes: &[u64], more: u64| sizes.iter().fold(more, |sum, size| sum.saturating_add(*size));
+        let memory = sum(&small, held).saturating_add(Self::READING.saturating_mul(filed.len() as u64));
+        // Always in this order, so that no two searches wait for each other.
+        let mut share = self.take(memory, until).await?;
+        if !filed.is_empty() {
+            let units = units(sum(&filed, 0), Self::FILE_BYTES)?;
+            let acquired = timeout_at(until, Arc::clone(&self.files).acquire_many_owned(units));
+            share.join(Share { _permits: vec![Arc::new(acquired.await.ok()?.ok()?)] });
+        }
+        Some(share)
+    }
+
+    /// Room for `bytes` in memory if there is any now.
+    pub(super) fn take_now(&self, bytes: u64) -> Option<Share> {
+        let permit = Arc::clone(&self.memory).try_acquire_many_owned(units(bytes, u64::MAX)?).ok()?;
+        Some(Share { _permits: vec![Arc::new(permit)] })
+    }
+}
+
+fn units(bytes: u64, most: u64) -> Option<u32> {
+    u32::try_from(bytes.min(most).div_ceil(Budget::UNIT)).ok()
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new((Self::BYTES / Self::UNIT) as usize)))
+        let of = |bytes: u64| Arc::new(Semaphore::new((bytes / Self::UNIT) as usize));
+        Self { memory: of(Self::BYTES), files: of(Self::FILE_BYTES) }
     }
 }
 
@@ -71,6 +110,8 @@ pub struct Read<T> {
     pub document: T,
     /// It came from the upstream.
     pub fresh: bool,
+    /// What it takes of the budget beyond what was taken for it.
+    pub share: Option<Share>,
 }
 
 /// Why a document could not be read. The three kinds of no are never mixed up.
@@ -117,7 +158,7 @@ impl Reader {
     pub async fn manifest(&self, digest: &Digest) -> Result<Read<Manifest>, Unread> {
         if let Some(bytes) = self.documents.read(digest, MAX_MANIFEST).await {
             let manifest = Manifest::parse(*digest, bytes, None).map_err(|error| Unread::Unusable(error.to_string()))?;
-            return Ok(Read { document: manifest, fresh: false });
+            return Ok(Read { document: manifest, fresh: false, share: None });
         }
         let upstream = self.upstream.as_ref().ok_or_else(not_kept)?;
         let reference = Reference::Digest(*digest);
@@ -127,57 +168,34 @@ impl Reader {
         }
         let manifest = Manifest::parse(*digest, fetched.bytes, fetched.content_type.as_deref())
             .map_err(|error| Unread::Unusable(error.to_string()))?;
-        Ok(Read { document: manifest, fresh: true })
+        Ok(Read { document: manifest, fresh: true, share: None })
     }
 
     /// The blob `digest`, of which a manifest says that it has `size` bytes, at most `limit`.
     ///
     /// # Errors
     /// [`Unread`]; a body of another size or hash is [`Unread::Failed`]: what was asked for was not had.
-    pub async fn blob(&self, digest: &Digest, size: u64, limit: u64) -> Result<Read<Bytes>, Unread> {
+    pub async fn blob(&self, digest: &Digest, size: u64, limit: u64) -> Result<Read<Document>, Unread> {
         let short = || digest.short();
         if size > limit {
             return Err(Unread::Limit(format!("{} has {size} bytes, at most {limit} are read", short())));
         }
-        let bound = usize::try_from(size).map_err(|_| Unread::Limit(format!("{} has {size} bytes", short())))?;
-        if let Some(bytes) = self.documents.read(digest, bound).await {
+        if let Some(document) = self.documents.open(digest, size).await {
             // Whoever wrote the manifest may have written any size. A permit on it would carry that size to whoever asks for
             // a blob that other manifests list too, so that none of them could be pulled.
-            if bytes.len() != bound {
-                return Err(Unread::Unusable(format!("{} has {} bytes, not {size}", short(), bytes.len())));
+            if document.len() != size {
+                return Err(Unread::Unusable(format!("{} has {} bytes, not {size}", short(), document.len())));
             }
-            return Ok(Read { document: bytes, fresh: false });
+            return Ok(Read { document, fresh: false, share: None });
         }
         let upstream = self.upstream.as_ref().ok_or_else(not_kept)?;
-        timeout_at(self.until, fetch(upstream.as_ref(), &self.repository, digest, bound)).await.map_err(|_| late())?
+        let (documents, budget) = (self.documents.as_ref(), &self.budget);
+        let fetching = landing::fetch(upstream.as_ref(), documents, budget, &self.repository, digest, size);
+        timeout_at(self.until, fetching).await.map_err(|_| late())?
     }
 }
 
-/// Takes in a blob of exactly `size` bytes.
-async fn fetch(upstream: &dyn Upstream, repository: &Repository, digest: &Digest, size: usize) -> Result<Read<Bytes>, Unread> {
-    let short = || digest.short();
-    let mut stream = upstream.blob(repository, digest).await?;
-    if stream.size.is_some_and(|announced| announced != size as u64) {
-        return Err(failed(format!("the upstream announces another size than {size} for {}", short())));
-    }
-    // Grows with what arrives, not with what a manifest claims.
-    let mut bytes = BytesMut::with_capacity(size.min(64 * 1024));
-    let mut hasher = Hasher::new(digest.algorithm());
-    while let Some(piece) = stream.pieces.next().await {
-        let piece = piece?;
-        if piece.len() > size - bytes.len() {
-            return Err(failed(format!("the upstream sends more than the {size} bytes of {}", short())));
-        }
-        hasher.update(&piece);
-        bytes.extend_from_slice(&piece);
-    }
-    if hasher.finish() != *digest {
-        return Err(failed(format!("the upstream's bytes are not {}", short())));
-    }
-    Ok(Read { document: bytes.freeze(), fresh: true })
-}
-
-fn failed(why: String) -> Unread {
+pub(super) fn failed(why: String) -> Unread {
     Unread::Failed { why, retry_after: None }
 }
 

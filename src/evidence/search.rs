@@ -256,7 +256,9 @@ async fn read(reader: &Reader, entries: Vec<Entry>, limits: &Limits, evidence: &
         return;
     }
     // Taken once for all of them, and before any is read: who holds a share waits for nothing.
-    evidence.share = reader.budget.take(total, reader.until).await;
+    let sizes: Vec<u64> = wanted.iter().map(|wanted| wanted.layer.size).collect();
+    let manifests = total.saturating_sub(sizes.iter().sum());
+    evidence.share = reader.budget.take_for(&sizes, manifests, reader.until).await;
     if evidence.share.is_none() {
         evidence.missing.push("too much evidence is being read at once".into());
         return;
@@ -272,6 +274,9 @@ async fn read(reader: &Reader, entries: Vec<Entry>, limits: &Limits, evidence: &
     while let Some((candidate, form, layer, bytes)) = pieces.next().await {
         match bytes {
             Ok(read) => {
+                if let (Some(share), Some(more)) = (&mut evidence.share, read.share) {
+                    share.join(more);
+                }
                 if read.fresh {
                     evidence.fetched.push((layer.digest, read.document.clone()));
                 }
@@ -314,7 +319,7 @@ async fn read_manifests(
             let digest = entry.candidate.manifest;
             let manifest = match entry.manifest {
                 Some((bytes, content_type)) => Manifest::parse(digest, bytes, content_type.as_deref())
-                    .map(|manifest| Read { document: manifest, fresh: true })
+                    .map(|manifest| Read { document: manifest, fresh: true, share: None })
                     .map_err(|error| Unread::Unusable(error.to_string())),
                 None => reader.manifest(&digest).await,
             };
@@ -323,7 +328,7 @@ async fn read_manifests(
     }))
     .buffered(AT_ONCE);
     while let Some((candidate, manifest)) = manifests.next().await {
-        let Read { document: manifest, fresh } = match manifest {
+        let Read { document: manifest, fresh, .. } = match manifest {
             Ok(read) => read,
             Err(unread) => {
                 set_aside(evidence, candidate, &unread);
@@ -356,7 +361,7 @@ async fn read_manifests(
         }
         evidence.candidates.push(candidate);
         if fresh {
-            evidence.fetched.push((candidate.manifest, manifest.bytes().clone()));
+            evidence.fetched.push((candidate.manifest, manifest.bytes().clone().into()));
         }
         for (form, layer) in layers {
             if wanted.len() == limits.candidates {

@@ -5,16 +5,14 @@
 //! evidence must not also be readable as a manifest (containerd asks for a manifest under `/blobs/` after a 404), nor
 //! carry one in its config.
 
-use std::fmt;
-
-use bytes::Bytes;
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
-
 use super::{
-    Limits,
-    reader::{Reader, Unread},
+    Document, Limits,
+    reader::{Reader, Unread, failed},
 };
-use crate::oci::{Descriptor, Digest, Manifest, ManifestKind, media_type};
+use crate::oci::{
+    Descriptor, Digest, Manifest, ManifestKind, media_type,
+    scan::{Free, Rules, ScanError, scan},
+};
 
 /// How large the config of an evidence manifest may be: cosign's have 233 bytes, the empty one 2.
 const MAX_CONFIG: u64 = 64 * 1024;
@@ -63,7 +61,7 @@ async fn of_index(reader: &Reader, index: &Manifest, limits: &Limits, budget: &m
         let child = match reader.manifest(&child.digest).await {
             Ok(read) => {
                 if read.fresh {
-                    keep(reader, &child.digest, read.document.bytes()).await;
+                    keep(reader, &child.digest, &read.document.bytes().clone().into()).await;
                 }
                 read.document
             }
@@ -97,12 +95,14 @@ async fn of_image(reader: &Reader, manifest: &Manifest, limits: &Limits, budget:
             return Ok(Some(format!("it has more than {} bytes", limits.total_bytes)));
         };
         *budget = left;
-        let Some(_share) = reader.shapes.take(descriptor.size, reader.until).await else {
+        let Some(_share) = reader.shapes.take_for(&[descriptor.size], 0, reader.until).await else {
             return Err(Unread::Failed { why: "too much evidence is being read".into(), retry_after: None });
         };
         match reader.blob(&descriptor.digest, descriptor.size, limit).await {
             Ok(read) => {
-                if !kind.reads(&read.document) {
+                let document = read.document.clone();
+                let reads = tokio::task::spawn_blocking(move || kind.reads(&document)).await;
+                if !reads.map_err(|error| failed(format!("the task that was to read it is gone: {error}")))?? {
                     return Ok(Some(format!("{} is not what its media type says", descriptor.digest.short())));
                 }
                 if read.fresh {
@@ -115,8 +115,8 @@ async fn of_image(reader: &Reader, manifest: &Manifest, limits: &Limits, budget:
     Ok(None)
 }
 
-async fn keep(reader: &Reader, digest: &Digest, bytes: &Bytes) {
-    if let Err(error) = reader.documents.write(digest, bytes).await {
+async fn keep(reader: &Reader, digest: &Digest, document: &Document) {
+    if let Err(error) = reader.documents.keep(digest, document).await {
         tracing::warn!(%digest, %error, "evidence is not kept");
     }
 }
@@ -166,57 +166,36 @@ impl Kind {
         }
     }
 
-    /// Whether `bytes` read as this kind, and not as a manifest too.
-    fn reads(self, bytes: &[u8]) -> bool {
+    /// Whether the document reads as this kind, and not as a manifest too. Walked as it is read: an SBOM of many megabytes
+    /// costs no more than a small one. Keys are compared as Go's readers match them, in lower case.
+    ///
+    /// # Errors
+    /// [`Unread::Failed`] when it could not be read again.
+    fn reads(self, document: &Document) -> Result<bool, Unread> {
         /// Keys by which some client would take the document for a manifest.
         const OF_MANIFESTS: [&str; 4] = ["fslayers", "layers", "manifests", "schemaversion"];
-        let Some(keys) = top_level_keys(bytes) else {
-            return false;
+        let rules = Rules { depth: 128, items: 0, keys: MAX_KEYS, free: Free::Values };
+        let keys = match scan(document.open(), &rules, &[]) {
+            Ok(scan) if scan.is_object => scan.keys,
+            Ok(_) => return Ok(false),
+            Err(ScanError::Malformed(_) | ScanError::TooLarge(_)) => return Ok(false),
+            Err(ScanError::Unreadable(why)) => return Err(failed(why)),
         };
         let has = |wanted: &str| keys.iter().any(|key| key == wanted);
-        self.keys().iter().all(|key| has(key)) && !OF_MANIFESTS.into_iter().any(has)
+        Ok(self.keys().iter().all(|key| has(key)) && !OF_MANIFESTS.into_iter().any(has))
     }
 }
 
 /// How many keys a document may have at its top.
 const MAX_KEYS: usize = 256;
 
-/// The keys at the top of a JSON object, in lower case as Go's readers match them, without keeping the values: an SBOM
-/// of many megabytes costs its bytes and no tree. `None` for anything else.
-fn top_level_keys(bytes: &[u8]) -> Option<Vec<String>> {
-    struct Keys;
-
-    impl<'de> Visitor<'de> for Keys {
-        type Value = Vec<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<String>, A::Error> {
-            let mut keys = Vec::new();
-            while let Some(key) = map.next_key::<String>()? {
-                // Go folds these two into ASCII letters.
-                let key = key.replace('\u{17f}', "s").replace('\u{212a}', "k").to_lowercase();
-                if keys.len() == MAX_KEYS || keys.contains(&key) {
-                    return Err(serde::de::Error::custom("too many keys, or one twice"));
-                }
-                keys.push(key);
-                map.next_value::<IgnoredAny>()?;
-            }
-            Ok(keys)
-        }
-    }
-
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let keys = deserializer.deserialize_map(Keys).ok()?;
-    deserializer.end().ok()?;
-    Some(keys)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn reads(kind: Kind, text: &str) -> bool {
+        kind.reads(&Document::from(text.to_owned())).unwrap()
+    }
 
     #[test]
     fn d9_the_bytes_must_read_as_the_type_they_claim() {
@@ -228,20 +207,20 @@ mod tests {
             (Kind::Spdx, r#"{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT"}"#),
             (Kind::Config, "{}"),
         ] {
-            assert!(kind.reads(good.as_bytes()), "{kind:?}");
-            assert!(!kind.reads(b"\x1f\x8b gzip"), "{kind:?}");
-            assert!(!kind.reads(b"[]"), "{kind:?}");
+            assert!(reads(kind, good), "{kind:?}");
+            assert!(!reads(kind, "\u{1f}\u{8b} gzip"), "{kind:?}");
+            assert!(!reads(kind, "[]") && !reads(kind, "7") && !reads(kind, ""), "{kind:?}");
         }
-        assert!(!Kind::Bundle.reads(b"{}"));
-        assert!(!Kind::Spdx.reads(br#"{"spdxVersion":"SPDX-2.3"}"#));
+        assert!(!reads(Kind::Bundle, "{}"));
+        assert!(!reads(Kind::Spdx, r#"{"spdxVersion":"SPDX-2.3"}"#));
     }
 
     #[test]
     fn x13_what_also_reads_as_a_manifest_is_no_evidence() {
         for key in ["layers", "Layers", "manifests", "manifest\u{17f}", "schemaVersion", "fsLayers"] {
             let polyglot = format!(r#"{{"mediaType":"m","verificationMaterial":{{}},"{key}":[]}}"#);
-            assert!(!Kind::Bundle.reads(polyglot.as_bytes()), "{key}");
-            assert!(!Kind::Config.reads(format!(r#"{{"{key}":2}}"#).as_bytes()), "{key}");
+            assert!(!reads(Kind::Bundle, &polyglot), "{key}");
+            assert!(!reads(Kind::Config, &format!(r#"{{"{key}":2}}"#)), "{key}");
         }
     }
 }

@@ -31,8 +31,8 @@ use crate::{
     store::{self, Documents, Facts},
     upstream::{BlobStream, FetchedManifest, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError},
     verify::{
-        CLAIMS, DEFAULT_TRUST_ROOT, Epoch, LogEntry, LogEvidence, Proven, SanKind, Signer, Statement, TrustState, Unready,
-        Verified, Verifier, VerifyError,
+        CLAIMS, DEFAULT_TRUST_ROOT, Epoch, LogEntry, LogEvidence, Predicate, Proven, SanKind, Signer, Statement, TrustState,
+        Unready, Verified, Verifier, VerifyError,
     },
 };
 
@@ -184,8 +184,9 @@ pub(super) fn descriptor(media_type: &str, digest: Digest, size: usize) -> Value
 }
 
 /// Reads in a piece what it proves: `{"about": digest, "by": subject, "proves": "signature" | predicate type, "predicate": …}`
-/// or `{"ahead": seconds}`, or `{"panics": true}`. Anything else proves nothing. `at` is when it was signed (1970), `entry` where it
-/// is logged in the log `abab…`, and `claims` are the signer's.
+/// or `{"ahead": seconds}`, or `{"panics": true}`, or `{"unreadable": why}`; `"damaged": true` beside a predicate makes it
+/// fail when a policy reads it. Anything else proves nothing. `at` is when it was signed (1970), `entry` where it is logged
+/// in the log `abab…`, and `claims` are the signer's.
 #[derive(Debug)]
 pub(super) struct Scripted {
     pub(super) epoch: Epoch,
@@ -200,13 +201,17 @@ impl Verifier for Scripted {
     fn verify(&self, subject: &Digest, content: &Content) -> Result<Vec<Verified>, VerifyError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         let bytes = match content {
-            Content::Bundle(bytes)
-            | Content::CosignAttestation { envelope: bytes, .. }
-            | Content::CosignSignature { payload: bytes, .. } => bytes,
+            Content::Bundle(document) | Content::CosignAttestation { envelope: document, .. } => {
+                document.whole(u64::MAX).ok().flatten().ok_or_else(|| VerifyError::Unreadable("as the script says".into()))?
+            }
+            Content::CosignSignature { payload: bytes, .. } => bytes.clone(),
         };
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| VerifyError::Malformed(error.to_string()))?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|error| VerifyError::Malformed(error.to_string()))?;
         let text = |key: &str| value[key].as_str().map(str::to_owned);
         assert!(value["panics"].is_null(), "as the script says");
+        if let Some(why) = text("unreadable") {
+            return Err(VerifyError::Unreadable(why));
+        }
         if let Some(ahead_seconds) = value["ahead"].as_u64() {
             return Err(VerifyError::Clock { ahead_seconds });
         }
@@ -228,7 +233,10 @@ impl Verifier for Scripted {
             Some("signature") => Proven::Signature,
             Some(predicate_type) => Proven::Attestation(Statement {
                 predicate_type: predicate_type.to_owned(),
-                predicate: value["predicate"].to_string().into(),
+                predicate: match value["damaged"].as_bool() {
+                    Some(true) => Predicate::unreadable(),
+                    Some(false) | None => value["predicate"].to_string().into(),
+                },
             }),
             None => return Err(VerifyError::Malformed("proves nothing".into())),
         };

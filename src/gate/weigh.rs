@@ -14,7 +14,7 @@ use crate::{
     oci::{Digest, ImageName},
     policy::{Case, Held, PlatformFacts, Policy, Selection, Unmet},
     telemetry,
-    verify::{PoolError, Verified, Verifier, VerifyError},
+    verify::{PoolError, Proven, Verified, Verifier, VerifyError},
 };
 
 /// Pieces verified before the policies are asked again. Most images have two or three.
@@ -52,6 +52,8 @@ pub(super) struct Scales {
     pub(super) watched: Vec<(Arc<Policy>, Held)>,
     /// A piece was signed so many seconds in the future.
     pub(super) ahead: Option<u64>,
+    /// A piece could not be read to its end, and why: the disk, not the piece.
+    pub(super) unreadable: Option<String>,
     /// Verifications were not made, for want of room.
     pub(super) overloaded: bool,
     /// Of the evidence last added something could not be had, or not be proved for want of a trust root.
@@ -77,6 +79,7 @@ impl Scales {
             held: Vec::new(),
             watched: Vec::new(),
             ahead: None,
+            unreadable: None,
             overloaded: false,
             partial: false,
             provable: false,
@@ -186,12 +189,16 @@ impl Scales {
                         self.explanation.considered(piece, Outcome::from(&why));
                         match why {
                             VerifyError::Clock { ahead_seconds } => self.ahead = self.ahead.max(Some(ahead_seconds)),
+                            VerifyError::Unreadable(why) => self.unreadable = Some(why),
                             VerifyError::OtherSubject { .. } => self.explanation.about_others += 1,
                             VerifyError::Certificate(_)
                             | VerifyError::Log(_)
                             | VerifyError::Signature(_)
                             | VerifyError::Timestamp(_) => self.provable = true,
-                            VerifyError::Malformed(_) | VerifyError::TooLarge(_) | VerifyError::Unsupported(_) => {}
+                            VerifyError::Malformed(_)
+                            | VerifyError::TooLarge(_)
+                            | VerifyError::Unsupported(_)
+                            | VerifyError::UnsupportedLogEntry(_) => {}
                         }
                     }
                     Err(why) => {
@@ -268,6 +275,7 @@ impl Scales {
             held: self.held.clone(),
             watched: self.watched.clone(),
             ahead: None,
+            unreadable: None,
             overloaded: false,
             partial: false,
             provable: false,
@@ -288,8 +296,46 @@ impl Scales {
         }
     }
 
-    /// Asks the policies. Reading an SBOM of many megabytes is CPU work too, so it has a thread of its own.
+    /// Asks the policies. A predicate that could not be read to its end while they read it is no evidence, for or against:
+    /// they may have taken the disk's fault for the document's. So without it they are asked again.
     async fn judge(&mut self) {
+        self.ask().await;
+        while let Some(why) = self.leave_out_the_unreadable() {
+            self.unreadable = Some(why);
+            self.ask().await;
+        }
+    }
+
+    /// Why a fact is left out from here on, if one is.
+    fn leave_out_the_unreadable(&mut self) -> Option<String> {
+        let leave_out = |facts: &[Verified]| {
+            let why = facts.iter().find_map(damage)?.to_owned();
+            Some((facts.iter().filter(|fact| damage(fact).is_none()).cloned().collect::<Vec<_>>(), why))
+        };
+        if let Some((left, why)) = leave_out(&self.facts) {
+            self.facts = left.into();
+            return Some(why);
+        }
+        match &mut self.platforms {
+            Platforms::All(platforms) => {
+                let (at, (left, why)) =
+                    platforms.iter().enumerate().find_map(|(at, platform)| Some((at, leave_out(&platform.facts)?)))?;
+                let mut others = platforms.to_vec();
+                others[at].facts = left;
+                *platforms = others.into();
+                Some(why)
+            }
+            Platforms::One { proven, .. } => {
+                let (left, why) = leave_out(proven)?;
+                *proven = left.into();
+                Some(why)
+            }
+            Platforms::Unseen => None,
+        }
+    }
+
+    /// Reading an SBOM of many megabytes is CPU work too, so it has a thread of its own.
+    async fn ask(&mut self) {
         let (selection, facts, subject) = (Arc::clone(&self.selection), Arc::clone(&self.facts), self.subject);
         let (image, now, platforms) = (self.image.clone(), (self.gate.clock)(), self.platforms.clone());
         let nothing_to_read = self.facts.is_empty() && !matches!(platforms, Platforms::One { .. });
@@ -346,6 +392,14 @@ fn together(held: &[&Vec<(Arc<Policy>, Held)>], unmet: &[&Vec<Unmet>]) -> (Vec<(
         }
     }
     (all, not)
+}
+
+/// Why what was proven cannot be read again, if it could not.
+fn damage(fact: &Verified) -> Option<&str> {
+    match &fact.content {
+        Proven::Attestation(statement) => statement.predicate.damage(),
+        Proven::File | Proven::Signature => None,
+    }
 }
 
 /// How long a client waits before it asks again about a signature from the near future.

@@ -20,7 +20,10 @@ use super::{
     clean, sigstore,
     trust_root::document,
 };
-use crate::oci::{Algorithm, Digest, Hasher};
+use crate::{
+    evidence::Document,
+    oci::{Algorithm, Digest, Hasher},
+};
 
 /// A file that must be in memory whole, because its signer's key signs no SHA-256 digest.
 const MAX_WHOLE: u64 = 256 << 20;
@@ -153,7 +156,7 @@ impl Sigstore {
     /// Why it proves nothing.
     pub fn prove_artifact(&self, bundle: &[u8], artifact: &Artifact) -> Result<Verified, VerifyError> {
         let now = self.now();
-        let prepared = sigstore::prepare_bundle(By::Certificate, bundle, artifact.digest(), now)?;
+        let prepared = sigstore::prepare_bundle(By::Certificate, &held(bundle), artifact.digest(), now)?;
         attempt(prepared, artifact, |prepared| self.prove_prepared(prepared, artifact.digest(), now))
     }
 
@@ -164,12 +167,16 @@ impl Sigstore {
     /// Why it proves nothing.
     pub fn prove_artifact_by(&self, key: &ManagedKey, bundle: &[u8], artifact: &Artifact) -> Result<SignedByKey, VerifyError> {
         let now = self.now();
-        let prepared = sigstore::prepare_bundle(By::Key, bundle, artifact.digest(), now)?;
+        let prepared = sigstore::prepare_bundle(By::Key, &held(bundle), artifact.digest(), now)?;
         attempt(prepared, artifact, |prepared| {
             let (times, log) = self.prove_signed(prepared, artifact.digest(), &key.0, now)?;
             Ok(SignedByKey { times, log })
         })
     }
+}
+
+fn held(bundle: &[u8]) -> Document {
+    Bytes::copy_from_slice(bundle).into()
 }
 
 /// Proves by the digest, or by the whole file where its signer's key signs no such digest.
@@ -192,7 +199,7 @@ fn attempt<T>(
 /// # Errors
 /// It cannot be read.
 pub fn read_bundle(path: &Path) -> io::Result<Vec<u8>> {
-    read_at_most(path, MAX_ATTESTATION as u64)
+    read_at_most(path, MAX_ATTESTATION)
 }
 
 /// Reads a key's file, no more of it than a key may have.

@@ -3,7 +3,8 @@
 //! Everything here happens before any cryptography and only refuses; nothing is believed yet. Bounds come first because
 //! the crate has none of its own for bytes, entries, timestamps or subjects (0.15.1, read).
 
-use std::borrow::Cow;
+#[expect(clippy::disallowed_types, reason = "see `LARGE`")]
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -14,27 +15,41 @@ use sigstore_types::{
     SignatureBytes, SignatureContent, VerificationMaterial, VerificationMaterialContent,
 };
 
-use super::{Proven, VerifyError, clean, statement, strict};
-use crate::oci::{Algorithm, Digest};
+use super::{
+    Proven, VerifyError, clean,
+    payload::{self, Payload},
+    statement, strict,
+};
+use crate::{
+    evidence::Document,
+    oci::{
+        Algorithm, Digest,
+        scan::{Found, Free, Path, Rules},
+    },
+};
 
 /// A bundle with an attestation, as JSON. Nothing larger is looked at.
-pub(super) const MAX_ATTESTATION: usize = 96 << 20;
+pub(super) const MAX_ATTESTATION: u64 = 96 << 20;
 /// A bundle with a signature.
-pub(super) const MAX_SIGNATURE: usize = 16 << 20;
+pub(super) const MAX_SIGNATURE: u64 = 16 << 20;
 /// `verificationMaterial` of one bundle, as JSON: entries, proofs, timestamps and certificates of some KiB each. The crate
 /// buffers all of it, several times, whatever the payload weighs.
-const MAX_MATERIAL: usize = 4 << 20;
+const MAX_MATERIAL: u64 = 4 << 20;
+/// `messageSignature`, or an envelope's `signatures`: one signature of some hundred bytes.
+const MAX_SIGNATURES: u64 = 1 << 20;
+/// A media type, or a payload's.
+const MAX_TYPE: u64 = 4 << 10;
 /// Log entries of one bundle, as sigstore-go caps them.
-const MAX_ENTRIES: usize = 32;
+const MAX_ENTRIES: u64 = 32;
 /// RFC 3161 timestamps of one bundle, likewise.
-const MAX_TIMESTAMPS: usize = 32;
+const MAX_TIMESTAMPS: u64 = 32;
 /// Certificates of one chain. Only the first is used.
-const MAX_CHAIN: usize = 16;
+const MAX_CHAIN: u64 = 16;
 /// From this size on the crate's own reading of a DSSE payload (a JSON tree of all of it, 600 MiB for a 74 MiB bundle)
-/// is replaced by [`lean`] where that proves the same.
-pub(super) const LEAN_FROM: usize = 1 << 20;
-/// What may be read as a tree where it is not.
-pub(super) const MAX_TREE: usize = 32 << 20;
+/// is replaced by [`lean`] where that proves the same, and the payload is decoded as it is read.
+pub(super) const LEAN_FROM: u64 = 1 << 20;
+/// The largest payload that is held where it is not: with the tree made of it about 140 MiB, of one at a time.
+pub(super) const MAX_HELD: u64 = 16 << 20;
 
 /// What is to be verified.
 #[derive(Debug)]
@@ -45,32 +60,32 @@ pub(super) struct Prepared {
     pub(super) claim: Proven,
     /// What was signed.
     pub(super) message: Message,
+    /// It is large and held, and no other is meanwhile.
+    pub(super) _alone: Option<Alone>,
 }
+
+/// While it lives, no other verification in this process holds a large payload. What waits for it are threads of the pool,
+/// for as long as the one before works; whatever verifier it works for, so that a reload doubles nothing.
+pub(super) type Alone = MutexGuard<'static, ()>;
+
+pub(super) fn alone() -> Alone {
+    LARGE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[expect(clippy::disallowed_types, reason = "held by threads of the pool only, across no await; it guards no value to be broken")]
+static LARGE: Mutex<()> = Mutex::new(());
 
 /// What the bundle's signature is over.
 #[derive(Debug)]
 pub(super) enum Message {
     /// The DSSE envelope inside the bundle; its statement names the subject.
     Envelope,
-    /// A DSSE envelope taken out of the bundle: its type and payload.
-    Lean(Bytes),
+    /// A DSSE envelope taken out of the bundle: the hash of its pre-authentication encoding, and its payload.
+    Lean(Digest, Payload),
     /// These bytes, which name the subject.
     Payload(Bytes),
     /// The subject's own manifest.
     Subject,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire<'a> {
-    #[serde(borrow)]
-    media_type: Cow<'a, str>,
-    #[serde(borrow)]
-    verification_material: &'a RawValue,
-    #[serde(borrow, default)]
-    dsse_envelope: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    message_signature: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -82,16 +97,46 @@ struct Material<'a> {
     x509_certificate_chain: Option<&'a RawValue>,
     #[serde(borrow, default)]
     public_key: Option<&'a RawValue>,
+    #[serde(default)]
+    tlog_entries: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    payload_type: Cow<'a, str>,
-    #[serde(borrow)]
-    payload: Cow<'a, str>,
-    signatures: Vec<Signature>,
+struct Entry {
+    kind_version: Kind,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+    version: String,
+}
+
+/// What the crate knows of: Rekor v2's one kind, and v1's.
+const KINDS: [(&str, &str); 4] = [("dsse", "0.0.1"), ("hashedrekord", "0.0.1"), ("hashedrekord", "0.0.2"), ("intoto", "0.0.2")];
+
+pub(super) fn unsupported_entry(kind: &str, version: &str) -> VerifyError {
+    VerifyError::UnsupportedLogEntry(format!("Rekor entry of kind `{}` {}", clean(kind), clean(version)))
+}
+
+/// A DSSE envelope's parts, where they lie in their document.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    payload_type: Option<Found>,
+    payload: Option<Found>,
+    signatures: Option<Found>,
+}
+
+impl Envelope {
+    /// Its parts in an envelope that is a document of its own, in the order [`Envelope::from`] takes them.
+    pub(super) const PATHS: [Path; 3] = [("payloadType", None), ("payload", None), ("signatures", None)];
+}
+
+impl From<[Option<Found>; 3]> for Envelope {
+    fn from([payload_type, payload, signatures]: [Option<Found>; 3]) -> Self {
+        Self { payload_type, payload, signatures }
+    }
 }
 
 #[derive(Deserialize)]
@@ -114,30 +159,54 @@ pub(super) enum By {
 ///
 /// # Errors
 /// Too large, malformed, a managed key, or about something else.
-pub(super) fn read(json: &[u8], subject: &Digest) -> Result<Prepared, VerifyError> {
-    read_by(By::Certificate, json, subject)
+pub(super) fn read(document: &Document, subject: &Digest) -> Result<Prepared, VerifyError> {
+    read_by(By::Certificate, document, subject)
 }
 
 /// The same of a bundle signed `by` what is said.
 ///
 /// # Errors
 /// As [`read`].
-pub(super) fn read_by(by: By, json: &[u8], subject: &Digest) -> Result<Prepared, VerifyError> {
-    if json.len() > MAX_ATTESTATION {
-        return Err(VerifyError::TooLarge(format!("bundle of {} bytes, at most {MAX_ATTESTATION}", json.len())));
-    }
+pub(super) fn read_by(by: By, document: &Document, subject: &Digest) -> Result<Prepared, VerifyError> {
+    bound("bytes in a bundle", document.len(), MAX_ATTESTATION)?;
     // One DSSE signature, 32 entries, 64 hashes in a proof: a bundle's own arrays are short (threats A11, B9).
-    strict::check("bundle", json, strict::Rules { depth: 16, items: 256, keys: 64, free: None })?;
-    let wire: Wire<'_> = parse("bundle", json)?;
+    let rules = Rules { depth: 16, items: 256, keys: 64, free: Free::Nothing };
+    let of_envelope = |key| ("dsseEnvelope", Some(key));
+    let wanted = [
+        ("mediaType", None),
+        ("verificationMaterial", None),
+        ("messageSignature", None),
+        ("dsseEnvelope", None),
+        of_envelope("payloadType"),
+        of_envelope("payload"),
+        of_envelope("signatures"),
+    ];
+    let found = strict::scan("bundle", document.open(), rules, &wanted)?;
+    let Ok([media_type, material_text, message_signature, envelope, payload_type, payload, signatures]) =
+        <[Option<Found>; 7]>::try_from(found)
+    else {
+        return Err(VerifyError::Malformed("bundle: it was not read whole".into()));
+    };
+    let media_type: String = parse("mediaType", &part(document, "mediaType", media_type, MAX_TYPE)?)?;
     let media_type: MediaType =
-        wire.media_type.parse().map_err(|_| VerifyError::Unsupported(format!("bundle of type `{}`", clean(&wire.media_type))))?;
-    let material = material(by, wire.verification_material)?;
-    match (wire.dsse_envelope, wire.message_signature) {
-        (Some(envelope), None) => envelope_about(media_type, material, envelope.get().as_bytes(), json.len(), subject),
-        (None, Some(signature)) => message(media_type, material, signature.get(), json.len(), subject),
+        media_type.parse().map_err(|_| VerifyError::Unsupported(format!("bundle of type `{}`", clean(&media_type))))?;
+    let material = material(by, &part(document, "verificationMaterial", material_text, MAX_MATERIAL)?)?;
+    match (envelope, message_signature) {
+        (Some(_), None) => envelope_about(media_type, material, document, [payload_type, payload, signatures].into(), subject),
+        (None, signature @ Some(_)) => {
+            let signature = part(document, "messageSignature", signature, MAX_SIGNATURES)?;
+            message(media_type, material, &signature, document.len(), subject)
+        }
         (Some(_), Some(_)) => Err(VerifyError::Malformed("bundle: both a DSSE envelope and a message signature".into())),
         (None, None) => Err(VerifyError::Malformed("bundle: neither a DSSE envelope nor a message signature".into())),
     }
+}
+
+/// The text of a part that is small enough to hold.
+fn part(document: &Document, what: &str, found: Option<Found>, most: u64) -> Result<Bytes, VerifyError> {
+    let found = found.ok_or_else(|| VerifyError::Malformed(format!("missing field `{what}`")))?;
+    bound(&format!("bytes of {what}"), found.range.end.saturating_sub(found.range.start), most)?;
+    payload::read(document, found.range)
 }
 
 fn parse<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T, VerifyError> {
@@ -145,9 +214,7 @@ fn parse<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T, Verify
 }
 
 /// Certificate, log entries and timestamps, within bounds.
-fn material(by: By, raw: &RawValue) -> Result<VerificationMaterial, VerifyError> {
-    let json = raw.get().as_bytes();
-    bound("bytes of verificationMaterial", json.len(), MAX_MATERIAL)?;
+fn material(by: By, json: &[u8]) -> Result<VerificationMaterial, VerifyError> {
     let shape: Material<'_> = parse("verificationMaterial", json)?;
     match (shape.certificate, shape.x509_certificate_chain, shape.public_key) {
         (None, None, Some(_)) if by == By::Certificate => {
@@ -160,11 +227,16 @@ fn material(by: By, raw: &RawValue) -> Result<VerificationMaterial, VerifyError>
         // The crate would take whichever comes first.
         _ => return Err(VerifyError::Malformed("verificationMaterial: want one certificate, chain or key".into())),
     }
+    // The crate's own word for it would be that the bundle is malformed.
+    let unknown = shape.tlog_entries.iter().map(|entry| &entry.kind_version).find(|of| !KINDS.contains(&(&of.kind, &of.version)));
+    if let Some(Kind { kind, version }) = unknown {
+        return Err(unsupported_entry(kind, version));
+    }
     let mut material: VerificationMaterial = parse("verificationMaterial", json)?;
-    bound("log entries", material.tlog_entries.len(), MAX_ENTRIES)?;
-    bound("timestamps", material.timestamp_verification_data.rfc3161_timestamps.len(), MAX_TIMESTAMPS)?;
+    bound("log entries", material.tlog_entries.len() as u64, MAX_ENTRIES)?;
+    bound("timestamps", material.timestamp_verification_data.rfc3161_timestamps.len() as u64, MAX_TIMESTAMPS)?;
     if let VerificationMaterialContent::X509CertificateChain { certificates } = &mut material.content {
-        bound("certificates", certificates.len(), MAX_CHAIN)?;
+        bound("certificates", certificates.len() as u64, MAX_CHAIN)?;
         if certificates.is_empty() {
             return Err(VerifyError::Malformed("verificationMaterial: the certificate chain is empty".into()));
         }
@@ -180,21 +252,20 @@ fn material(by: By, raw: &RawValue) -> Result<VerificationMaterial, VerifyError>
     Ok(material)
 }
 
-fn bound(what: &str, found: usize, most: usize) -> Result<(), VerifyError> {
+pub(super) fn bound(what: &str, found: u64, most: u64) -> Result<(), VerifyError> {
     if found > most { Err(VerifyError::TooLarge(format!("{found} {what}, at most {most}"))) } else { Ok(()) }
 }
 
-/// A DSSE envelope, from a bundle or a `.att` layer: an attestation, or cosign's statement that is a signature.
-///
-/// `size` is what it was published as.
+/// A DSSE envelope, of a bundle or a `.att` layer: an attestation, or cosign's statement that is a signature.
 pub(super) fn envelope_about(
     media_type: MediaType,
     material: VerificationMaterial,
-    json: &[u8],
-    size: usize,
+    document: &Document,
+    envelope: Envelope,
     subject: &Digest,
 ) -> Result<Prepared, VerifyError> {
-    let Envelope { payload_type, payload, signatures } = parse("DSSE envelope", json)?;
+    let payload_type: String = parse("payloadType", &part(document, "payloadType", envelope.payload_type, MAX_TYPE)?)?;
+    let signatures: Vec<Signature> = parse("signatures", &part(document, "signatures", envelope.signatures, MAX_SIGNATURES)?)?;
     let signature = match <[Signature; 1]>::try_from(signatures) {
         Ok([signature]) => DsseSignature::new(signature.sig, KeyId::new(signature.keyid)),
         Err(others) => {
@@ -204,52 +275,64 @@ pub(super) fn envelope_about(
     if payload_type != statement::PAYLOAD_TYPE {
         return Err(VerifyError::Unsupported(format!("DSSE payload of type `{}`", clean(&payload_type))));
     }
-    let payload = PayloadBytes::from_base64(&payload)
-        .map_err(|error| VerifyError::Malformed(format!("DSSE payload: {}", clean(&error.to_string()))))?;
-    let payload = Bytes::from(payload.into_bytes());
-    let found = statement::read(&payload, subject)?;
+    let payload = envelope.payload.ok_or_else(|| VerifyError::Malformed("missing field `payload`".into()))?;
+    let large = document.len() >= LEAN_FROM;
+    let payload = Payload::at(&payload, document, !large)?;
+    let (found, hash) = statement::read(&payload, subject)?;
     let claim = if found.predicate_type == statement::COSIGN_SIGN {
-        bound("bytes in a signature", size, MAX_SIGNATURE)?;
+        bound("bytes in a signature", document.len(), MAX_SIGNATURE)?;
         Proven::Signature
     } else {
         Proven::Attestation(found)
     };
-    if size >= LEAN_FROM && material.tlog_entries.iter().all(|entry| entry.kind_version == KindVersion::HashedRekordV002) {
-        return Ok(lean(media_type, material, claim, signature.sig, &payload));
+    if large && material.tlog_entries.iter().all(|entry| entry.kind_version == KindVersion::HashedRekordV002) {
+        return Ok(lean(media_type, material, claim, signature.sig, hash, payload));
     }
-    bound("bytes in an attestation whose log entry is not of Rekor v2", size, MAX_TREE)?;
-    let envelope = DsseEnvelope::new(payload_type, PayloadBytes::from_bytes(&payload), signature);
+    let alone = large.then(alone);
+    let held = hold(&payload, "an attestation whose log entry is not of Rekor v2")?;
+    let envelope = DsseEnvelope::new(payload_type, PayloadBytes::from_bytes(&held), signature);
     let bundle = Bundle::new(media_type, material, SignatureContent::DsseEnvelope(envelope));
-    Ok(Prepared { bundle, claim, message: Message::Envelope })
+    Ok(Prepared { bundle, claim, message: Message::Envelope, _alone: alone })
+}
+
+/// All of a payload, for what cannot be verified without.
+///
+/// # Errors
+/// [`VerifyError::TooLarge`] above [`MAX_HELD`].
+pub(super) fn hold(payload: &Payload, of: &str) -> Result<Bytes, VerifyError> {
+    bound(&format!("bytes in the statement of {of}"), payload.len(), MAX_HELD)?;
+    payload.slice(0..payload.len()).map_err(|error| payload::unreadable(&error))
 }
 
 /// The same envelope as a message signature over its pre-authentication encoding.
 ///
 /// That is what a DSSE signature is, and what a `hashedrekord` 0.0.2 entry logs of one: key, signature and the hash of
 /// the encoding. So the same checks are made of the same bytes, without the crate's tree of the predicate; `statement`
-/// has read type and subjects. `lean_and_full_reading_prove_the_same` holds the two against each other.
+/// has read type and subjects from the bytes that were hashed. `lean_and_full_reading_prove_the_same` holds the two against
+/// each other.
 fn lean(
     media_type: MediaType,
     material: VerificationMaterial,
     claim: Proven,
     signature: SignatureBytes,
-    payload: &Bytes,
+    hash: Digest,
+    payload: Payload,
 ) -> Prepared {
     let content = SignatureContent::MessageSignature(MessageSignature::new(signature));
     let bundle = Bundle::new(media_type, material, content);
-    Prepared { bundle, claim, message: Message::Lean(payload.clone()) }
+    Prepared { bundle, claim, message: Message::Lean(hash, payload), _alone: None }
 }
 
 /// A message signature over the subject's manifest: proven of the file, and no image signature (see [`Proven::File`]).
 fn message(
     media_type: MediaType,
     material: VerificationMaterial,
-    json: &str,
-    size: usize,
+    json: &[u8],
+    size: u64,
     subject: &Digest,
 ) -> Result<Prepared, VerifyError> {
     bound("bytes in a signature", size, MAX_SIGNATURE)?;
-    let signature: MessageSignature = parse("messageSignature", json.as_bytes())?;
+    let signature: MessageSignature = parse("messageSignature", json)?;
     if subject.algorithm() != Algorithm::Sha256 {
         // The log knows this form by SHA-256 only, and one algorithm's digest never stands for another's.
         return Err(VerifyError::Unsupported(format!("a message signature about a {} digest", subject.algorithm().as_str())));
@@ -261,7 +344,7 @@ fn message(
         return Err(VerifyError::OtherSubject { found: format!("sha256:{}", hex::encode(hint.digest.as_bytes())) });
     }
     let bundle = Bundle::new(media_type, material, SignatureContent::MessageSignature(signature));
-    Ok(Prepared { bundle, claim: Proven::File, message: Message::Subject })
+    Ok(Prepared { bundle, claim: Proven::File, message: Message::Subject, _alone: None })
 }
 
 /// Strict standard base64, as cosign writes its annotations.

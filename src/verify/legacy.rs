@@ -15,10 +15,16 @@ use sigstore_types::{
 
 use super::{
     Proven, VerifyError,
-    bundle::{self, MAX_ATTESTATION, Message, Prepared},
+    bundle::{self, Envelope, MAX_ATTESTATION, Message, Prepared},
     clean, strict,
 };
-use crate::oci::{Digest, json};
+use crate::{
+    evidence::Document,
+    oci::{
+        Digest, json,
+        scan::{Found, Free, Rules},
+    },
+};
 
 /// One annotation. The largest, a Rekor body, holds an entry of a few KiB.
 const MAX_ANNOTATION: usize = 1 << 20;
@@ -42,13 +48,13 @@ pub(super) struct Annotations<'a> {
 ///
 /// # Errors
 /// As [`bundle::read`].
-pub(super) fn attestation(envelope: &[u8], annotations: Annotations<'_>, subject: &Digest) -> Result<Prepared, VerifyError> {
-    if envelope.len() > MAX_ATTESTATION {
-        return Err(VerifyError::TooLarge(format!("envelope of {} bytes, at most {MAX_ATTESTATION}", envelope.len())));
-    }
-    strict::check("DSSE envelope", envelope, strict::Rules { depth: 8, items: 256, keys: 64, free: None })?;
-    let material = annotations.material()?;
-    bundle::envelope_about(MediaType::Bundle0_1, material, envelope, envelope.len(), subject)
+pub(super) fn attestation(envelope: &Document, annotations: Annotations<'_>, subject: &Digest) -> Result<Prepared, VerifyError> {
+    bundle::bound("bytes in an envelope", envelope.len(), MAX_ATTESTATION)?;
+    let rules = Rules { depth: 8, items: 256, keys: 64, free: Free::Nothing };
+    let found = strict::scan("DSSE envelope", envelope.open(), rules, &Envelope::PATHS)?;
+    let parts = <[Option<Found>; 3]>::try_from(found);
+    let parts = parts.map_err(|_| VerifyError::Malformed("DSSE envelope: it was not read whole".into()))?;
+    bundle::envelope_about(MediaType::Bundle0_1, annotations.material()?, envelope, parts.into(), subject)
 }
 
 /// A `.sig` layer: a simple signing payload and its signature.
@@ -65,7 +71,7 @@ pub(super) fn signature(
     let signature = SignatureBytes::new(bundle::base64("signature annotation", bounded("signature", signature)?)?);
     let content = SignatureContent::MessageSignature(MessageSignature::new(signature));
     let bundle = Bundle::new(MediaType::Bundle0_1, annotations.material()?, content);
-    Ok(Prepared { bundle, claim: Proven::Signature, message: Message::Payload(payload.clone()) })
+    Ok(Prepared { bundle, claim: Proven::Signature, message: Message::Payload(payload.clone()), _alone: None })
 }
 
 #[derive(Deserialize)]
@@ -206,8 +212,7 @@ fn kind_version(body: &[u8]) -> Result<KindVersion, VerifyError> {
         ("hashedrekord", "0.0.1") => Ok(KindVersion::HashedRekordV001),
         ("dsse", "0.0.1") => Ok(KindVersion::DsseV001),
         ("intoto", "0.0.2") => Ok(KindVersion::IntotoV002),
-        // Among them intoto 0.0.1, which cosign wrote before July 2023.
-        _ => Err(VerifyError::Unsupported(format!("Rekor entry of kind `{}` {}", clean(&kind), clean(&api_version)))),
+        _ => Err(bundle::unsupported_entry(&kind, &api_version)),
     }
 }
 
@@ -267,7 +272,7 @@ mod tests {
     #[test]
     fn unknown_entry_kinds_are_not_supported() {
         for body in [r#"{"kind":"intoto","apiVersion":"0.0.1"}"#, r#"{"kind":"hashedrekord","apiVersion":"0.0.2"}"#] {
-            assert!(matches!(kind_version(body.as_bytes()), Err(VerifyError::Unsupported(_))), "{body}");
+            assert!(matches!(kind_version(body.as_bytes()), Err(VerifyError::UnsupportedLogEntry(_))), "{body}");
         }
     }
 }

@@ -4,15 +4,17 @@
 //! bundle proves about a digest; whether that is enough is [`policy`](crate::policy)'s to say.
 //!
 //! [`Sigstore`] verifies under one trust root: `bundle` and `legacy` read a piece of evidence within bounds and turn every
-//! form of it into one Sigstore bundle in memory, `statement` reads what was signed, `certificate` who signed; `relaxed` is
-//! the one file that asks the crate for less. [`Roots`] is the verifier in use, over every trust root there is. [`Pool`]
-//! runs it. [`trust_root`] says whom to believe, and keeps that fresh.
+//! form of it into one Sigstore bundle in memory, `statement` reads what was signed (as a stream, from a `payload` that may
+//! lie in a file), `certificate` who signed; `relaxed` is the one file that asks the crate for less. [`Roots`] is the
+//! verifier in use, over every trust root there is. [`Pool`] runs it. [`trust_root`] says whom to believe, and keeps that
+//! fresh.
 
 pub mod artifact;
 mod bundle;
 mod certificate;
 mod legacy;
 mod logged;
+mod payload;
 mod pool;
 mod predicate;
 mod relaxed;
@@ -204,11 +206,17 @@ pub enum VerifyError {
     #[error("timestamp: {0}")]
     Timestamp(String),
     /// Above a bound.
-    #[error("too large: {0}")]
+    #[error("evidence_too_large: {0}")]
     TooLarge(String),
-    /// A form we do not verify: a managed key, an unknown entry kind.
+    /// It could not be read again from where it lies: undecided, never a permit.
+    #[error("evidence: {0}")]
+    Unreadable(String),
+    /// A form we do not verify: a managed key, another type of payload.
     #[error("not supported: {0}")]
     Unsupported(String),
+    /// It is logged in a form that cannot be verified: among them `intoto` 0.0.1, which cosign wrote before July 2023.
+    #[error("unsupported_log_entry: {0}; sign or attest it again with a current cosign")]
+    UnsupportedLogEntry(String),
 }
 
 /// Turns a piece of evidence into proven facts. The seam with two implementations (sigstore, and scripted in tests).

@@ -4,15 +4,22 @@ use std::{sync::Arc, time::Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-use super::{Verified, Verifier, VerifyError, bundle::MAX_TREE};
-use crate::{evidence::Content, oci::Digest, telemetry};
+use super::{Verified, Verifier, VerifyError};
+use crate::{
+    evidence::{Content, Document},
+    oci::Digest,
+    telemetry,
+};
 
 /// What all verifications under way may weigh together.
 const BUDGET_BYTES: usize = 256 << 20;
-/// What a byte of evidence weighs where it is read as a tree: 600 MiB for 74, measured.
+/// What a byte of evidence that is held weighs: decoded, and read as a tree by the crate (600 MiB for 74, measured).
 const TREE_WEIGHT: usize = 8;
-/// What it weighs where it is only decoded, hashed and sliced.
-const LEAN_WEIGHT: usize = 2;
+/// What evidence weighs in any case, in a file or not: its `verificationMaterial`, which the crate buffers several times.
+/// Large payloads are read as streams; those of which a tree is made are one at a time, beside this budget.
+const LEAN_WEIGHT: usize = 8 << 20;
+/// Up to this size the crate reads it as a tree without waiting for others to be done.
+const TREE: usize = 1 << 20;
 /// The unit of the budget, so that it fits a semaphore's count.
 const UNIT: usize = 1 << 10;
 
@@ -105,13 +112,17 @@ async fn run(
 
 /// What `content` weighs, in [`UNIT`]s, at most the whole budget: the largest runs alone rather than never.
 fn weight(content: &Content) -> u32 {
-    let bytes = match content {
-        Content::Bundle(json) => json.len(),
-        Content::CosignAttestation { envelope, .. } => envelope.len(),
-        Content::CosignSignature { payload, .. } => payload.len(),
+    let document = |document: &Document| match document.held() {
+        Some(bytes) if bytes.len() <= TREE => bytes.len().saturating_mul(TREE_WEIGHT),
+        Some(bytes) => bytes.len().saturating_add(LEAN_WEIGHT),
+        None => LEAN_WEIGHT,
     };
-    let factor = if bytes > MAX_TREE { LEAN_WEIGHT } else { TREE_WEIGHT };
-    let units = bytes.saturating_mul(factor).clamp(1, BUDGET_BYTES).div_ceil(UNIT);
+    let bytes = match content {
+        Content::Bundle(bundle) => document(bundle),
+        Content::CosignAttestation { envelope, .. } => document(envelope),
+        Content::CosignSignature { payload, .. } => payload.len().saturating_mul(TREE_WEIGHT),
+    };
+    let units = bytes.clamp(1, BUDGET_BYTES).div_ceil(UNIT);
     u32::try_from(units).unwrap_or(u32::MAX)
 }
 
@@ -123,10 +134,12 @@ mod tests {
 
     #[test]
     fn a9_weights_follow_what_reading_costs_and_never_exceed_the_budget() {
-        let weight_of = |bytes: usize| weight(&Content::Bundle(Bytes::from(vec![0; bytes]))) as usize * UNIT;
-        assert_eq!(weight_of(0), UNIT);
-        assert_eq!(weight_of(1 << 20), 8 << 20);
-        assert_eq!(weight_of(MAX_TREE), BUDGET_BYTES, "the largest read as a tree runs alone");
-        assert_eq!(weight_of(96 << 20), 192 << 20, "above it only the lean reading is left");
+        let weight_of = |document: Document| weight(&Content::Bundle(document)) as usize * UNIT;
+        let held = |bytes: usize| Document::from(Bytes::from(vec![0; bytes]));
+        assert_eq!(weight_of(held(0)), UNIT);
+        assert_eq!(weight_of(held(1 << 20)), 8 << 20);
+        assert_eq!(weight_of(held(96 << 20)), 104 << 20, "held for want of a disk, and read as a stream");
+        assert_eq!(weight_of(Document::in_a_file(&vec![0; 96 << 20])), 8 << 20, "in a file it is read in pieces");
+        assert_eq!(weight_of(held(1 << 30)), BUDGET_BYTES);
     }
 }

@@ -48,23 +48,28 @@ impl Roots {
             | VerifyError::Malformed(_)
             | VerifyError::OtherSubject { .. }
             | VerifyError::TooLarge(_)
-            | VerifyError::Unsupported(_)) => other,
+            | VerifyError::Unreadable(_)
+            | VerifyError::Unsupported(_)
+            | VerifyError::UnsupportedLogEntry(_)) => other,
         }
     }
 }
 
 /// How far a piece came: a root that knows neither its log nor its authority says least about what is wrong with it. A
-/// clock that may be slow comes before all, because it alone is no refusal.
+/// clock that may be slow, and a file that cannot be read, come before all, because they alone are no refusal.
 const fn nearness(error: &VerifyError) -> u8 {
     match error {
-        VerifyError::Malformed(_) | VerifyError::OtherSubject { .. } | VerifyError::TooLarge(_) | VerifyError::Unsupported(_) => {
-            1
-        }
+        VerifyError::Malformed(_)
+        | VerifyError::OtherSubject { .. }
+        | VerifyError::TooLarge(_)
+        | VerifyError::Unsupported(_)
+        | VerifyError::UnsupportedLogEntry(_) => 1,
         VerifyError::Timestamp(_) => 2,
         VerifyError::Certificate(_) => 3,
         VerifyError::Log(_) => 4,
         VerifyError::Signature(_) => 5,
         VerifyError::Clock { .. } => 6,
+        VerifyError::Unreadable(_) => 7,
     }
 }
 

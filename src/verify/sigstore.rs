@@ -18,8 +18,8 @@ use super::{
     trust_root::document,
 };
 use crate::{
-    evidence::Content,
-    oci::{Algorithm, Digest, Hasher},
+    evidence::{Content, Document},
+    oci::{Algorithm, Digest},
 };
 
 /// How far in the future a signing time may be and still be taken for our clock's fault (decision D6).
@@ -99,40 +99,38 @@ impl Sigstore {
     }
 
     /// Calls the crate. What was signed decides what it is given, and who must have, by which `policy`.
-    fn call(&self, prepared: &Prepared, subject: &Digest, policy: &dyn Policy) -> Result<VerificationResult, Error> {
-        let Prepared { bundle, message, .. } = prepared;
-        let digest = |digest: &Digest| {
+    fn call(
+        &self,
+        prepared: &Prepared,
+        subject: &Digest,
+        policy: &dyn Policy,
+        now: Timestamp,
+    ) -> Result<VerificationResult, VerifyError> {
+        let Prepared { bundle: signed, message, .. } = prepared;
+        let by_digest = |digest: &Digest| {
             let algorithm = match digest.algorithm() {
                 Algorithm::Sha256 => HashAlgorithm::Sha2256,
                 Algorithm::Sha512 => HashAlgorithm::Sha2512,
             };
-            ArtifactDigest::new(algorithm, digest.as_bytes())
+            let digest = ArtifactDigest::new(algorithm, digest.as_bytes())?;
+            self.verifier.verify(digest, signed, policy)
         };
-        match message {
-            Message::Envelope | Message::Subject => self.verifier.verify(digest(subject)?, bundle, policy),
-            Message::Payload(payload) => self.verifier.verify(Artifact::from_blob(payload), bundle, policy),
-            Message::Lean(payload) => {
-                let hashed = self.verifier.verify(digest(&hash_of_encoding(payload))?, bundle, policy);
-                match hashed {
-                    // A key that hashes otherwise than by SHA-256, or signs the message itself, needs all of it.
-                    Err(Error::UnsupportedArtifact(_)) => {
-                        let encoded = sigstore_types::pae(statement::PAYLOAD_TYPE, payload);
-                        self.verifier.verify(Artifact::from_blob(&encoded), bundle, policy)
-                    }
-                    other => other,
+        let by_bytes = |bytes: &[u8]| self.verifier.verify(Artifact::from_blob(bytes), signed, policy);
+        let outcome = match message {
+            Message::Envelope | Message::Subject => by_digest(subject),
+            Message::Payload(payload) => by_bytes(payload),
+            Message::Lean(hash, payload) => match by_digest(hash) {
+                // A key that hashes otherwise than by SHA-256, or signs the message itself, needs all of it.
+                Err(Error::UnsupportedArtifact(_)) => {
+                    let _alone = bundle::alone();
+                    let payload = bundle::hold(payload, "an attestation by a key that does not sign a SHA-256 hash")?;
+                    by_bytes(&sigstore_types::pae(statement::PAYLOAD_TYPE, &payload))
                 }
-            }
-        }
+                other => other,
+            },
+        };
+        outcome.map_err(|error| refused(&error, message, &signed.verification_material.tlog_entries, now))
     }
-}
-
-/// SHA-256 of DSSE's pre-authentication encoding of a statement, without building it.
-fn hash_of_encoding(payload: &[u8]) -> Digest {
-    let mut hasher = Hasher::new(Algorithm::Sha256);
-    let kind = statement::PAYLOAD_TYPE;
-    hasher.update(format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).as_bytes());
-    hasher.update(payload);
-    hasher.finish()
 }
 
 /// Key and CA windows compare with our clock, so an unset one would make good evidence look bad.
@@ -144,9 +142,14 @@ fn set(now: Timestamp) -> Result<(), VerifyError> {
 }
 
 /// Steps 1 to 3 for a bundle that is signed `by` what is said.
-pub(super) fn prepare_bundle(by: bundle::By, json: &[u8], subject: &Digest, now: Timestamp) -> Result<Prepared, VerifyError> {
+pub(super) fn prepare_bundle(
+    by: bundle::By,
+    document: &Document,
+    subject: &Digest,
+    now: Timestamp,
+) -> Result<Prepared, VerifyError> {
     set(now)?;
-    bundle::read_by(by, json, subject)
+    bundle::read_by(by, document, subject)
 }
 
 /// Steps 1 to 3 of [`Sigstore::prove`]: no trust root has a say in them.
@@ -156,7 +159,7 @@ pub(super) fn prepare(subject: &Digest, content: &Content, now: Timestamp) -> Re
 
     // 2, 3. Before any cryptography: cheap, and they only ever refuse (CVE-2023-46737, CVE-2024-29902).
     match content {
-        Content::Bundle(json) => bundle::read(json, subject),
+        Content::Bundle(document) => bundle::read(document, subject),
         Content::CosignAttestation { envelope, certificate, rekor_bundle, timestamp } => {
             let annotations =
                 legacy::Annotations { certificate, rekor_bundle: rekor_bundle.as_deref(), timestamp: timestamp.as_deref() };
@@ -240,8 +243,7 @@ impl Sigstore {
         now: Timestamp,
     ) -> Result<VerificationResult, VerifyError> {
         self.fits(&prepared.bundle)?;
-        let entries = &prepared.bundle.verification_material.tlog_entries;
-        self.call(prepared, subject, policy).map_err(|error| refused(&error, &prepared.message, entries, now))
+        self.call(prepared, subject, policy, now)
     }
 
     /// That the log was asked (of 6), and the verified times, of which none is in the future (7).
@@ -297,7 +299,7 @@ fn refused(error: &Error, message: &Message, entries: &[TransparencyLogEntry], n
         // Ours compared the subject already; what is left is the log entry's digest against what was signed.
         Error::ArtifactMismatch(_) => match message {
             Message::Subject => VerifyError::OtherSubject { found: "another manifest".into() },
-            Message::Envelope | Message::Lean(_) | Message::Payload(_) => VerifyError::Log(text),
+            Message::Envelope | Message::Lean(..) | Message::Payload(_) => VerifyError::Log(text),
         },
         Error::UnsupportedArtifact(_) | Error::UnsupportedBundle(_) | Error::Crypto(CryptoError::UnsupportedAlgorithm(_)) => {
             VerifyError::Unsupported(text)

@@ -1,24 +1,36 @@
-//! The in-toto statement: which digests it is about, of which type, and its predicate as raw bytes.
+//! The in-toto statement: which digests it is about, of which type, and where its predicate lies.
 //!
-//! Read shallowly: a 50 MiB predicate is never a tree here, only a slice of the payload. The specification asks for a
-//! parse that two readers cannot understand differently; duplicate keys are refused everywhere, and in the statement's
-//! own objects so are keys that differ by case alone (threats A6; cosign is Go and ignores case).
+//! Read as a stream, whatever its size: a 50 MiB predicate is never held here. The specification asks for a parse that two
+//! readers cannot understand differently; duplicate keys are refused everywhere, and in the statement's own objects so are
+//! keys that differ by case alone (threats A6; cosign is Go and ignores case).
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+};
 
-use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{VerifyError, clean, strict};
-use crate::oci::{Algorithm, Digest};
+use super::{
+    Predicate, VerifyError, clean,
+    payload::{Payload, unreadable},
+    strict,
+};
+use crate::oci::{
+    Algorithm, Digest, Hasher,
+    scan::{Found, Free, Rules},
+};
 
 /// What a statement may weigh, decoded: 64 MiB of a bundle's 96 (base64 and the rest take theirs).
-pub(super) const MAX_PAYLOAD: usize = 64 << 20;
+pub(super) const MAX_PAYLOAD: u64 = 64 << 20;
 /// Subjects of one statement, as sigstore-go caps them.
 const MAX_SUBJECTS: usize = 1_024;
 /// Digests of one subject, likewise.
 const MAX_DIGESTS: usize = 32;
+/// The text of all subjects: as many as there may be, each with a name and a few digests.
+const MAX_SUBJECTS_TEXT: u64 = 4 << 20;
+/// A type's URI.
+const MAX_TYPE: u64 = 4 << 10;
 /// How deep a predicate may nest. SPDX stays below ten, CycloneDX components and SLSA byproducts nest further.
 const MAX_DEPTH: usize = 64;
 
@@ -30,46 +42,92 @@ pub(super) const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
 const STATEMENT_TYPES: [&str; 2] = ["https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1"];
 
 #[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(rename = "_type")]
-    kind: String,
-    subject: Vec<Subject>,
-    #[serde(rename = "predicateType")]
-    predicate_type: String,
-    #[serde(borrow, default)]
-    predicate: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
 struct Subject {
     #[serde(default)]
     digest: BTreeMap<String, String>,
 }
 
-/// Reads `payload` as a statement about `subject`. The predicate is a slice of `payload`, not a copy.
+/// Reads `payload` as a statement about `subject`, and hashes its pre-authentication encoding on the way: what is read is
+/// what the signature is over. The encoding begins with the length, which [`Payload::len`] knows before.
 ///
 /// # Errors
 /// [`VerifyError::OtherSubject`] when the digest is not among the subjects, by its own algorithm and in lower-case hex:
 /// a SHA-256 under `sha512`, or in upper case, is another digest. Else what cannot be read.
-pub(super) fn read(payload: &Bytes, subject: &Digest) -> Result<super::Statement, VerifyError> {
+pub(super) fn read(payload: &Payload, subject: &Digest) -> Result<(super::Statement, Digest), VerifyError> {
     if payload.len() > MAX_PAYLOAD {
         return Err(VerifyError::TooLarge(format!("statement of {} bytes, at most {MAX_PAYLOAD}", payload.len())));
     }
-    let rules = strict::Rules { depth: MAX_DEPTH, items: MAX_SUBJECTS, keys: 256, free: Some("predicate") };
-    strict::check("statement", payload, rules)?;
-    let wire: Wire<'_> = serde_json::from_slice(payload)
-        .map_err(|error| VerifyError::Malformed(format!("statement: {}", clean(&error.to_string()))))?;
-    if !STATEMENT_TYPES.contains(&&*wire.kind) {
-        return Err(VerifyError::Unsupported(format!("statement of type `{}`", clean(&wire.kind))));
+    let rules = Rules { depth: MAX_DEPTH, items: MAX_SUBJECTS, keys: 256, free: Free::Under("predicate") };
+    let mut encoding = Encoding::new(payload);
+    let wanted = [("_type", None), ("subject", None), ("predicateType", None), ("predicate", None)];
+    let found = strict::scan("statement", &mut encoding, rules, &wanted)?;
+    let hash = encoding.finish()?;
+    let Ok([kind, subjects_text, predicate_type, predicate]) = <[Option<Found>; 4]>::try_from(found) else {
+        return Err(VerifyError::Malformed("statement: it was not read whole".into()));
+    };
+    let kind: String = part(payload, "_type", kind, MAX_TYPE)?;
+    if !STATEMENT_TYPES.contains(&&*kind) {
+        return Err(VerifyError::Unsupported(format!("statement of type `{}`", clean(&kind))));
     }
-    if let Some(large) = wire.subject.iter().map(|subject| subject.digest.len()).find(|count| *count > MAX_DIGESTS) {
+    let found: Vec<Subject> = part(payload, "subject", subjects_text, MAX_SUBJECTS_TEXT)?;
+    let predicate_type = part(payload, "predicateType", predicate_type, MAX_TYPE)?;
+    if let Some(large) = found.iter().map(|subject| subject.digest.len()).find(|count| *count > MAX_DIGESTS) {
         return Err(VerifyError::TooLarge(format!("statement: a subject has {large} digests, at most {MAX_DIGESTS}")));
     }
-    if !about(&wire.subject, subject) {
-        return Err(VerifyError::OtherSubject { found: subjects(&wire.subject) });
+    if !about(&found, subject) {
+        return Err(VerifyError::OtherSubject { found: subjects(&found) });
     }
-    let predicate = wire.predicate.map_or(Bytes::from_static(b"null"), |raw| payload.slice_ref(raw.get().as_bytes()));
-    Ok(super::Statement { predicate_type: wire.predicate_type, predicate: predicate.into() })
+    let predicate = match predicate {
+        None => Predicate::from("null"),
+        Some(found) => Predicate::part(payload.clone(), found.range),
+    };
+    Ok((super::Statement { predicate_type, predicate }, hash))
+}
+
+/// A value of the statement's own that is small enough to hold.
+fn part<T: DeserializeOwned>(payload: &Payload, key: &str, found: Option<Found>, most: u64) -> Result<T, VerifyError> {
+    let found = found.ok_or_else(|| VerifyError::Malformed(format!("statement: missing field `{key}`")))?;
+    let len = found.range.end.saturating_sub(found.range.start);
+    if len > most {
+        return Err(VerifyError::TooLarge(format!("statement: `{key}` of {len} bytes, at most {most}")));
+    }
+    let text = payload.slice(found.range).map_err(|error| unreadable(&error))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| VerifyError::Malformed(format!("statement: `{key}`: {}", clean(&error.to_string()))))
+}
+
+/// A payload that is hashed as it is read, as DSSE encodes it.
+struct Encoding<'p> {
+    payload: Box<dyn Read + Send + 'p>,
+    len: u64,
+    read: u64,
+    hasher: Hasher,
+}
+
+impl<'p> Encoding<'p> {
+    fn new(payload: &'p Payload) -> Self {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        hasher.update(format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).as_bytes());
+        Self { payload: payload.open(), len: payload.len(), read: 0, hasher }
+    }
+
+    /// The hash, if the payload is as long as its text says, to which it was hashed before it was read.
+    fn finish(mut self) -> Result<Digest, VerifyError> {
+        io::copy(&mut self, &mut io::sink()).map_err(|error| unreadable(&error))?;
+        if self.read != self.len {
+            return Err(VerifyError::Malformed(format!("DSSE payload: {} bytes, its text says {}", self.read, self.len)));
+        }
+        Ok(self.hasher.finish())
+    }
+}
+
+impl Read for Encoding<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.payload.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        self.read += read as u64;
+        Ok(read)
+    }
 }
 
 fn about(subjects: &[Subject], wanted: &Digest) -> bool {
@@ -92,7 +150,13 @@ fn subjects(subjects: &[Subject]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    fn read(text: &Bytes, subject: &Digest) -> Result<super::super::Statement, VerifyError> {
+        super::read(&Payload::from(text.clone()), subject).map(|(statement, _)| statement)
+    }
 
     fn subject() -> Digest {
         Digest::sha256(b"image")

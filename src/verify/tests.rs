@@ -64,14 +64,14 @@ fn recorded() -> Vec<Recorded> {
                         rekor_bundle,
                         timestamp,
                     },
-                    ".att" => Content::CosignAttestation { envelope: bytes, certificate, rekor_bundle, timestamp },
+                    ".att" => Content::CosignAttestation { envelope: bytes.into(), certificate, rekor_bundle, timestamp },
                     other => panic!("{other}"),
                 }));
             }
         } else {
             for descriptor in manifest["manifests"].as_array().unwrap() {
                 for layer in document(&descriptor["digest"])["layers"].as_array().unwrap() {
-                    pieces.push(piece(Content::Bundle(blob(layer["digest"].as_str().unwrap()))));
+                    pieces.push(piece(Content::Bundle(blob(layer["digest"].as_str().unwrap()).into())));
                 }
             }
         }
@@ -100,7 +100,7 @@ fn bundle(repository: &str, kind: &str) -> (Digest, Value) {
     let found = pieces(repository).into_iter().find_map(|piece| match &piece.content {
         Content::Bundle(json) => {
             let verified = VERIFIER.prove(&piece.subject, &piece.content).unwrap();
-            fact(&verified).starts_with(kind).then(|| (piece.subject, serde_json::from_slice(json).unwrap()))
+            fact(&verified).starts_with(kind).then(|| (piece.subject, serde_json::from_slice(json.held().unwrap()).unwrap()))
         }
         Content::CosignAttestation { .. } | Content::CosignSignature { .. } => None,
     });
@@ -263,6 +263,7 @@ mod bounds;
 mod claims;
 mod forge;
 mod forged;
+mod large;
 mod pooled;
 mod rooted;
 mod spliced;

@@ -163,7 +163,8 @@ impl Asking<'_> {
             shapes: Budget::default(),
         };
         let read = reader.blob(&config.digest, config.size, MAX_CONFIG).await.map_err(|error| error.to_string())?;
-        let document = json::parse(&read.document).map_err(|error| error.to_string())?;
+        let bytes = read.document.whole(MAX_CONFIG).map_err(|error| error.to_string())?.unwrap_or_default();
+        let document = json::parse(&bytes).map_err(|error| error.to_string())?;
         let text = |key: &str| document.get(key).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
         let (os, architecture) = text("os").zip(text("architecture")).ok_or("its configuration names none")?;
         Ok(text("variant").map_or_else(|| format!("{os}/{architecture}"), |variant| format!("{os}/{architecture}/{variant}")))

@@ -38,6 +38,7 @@ impl Judgement {
         };
         let cannot_tell = cannot_tell
             .or_else(|| scales.overloaded.then_some((UndecidedReason::Overloaded, RETRY)))
+            .or_else(|| Some((UndecidedReason::EvidenceUnavailable(scales.unreadable.clone()?), RETRY)))
             .or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)))
             .or_else(|| {
                 let ahead = scales.ahead?;

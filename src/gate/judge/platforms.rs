@@ -153,6 +153,9 @@ fn cannot_tell(evidence: &Evidence, scales: &Scales, verifier: &dyn Verifier) ->
     if scales.overloaded {
         return Some((UndecidedReason::Overloaded, RETRY));
     }
+    if let Some(why) = &scales.unreadable {
+        return Some((UndecidedReason::EvidenceUnavailable(why.clone()), RETRY));
+    }
     if let Some(why) = scales.unready(verifier) {
         return Some((UndecidedReason::NoTrustRoot(why), RETRY));
     }

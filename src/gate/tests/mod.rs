@@ -6,6 +6,7 @@ mod cooldown;
 mod denied;
 mod exceptions;
 mod explained;
+mod large;
 mod lineage;
 mod lives;
 mod platforms;

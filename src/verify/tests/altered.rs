@@ -273,9 +273,9 @@ fn an_index_that_nothing_signed_is_none() {
     });
     let logged = super::forge::Logged { proof: super::forge::Proof::Genuine, ..Default::default() };
     let Content::Bundle(json) = forge.bundle(&statement, &super::forge::Leaf::default(), &logged) else { unreachable!() };
-    let both: Value = serde_json::from_slice(&json).unwrap();
+    let both: Value = serde_json::from_slice(json.held().unwrap()).unwrap();
     let index = |bundle: &Value| {
-        let prepared = bundle::read(bundle.to_string().as_bytes(), &subject).unwrap();
+        let prepared = bundle::read(&bundle.to_string().into(), &subject).unwrap();
         let root = trust_root::document::parse(forge.root().to_string().as_bytes(), Relaxed::default()).unwrap().root;
         logged::Logs::of(&root).unwrap().entries(&prepared.bundle).unwrap()[0].index
     };

@@ -10,7 +10,7 @@ static FORGE: LazyLock<Forge> = LazyLock::new(Forge::new);
 
 fn json_of(content: Content) -> Bytes {
     let Content::Bundle(json) = content else { unreachable!() };
-    json
+    json.held().unwrap().clone()
 }
 
 #[test]

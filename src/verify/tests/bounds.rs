@@ -110,7 +110,7 @@ fn b17_garbage_of_the_right_type_proves_nothing() {
         "not json",
         "{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\"}",
     ] {
-        let outcome = VERIFIER.prove(&subject, &Content::Bundle(Bytes::copy_from_slice(text.as_bytes())));
+        let outcome = VERIFIER.prove(&subject, &Content::Bundle(text.to_owned().into()));
         assert!(matches!(outcome, Err(VerifyError::Malformed(_))), "{text}: {outcome:?}");
     }
 }

@@ -158,7 +158,7 @@ fn row_13_a_backdated_time_is_not_what_the_log_signed() {
 fn row_14_every_verified_time_is_within_the_certificate_not_only_the_first_or_the_earliest() {
     // TOB-SIGSTORE-4: both entries are the log's own, about this signature, each with its genuine SET.
     let Content::Bundle(json) = FORGE.bundle(&about(&image()), &Leaf::default(), &Logged::default()) else { unreachable!() };
-    let good: Value = serde_json::from_slice(&json).unwrap();
+    let good: Value = serde_json::from_slice(json.held().unwrap()).unwrap();
     let first = &good["verificationMaterial"]["tlogEntries"][0];
     let body = bundle::base64("body", first["canonicalizedBody"].as_str().unwrap()).unwrap();
     let with_second = |at: i64, before: bool| {
@@ -248,11 +248,23 @@ fn a4_a_payload_that_is_no_statement_is_malformed_though_its_signature_is_right(
 }
 
 #[test]
-fn a_large_attestation_logged_as_rekor_v1_is_read_whole_up_to_its_own_bound() {
-    let mut statement = about(&image());
-    statement["predicate"] = json!({"spdxVersion": "SPDX-2.3", "padding": "x".repeat(bundle::LEAN_FROM)});
-    let content = FORGE.bundle(&statement, &Leaf::default(), &Logged::default());
-    assert!(FORGE.verifier().prove(&image(), &content).is_ok());
+fn a9_a_large_attestation_logged_as_rekor_v1_is_held_up_to_its_own_bound_wherever_it_lies() {
+    let about = |len: usize| {
+        let mut statement = about(&image());
+        statement["predicate"] = json!({"spdxVersion": "SPDX-2.3", "padding": "x".repeat(len)});
+        let Content::Bundle(bundle) = FORGE.bundle(&statement, &Leaf::default(), &Logged::default()) else { unreachable!() };
+        let filed = Content::Bundle(crate::evidence::Document::in_a_file(bundle.held().unwrap()));
+        [Content::Bundle(bundle), filed]
+    };
+    for content in about(2 << 20) {
+        let verified = FORGE.verifier().prove(&image(), &content).unwrap();
+        let Proven::Attestation(statement) = verified.content else { panic!("{verified:?}") };
+        assert!(statement.predicate.len() > 2 << 20);
+    }
+    for content in about(16 << 20) {
+        let error = FORGE.verifier().prove(&image(), &content).unwrap_err();
+        assert!(matches!(error, VerifyError::TooLarge(_)) && error.to_string().contains("not of Rekor v2"), "{error}");
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl Verifier for Panics {
 }
 
 fn small() -> Content {
-    Content::Bundle(Bytes::from_static(b"{}"))
+    Content::Bundle("{}".into())
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn h5_so_many_run_so_many_wait_and_the_next_is_told_at_once() {
 async fn a9_bytes_under_way_are_bounded_and_the_largest_runs_alone() {
     let pool = Pool::new(8, 8);
     let held = Held::new();
-    let large = || Content::Bundle(Bytes::from(vec![b' '; 20 << 20]));
+    let large = || Content::Bundle(vec![b' '; 150 << 20].into());
     let mut running: Vec<_> =
         (0..3).map(|_| Box::pin(pool.verify(Arc::clone(&held) as _, Digest::sha256(b"x"), large()))).collect();
     for future in &mut running {
@@ -121,5 +121,5 @@ async fn a9_bytes_under_way_are_bounded_and_the_largest_runs_alone() {
     for future in running {
         assert!(future.await.unwrap().is_err());
     }
-    assert_eq!(held.most.load(Ordering::SeqCst), 1, "two of 20 MiB weigh more than the budget");
+    assert_eq!(held.most.load(Ordering::SeqCst), 1, "two of 150 MiB that are held weigh more than the budget");
 }

@@ -1,0 +1,130 @@
+//! Taking in, on a disk that takes all, some, or nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::stream;
+use tokio::time::Instant;
+
+use super::*;
+use crate::{
+    oci::{Host, Reference, Tag},
+    store::{Config, Store},
+    upstream::{BlobStream, FetchedManifest, ReferrersAnswer, Resolved, TagsPage, UpstreamError},
+};
+
+/// Gives one blob, in pieces.
+#[derive(Debug)]
+struct One {
+    host: Host,
+    announced: u64,
+    bytes: Bytes,
+}
+
+#[async_trait::async_trait]
+impl Upstream for One {
+    fn host(&self) -> &Host {
+        &self.host
+    }
+
+    async fn resolve(&self, _: &Repository, _: &Tag) -> Result<Resolved, UpstreamError> {
+        Err(UpstreamError::NotFound)
+    }
+
+    async fn manifest(&self, _: &Repository, _: &Reference) -> Result<FetchedManifest, UpstreamError> {
+        Err(UpstreamError::NotFound)
+    }
+
+    async fn referrers(&self, _: &Repository, _: &Digest, _: Option<&str>) -> Result<ReferrersAnswer, UpstreamError> {
+        Ok(ReferrersAnswer::NoApi)
+    }
+
+    async fn tags(&self, _: &Repository, _: Option<u32>, _: Option<&str>) -> Result<TagsPage, UpstreamError> {
+        Err(UpstreamError::NotFound)
+    }
+
+    async fn blob_size(&self, _: &Repository, _: &Digest) -> Result<u64, UpstreamError> {
+        Ok(self.announced)
+    }
+
+    async fn blob(&self, _: &Repository, _: &Digest) -> Result<BlobStream, UpstreamError> {
+        let pieces: Vec<_> = self.bytes.chunks(50_000).map(|piece| Ok(self.bytes.slice_ref(piece))).collect();
+        Ok(BlobStream { size: None, pieces: stream::iter(pieces).boxed() })
+    }
+}
+
+struct Rig {
+    store: Arc<Store>,
+    budget: Budget,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Config { path: folder.path().join("store"), max_size: 1 << 30 }).unwrap();
+        Self { store, budget: Budget::default(), _folder: folder }
+    }
+
+    async fn fetch(&self, bytes: &Bytes, digest: &Digest, size: u64) -> Result<Read<Document>, Unread> {
+        let upstream = One { host: "reg.test".parse().unwrap(), announced: size, bytes: bytes.clone() };
+        fetch(&upstream, &*self.store, &self.budget, &"acme/app".parse().unwrap(), digest, size).await
+    }
+}
+
+fn content(len: usize) -> Bytes {
+    (0..len).map(|at| (at / 7 % 251) as u8).collect::<Vec<_>>().into()
+}
+
+const SMALL: usize = 1 << 20;
+const LARGE: usize = (3 << 20) + 5;
+
+#[tokio::test]
+async fn small_ones_are_held_and_large_ones_filed_and_both_are_what_was_sent() {
+    let rig = Rig::new();
+    for len in [0, 1, SMALL, SMALL + 1, LARGE] {
+        let bytes = content(len);
+        let read = rig.fetch(&bytes, &Digest::sha256(&bytes), len as u64).await.unwrap();
+        assert_eq!(read.document.held().is_some(), len <= SMALL);
+        assert_eq!(read.document.whole(u64::MAX).unwrap().unwrap(), bytes);
+        assert!(read.fresh && read.share.is_none());
+    }
+}
+
+#[tokio::test]
+async fn x4_other_bytes_or_another_length_are_not_had() {
+    let rig = Rig::new();
+    for len in [SMALL, LARGE] {
+        let bytes = content(len);
+        let digest = Digest::sha256(&bytes);
+        for (sent, size) in [
+            (content(len - 1), len as u64),
+            (content(len + 1), len as u64),
+            (bytes.clone(), len as u64 - 1),
+            (vec![0; len].into(), len as u64),
+        ] {
+            let outcome = rig.fetch(&sent, &digest, size).await;
+            assert!(matches!(outcome, Err(Unread::Failed { .. })), "{outcome:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn c1_a_full_disk_fails_no_judgement_while_there_is_room_in_memory() {
+    let rig = Rig::new();
+    let bytes = content(LARGE);
+    let digest = Digest::sha256(&bytes);
+    for full_at in [1, 1_000_000, LARGE as u64 - 1] {
+        rig.store.fill_disk_at(full_at);
+        let read = rig.fetch(&bytes, &digest, LARGE as u64).await.unwrap();
+        assert!(read.document.held().is_some() && read.share.is_some(), "{full_at}");
+        assert_eq!(read.document.whole(u64::MAX).unwrap().unwrap(), bytes);
+        drop(read);
+        // What is held for want of a disk takes its room of the budget, and is not waited for.
+        let until = Instant::now() + Duration::from_secs(1);
+        let _held = rig.budget.take(254 << 20, until).await.unwrap();
+        let outcome = rig.fetch(&bytes, &digest, LARGE as u64).await;
+        assert!(matches!(outcome, Err(Unread::Failed { .. })), "{outcome:?}");
+    }
+    rig.store.fill_disk_at(0);
+    assert!(rig.fetch(&bytes, &digest, LARGE as u64).await.unwrap().document.held().is_none());
+}
