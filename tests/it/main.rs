@@ -9,6 +9,7 @@ mod crash;
 mod denied;
 mod herd;
 mod imported;
+mod large;
 mod lies;
 mod policies;
 mod recorded;

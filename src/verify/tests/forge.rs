@@ -170,7 +170,7 @@ impl Forge {
         params
     }
 
-    fn issue(&self, leaf: &Leaf) -> (Vec<u8>, KeyPair) {
+    pub(super) fn issue(&self, leaf: &Leaf) -> (Vec<u8>, KeyPair) {
         let issuer = Issuer::from_params(&self.authority_params, &self.authority);
         let signer = KeyPair::generate_for(leaf.key).unwrap();
         let mut params = Self::params(leaf);
