@@ -10,7 +10,7 @@
 //!   it takes all of its own), and no two entries take the same one. So two signatures of one signer count once, and a
 //!   signer whom two entries name serves one of them.
 //!
-//! The last is a matching of entries to signers, not a tally; [`matching`](super::matching) finds it.
+//! The last is a matching of entries to signers, not a tally; found in `matching.rs`.
 
 use std::fmt;
 
