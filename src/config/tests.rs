@@ -465,7 +465,7 @@ fn the_shipped_file_names_every_key_with_its_true_default() {
     for name in ["policies", "deny", "tls", "secrets", "layout"] {
         fs::create_dir(directory.path().join(name)).unwrap();
     }
-    for name in ["strict.yaml", "audit.yaml", "content.yaml"] {
+    for name in ["strict.yaml", "audit.yaml", "change.yaml", "content.yaml"] {
         fs::copy(format!("config/policies/{name}"), directory.path().join("policies").join(name)).unwrap();
     }
     fs::copy("config/deny/incidents.yaml", directory.path().join("deny/incidents.yaml")).unwrap();

@@ -258,4 +258,24 @@ mod tests {
         }
         assert_eq!(warning(299, "say \"no\"\n"), "299 - \"say 'no'?\"");
     }
+
+    #[test]
+    fn a_tags_refusal_ends_with_the_command_that_accepts_it_and_its_whole_digest() {
+        for (repository, signer) in [("acme/app", "https://ci.acme.test/release.yml".to_owned()), ("acme/app", "x".repeat(400))] {
+            let image = ImageName::new("ghcr.io".parse().unwrap(), repository.parse().unwrap());
+            let (digest, was) = (Digest::sha256(b"is"), Digest::sha256(b"was"));
+            let how = Move::ToAnotherSigner { was: "https://ci.acme.test/\u{202e}".into(), is: signer };
+            let moved = TagMoved { tag: "v1".parse().unwrap(), policy: "release".into(), how, was };
+            let reason = RefusalReason::TagMoved(Box::new(moved));
+            let refusal = Refusal { image, digest, reason, explanation: Arc::default() };
+            let sentence = refusal.sentence();
+            assert_eq!(refusal.code(), "tag_signer_changed");
+            assert!(sentence.starts_with("ghcr.io/acme/app:v1: policy release guards tags"), "{sentence}");
+            assert!(
+                sentence.ends_with(&format!("; to accept it: pullgate policy tag accept ghcr.io/acme/app:v1@{digest}")),
+                "{sentence}"
+            );
+            assert!(sentence.len() <= MAX_SENTENCE && sentence.bytes().all(|b| (b' '..=b'~').contains(&b)), "{sentence}");
+        }
+    }
 }
