@@ -60,7 +60,7 @@ enum Form {
     /// A line for each finding.
     #[default]
     Text,
-    /// One object: `version`, `source`, `exact`, `policies`, `settings`, `findings`.
+    /// One object, as docs/import-report.schema.json says.
     Json,
 }
 
