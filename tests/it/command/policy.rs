@@ -42,6 +42,37 @@ async fn a_signed_and_an_unsigned_image_test_a_policy() {
 }
 
 #[tokio::test]
+async fn the_quickstarts_policy_passes_its_test() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/quickstart/acme-test.yaml");
+    let output = pullgate(&["policy", "test", file.to_str().unwrap()]).await;
+    assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(stdout(&output).matches("ok      ").count(), 8);
+}
+
+#[tokio::test]
+async fn every_clock_stands_at_the_time_of_the_case() {
+    let folder = tempfile::tempdir().unwrap();
+    // Signed on the 22nd of November.
+    let list = "  - {name: soon, image: \"registry.acme.test/acme/app:v1\", at: 2026-11-23T00:00:00Z, refuse: cooldown}\n  \
+                - {name: later, image: \"registry.acme.test/acme/app:v1\", at: 2026-11-24T00:00:00Z, admit: true}\n  \
+                - {name: much later, image: \"registry.acme.test/acme/app:v1\", at: 2036-11-24T00:00:00Z, admit: true}\n";
+    write(folder.path(), list);
+    let policy = fs::read_to_string(folder.path().join("acme.yaml")).unwrap();
+    fs::write(folder.path().join("acme.yaml"), format!("cooldown: 24h\n{policy}")).unwrap();
+    let test = || pullgate_in(folder.path(), &["policy", "test", "test.yaml"]);
+    let output = test().await;
+    assert_eq!(code(&output), 0, "{}", stdout(&output));
+    assert_eq!(stdout(&output).matches("ok      ").count(), 3, "{}", stdout(&output));
+    fs::write(folder.path().join("acme.yaml"), format!("max_signature_age: 90d\n{policy}")).unwrap();
+    let output = test().await;
+    assert!(
+        stdout(&output).contains("FAILED  much later: wants admitted, found refused [signature_too_old]"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[tokio::test]
 async fn a_configuration_says_policies_and_trust_roots_for_its_test() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), PAIR);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{ask, code, identity, json, layout, pullgate, stderr, stdout};
 use crate::support::{
     gate::Setup,
-    layout::{cases, fixtures, recorded},
+    layout::{Cases, cases, fixtures, recorded},
     registry::{Fault, Registry},
 };
 
@@ -284,6 +284,38 @@ async fn d9_evidence_is_no_image_that_could_be_admitted() {
     let output = ask("verify", &["--output", "json", &format!("{}:acme/legacy@{evidence}", layout())]).await;
     assert_eq!(code(&output), 1);
     assert_eq!(json(&output)["images"][0]["code"], "evidence");
+}
+
+#[tokio::test]
+async fn a_cooldown_counts_from_the_signature_or_from_what_a_gates_store_has_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let image = format!("{}:acme/app:v1", layout());
+    let store = folder.path().join("store");
+    std::fs::create_dir(&store).unwrap();
+    let (file, store) = (folder.path().join("acme.yaml"), store.to_str().unwrap());
+    let Cases { issuer, identity, .. } = cases();
+    for (cooldown, extra, wanted) in [
+        ("1h", &[][..], "admitted"),
+        // Not seen by that gate yet, so it is seen now.
+        ("1h", &["--first-seen-from", store], "refused"),
+    ] {
+        let policy = format!(
+            "name: acme\nimages: [\"localhost/**\"]\ncooldown: {cooldown}\n\
+             signatures:\n  - keyless: {{issuer: \"{issuer}\", subject: \"{identity}\"}}\n"
+        );
+        std::fs::write(&file, policy).unwrap();
+        let rest = ["--policy", file.to_str().unwrap(), "--trusted-root", &root, "--output", "json", &image];
+        let output = pullgate(&[&["verify"], extra, &rest].concat()).await;
+        let judged = json(&output)["images"][0].clone();
+        assert_eq!(judged["outcome"], wanted, "{cooldown} {extra:?}: {judged}");
+        if wanted == "refused" {
+            assert_eq!(judged["code"], "cooldown");
+        }
+    }
+    assert_eq!(std::fs::read_dir(store).unwrap().count(), 0, "the store is only read");
+    let output = ask("verify", &["--first-seen-from", "/nonexistent", &image]).await;
+    assert_eq!(code(&output), 64, "{}", stderr(&output));
 }
 
 #[tokio::test]
