@@ -120,7 +120,7 @@ pub struct Setting {
     pub why: String,
 }
 
-/// The report of an import: `--report json` prints it as it is here, and as `docs/import-report.schema.json` describes it.
+/// The report of an import: `--report json` prints it as it is here, and as `deploy/schemas/import-report.schema.json` describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The version of this form: 1.

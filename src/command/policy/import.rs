@@ -60,7 +60,7 @@ enum Form {
     /// A line for each finding.
     #[default]
     Text,
-    /// One object, as docs/import-report.schema.json says.
+    /// One object, as deploy/schemas/import-report.schema.json says.
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! JSON: the report as it is. `docs/verify-report.schema.json` describes it, and a test holds the two together.
+//! JSON: the report as it is. `deploy/schemas/verify-report.schema.json` describes it, and a test holds the two together.
 
 use super::Report;
 

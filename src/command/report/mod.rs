@@ -20,7 +20,7 @@ pub(super) enum Output {
     /// On standard output each admitted image as NAME@DIGEST, a line each; on standard error what came of every image.
     #[default]
     Text,
-    /// One object, as docs/verify-report.schema.json says.
+    /// One object, as deploy/schemas/verify-report.schema.json says.
     Json,
     /// JUnit XML: a test case an image.
     Junit,

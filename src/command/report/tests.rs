@@ -70,7 +70,7 @@ fn any_refusal_counts_before_any_that_could_not_be_told() {
 
 #[test]
 fn json_is_as_its_schema_says_and_the_schema_refuses_other_things() {
-    let validator = schema("docs/verify-report.schema.json");
+    let validator = schema("deploy/schemas/verify-report.schema.json");
     let value = assert_valid(&validator, &report().render(Output::Json).unwrap());
     assert_eq!(value["images"][2]["message"], NASTY);
     for (key, wrong) in [("outcome", serde_json::json!("maybe")), ("images", serde_json::json!([{}])), ("more", 1.into())] {

@@ -78,7 +78,7 @@ fn policies_of_one_name_get_names_of_their_own() {
 
 #[test]
 fn the_report_for_machines_is_as_its_schema_says() {
-    let path = fixtures().join("../../../docs/import-report.schema.json");
+    let path = fixtures().join("../../../deploy/schemas/import-report.schema.json");
     let schema: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     for name in examples() {
