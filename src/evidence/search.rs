@@ -257,8 +257,7 @@ async fn read(reader: &Reader, entries: Vec<Entry>, limits: &Limits, evidence: &
     }
     // Taken once for all of them, and before any is read: who holds a share waits for nothing.
     let sizes: Vec<u64> = wanted.iter().map(|wanted| wanted.layer.size).collect();
-    let manifests = total.saturating_sub(sizes.iter().sum());
-    evidence.share = reader.budget.take_for(&sizes, manifests, reader.until).await;
+    evidence.share = reader.budget.take_for(&sizes, total.saturating_sub(sizes.iter().sum()), reader.until).await;
     if evidence.share.is_none() {
         evidence.missing.push("too much evidence is being read at once".into());
         return;

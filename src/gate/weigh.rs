@@ -1,5 +1,7 @@
 //! Pieces become facts, facts meet policies: verification on the CPU pool, a few pieces at a time, until all hold.
 
+mod unreadable;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
@@ -14,7 +16,7 @@ use crate::{
     oci::{Digest, ImageName},
     policy::{Case, Held, PlatformFacts, Policy, Selection, Unmet},
     telemetry,
-    verify::{PoolError, Proven, Verified, Verifier, VerifyError},
+    verify::{PoolError, Verified, Verifier, VerifyError},
 };
 
 /// Pieces verified before the policies are asked again. Most images have two or three.
@@ -306,34 +308,6 @@ impl Scales {
         }
     }
 
-    /// Why a fact is left out from here on, if one is.
-    fn leave_out_the_unreadable(&mut self) -> Option<String> {
-        let leave_out = |facts: &[Verified]| {
-            let why = facts.iter().find_map(damage)?.to_owned();
-            Some((facts.iter().filter(|fact| damage(fact).is_none()).cloned().collect::<Vec<_>>(), why))
-        };
-        if let Some((left, why)) = leave_out(&self.facts) {
-            self.facts = left.into();
-            return Some(why);
-        }
-        match &mut self.platforms {
-            Platforms::All(platforms) => {
-                let (at, (left, why)) =
-                    platforms.iter().enumerate().find_map(|(at, platform)| Some((at, leave_out(&platform.facts)?)))?;
-                let mut others = platforms.to_vec();
-                others[at].facts = left;
-                *platforms = others.into();
-                Some(why)
-            }
-            Platforms::One { proven, .. } => {
-                let (left, why) = leave_out(proven)?;
-                *proven = left.into();
-                Some(why)
-            }
-            Platforms::Unseen => None,
-        }
-    }
-
     /// Reading an SBOM of many megabytes is CPU work too, so it has a thread of its own.
     async fn ask(&mut self) {
         let (selection, facts, subject) = (Arc::clone(&self.selection), Arc::clone(&self.facts), self.subject);
@@ -392,14 +366,6 @@ fn together(held: &[&Vec<(Arc<Policy>, Held)>], unmet: &[&Vec<Unmet>]) -> (Vec<(
         }
     }
     (all, not)
-}
-
-/// Why what was proven cannot be read again, if it could not.
-fn damage(fact: &Verified) -> Option<&str> {
-    match &fact.content {
-        Proven::Attestation(statement) => statement.predicate.damage(),
-        Proven::File | Proven::Signature => None,
-    }
 }
 
 /// How long a client waits before it asks again about a signature from the near future.
