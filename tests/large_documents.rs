@@ -116,6 +116,9 @@ fn string(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
+/// A way to wrap a document.
+type Wrap = fn(String) -> String;
+
 /// What a policy with every check says of an image with this document, and how many bytes that took at most.
 fn judge(document: String) -> (Result<Held, Unmet>, usize) {
     assert!((SIZE..64 * MIB).contains(&document.len()), "{}", document.len());
@@ -149,7 +152,7 @@ fn judge(document: String) -> (Result<Held, Unmet>, usize) {
 // One test: what runs beside it would be counted too.
 #[test]
 fn a9_a_50_mib_sbom_is_judged_in_a_few_mib_however_it_is_wrapped() {
-    let wrapped: [(&str, fn(String) -> String); 4] = [
+    let wrapped: [(&str, Wrap); 4] = [
         ("plain", |text| text),
         ("in a string", |text| string(&text)),
         ("in Data", |text| format!("{{\"Timestamp\":\"\",\"Data\":{text}}}")),
