@@ -9,6 +9,7 @@ mod explain;
 mod flags;
 mod judge;
 mod lens;
+mod places;
 mod policy;
 mod reference;
 mod report;
