@@ -1,6 +1,6 @@
 //! The long story of a judgement, as data: what was looked at, what each piece proved, what could not be had.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     evidence::{Evidence, Found, Look, Origin, Piece},
     oci::Digest,
-    policy::{Mode, Reason, Unmet},
+    policy::{Held, Mode, Policy, Reason, Unmet},
     verify::{LogEvidence, Proven, SanKind, Verified, VerifyError},
 };
 
@@ -61,7 +61,7 @@ pub struct Asked {
     /// Why not, in a clause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    /// What was wanted and what was found, line by line.
+    /// What met each requirement; or, where the policy does not hold, what was wanted and what was found. Line by line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
 }
@@ -137,7 +137,12 @@ pub struct Entry {
 
 impl Explanation {
     /// Takes in what the policies said: those that do not hold are in `unmet`.
-    pub(super) fn asked<'p>(&mut self, policies: impl Iterator<Item = (&'p str, Mode)>, unmet: &[&Unmet]) {
+    pub(super) fn asked<'p>(
+        &mut self,
+        policies: impl Iterator<Item = (&'p str, Mode)>,
+        unmet: &[&Unmet],
+        held: &[&(Arc<Policy>, Held)],
+    ) {
         self.policies.extend(policies.map(|(policy, mode)| {
             let why = unmet.iter().find(|unmet| unmet.policy == policy);
             Asked {
@@ -149,7 +154,10 @@ impl Explanation {
                 holds: why.is_none(),
                 reason: why.map(|why| Reason::as_str(why.reason)),
                 summary: why.map(|why| why.summary.clone()),
-                details: why.map(|why| why.details.clone()).unwrap_or_default(),
+                details: why.map_or_else(
+                    || held.iter().find(|(held, _)| held.name == policy).map(|(_, held)| held.met.clone()).unwrap_or_default(),
+                    |why| why.details.clone(),
+                ),
             }
         }));
     }

@@ -102,7 +102,8 @@ impl Scales {
         let mut explanation = self.explanation.clone();
         let Selection { enforce, audit, .. } = &*self.selection;
         let policies = enforce.iter().chain(audit).map(|policy| (policy.name.as_str(), policy.mode()));
-        explanation.asked(policies, &self.unmet.iter().chain(&self.audit).collect::<Vec<_>>());
+        let (unmet, held) = (self.unmet.iter().chain(&self.audit), self.held.iter().chain(&self.watched));
+        explanation.asked(policies, &unmet.collect::<Vec<_>>(), &held.collect::<Vec<_>>());
         explanation
     }
 

@@ -31,6 +31,11 @@ async fn an_explanation_looks_at_every_piece_and_tells_each_signer_and_policy() 
     assert_eq!(signers, wanted);
     let [policy] = &explanation.policies[..] else { panic!("{:?}", explanation.policies) };
     assert_eq!((policy.policy.as_str(), policy.mode, policy.holds), ("release", "enforce", true));
+    // Which rule each met: the strangers' signatures none.
+    let [signed, attested] = &policy.details[..] else { panic!("{:?}", policy.details) };
+    assert!(signed.starts_with("signatures[0]: met by signature by") && signed.contains(RELEASE), "{signed}");
+    assert!(!signed.contains("other.test"), "{signed}");
+    assert_eq!(attested, "attestations[0]: met, https://spdx.dev/Document");
     assert_eq!(explanation.looks.len(), 4);
 }
 

@@ -7,7 +7,10 @@
 mod gap;
 mod statements;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -87,15 +90,21 @@ impl Policy {
             end = end.min(until);
             // Each entry is met from some time on; all of them from the last of those.
             held.signed_at = held.signed_at.max(need.met_since());
+            let mut by = BTreeSet::new();
             for Offer { signer, fact, until, .. } in need.contributing() {
                 let Some(fact) = case.facts.get(fact) else { continue };
+                by.insert(gap::told(fact));
                 vouchers.push(Voucher { signer, subject: &fact.signer.subject, until });
                 held.signed.extend(Some(Signed::of(fact)).filter(|counted| !held.signed.contains(counted)));
             }
+            held.met.push(format!("signatures[{i}]: met by {}", by.into_iter().collect::<Vec<_>>().join("; ")));
         }
         for (i, rule) in self.attestations.iter().enumerate() {
             match self.attested(rule, case, &vouchers, &roll) {
-                Ok(until) => end = end.min(until),
+                Ok(until) => {
+                    end = end.min(until);
+                    held.met.push(format!("attestations[{i}]: met, {}", rule.predicate_type));
+                }
                 Err(gap) => {
                     let by = rule.signer.as_ref().map_or_else(|| "a signer of the image".to_owned(), ToString::to_string);
                     details.push(format!("attestations[{i}]: wants {} by {by}", rule.predicate_type));
@@ -104,8 +113,10 @@ impl Policy {
             }
         }
         if gaps.is_empty() {
+            held.met = held.met.iter().map(|line| short(line, DETAIL)).collect();
             return Ok(Held { valid_until: end.into(), ..held });
         }
+        details.extend(held.met);
         Err(self.unmet(case, gaps, details))
     }
 
