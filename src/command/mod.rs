@@ -68,6 +68,7 @@ pub fn main() -> ExitCode {
 
 /// Runs a command's work on this thread. Verification has threads of its own, and a command has nothing else to do.
 fn runtime<T>(work: impl Future<Output = T>) -> Result<T, std::io::Error> {
+    crate::gate::register_early();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(work);
     // A read from a disk that hangs must not keep the process.

@@ -64,6 +64,13 @@ impl Equivalent<Name> for Asked<'_> {
     }
 }
 
+/// Asks the kernel now for what the first lock-free map will ask it for: to register the process for `membarrier`. With one
+/// thread that takes nothing, with more the kernel waits for all of them, some ten milliseconds, which is longer than a
+/// whole `pullgate verify`. So: before any thread is started. Left out, only the time is lost.
+pub fn register_early() {
+    drop(HashMap::<u8, u8>::new());
+}
+
 /// Permits and refusals. A million refused digests push out refusals, never permits (C13).
 #[derive(Debug)]
 pub(super) struct Memory {

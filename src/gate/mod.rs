@@ -27,6 +27,7 @@ use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 
 pub use explain::Explanation;
+pub use memory::register_early;
 pub use tags::TagVerdict;
 pub use verdict::{
     Absent, Faulty, Grounds, NoVerdict, Permit, Refusal, RefusalReason, Subject, Undecided, UndecidedReason, Verdict,
