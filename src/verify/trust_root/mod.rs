@@ -169,13 +169,17 @@ async fn load_as(name: Arc<str>, path: &Path, relaxed: Relaxed) -> Result<Sigsto
 }
 
 async fn read_bounded(path: &Path) -> Result<Vec<u8>, TrustRootError> {
-    use tokio::io::AsyncReadExt as _;
-    let failed = |error: std::io::Error| TrustRootError::Read { path: path.to_owned(), reason: error.to_string() };
-    let file = tokio::fs::File::open(path).await.map_err(failed)?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells too large from just fitting, whatever the file's size claims to be.
-    file.take(MAX_TRUSTED_ROOT as u64 + 1).read_to_end(&mut bytes).await.map_err(failed)?;
-    Ok(bytes)
+    use std::io::Read as _;
+    let file = path.to_owned();
+    // In one go on a thread for it: an async read of a file changes threads at each of its small steps.
+    let read = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::with_capacity(16 << 10);
+        // One byte more than allowed tells too large from just fitting, whatever the file's size claims to be.
+        std::fs::File::open(file)?.take(MAX_TRUSTED_ROOT as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    let read = read.await.unwrap_or_else(|lost| Err(std::io::Error::other(lost)));
+    read.map_err(|error| TrustRootError::Read { path: path.to_owned(), reason: error.to_string() })
 }
 
 #[cfg(test)]
