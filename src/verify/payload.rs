@@ -111,11 +111,8 @@ impl Payload {
     /// # Errors
     /// As reading it.
     pub(super) fn slice(&self, range: Range<u64>) -> io::Result<Bytes> {
-        if let (Form::Held(bytes), Ok(start), Ok(end)) = (&self.0, usize::try_from(range.start), usize::try_from(range.end))
-            && start <= end
-            && end <= bytes.len()
-        {
-            return Ok(bytes.slice(start..end));
+        if let Form::Held(bytes) = &self.0 {
+            return Document::from(bytes.clone()).slice(range);
         }
         let mut slice = Vec::new();
         self.range(range).read_to_end(&mut slice)?;

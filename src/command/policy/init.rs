@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     parcel::{self, Parcel},
-    record::{self, NotRecorded, Recorded},
+    record::{self, Recorded},
 };
 use crate::{
     command::{
@@ -97,13 +97,7 @@ impl Arguments {
         let layout = self.directory.join("evidence");
         let recorded = match record::record(&judge, &self.image, &named, &layout).await {
             Ok(recorded) => recorded,
-            Err(error) => {
-                eprintln!("{}", line(&error.to_string()));
-                return Ok(match error {
-                    NotRecorded::Unread(_) => Exit::Undecided,
-                    NotRecorded::Unwritten(_) => Exit::Refused,
-                });
-            }
+            Err(error) => return Ok(error.tell()),
         };
         let unsigned = unsigned(&recorded, &layout).map_err(Unusable::Failed)?;
         let trust_root = match &self.basis.trusted_root {

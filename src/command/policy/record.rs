@@ -56,6 +56,17 @@ pub(super) enum NotRecorded {
     Unwritten(String),
 }
 
+impl NotRecorded {
+    /// Says so, and how a command ends that needed it.
+    pub(super) fn tell(&self) -> Exit {
+        eprintln!("{}", line(&self.to_string()));
+        match self {
+            Self::Unread(_) => Exit::Undecided,
+            Self::Unwritten(_) => Exit::Refused,
+        }
+    }
+}
+
 impl Recording {
     pub(super) const fn is_wanted(&self) -> bool {
         self.record.is_some()
@@ -72,13 +83,7 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
     let named = recording.named.as_ref().unwrap_or(image);
     let recorded = match record(&judge, image, named, &suite.layout).await {
         Ok(recorded) => recorded,
-        Err(error) => {
-            eprintln!("{}", line(&error.to_string()));
-            return Ok(match error {
-                NotRecorded::Unread(_) => Exit::Undecided,
-                NotRecorded::Unwritten(_) => Exit::Refused,
-            });
-        }
+        Err(error) => return Ok(error.tell()),
     };
     let at = now();
     // By digest: a tag that is recorded again must not change what this case is about.
