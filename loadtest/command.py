@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import oci
-from processes import Failed, Servers, run, tool
+from processes import Failed, run, tool
 
 REPOSITORY = "acme/app"
 # What the two of cosign may take, as many times what pullgate does.
@@ -19,15 +19,10 @@ GOAL = 15.0
 class Verify:
     """The same question to both: is this digest signed, and attested with SPDX, by this identity?"""
 
-    def __init__(self, gate: Path, fixtures: Path, work: Path, port: int, servers: Servers):
+    def __init__(self, gate: Path, fixtures: Path, work: Path, port: int):
+        """`port` is where an empty registry listens."""
         cases = json.loads((fixtures / "cases.json").read_text())
         layout = oci.Layout(fixtures / "registry")
-        config = work / "verify.yaml"
-        storage = {"filesystem": {"rootdirectory": str(work / "verify")}}
-        log = {"level": "error", "accesslog": {"disabled": True}}
-        config.write_text(json.dumps({"version": "0.1", "log": log, "storage": storage, "http": {"addr": f"127.0.0.1:{port}"}}))
-        environment = dict(os.environ, OTEL_TRACES_EXPORTER="none")
-        servers.start("verify-registry", tool("registry"), "serve", config, ready=("127.0.0.1", port), env=environment)
         layout.push_to(oci.Registry(f"http://127.0.0.1:{port}"), referrers_tags=True)
         image = f"127.0.0.1:{port}/{REPOSITORY}@{layout.find(REPOSITORY, 'v1')['digest']}"
         who = [
