@@ -1,0 +1,48 @@
+"""One picture a scenario: every server's median as a bar, its rounds as dots, the goal as a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot  # noqa: E402
+
+OURS, THEIRS, GOAL = "#1f6f8b", "#b8c4ca", "#c44536"
+
+
+def draw(found: dict, folder: Path) -> None:
+    """Writes `folder/SCENARIO.png` for every scenario with rates; `found` is what `report.document` made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = f"{found['machine']['processor']}, {found['machine']['cores']} cores, {found['machine']['date']}"
+    for name, scenario in found["scenarios"].items():
+        if scenario["medians"]:
+            _one(name, scenario, told, folder / f"{name.replace(' ', '-').replace(',', '')}.png")
+
+
+def _one(name: str, scenario: dict, told: str, path: Path) -> None:
+    servers = list(scenario["medians"])
+    ours = servers[0]
+    figure, axes = pyplot.subplots(figsize=(7, 0.9 + 0.45 * len(servers)), dpi=110, layout="constrained")
+    for place, server in enumerate(servers):
+        axes.barh(place, scenario["medians"][server], color=OURS if server == ours else THEIRS, height=0.62)
+        rounds = scenario["rounds"][server]
+        axes.plot(rounds, [place] * len(rounds), ".", color="black", markersize=3, alpha=0.5)
+        axes.annotate(f" {scenario['medians'][server]:,.4g}", (0.005, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+    for goal in scenario["goals"]:
+        wanted = scenario["medians"].get(goal["against"], 0) * goal["goal"]
+        place = servers.index(ours)
+        axes.plot([wanted, wanted], [place - 0.4, place + 0.4], color=GOAL, linewidth=2)
+        words = f"{goal['goal']:.3g} of {goal['against']} "
+        axes.annotate(words, (wanted, place - 0.42), fontsize=6, color=GOAL, ha="right", va="bottom")
+    axes.set_yticks(range(len(servers)), servers, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel(scenario["unit"], fontsize=8)
+    axes.tick_params(axis="x", labelsize=7)
+    axes.set_title(f"{name}" + (" (noisy machine: no goal is judged)" if scenario["noisy"] else ""), fontsize=9, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.text(0.99, 0.005, told, fontsize=5, ha="right", color="grey")
+    figure.savefig(path)
+    pyplot.close(figure)
