@@ -161,6 +161,19 @@ class Context:
         )
         return Server(name, port, process, scheme="https" if tls else "http")
 
+    def document_root(self, files: dict[str, bytes]) -> Path:
+        """A folder of static files, by the path they are asked by."""
+        root = self.folder("html")
+        for path, content in files.items():
+            target = root / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            target.chmod(0o644)
+        for folder in root.rglob("*"):
+            if folder.is_dir():
+                folder.chmod(0o755)
+        return root
+
     def distribution(self, name: str, more: dict | None = None) -> Server:
         """distribution 3 on a folder of its own."""
         port = free_port()
@@ -174,7 +187,7 @@ class Context:
         return Server(name, port, process)
 
     def bare(self, name: str, file: Path, tls=False) -> Server:
-        """A hyper server that answers every request with one file's bytes from memory: what the stack itself costs."""
+        """A hyper server that answers every request with one manifest from memory, its file named by its digest: what the stack itself costs."""
         port = free_port()
         more = [str(path) for path in self.tls] if tls else []
         process = self.servers.start(name, self.tools("bare"), f"127.0.0.1:{port}", file, *more, ready=("127.0.0.1", port))

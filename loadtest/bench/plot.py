@@ -30,7 +30,7 @@ def _one(name: str, scenario: dict, told: str, path: Path) -> None:
         axes.barh(place, scenario["medians"][server], color=OURS if server == ours else THEIRS, height=0.62)
         rounds = scenario["rounds"][server]
         axes.plot(rounds, [place] * len(rounds), ".", color="black", markersize=3, alpha=0.5)
-        axes.annotate(f" {scenario['medians'][server]:,.4g}", (0.005, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+        axes.annotate(" " + _number(scenario['medians'][server]), (0.005, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     for goal in scenario["goals"]:
         wanted = scenario["medians"].get(goal["against"], 0) * goal["goal"]
         place = servers.index(ours)
@@ -46,3 +46,7 @@ def _one(name: str, scenario: dict, told: str, path: Path) -> None:
     figure.text(0.99, 0.005, told, fontsize=5, ha="right", color="grey")
     figure.savefig(path)
     pyplot.close(figure)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

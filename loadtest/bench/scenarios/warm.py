@@ -39,12 +39,12 @@ def _run(context: Context, *, tls: bool) -> list[Result]:
         "manifest": f"/v2/{SIGNED_HOST}/acme/app/manifests/{manifest}",
         "blob": f"/v2/{LARGE_HOST}/load/blob/blobs/{blob}",
     }
-    root = _static(context, {paths["manifest"]: signed, paths["blob"]: content})
+    root = context.document_root({paths["manifest"]: signed.read(manifest), paths["blob"]: content.read(blob)})
     upstreams = [{"host": SIGNED_HOST, "layout": str(signed.folder)}, {"host": LARGE_HOST, "layout": str(content.folder)}]
     gate = context.gate(upstreams, [context.signed_policy(), context.unsigned_policy()], tls=tls)
     nginx = context.nginx("nginx", "sendfile on;", f"root {root};", tls)
     tuned = context.nginx("nginx tuned", TUNED, f"root {root};", tls)
-    bare = context.bare("bare hyper", signed.folder / "blobs/sha256" / manifest.removeprefix("sha256:"), tls)
+    bare = context.bare("bare hyper", root / paths["manifest"].lstrip("/"), tls)
     others = [] if tls else _distribution(context, signed, content, manifest)
     admit = get(gate, f"/v2/{LARGE_HOST}/load/blob/manifests/v1")
     if admit[0] != 200:
@@ -87,20 +87,6 @@ def _measure(context: Context, scenario: str, servers: list[Server], where: dict
 
     turns(result, context.rounds, {server.name: measure(server) for server in servers})
     return result
-
-
-def _static(context: Context, files: dict[str, oci.Layout]):
-    """A document root with the same bytes under the paths a registry would have."""
-    root = context.folder("html")
-    for path, layout in files.items():
-        target = root / path.lstrip("/")
-        target.parent.mkdir(parents=True)
-        target.write_bytes(layout.read("sha256:" + path.rpartition(":")[2]))
-        target.chmod(0o644)
-    for folder in root.rglob("*"):
-        if folder.is_dir():
-            folder.chmod(0o755)
-    return root
 
 
 def _distribution(context: Context, signed: oci.Layout, content: Content, manifest: str) -> list[Server]:

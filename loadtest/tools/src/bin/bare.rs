@@ -1,4 +1,5 @@
-//! A hyper server that answers every request with one file's bytes from memory: what the gate's own stack costs at least.
+//! A hyper server that answers every request with one manifest from memory, with the head a registry gives it: what the gate's own stack
+//! costs at least. The file's name is the manifest's digest.
 //!
 //! usage: bare ADDRESS FILE [CERTIFICATE KEY]
 
@@ -6,7 +7,13 @@ use std::{convert::Infallible, error::Error, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Response,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
@@ -22,6 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: bare ADDRESS FILE [CERTIFICATE KEY]".into());
     };
     let bytes = Bytes::from(tokio::fs::read(file).await?);
+    let digest = std::path::Path::new(file).file_name().and_then(|name| name.to_str()).ok_or("FILE has no name")?;
+    let answer = Answer { bytes, digest: HeaderValue::from_str(digest)? };
     let tls = match tls {
         [certificate, key] => Some(acceptor(certificate, key)?),
         _ => None,
@@ -30,12 +39,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let bytes = bytes.clone();
+        let answer = answer.clone();
         match tls.clone() {
-            None => drop(tokio::spawn(serve(stream, bytes))),
+            None => drop(tokio::spawn(serve(stream, answer))),
             Some(tls) => drop(tokio::spawn(async move {
                 if let Ok(stream) = tls.accept(stream).await {
-                    serve(stream, bytes).await;
+                    serve(stream, answer).await;
                 }
             })),
         }
@@ -49,9 +58,20 @@ fn acceptor(certificate: &str, key: &str) -> Result<TlsAcceptor, Box<dyn Error>>
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, bytes: Bytes) {
+/// What every request is answered with.
+#[derive(Clone)]
+struct Answer {
+    bytes: Bytes,
+    digest: HeaderValue,
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, answer: Answer) {
     let service = service_fn(|_: hyper::Request<Incoming>| {
-        let response = Response::new(Full::new(bytes.clone()));
+        let mut response = Response::new(Full::new(answer.bytes.clone()));
+        let head = response.headers_mut();
+        head.insert("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
+        head.insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.oci.image.manifest.v1+json"));
+        head.insert("docker-content-digest", answer.digest.clone());
         async { Ok::<_, Infallible>(response) }
     });
     // A client that leaves in the middle is no concern of this one.
