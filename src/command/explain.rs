@@ -1,9 +1,12 @@
 //! `pullgate explain IMAGE`: everything that was looked at, what it proved, and what each policy made of it.
 
+mod tree;
+
 use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
 
+use self::tree::Tree;
 use super::{
     Exit,
     answer::Answer,
@@ -11,7 +14,6 @@ use super::{
     reference::Image,
     report::{Judged, Outcome},
     runtime,
-    text::line,
 };
 use crate::{
     gate::{
@@ -189,55 +191,5 @@ fn piece(considered: &Considered) -> Tree {
             tree.add("claims", claims.iter().map(|(name, value)| Tree::leaf(&format!("{name}: {value}"))));
             tree
         }
-    }
-}
-
-/// Lines that hang below lines.
-#[derive(Debug)]
-struct Tree {
-    text: String,
-    branches: Vec<Self>,
-}
-
-impl Tree {
-    fn leaf(text: &str) -> Self {
-        Self { text: line(text), branches: Vec::new() }
-    }
-
-    /// Adds a branch with these below it, unless there are none.
-    fn add(&mut self, text: &str, below: impl Iterator<Item = Self>) {
-        let branches: Vec<Self> = below.collect();
-        if !branches.is_empty() {
-            self.branches.push(Self { text: text.to_owned(), branches });
-        }
-    }
-
-    fn render(&self) -> String {
-        let mut out = format!("{}\n", self.text);
-        self.render_below("", &mut out);
-        out
-    }
-
-    fn render_below(&self, indent: &str, out: &mut String) {
-        for (at, branch) in self.branches.iter().enumerate() {
-            let last = at + 1 == self.branches.len();
-            let (stem, more) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            out.push_str(&format!("{indent}{stem}{}\n", branch.text));
-            branch.render_below(&format!("{indent}{more}"), out);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tree_is_drawn_with_what_others_wrote_on_one_line() {
-        let mut tree = Tree::leaf("image");
-        tree.add("evidence", [Tree::leaf("a\nb\u{1b}[2J")].into_iter());
-        tree.add("nothing", std::iter::empty());
-        tree.branches.push(Tree::leaf("verdict"));
-        assert_eq!(tree.render(), "image\n├─ evidence\n│  └─ a\\nb\\u{1b}[2J\n└─ verdict\n");
     }
 }
