@@ -136,6 +136,7 @@ fn judge(document: String) -> (Result<Held, Unmet>, usize) {
         times: vec![jiff::Timestamp::UNIX_EPOCH],
         log: LogEvidence::Proof,
         entries: Vec::new(),
+        source: None,
     });
     let set = PolicySet::from_text(Path::new("policy.yaml"), POLICY, Unmatched::Deny).unwrap();
     let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());

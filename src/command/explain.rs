@@ -1,5 +1,6 @@
 //! `pullgate explain IMAGE`: everything that was looked at, what it proved, and what each policy made of it.
 
+mod account;
 mod tree;
 
 use std::{sync::Arc, time::Instant};
@@ -24,8 +25,8 @@ use crate::{
     upstream::Upstream,
 };
 
-/// Tell why an image is admitted or refused: every place looked at, every signature and attestation with its signer, each
-/// policy.
+/// Tell why an image is admitted or refused: every place looked at, every signature and attestation with its signer, and of
+/// each policy which of them met each requirement, or came nearest and why it does not count.
 ///
 /// The judgement is that of `verify`, whose arguments these are; nothing is recalled, and all there is is looked at, also
 /// where less would do. A child that its index vouches for is told with the index.
@@ -50,7 +51,7 @@ enum Output {
     /// A tree, for people.
     #[default]
     Text,
-    /// One object: what `verify` says of the image, and an `explanation`.
+    /// One object, as deploy/schemas/explain-report.schema.json says: what `verify` says of the image, and an `explanation`.
     Json,
 }
 
@@ -158,7 +159,10 @@ impl Told {
                     }
                     _ => Tree::leaf(&format!("{policy} ({mode}) holds")),
                 };
-                tree.branches.extend(asked.details.iter().map(|detail| Tree::leaf(detail)));
+                match &asked.account {
+                    Some(told) => account::hang(told, &mut tree),
+                    None => tree.branches.extend(asked.details.iter().map(|detail| Tree::leaf(detail))),
+                }
                 tree
             }),
         );
@@ -172,8 +176,8 @@ impl Told {
 }
 
 fn piece(considered: &Considered) -> Tree {
-    let Considered { place, manifest, outcome } = considered;
-    let at = format!("{} in {}", manifest.short(), place.as_str());
+    let Considered { source, outcome } = considered;
+    let at = format!("{} in {}", source.manifest.short(), source.place.as_str());
     match outcome {
         Piece::SetAside { why } => Tree::leaf(&format!("{at}, set aside: {why}")),
         Piece::Proved(proof) => {

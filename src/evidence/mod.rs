@@ -72,6 +72,25 @@ pub struct Piece {
     pub content: Content,
 }
 
+impl Piece {
+    /// Where it was found, and in what.
+    #[must_use]
+    pub const fn source(&self) -> Source {
+        Source { place: self.origin, manifest: self.manifest, layer: self.layer }
+    }
+}
+
+/// Where a piece was found, and in what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Source {
+    /// Where it was listed.
+    pub place: Origin,
+    /// The manifest that carries it.
+    pub manifest: Digest,
+    /// The layer that is it: a bundle, an envelope, a payload.
+    pub layer: Digest,
+}
+
 /// Where a piece was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,14 +1,16 @@
 //! The long story of a judgement, as data: what was looked at, what each piece proved, what could not be had.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    evidence::{Evidence, Found, Look, Origin, Piece},
-    oci::Digest,
-    policy::{Held, Mode, Policy, Reason, Unmet},
+    evidence::{Evidence, Found, Look, Origin, Piece, Source},
+    policy::{Account, Mode, Reason, Unmet},
     verify::{LogEvidence, Proven, SanKind, Verified, VerifyError},
 };
 
@@ -35,6 +37,9 @@ pub struct Explanation {
     pub set_aside: Vec<String>,
     /// How old the listing is, in seconds, where the upstream could not be asked.
     pub stale_seconds: Option<u64>,
+    /// Why each policy answers as it does, by its name; where somebody asked for all of it.
+    #[serde(skip)]
+    pub(super) accounts: BTreeMap<String, Account<Told>>,
     /// How many pieces are about another digest: copied from another image, or left by a moved tag.
     #[serde(skip)]
     pub about_others: usize,
@@ -61,9 +66,32 @@ pub struct Asked {
     /// Why not, in a clause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    /// What met each requirement; or, where the policy does not hold, what was wanted and what was found. Line by line.
+    /// What was wanted and what was found, line by line, where the policy does not hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
+    /// Each requirement, and which piece of evidence met it, or came nearest.
+    #[serde(flatten)]
+    pub account: Option<Account<Told>>,
+}
+
+/// A piece of evidence beside a requirement; [`Explanation::pieces`] has all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// Where it was found, and in what.
+    #[serde(flatten)]
+    pub source: Option<Box<Source>>,
+    /// `signature`, `signature of a file`, or the attestation's predicate type.
+    pub what: String,
+    /// Who signed: the certificate's single name.
+    pub subject: String,
+    /// Who vouches for them.
+    pub issuer: String,
+    /// The name of the trust root the certificate chains to.
+    pub trust_root: String,
+    /// The times that a log or a timestamp authority vouches for, the earliest first.
+    pub times: Vec<Timestamp>,
+    /// How the log vouches for it: `absent`, `promise` or `proof`.
+    pub log: &'static str,
 }
 
 /// A place looked at.
@@ -80,10 +108,9 @@ pub struct Looked {
 /// A piece considered.
 #[derive(Debug, Clone, Serialize)]
 pub struct Considered {
-    /// Where it was found.
-    pub place: Origin,
-    /// The manifest that carries it.
-    pub manifest: Digest,
+    /// Where it was found, and in what.
+    #[serde(flatten)]
+    pub source: Source,
     /// What came of it.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -137,12 +164,7 @@ pub struct Entry {
 
 impl Explanation {
     /// Takes in what the policies said: those that do not hold are in `unmet`.
-    pub(super) fn asked<'p>(
-        &mut self,
-        policies: impl Iterator<Item = (&'p str, Mode)>,
-        unmet: &[&Unmet],
-        held: &[&(Arc<Policy>, Held)],
-    ) {
+    pub(super) fn asked<'p>(&mut self, policies: impl Iterator<Item = (&'p str, Mode)>, unmet: &[&Unmet]) {
         self.policies.extend(policies.map(|(policy, mode)| {
             let why = unmet.iter().find(|unmet| unmet.policy == policy);
             Asked {
@@ -154,10 +176,8 @@ impl Explanation {
                 holds: why.is_none(),
                 reason: why.map(|why| Reason::as_str(why.reason)),
                 summary: why.map(|why| why.summary.clone()),
-                details: why.map_or_else(
-                    || held.iter().find(|(held, _)| held.name == policy).map(|(_, held)| held.met.clone()).unwrap_or_default(),
-                    |why| why.details.clone(),
-                ),
+                details: why.map(|why| why.details.clone()).unwrap_or_default(),
+                account: self.accounts.get(policy).cloned(),
             }
         }));
     }
@@ -180,7 +200,7 @@ impl Explanation {
     /// Takes in what came of a piece.
     pub(super) fn considered(&mut self, piece: &Piece, outcome: Outcome) {
         if self.pieces.len() < self.most() {
-            self.pieces.push(Considered { place: piece.origin, manifest: piece.manifest, outcome });
+            self.pieces.push(Considered { source: piece.source(), outcome });
         }
     }
 
@@ -190,8 +210,7 @@ impl Explanation {
 
     /// Takes in the story of a platform.
     pub(super) fn absorb(&mut self, other: Self) {
-        let Self { looks, pieces, policies: _, missing, limits_hit, set_aside, stale_seconds, about_others, denied, whole: _ } =
-            other;
+        let Self { looks, pieces, missing, limits_hit, set_aside, stale_seconds, about_others, denied, .. } = other;
         let most = self.most();
         extend(&mut self.looks, looks, most);
         extend(&mut self.pieces, pieces, most);
@@ -201,13 +220,21 @@ impl Explanation {
         self.stale_seconds = self.stale_seconds.max(stale_seconds);
         self.about_others += about_others;
         self.denied += denied;
+        for (policy, account) in other.accounts {
+            match self.accounts.entry(policy) {
+                btree_map::Entry::Vacant(place) => drop(place.insert(account)),
+                btree_map::Entry::Occupied(mut known) => known.get_mut().absorb(account),
+            }
+        }
     }
 
     /// The notes of a refusal: limits hit, and why pieces were set aside.
     pub(super) fn notes(&self) -> Vec<String> {
         let pieces = self.pieces.iter().filter_map(|piece| match &piece.outcome {
             Outcome::Proved(_) => None,
-            Outcome::SetAside { why } => Some(format!("{} {}: {why}", piece.place.as_str(), piece.manifest.short())),
+            Outcome::SetAside { why } => {
+                Some(format!("{} {}: {why}", piece.source.place.as_str(), piece.source.manifest.short()))
+            }
         });
         self.limits_hit.iter().cloned().chain(pieces).chain(self.set_aside.iter().cloned()).collect()
     }
@@ -244,13 +271,9 @@ impl From<&VerifyError> for Outcome {
 
 impl From<&Verified> for Proof {
     fn from(fact: &Verified) -> Self {
-        let Verified { signer, content, times, log, entries } = fact;
+        let Verified { signer, content, times, log, entries, source: _ } = fact;
         Self {
-            what: match content {
-                Proven::Attestation(statement) => statement.predicate_type.clone(),
-                Proven::File => "signature of a file".into(),
-                Proven::Signature => "signature".into(),
-            },
+            what: what(content),
             subject: signer.subject.clone(),
             subject_kind: match signer.san_kind {
                 SanKind::Email => "email",
@@ -261,13 +284,42 @@ impl From<&Verified> for Proof {
             trust_root: signer.trust_root.to_string(),
             claims: signer.claims.clone(),
             times: times.clone(),
-            log: match log {
-                LogEvidence::Absent => "absent",
-                LogEvidence::Promise => "promise",
-                LogEvidence::Proof => "proof",
-            },
+            log: logged(*log),
             entries: entries.iter().map(|entry| Entry { log: entry.log.clone(), index: entry.index }).collect(),
         }
+    }
+}
+
+impl From<&Verified> for Told {
+    fn from(fact: &Verified) -> Self {
+        let Verified { signer, content, times, log, entries: _, source } = fact;
+        let mut times = times.clone();
+        times.sort_unstable();
+        Self {
+            source: source.clone(),
+            what: what(content),
+            subject: signer.subject.clone(),
+            issuer: signer.issuer.clone(),
+            trust_root: signer.trust_root.to_string(),
+            times,
+            log: logged(*log),
+        }
+    }
+}
+
+fn what(content: &Proven) -> String {
+    match content {
+        Proven::Attestation(statement) => statement.predicate_type.clone(),
+        Proven::File => "signature of a file".into(),
+        Proven::Signature => "signature".into(),
+    }
+}
+
+const fn logged(log: LogEvidence) -> &'static str {
+    match log {
+        LogEvidence::Absent => "absent",
+        LogEvidence::Promise => "promise",
+        LogEvidence::Proof => "proof",
     }
 }
 

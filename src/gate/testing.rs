@@ -250,7 +250,7 @@ impl Verifier for Scripted {
         let at = text("at").map_or(Timestamp::UNIX_EPOCH, |at| at.parse().unwrap());
         let entries = value["entry"].as_u64().map(|index| LogEntry { log: "ab".repeat(32), index: Some(index) });
         let entries = entries.into_iter().collect();
-        Ok(vec![Verified { signer, content, times: vec![at], log: LogEvidence::Proof, entries }])
+        Ok(vec![Verified { signer, content, times: vec![at], log: LogEvidence::Proof, entries, source: None }])
     }
 
     fn epoch(&self) -> Epoch {

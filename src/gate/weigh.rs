@@ -1,5 +1,6 @@
 //! Pieces become facts, facts meet policies: verification on the CPU pool, a few pieces at a time, until all hold.
 
+mod matter;
 mod unreadable;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -7,6 +8,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
+use self::matter::Matter;
 use super::{
     Gate,
     explain::{Explanation, Outcome},
@@ -14,7 +16,7 @@ use super::{
 use crate::{
     evidence::{Evidence, Piece},
     oci::{Digest, ImageName},
-    policy::{Case, Held, PlatformFacts, Policy, Selection, Unmet},
+    policy::{Held, PlatformFacts, Policy, Selection, Unmet},
     telemetry,
     verify::{PoolError, Verified, Verifier, VerifyError},
 };
@@ -102,9 +104,25 @@ impl Scales {
         let mut explanation = self.explanation.clone();
         let Selection { enforce, audit, .. } = &*self.selection;
         let policies = enforce.iter().chain(audit).map(|policy| (policy.name.as_str(), policy.mode()));
-        let (unmet, held) = (self.unmet.iter().chain(&self.audit), self.held.iter().chain(&self.watched));
-        explanation.asked(policies, &unmet.collect::<Vec<_>>(), &held.collect::<Vec<_>>());
+        explanation.asked(policies, &self.unmet.iter().chain(&self.audit).collect::<Vec<_>>());
         explanation
+    }
+
+    /// Keeps why each policy says what it says, for who asks why. With platforms, each platform's scales keep it and
+    /// [`take_platforms`](Self::take_platforms) puts it together.
+    pub(super) async fn account(&mut self) {
+        if !self.explanation.whole || !self.explanation.accounts.is_empty() {
+            return;
+        }
+        let matter = self.matter();
+        match tokio::task::spawn_blocking(move || matter.accounts()).await {
+            // What could not be read again was taken for something else: better no account than a wrong one.
+            Ok(accounts) => match self.damage() {
+                Some(why) => self.explanation.missing.push(format!("what met each requirement: {why}")),
+                None => self.explanation.accounts = accounts,
+            },
+            Err(error) => tracing::error!(%error, "explaining failed unexpectedly; please report it"),
+        }
     }
 
     /// Whether every policy holds, the enforcing and the watching.
@@ -177,7 +195,7 @@ impl Scales {
             for (piece, proof) in pieces.iter().zip(join_all(proofs).await) {
                 match proof {
                     Ok(Ok(proven)) => {
-                        for fact in proven {
+                        for mut fact in proven {
                             // Absent, not refused: a denied signer must not be able to block what others vouch for.
                             if let Some(denied) = deny.evidence(&fact) {
                                 self.denied(piece, denied.by, denied.why);
@@ -185,6 +203,7 @@ impl Scales {
                             }
                             self.explanation.considered(piece, Outcome::from(&fact));
                             self.provable = true;
+                            fact.source = self.explanation.whole.then(|| Box::new(piece.source()));
                             facts.push(fact);
                         }
                     }
@@ -293,6 +312,7 @@ impl Scales {
         (self.held, self.unmet) = together(&held, &unmet);
         (held, unmet) = platforms.iter().map(|scales| (&scales.watched, &scales.audit)).unzip();
         (self.watched, self.audit) = together(&held, &unmet);
+        self.explanation.accounts.clear();
         for scales in platforms {
             self.partial |= !scales.is_whole();
             self.explanation.absorb(scales.explanation);
@@ -309,37 +329,22 @@ impl Scales {
         }
     }
 
+    fn matter(&self) -> Matter {
+        Matter {
+            selection: Arc::clone(&self.selection),
+            image: self.image.clone(),
+            subject: self.subject,
+            facts: Arc::clone(&self.facts),
+            platforms: self.platforms.clone(),
+            now: (self.gate.clock)(),
+        }
+    }
+
     /// Reading an SBOM of many megabytes is CPU work too, so it has a thread of its own.
     async fn ask(&mut self) {
-        let (selection, facts, subject) = (Arc::clone(&self.selection), Arc::clone(&self.facts), self.subject);
-        let (image, now, platforms) = (self.image.clone(), (self.gate.clock)(), self.platforms.clone());
-        let nothing_to_read = self.facts.is_empty() && !matches!(platforms, Platforms::One { .. });
-        let ask = move || {
-            let (one, proven);
-            let case =
-                Case { image: &image, subject: &subject, facts: &facts, platforms: None, denied: selection.deny.packages(), now };
-            let case = match platforms {
-                Platforms::Unseen => case,
-                Platforms::All(ref platforms) => Case { platforms: Some(platforms), ..case },
-                Platforms::One { ref index, proven: of_index, ref name } => {
-                    one = [PlatformFacts { digest: subject, platform: name.to_string(), facts: facts.to_vec() }];
-                    proven = of_index;
-                    Case { subject: index, facts: &proven, platforms: Some(&one), ..case }
-                }
-            };
-            let judge = |policies: &[Arc<Policy>]| {
-                let (mut held, mut unmet) = (Vec::new(), Vec::new());
-                for policy in policies {
-                    match policy.judge(&case) {
-                        Ok(on) => held.push((Arc::clone(policy), on)),
-                        Err(why) => unmet.push(why),
-                    }
-                }
-                (held, unmet)
-            };
-            (judge(&selection.enforce), judge(&selection.audit))
-        };
-        let answer = if nothing_to_read { Ok(ask()) } else { tokio::task::spawn_blocking(ask).await };
+        let matter = self.matter();
+        let answer =
+            if matter.is_bare() { Ok(matter.judged()) } else { tokio::task::spawn_blocking(move || matter.judged()).await };
         match answer {
             Ok(((held, unmet), (watched, audit))) => {
                 (self.held, self.unmet, self.watched, self.audit) = (held, unmet, watched, audit);

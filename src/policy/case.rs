@@ -48,8 +48,6 @@ pub struct Held {
     /// When the last signature that was needed was there: the earliest time at which `signatures` was met by what had been
     /// signed until then. So who signs again, or signs beside, makes no image younger. `None` where no signature counted.
     pub signed_at: Option<Timestamp>,
-    /// Each requirement and what met it, a line each: the counterpart of [`Unmet::details`].
-    pub met: Vec<String>,
 }
 
 /// A signature that counted.

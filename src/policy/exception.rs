@@ -57,6 +57,17 @@ impl Policy {
             expires: exception.expires,
         })
     }
+
+    /// Every exception for the image of `case`, in words.
+    pub(super) fn exceptions_told(&self, case: &Case<'_>) -> impl Iterator<Item = String> {
+        self.exceptions.iter().filter(|exception| exception.is_for(case)).map(|Exception { reason, expires, .. }| {
+            if *expires > case.now {
+                format!("an exception for it asks for no evidence until {expires} ({reason})")
+            } else {
+                format!("the exception for it ended at {expires} ({reason})")
+            }
+        })
+    }
 }
 
 /// When something ends that is said to end on a date, at 24:00 UTC, or at a timestamp.

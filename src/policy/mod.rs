@@ -20,6 +20,7 @@ mod parse;
 pub mod pattern;
 pub mod predicate;
 mod reason;
+pub mod requirement;
 mod sentence;
 mod set;
 mod weakness;
@@ -32,6 +33,7 @@ pub use self::{
     documents::spdx,
     parse::{Parsed, TrustRootUse, parse},
     reason::Reason,
+    requirement::Account,
     set::{PolicyId, PolicySet, Selection, Unmatched},
 };
 use self::{

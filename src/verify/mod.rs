@@ -38,7 +38,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::oci::Digest;
+use crate::{evidence::Source, oci::Digest};
 
 /// The version of everything that turns bytes into facts; part of every verdict's key, so that an upgrade judges anew.
 pub const VERIFIER_VERSION: &str = concat!("pullgate-", env!("CARGO_PKG_VERSION"), "+facts-2+sigstore-verify-0.15.1");
@@ -56,6 +56,8 @@ pub struct Verified {
     pub log: LogEvidence,
     /// Its log entries; a deny-list can name one. None where `log` is [`LogEvidence::Absent`].
     pub entries: Vec<LogEntry>,
+    /// Where it was found, if somebody asks why. No verifier knows that, and nothing is decided by it.
+    pub source: Option<Box<Source>>,
 }
 
 /// Where a log has an entry.

@@ -219,7 +219,7 @@ impl Sigstore {
         // 9. Proofs and promises that are present were verified in 5, and each entry has one or both (see 2).
         let log = weakest(&prepared.bundle);
         let entries = self.logs.entries(&prepared.bundle)?;
-        Ok(Verified { signer, content: prepared.claim.clone(), times, log, entries })
+        Ok(Verified { signer, content: prepared.claim.clone(), times, log, entries, source: None })
     }
 
     /// Steps 4 to 7 and 9 for a bundle signed with a managed key, which has no certificate and need not say when.

@@ -31,7 +31,7 @@ impl Judgement {
         parentage: Parentage,
         cannot_tell: Option<(UndecidedReason, Duration)>,
     ) -> Answer {
-        self.note(scales);
+        self.note(scales).await;
         let (refused, parent_undecided) = match parentage {
             Parentage::Admitted(_) => (Vec::new(), None),
             Parentage::None { refused, undecided } => (refused, undecided),
@@ -68,8 +68,9 @@ impl Judgement {
     }
 
     /// Keeps the explanation, where somebody asked for it.
-    fn note(&mut self, scales: &Scales) {
+    async fn note(&mut self, scales: &mut Scales) {
         if let Some(story) = &mut self.story {
+            scales.account().await;
             *story = scales.explained();
         }
     }
@@ -104,11 +105,11 @@ impl Judgement {
         mut warnings: Vec<String>,
     ) -> Answer {
         self.signers = scales.signers();
-        self.note(scales);
+        self.note(scales).await;
         let Cooling { unmet, audit, wait } = self.cooling(scales).await?;
         scales.unmet.extend(unmet);
         scales.audit.extend(audit);
-        self.note(scales);
+        self.note(scales).await;
         if !scales.unmet.is_empty() {
             self.refusal_life = self.refusal_life.min(wait.unwrap_or(self.refusal_life));
             let reason = RefusalReason::Unmet { unmet: std::mem::take(&mut scales.unmet), notes: scales.explanation.notes() };

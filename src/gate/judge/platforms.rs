@@ -65,7 +65,10 @@ impl Judgement {
         let index = &*scales;
         let weighing: Vec<BoxFuture<'_, Weighed>> =
             children.into_iter().map(|child| self.weigh_platform(child, index, verifier).boxed()).collect();
-        let weighed: Vec<Weighed> = stream::iter(weighing).buffered(AT_ONCE).collect().await;
+        let mut weighed: Vec<Weighed> = stream::iter(weighing).buffered(AT_ONCE).collect().await;
+        for child in &mut weighed {
+            child.scales.account().await;
+        }
         platforms.life = weighed.iter().map(|child| child.life).min().unwrap_or(platforms.life);
         let unsettled = |child: &&Weighed| !child.scales.suffice();
         // One that lacks what it needs, all of it seen, decides, whatever could not be seen of others.

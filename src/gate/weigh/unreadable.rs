@@ -31,6 +31,16 @@ impl Scales {
             Platforms::Unseen => None,
         }
     }
+
+    /// Why a fact cannot be read again, if one cannot.
+    pub(super) fn damage(&self) -> Option<&str> {
+        let others: Vec<&[Verified]> = match &self.platforms {
+            Platforms::All(platforms) => platforms.iter().map(|platform| &*platform.facts).collect(),
+            Platforms::One { proven, .. } => vec![proven],
+            Platforms::Unseen => Vec::new(),
+        };
+        self.facts.iter().chain(others.into_iter().flatten()).find_map(damage)
+    }
 }
 
 /// Why what was proven cannot be read again, if it could not.

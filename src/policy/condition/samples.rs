@@ -108,5 +108,6 @@ fn fact(statement: Statement) -> Verified {
         times: vec![Timestamp::UNIX_EPOCH],
         log: LogEvidence::Proof,
         entries: Vec::new(),
+        source: None,
     }
 }

@@ -161,8 +161,7 @@ pub(super) fn of_one(what: &What<'_>, who: &str, misses: &[Near<'_, '_>], facts:
             },
         ),
         Miss::Old { max_age, made } => {
-            let (wanted, made) =
-                (humantime::format_duration(*max_age), made.map_or("at no known time".to_owned(), |made| format!("{made:.0}")));
+            let (wanted, made) = (humantime::format_duration(*max_age), when(*made));
             let reason = match what {
                 What::Attestation(_) => Reason::AttestationTooOld,
                 What::Signature => Reason::SignatureTooOld,
@@ -287,7 +286,7 @@ fn nearest<'m, 'i, 'f>(misses: &'m [Near<'i, 'f>]) -> Option<&'m Near<'i, 'f>> {
 }
 
 /// Whoever would do, in a few words.
-fn named(attestor: &Attestor, max: usize) -> String {
+pub(super) fn named(attestor: &Attestor, max: usize) -> String {
     let each = max.min(NAME_OF_SEVERAL);
     let any = |entries: &[Attestor]| any_of(&entries.iter().map(|entry| named(entry, each)).collect::<Vec<_>>(), each);
     match attestor {
@@ -339,8 +338,13 @@ fn types(facts: &[Verified]) -> String {
     any_of(&types.into_iter().map(str::to_owned).collect::<Vec<_>>(), 40).replace(" or ", " and ")
 }
 
+/// When something was made.
+pub(super) fn when(made: Option<Timestamp>) -> String {
+    made.map_or_else(|| "at no known time".to_owned(), |made| format!("{made:.0}"))
+}
+
 /// What there is where a proof is wanted.
-const fn logged(fact: &Verified) -> &'static str {
+pub(super) const fn logged(fact: &Verified) -> &'static str {
     match fact.log {
         LogEvidence::Absent => "no log entry",
         LogEvidence::Promise | LogEvidence::Proof => "a promise (SET) only",

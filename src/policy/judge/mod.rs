@@ -4,6 +4,8 @@
 //! admission away, and two half-right bundles never make a whole (I5, Kyverno #14500). Only `match: all` and `newest` look
 //! at several statements together, and only at those by the identities they name.
 
+mod account;
+mod failure;
 mod gap;
 mod statements;
 
@@ -42,9 +44,10 @@ struct Voucher<'f> {
 struct Roll<'f>(BTreeMap<(&'f str, &'f str, SanKind, &'f str), usize>);
 
 impl<'f> Roll<'f> {
-    fn of(facts: impl Iterator<Item = &'f Verified>) -> Self {
+    fn of(case: &Case<'f>) -> Self {
+        let platforms = case.platforms.iter().flat_map(|platforms| platforms.iter()).flat_map(|platform| &platform.facts);
         let mut roll = BTreeMap::new();
-        for fact in facts {
+        for fact in case.facts.iter().chain(platforms) {
             let next = roll.len();
             roll.entry(Self::name(&fact.signer)).or_insert(next);
         }
@@ -76,12 +79,12 @@ impl Policy {
         if let Some(used) = self.excepted(case) {
             return Ok(Held { valid_until: Some(used.expires), exception: Some(used), ..Held::default() });
         }
-        let platforms = case.platforms.iter().flat_map(|platforms| platforms.iter()).flat_map(|platform| &platform.facts);
-        let roll = Roll::of(case.facts.iter().chain(platforms));
+        let roll = Roll::of(case);
         let (mut gaps, mut details) = (Vec::new(), Vec::new());
         let (mut end, mut vouchers, mut held) = (End::Never, Vec::new(), Held::default());
+        let (mut signed, mut attested) = (Vec::new(), Vec::new());
         for (i, attestor) in self.signatures.iter().enumerate() {
-            let need = need(attestor, &mut |identities| self.signatures_by(identities, case, &roll));
+            let need = self.signature_need(attestor, case, &roll);
             let Some(until) = need.met_until() else {
                 details.push(format!("signatures[{i}]: wants {attestor}"));
                 gaps.push(self.signature_gap(attestor, &need, case));
@@ -90,20 +93,17 @@ impl Policy {
             end = end.min(until);
             // Each entry is met from some time on; all of them from the last of those.
             held.signed_at = held.signed_at.max(need.met_since());
-            let mut by = BTreeSet::new();
-            for Offer { signer, fact, until, .. } in need.contributing() {
-                let Some(fact) = case.facts.get(fact) else { continue };
-                by.insert(gap::told(fact));
-                vouchers.push(Voucher { signer, subject: &fact.signer.subject, until });
+            for (fact, voucher) in vouchers_of(&need, case.facts) {
+                vouchers.push(voucher);
                 held.signed.extend(Some(Signed::of(fact)).filter(|counted| !held.signed.contains(counted)));
             }
-            held.met.push(format!("signatures[{i}]: met by {}", by.into_iter().collect::<Vec<_>>().join("; ")));
+            signed.push((i, need));
         }
         for (i, rule) in self.attestations.iter().enumerate() {
             match self.attested(rule, case, &vouchers, &roll) {
                 Ok(until) => {
                     end = end.min(until);
-                    held.met.push(format!("attestations[{i}]: met, {}", rule.predicate_type));
+                    attested.push((i, &rule.predicate_type));
                 }
                 Err(gap) => {
                     let by = rule.signer.as_ref().map_or_else(|| "a signer of the image".to_owned(), ToString::to_string);
@@ -113,10 +113,13 @@ impl Policy {
             }
         }
         if gaps.is_empty() {
-            held.met = held.met.iter().map(|line| short(line, DETAIL)).collect();
             return Ok(Held { valid_until: end.into(), ..held });
         }
-        details.extend(held.met);
+        details.extend(signed.iter().map(|(i, need)| {
+            let by: BTreeSet<String> = vouchers_of(need, case.facts).iter().map(|(fact, _)| gap::told(fact)).collect();
+            format!("signatures[{i}]: met by {}", by.into_iter().collect::<Vec<_>>().join("; "))
+        }));
+        details.extend(attested.iter().map(|(i, predicate_type)| format!("attestations[{i}]: met, {predicate_type}")));
         Err(self.unmet(case, gaps, details))
     }
 
@@ -130,9 +133,7 @@ impl Policy {
             details.push(gap.summary);
             details.extend(gap.details);
         }
-        for exception in self.exceptions.iter().filter(|exception| exception.is_for(case)) {
-            details.push(format!("the exception for it ended at {} ({})", exception.expires, exception.reason));
-        }
+        details.extend(self.exceptions_told(case));
         details.extend(case.facts.iter().map(|fact| format!("found about {}: {}", case.subject.short(), gap::told(fact))));
         if case.facts.is_empty() {
             details.push(format!("found about {}: no verified signature or attestation", case.subject.short()));
@@ -140,6 +141,11 @@ impl Policy {
         details.truncate(DETAILS);
         let details = details.iter().map(|detail| short(detail, DETAIL)).collect();
         Unmet { policy: self.name.clone(), summary, reason, details, wants_platforms }
+    }
+
+    /// What an entry of `signatures` needs, and who offers it.
+    fn signature_need(&self, attestor: &Attestor, case: &Case<'_>, roll: &Roll<'_>) -> Need {
+        need(attestor, &mut |identities| self.signatures_by(identities, case, roll))
     }
 
     /// The signatures that one of `identities` made.
@@ -183,6 +189,15 @@ fn need(attestor: &Attestor, pick: &mut dyn FnMut(&[&Identity]) -> Vec<Offer>) -
         // An identity takes one, so this is the last of them.
         Attestor::AnyOf(_) | Attestor::Keyless(_) => Need::Any(needs),
     }
+}
+
+/// The signatures that count for a need that is met, and those who made them.
+fn vouchers_of<'f>(need: &Need, facts: &'f [Verified]) -> Vec<(&'f Verified, Voucher<'f>)> {
+    let voucher = |offer: &Offer| {
+        let fact = facts.get(offer.fact)?;
+        Some((fact, Voucher { signer: offer.signer, subject: &fact.signer.subject, until: offer.until }))
+    };
+    need.contributing().iter().filter_map(voucher).collect()
 }
 
 /// The first of `identities` that the signer of `fact` has, or the nearest miss.

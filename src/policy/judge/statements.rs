@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// A statement of the wanted type.
-struct Candidate<'f> {
-    at: usize,
-    fact: &'f Verified,
+pub(super) struct Candidate<'f> {
+    pub(super) at: usize,
+    pub(super) fact: &'f Verified,
     statement: &'f Statement,
     /// Whether its content meets the entry's conditions, and until when; asked once, and only of an allowed signer's.
-    meets: OnceCell<Result<End, Miss<'f>>>,
+    pub(super) meets: OnceCell<Result<End, Miss<'f>>>,
 }
 
 impl Candidate<'_> {
@@ -33,13 +33,13 @@ impl Candidate<'_> {
 }
 
 /// One entry, asked of what is proven about one digest.
-struct Entry<'e, 'f> {
+pub(super) struct Entry<'e, 'f> {
     policy: &'e Policy,
-    rule: &'e AttestationRule,
-    case: &'e Case<'f>,
-    vouchers: &'e [Voucher<'f>],
+    pub(super) rule: &'e AttestationRule,
+    pub(super) case: &'e Case<'f>,
+    pub(super) vouchers: &'e [Voucher<'f>],
     roll: &'e Roll<'f>,
-    candidates: Vec<Candidate<'f>>,
+    pub(super) candidates: Vec<Candidate<'f>>,
 }
 
 impl Policy {
@@ -92,7 +92,7 @@ impl Policy {
 }
 
 impl<'e, 'f> Entry<'e, 'f> {
-    fn new(
+    pub(super) fn new(
         policy: &'e Policy,
         rule: &'e AttestationRule,
         case: &'e Case<'f>,
@@ -109,11 +109,9 @@ impl<'e, 'f> Entry<'e, 'f> {
         Self { policy, rule, case, vouchers, roll, candidates }
     }
 
-    fn judge(&self) -> Result<End, Gap> {
-        let need = match &self.rule.signer {
-            Some(attestor) => need(attestor, &mut |identities| self.pick(Some(identities))),
-            None => Need::One(self.pick(None)),
-        };
+    /// Until when it is met.
+    pub(super) fn judge(&self) -> Result<End, Gap> {
+        let need = self.need();
         let Some(mut end) = need.met_until() else { return Err(self.gap(Some(&need))) };
         if self.rule.matching == Match::All {
             for candidate in
@@ -129,8 +127,16 @@ impl<'e, 'f> Entry<'e, 'f> {
         Ok(end)
     }
 
+    /// What it needs, and which statements offer it.
+    pub(super) fn need(&self) -> Need {
+        match &self.rule.signer {
+            Some(attestor) => need(attestor, &mut |identities| self.pick(Some(identities))),
+            None => Need::One(self.pick(None)),
+        }
+    }
+
     /// Every identity the entry names; `None` where it takes the image's signers.
-    fn everyone(&self) -> Option<Vec<&'e Identity>> {
+    pub(super) fn everyone(&self) -> Option<Vec<&'e Identity>> {
         self.rule.signer.as_ref().map(Attestor::identities)
     }
 
@@ -158,7 +164,11 @@ impl<'e, 'f> Entry<'e, 'f> {
     }
 
     /// Until when it counts, whatever it says: who signed it, how the log vouches for it, how old it is.
-    fn allowed<'i>(&self, identities: Option<&[&'i Identity]>, candidate: &Candidate<'f>) -> Result<End, Near<'i, 'f>> {
+    pub(super) fn allowed<'i>(
+        &self,
+        identities: Option<&[&'i Identity]>,
+        candidate: &Candidate<'f>,
+    ) -> Result<End, Near<'i, 'f>> {
         let fact = candidate.fact;
         let (identity, until) = match identities {
             Some(identities) => (Some(who(identities, fact)?), End::Never),
@@ -211,14 +221,16 @@ impl<'e, 'f> Entry<'e, 'f> {
 
     /// Why each statement does not do; those that were not asked about their content are left out.
     fn misses<'i>(&self, identities: Option<&[&'i Identity]>) -> Vec<Near<'i, 'f>> {
-        let miss = |candidate: &Candidate<'f>| match self.allowed(identities, candidate) {
-            Err(near) => Some(near),
-            Ok(_) => {
-                let miss = candidate.meets.get()?.as_ref().err()?.clone();
-                let identity = identities.and_then(|identities| who(identities, candidate.fact).ok());
-                Some(Near { fact: candidate.fact, identity, miss })
-            }
-        };
-        self.candidates.iter().filter_map(miss).collect()
+        self.candidates.iter().filter_map(|candidate| self.miss(identities, candidate)).collect()
+    }
+
+    /// The same of one.
+    pub(super) fn miss<'i>(&self, identities: Option<&[&'i Identity]>, candidate: &Candidate<'f>) -> Option<Near<'i, 'f>> {
+        if let Err(near) = self.allowed(identities, candidate) {
+            return Some(near);
+        }
+        let miss = candidate.meets.get()?.as_ref().err()?.clone();
+        let identity = identities.and_then(|identities| who(identities, candidate.fact).ok());
+        Some(Near { fact: candidate.fact, identity, miss })
     }
 }

@@ -58,7 +58,8 @@ fn an_entry_whose_index_nothing_signed_is_any_entry_of_its_log() {
     let denied = |log: &str, index: Option<u64>| {
         let entries = vec![LogEntry { log: log.repeat(32), index }];
         let (signer, content) = (signer.clone(), Proven::Signature);
-        let fact = Verified { signer, content, times: vec![Timestamp::UNIX_EPOCH], log: LogEvidence::Proof, entries };
+        let fact =
+            Verified { signer, content, times: vec![Timestamp::UNIX_EPOCH], log: LogEvidence::Proof, entries, source: None };
         list.evidence(&fact).map(|denied| denied.why)
     };
     assert_eq!(denied("ab", Some(42)).as_deref(), Some("log entry 42 of log abababababab is denied: INC-3"));

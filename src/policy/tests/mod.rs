@@ -1,5 +1,6 @@
 //! The room's promises, over whole policy files and proven facts.
 
+mod accounts;
 mod attestors;
 mod denied;
 mod files;
@@ -47,7 +48,8 @@ fn signer(subject: &str) -> Signer {
 }
 
 fn fact(signer: Signer, content: Proven) -> Verified {
-    Verified { signer, content, times: vec![jiff::Timestamp::UNIX_EPOCH], log: LogEvidence::Promise, entries: Vec::new() }
+    let times = vec![jiff::Timestamp::UNIX_EPOCH];
+    Verified { signer, content, times, log: LogEvidence::Promise, entries: Vec::new(), source: None }
 }
 
 fn signature(subject: &str) -> Verified {

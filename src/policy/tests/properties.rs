@@ -162,6 +162,32 @@ proptest! {
     }
 
     #[test]
+    fn an_account_says_what_the_judgement_says_and_what_counts_is_enough(
+        policy in any_policy(true),
+        facts in prop::collection::vec(prop_oneof![fact_by(ALLOWED.to_vec()), foreign()], 0..8),
+    ) {
+        let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
+        let (subject, now) = (Digest::sha256(b"image"), jiff::Timestamp::from_second(NOW).unwrap());
+        let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, denied: &[], now };
+        let requirements = policy.account(&case).requirements;
+        let met = requirements.iter().all(|requirement| requirement.met);
+        prop_assert_eq!(met, policy.judge(&case).is_ok());
+        for requirement in &requirements {
+            for on in &requirement.on {
+                prop_assert_eq!(on.met, requirement.met);
+                prop_assert_eq!(on.reason.is_none(), on.met);
+                prop_assert!(on.evidence.iter().all(|weighed| weighed.counts == weighed.failed.is_none()));
+                prop_assert!(!on.met || on.evidence.iter().all(|weighed| weighed.counts), "{:?}", on);
+            }
+        }
+        if met {
+            let weighed = requirements.iter().flat_map(|requirement| &requirement.on).flat_map(|on| &on.evidence);
+            let counting: Vec<Verified> = weighed.map(|weighed| weighed.piece.clone()).collect();
+            prop_assert_eq!(verdict(&policy, &counting).is_ok(), true);
+        }
+    }
+
+    #[test]
     fn the_order_of_facts_means_nothing(
         policy in any_policy(true),
         (facts, shuffled) in prop::collection::vec(fact_by(ALLOWED.to_vec()), 0..8)

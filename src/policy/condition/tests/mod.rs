@@ -37,6 +37,7 @@ pub(super) fn fact(statement: &Statement) -> Verified {
         times: vec!["2026-03-02T00:00:00Z".parse().unwrap(), "2026-03-01T00:00:00Z".parse().unwrap()],
         log: LogEvidence::Proof,
         entries: Vec::new(),
+        source: None,
     }
 }
 
