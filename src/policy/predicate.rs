@@ -8,11 +8,11 @@
 //! | `https://spdx.dev/Document` | this, `/v2.2`, `/v2.3`, `/v3`, `/v3.0`, `/v3.0.1`; a document of any of these versions |
 //! | `https://spdx.dev/Document/v2.2`, `/v2.3` | this; a document of this version |
 //! | `https://spdx.dev/Document/v3`, `/v3.0`, `/v3.0.1` | any of the three; a document of 3.0 |
-//! | `https://cyclonedx.org/bom` | this, `/v1.2` to `/v1.7`; a document of any of these versions |
+//! | `https://cyclonedx.org/bom` | this, `/v1.2` to `/v1.7`, and the older `https://cyclonedx.org/schema`; a document of any of these versions |
 //! | `https://cyclonedx.org/bom/v1.2` to `/v1.7` | this; a document of this version |
 //! | `https://slsa.dev/provenance/v0.2` | this |
 //! | `https://slsa.dev/provenance/v1`, `/v1.0` | either |
-//! | `https://cosign.sigstore.dev/attestation/vuln/v1` | this |
+//! | `https://cosign.sigstore.dev/attestation/vuln/v1` | this, also without `https://`, as cosign 1 wrote it |
 //! | `https://openvex.dev/ns` | this, `/v0.2.0` |
 //! | `https://openvex.dev/ns/v0.2.0` | this |
 //! | any other URI | this; the predicate must be there |
@@ -90,7 +90,7 @@ const NEAR: [(&str, &str, &str); 7] = [
     ("://spdx.org", "SPDX document", "https://spdx.dev/Document, or with /v2.2, /v2.3 or /v3"),
     ("://cyclonedx.org", "CycloneDX document", "https://cyclonedx.org/bom, or with /v1.2 to /v1.7"),
     ("://slsa.dev/provenance", "SLSA provenance", "https://slsa.dev/provenance/v1 or https://slsa.dev/provenance/v0.2"),
-    ("://cosign.sigstore.dev/attestation/vuln", "vulnerability scan", "https://cosign.sigstore.dev/attestation/vuln/v1"),
+    ("cosign.sigstore.dev/attestation/vuln", "vulnerability scan", "https://cosign.sigstore.dev/attestation/vuln/v1"),
     ("://openvex.dev", "OpenVEX document", "https://openvex.dev/ns or https://openvex.dev/ns/v0.2.0"),
 ];
 
@@ -151,7 +151,10 @@ impl PredicateType {
     #[must_use]
     pub fn covers(&self, found: &str) -> bool {
         match self {
-            Self::CycloneDx => found == cyclonedx::TYPE || cyclonedx::VERSIONS.iter().any(|(.., uri)| *uri == found),
+            Self::CycloneDx => {
+                [cyclonedx::TYPE, cyclonedx::OLD_TYPE].contains(&found)
+                    || cyclonedx::VERSIONS.iter().any(|(.., uri)| *uri == found)
+            }
             Self::CycloneDxVersion(version) => {
                 found.strip_prefix(cyclonedx::TYPE).and_then(|rest| rest.strip_prefix("/v")) == Some(version)
             }
@@ -164,7 +167,18 @@ impl PredicateType {
             Self::SpdxVersion(spdx::Version::V2_2) => found == spdx::TYPE_2_2,
             Self::SpdxVersion(spdx::Version::V2_3) => found == spdx::TYPE_2_3,
             Self::SpdxVersion(spdx::Version::V3_0) => spdx::TYPES_3.contains(&found),
-            Self::Vuln => found == vuln::TYPE,
+            Self::Vuln => [vuln::TYPE, vuln::OLD_TYPE].contains(&found),
+        }
+    }
+
+    /// What stands for `text` now, if that is how an older tool called the type of a known format. Other systems' policies still
+    /// name those; ours name the new one, which counts both.
+    #[must_use]
+    pub fn renamed(text: &str) -> Option<&'static str> {
+        match text {
+            cyclonedx::OLD_TYPE => Some(cyclonedx::TYPE),
+            vuln::OLD_TYPE => Some(vuln::TYPE),
+            _ => None,
         }
     }
 
@@ -203,6 +217,19 @@ mod tests {
         types
     }
 
+    const OLD: [&str; 2] = ["https://cyclonedx.org/schema", "cosign.sigstore.dev/attestation/vuln/v1"];
+
+    #[test]
+    fn an_old_name_of_a_type_is_told_and_cannot_be_asked_for() {
+        for old in OLD {
+            let error = old.parse::<PredicateType>().unwrap_err().to_string();
+            let new = PredicateType::renamed(old).unwrap();
+            assert!(error.contains(&format!("write {new}")), "{error}");
+            assert!(new.parse::<PredicateType>().unwrap().covers(old));
+        }
+        assert!(every_type().into_iter().all(|current| PredicateType::renamed(current).is_none()));
+    }
+
     #[test]
     fn a5_types_are_a_closed_list() {
         for (asked, also) in [
@@ -218,17 +245,21 @@ mod tests {
             ),
             (spdx::TYPE_2_3, vec![]),
             ("https://spdx.dev/Document/v3", vec!["https://spdx.dev/Document/v3.0", "https://spdx.dev/Document/v3.0.1"]),
-            ("https://cyclonedx.org/bom", cyclonedx::VERSIONS.map(|(.., uri)| uri).to_vec()),
+            (
+                "https://cyclonedx.org/bom",
+                cyclonedx::VERSIONS.map(|(.., uri)| uri).into_iter().chain(["https://cyclonedx.org/schema"]).collect(),
+            ),
             ("https://cyclonedx.org/bom/v1.5", vec![]),
             ("https://slsa.dev/provenance/v0.2", vec![]),
             ("https://slsa.dev/provenance/v1.0", vec!["https://slsa.dev/provenance/v1"]),
-            ("https://cosign.sigstore.dev/attestation/vuln/v1", vec![]),
+            ("https://cosign.sigstore.dev/attestation/vuln/v1", vec!["cosign.sigstore.dev/attestation/vuln/v1"]),
             ("https://openvex.dev/ns", vec!["https://openvex.dev/ns/v0.2.0"]),
             ("https://openvex.dev/ns/v0.2.0", vec![]),
             ("https://acme.test/custom/v1", vec![]),
         ] {
             let parsed: PredicateType = asked.parse().unwrap();
-            let covered: std::collections::BTreeSet<_> = every_type().into_iter().filter(|found| parsed.covers(found)).collect();
+            let covered: std::collections::BTreeSet<_> =
+                every_type().into_iter().chain(OLD).filter(|found| parsed.covers(found)).collect();
             assert_eq!(covered, also.into_iter().chain([asked]).collect(), "{asked}");
             for near in
                 [format!("{asked}/"), asked.to_uppercase(), asked.replace("https", "http"), format!("{asked}/v9"), String::new()]

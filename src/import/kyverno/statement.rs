@@ -62,6 +62,14 @@ impl Import {
     /// # Errors
     /// It has none, and no statement can be asked for.
     pub(in crate::import) fn predicate_type(&mut self, at: &Spot, text: &str, kyverno: bool) -> Result<String, String> {
+        if let Some(new) = PredicateType::renamed(text) {
+            let message = format!(
+                "the predicate type `{}` is {new} by now; statements of either count here, and the predicate must really be a document of that type",
+                shown(text)
+            );
+            self.findings.changed(at, Effect::Other, None, message);
+            return Ok(new.to_owned());
+        }
         match text.parse::<PredicateType>() {
             Ok(PredicateType::Exact(_)) => Ok(text.to_owned()),
             Ok(_) => {

@@ -13,6 +13,9 @@ use crate::verify::Predicate;
 /// The predicate type without a version; `/v1.2` to `/v1.7` may follow.
 pub(crate) const TYPE: &str = "https://cyclonedx.org/bom";
 
+/// What the first tools called it, before in-toto's list of predicates had it.
+pub(crate) const OLD_TYPE: &str = "https://cyclonedx.org/schema";
+
 /// `specVersion`, how it is called, and its predicate type.
 pub(crate) const VERSIONS: [(&str, &str, &str); 6] = [
     ("1.2", "CycloneDX 1.2", "https://cyclonedx.org/bom/v1.2"),

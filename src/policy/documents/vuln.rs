@@ -10,6 +10,9 @@ use crate::verify::Predicate;
 /// The predicate type.
 pub(crate) const TYPE: &str = "https://cosign.sigstore.dev/attestation/vuln/v1";
 
+/// As cosign 1 wrote it: no URI.
+pub(crate) const OLD_TYPE: &str = "cosign.sigstore.dev/attestation/vuln/v1";
+
 /// What a scanner thinks of a vulnerability, the least first. grype and trivy use the same words; what is none of them is
 /// [`Severity::Unknown`], the worst: what nobody has rated may be anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
