@@ -21,6 +21,9 @@ static REGEX_MATCH: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?s)\Aregex_match\(\s*'([^']*)'\s*,\s*(?:'\{\{\s*([^{}']+?)\s*\}\}'|([^{}']+?))\s*\)\z").ok());
 static TIME_SINCE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?s)\Atime_since\(\s*''\s*,\s*(?:'\{\{\s*([^{}']+?)\s*\}\}'|([^{}']+?))\s*,\s*''\s*\)\z").ok());
+static TIME_DIFF: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?s)\Atime_diff\(\s*'\{\{\s*([^{}']+?)\s*\}\}'\s*,\s*'\{\{\s*time_now_utc\(\)\s*\}\}'\s*\)\z").ok()
+});
 static QUANTITY: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\A[+-]?[0-9.]+(?:[eE][+-]?[0-9]+|[numkKMGTPE]i?|[µa-z0-9.]+)?\z").ok());
 
@@ -126,9 +129,10 @@ impl Import {
         }
     }
 
-    /// `time_since('', '{{metadata.scanFinishedOn}}', '') LessThanOrEquals 168h` of a vulnerability attestation.
+    /// `time_since('', '{{metadata.scanFinishedOn}}', '') LessThanOrEquals 168h` of a vulnerability attestation, or the same by
+    /// `time_diff('{{metadata.scanFinishedOn}}', '{{ time_now_utc() }}')`.
     fn scan_age(&mut self, map: &Map<'_>, inner: &str, operator: &str, literal: &Literal, into: &Attestation) -> Option<String> {
-        let captures = TIME_SINCE.as_ref()?.captures(inner)?;
+        let captures = TIME_SINCE.as_ref()?.captures(inner).or_else(|| TIME_DIFF.as_ref()?.captures(inner))?;
         let path = captures.get(1).or(captures.get(2))?.as_str();
         let Literal::Text(age) = literal else { return None };
         let is_scan =
