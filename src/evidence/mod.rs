@@ -36,6 +36,8 @@ pub struct Evidence {
     pub missing: Vec<String>,
     /// Which limits ended the search or set a piece aside. If requirements stay unmet, the refusal names them.
     pub limits_hit: Vec<String>,
+    /// Something was not read because it is larger than a piece may be: one of those limits.
+    pub oversized: bool,
     /// What was looked at and is no evidence, each with its reason. Never refuses by itself.
     pub set_aside: Vec<String>,
     /// The listing is older than the verdict life because the upstream could not be asked; this old.

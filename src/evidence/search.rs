@@ -370,6 +370,7 @@ async fn read_manifests(
             }
             if layer.size > form.limit(limits) {
                 let (size, most) = (layer.size, form.limit(limits));
+                evidence.oversized = true;
                 evidence.limits_hit.push(format!("{}: a layer of {size} bytes, at most {most} are read", place(candidate)));
             } else if !within(layer.size) {
                 evidence.limits_hit.push(format!("{}: more than {most} bytes of evidence in all", place(candidate)));

@@ -36,9 +36,13 @@ impl Refusal {
     /// signatures, and a search that a limit ended otherwise than a whole one.
     fn aside(&self) -> String {
         let RefusalReason::Unmet { unmet, .. } = &self.reason else { return String::new() };
-        let missing =
-            unmet.first().is_some_and(|first| matches!(first.reason, Reason::SignatureMissing | Reason::AttestationMissing));
-        if missing && self.explanation.denied > 0 {
+        let reason = unmet.first().map(|first| first.reason);
+        let missing = matches!(reason, Some(Reason::SignatureMissing | Reason::AttestationMissing));
+        if reason == Some(Reason::EvidenceTooLarge) {
+            " (set aside: one too large to be read)".into()
+        } else if reason == Some(Reason::UnsupportedLogEntry) {
+            " (set aside: one logged in a form that is not verified)".into()
+        } else if missing && self.explanation.denied > 0 {
             format!(" (set aside: {} denied by the deny-list)", self.explanation.denied)
         } else if missing && self.explanation.about_others > 0 {
             format!(" (set aside: {} about another digest)", self.explanation.about_others)

@@ -184,7 +184,7 @@ pub(super) fn descriptor(media_type: &str, digest: Digest, size: usize) -> Value
 }
 
 /// Reads in a piece what it proves: `{"about": digest, "by": subject, "proves": "signature" | predicate type, "predicate": …}`
-/// or `{"ahead": seconds}`, or `{"panics": true}`, or `{"unreadable": why}`; `"damaged": true` beside a predicate makes it
+/// or `{"ahead": seconds}`, or `{"panics": true}`, or `{"unreadable": why}`, or `{"fails": code}`; `"damaged": true` beside a predicate makes it
 /// fail when a policy reads it. Anything else proves nothing. `at` is when it was signed (1970), `entry` where it is logged
 /// in the log `abab…`, and `claims` are the signer's.
 #[derive(Debug)]
@@ -211,6 +211,12 @@ impl Verifier for Scripted {
         assert!(value["panics"].is_null(), "as the script says");
         if let Some(why) = text("unreadable") {
             return Err(VerifyError::Unreadable(why));
+        }
+        match text("fails").as_deref() {
+            Some("too_large") => return Err(VerifyError::TooLarge("as the script says".into())),
+            Some("unsupported_log_entry") => return Err(VerifyError::UnsupportedLogEntry("intoto 0.0.1".into())),
+            Some(other) => panic!("{other}"),
+            None => {}
         }
         if let Some(ahead_seconds) = value["ahead"].as_u64() {
             return Err(VerifyError::Clock { ahead_seconds });

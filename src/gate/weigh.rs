@@ -1,6 +1,7 @@
 //! Pieces become facts, facts meet policies: verification on the CPU pool, a few pieces at a time, until all hold.
 
 mod matter;
+mod unread;
 mod unreadable;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -8,7 +9,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use self::matter::Matter;
+use self::{matter::Matter, unread::Unread};
 use super::{
     Gate,
     explain::{Explanation, Outcome},
@@ -62,6 +63,7 @@ pub(super) struct Scales {
     pub(super) overloaded: bool,
     /// Of the evidence last added something could not be had, or not be proved for want of a trust root.
     partial: bool,
+    unread: Unread,
     /// A piece is about the subject and of a form that some trust root might prove, whether or not one that is ready did.
     provable: bool,
     pub(super) explanation: Explanation,
@@ -86,6 +88,7 @@ impl Scales {
             unreadable: None,
             overloaded: false,
             partial: false,
+            unread: Unread::default(),
             provable: false,
             explanation: Explanation::default(),
         };
@@ -172,6 +175,7 @@ impl Scales {
     pub(super) async fn add(&mut self, verifier: &Arc<dyn Verifier>, evidence: &Evidence) {
         self.explanation.searched(evidence);
         self.partial = !evidence.missing.is_empty();
+        self.unread.too_large |= evidence.oversized;
         // Compared with earlier evidence only: two signers of one image share a payload, so one `.sig` manifest may list
         // the same layer twice with different signatures.
         let mut pieces: Vec<_> =
@@ -209,6 +213,7 @@ impl Scales {
                     }
                     Ok(Err(why)) => {
                         self.explanation.considered(piece, Outcome::from(&why));
+                        self.unread.see(&why);
                         match why {
                             VerifyError::Clock { ahead_seconds } => self.ahead = self.ahead.max(Some(ahead_seconds)),
                             VerifyError::Unreadable(why) => self.unreadable = Some(why),
@@ -236,6 +241,7 @@ impl Scales {
             }
         }
         self.partial |= self.unready(verifier.as_ref()).is_some();
+        self.code_unread();
     }
 
     /// Why a trust root that `verifier` does not have yet might still prove what is wanted: it is not ready, an enforcing
@@ -300,6 +306,7 @@ impl Scales {
             unreadable: None,
             overloaded: false,
             partial: false,
+            unread: Unread::default(),
             provable: false,
             explanation: Explanation { whole: self.explanation.whole, ..Explanation::default() },
         }
@@ -327,6 +334,7 @@ impl Scales {
             self.unreadable = Some(why);
             self.ask().await;
         }
+        self.code_unread();
     }
 
     fn matter(&self) -> Matter {

@@ -27,6 +27,9 @@ pub enum Reason {
     Cooldown,
     /// The deny-list names a package that the SBOM lists.
     Denied,
+    /// Nothing of the type wanted is there, and something about the image is too large to be read. Who made it, and of what type
+    /// it is, nobody knows: the gate says so in place of what is missing.
+    EvidenceTooLarge,
     /// Signatures are there, none by an allowed identity.
     IdentityMismatch,
     /// Identity right, issuer wrong.
@@ -55,6 +58,9 @@ pub enum Reason {
     SupplierDenied,
     /// Identity right, under another trust root.
     TrustRootMismatch,
+    /// Nothing of the type wanted is there, and something about the image is logged in a form that cannot be verified, such as
+    /// `intoto` 0.0.1. Said as [`EvidenceTooLarge`](Self::EvidenceTooLarge) is.
+    UnsupportedLogEntry,
     /// A vulnerability above the ceiling was found.
     VulnerabilityFound,
 }
@@ -74,6 +80,7 @@ impl Reason {
         Self::ConditionTooLarge,
         Self::Cooldown,
         Self::Denied,
+        Self::EvidenceTooLarge,
         Self::IdentityMismatch,
         Self::IssuerMismatch,
         Self::LicenseDenied,
@@ -88,6 +95,7 @@ impl Reason {
         Self::SignersTooFew,
         Self::SupplierDenied,
         Self::TrustRootMismatch,
+        Self::UnsupportedLogEntry,
         Self::VulnerabilityFound,
     ];
 
@@ -107,6 +115,7 @@ impl Reason {
             Self::ConditionTooLarge => "condition_too_large",
             Self::Cooldown => "cooldown",
             Self::Denied => "denied",
+            Self::EvidenceTooLarge => "evidence_too_large",
             Self::IdentityMismatch => "identity_mismatch",
             Self::IssuerMismatch => "issuer_mismatch",
             Self::LicenseDenied => "license_denied",
@@ -121,6 +130,7 @@ impl Reason {
             Self::SignersTooFew => "signers_too_few",
             Self::SupplierDenied => "supplier_denied",
             Self::TrustRootMismatch => "trust_root_mismatch",
+            Self::UnsupportedLogEntry => "unsupported_log_entry",
             Self::VulnerabilityFound => "vulnerability_found",
         }
     }

@@ -15,3 +15,4 @@ mod recorded;
 mod rooted;
 mod searching;
 mod tags;
+mod unread;
