@@ -12,7 +12,10 @@
 //!   where it names a denied licence, by id or by SPDX's full name, anywhere.
 //! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. What stands for
 //!   the image itself, its operating system or a file need not state one.
-//! - A licence in a form that is not read (SPDX 3's expanded licensing) is refused by `allow` and by `deny`.
+//! - SPDX 3's sets of licences are the `AND` and `OR` of their members, each evaluated as what it is: a custom licence whose
+//!   name is no expression does not make one of the whole set.
+//! - A licence in a form that is not read (a reference to what the document does not hold, a custom addition, which may take
+//!   away as well as give) is refused by `allow` and by `deny`.
 
 mod list;
 
@@ -172,22 +175,22 @@ impl Licenses {
         if package.licenses.is_empty() && !package.is_frame && !self.nothing(NOASSERTION) {
             return fail(format!("wants {}; found no stated licence of {}", self.told(), named(package)));
         }
-        for license in &package.licenses {
-            match license {
-                Licensing::Said(text) if self.passes(text.trim()) => {}
-                Licensing::Said(text) => {
-                    return fail(format!("wants {}; found {} in {}", self.told(), short(text, 60), named(package)));
-                }
-                Licensing::Unread(text) => {
-                    return fail(format!(
-                        "wants licences in a form that is read; found {} in {}",
-                        short(text, 60),
-                        named(package)
-                    ));
-                }
-            }
+        let Some(license) = package.licenses.iter().find_map(|license| self.first_refused(license)) else { return Ok(()) };
+        let wants = match license {
+            Licensing::All(_) | Licensing::Any(_) | Licensing::Said(_) => self.told(),
+            Licensing::Unread(_) => "licences in a form that is read".to_owned(),
+        };
+        fail(format!("wants {wants}; found {} in {}", short(&license.to_string(), 60), named(package)))
+    }
+
+    /// The first part that does not pass where all must; all of them where one would do.
+    fn first_refused<'l>(&self, license: &'l Licensing) -> Option<&'l Licensing> {
+        match license {
+            Licensing::All(members) => members.iter().find_map(|member| self.first_refused(member)),
+            Licensing::Any(members) => members.iter().all(|member| self.first_refused(member).is_some()).then_some(license),
+            Licensing::Said(text) => (!self.passes(text.trim())).then_some(license),
+            Licensing::Unread(_) => Some(license),
         }
-        Ok(())
     }
 
     /// Whether "nothing stated" or "no licence" passes.

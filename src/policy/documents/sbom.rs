@@ -1,6 +1,9 @@
 //! What SBOM formats have in common: packages, and the three ways a document is wrapped.
 
-use std::io::{self, Read};
+use std::{
+    fmt,
+    io::{self, Read},
+};
 
 use super::{DocumentError, Json, Kind, MAX_DOCUMENT};
 use crate::verify::Predicate;
@@ -28,10 +31,33 @@ pub(crate) struct Package {
 /// One thing a document says of a package's licence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Licensing {
+    /// Every one of these applies; at least one is there.
+    All(Vec<Self>),
+    /// One of these applies, at the receiver's choice; at least one is there.
+    Any(Vec<Self>),
     /// A licence expression, or a name or text outside SPDX's list.
     Said(String),
     /// In a form that is not read, or a reference to what the document does not hold.
     Unread(String),
+}
+
+/// As an expression has it.
+impl fmt::Display for Licensing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (members, word) = match self {
+            Self::All(members) => (members, " AND "),
+            Self::Any(members) => (members, " OR "),
+            Self::Said(text) | Self::Unread(text) => return f.write_str(text),
+        };
+        for (i, member) in members.iter().enumerate() {
+            f.write_str(if i == 0 { "" } else { word })?;
+            match member {
+                Self::All(_) | Self::Any(_) => write!(f, "({member})"),
+                Self::Said(_) | Self::Unread(_) => write!(f, "{member}"),
+            }?;
+        }
+        Ok(())
+    }
 }
 
 /// What a document holds.

@@ -123,6 +123,44 @@ fn only_allowed_licences_pass() {
 }
 
 #[test]
+fn sets_of_licences_are_judged_member_by_member() {
+    let said = |text: &str| Licensing::Said(text.to_owned());
+    let (mit, gpl, custom) = (said("MIT"), said("GPL-2.0-only"), said("Acme Internal License"));
+    let unread = Licensing::Unread("a set of no licences".into());
+    let all = |members: &[&Licensing]| Licensing::All(members.iter().map(|member| (*member).clone()).collect());
+    let any = |members: &[&Licensing]| Licensing::Any(members.iter().map(|member| (*member).clone()).collect());
+    let judge = |yaml: &str, license: &Licensing| {
+        let package = Package { licenses: vec![license.clone()], ..package(&[]) };
+        parsed(yaml, Licenses::parse).unwrap().judge(&package).map_err(|failure| failure.summary)
+    };
+    for (yaml, license, passes) in [
+        ("{allow: [MIT]}", all(&[&mit, &gpl]), false),
+        ("{allow: [MIT]}", any(&[&gpl, &mit]), true),
+        ("{allow: [MIT]}", all(&[&mit, &any(&[&gpl, &mit])]), true),
+        ("{allow: [MIT]}", any(&[&gpl, &all(&[&mit, &gpl])]), false),
+        ("{deny: [GPL-2.0-only]}", all(&[&mit, &gpl]), false),
+        ("{deny: [GPL-2.0-only]}", any(&[&mit, &gpl]), true),
+        ("{deny: [GPL-2.0-only]}", any(&[&gpl, &gpl]), false),
+        ("{allow: [MIT, {text: acme internal license}]}", all(&[&mit, &custom]), true),
+        ("{deny: [{text: Acme}]}", all(&[&mit, &custom]), false),
+        ("{deny: [GPL-2.0-only]}", all(&[&mit, &unread]), false),
+        ("{allow: [MIT]}", any(&[&mit, &unread]), true),
+        ("{allow: [MIT]}", any(&[&unread]), false),
+        ("{deny: [NOASSERTION]}", all(&[&mit, &said("NOASSERTION")]), false),
+    ] {
+        assert_eq!(judge(yaml, &license).is_ok(), passes, "{yaml}: {license}");
+    }
+    assert_eq!(
+        judge("{deny: [GPL-2.0-only]}", &all(&[&mit, &any(&[&gpl, &gpl])])).unwrap_err(),
+        "wants no licence GPL-2.0-only; found GPL-2.0-only OR GPL-2.0-only in ghostscript 10.0"
+    );
+    assert_eq!(
+        judge("{allow: [MIT]}", &all(&[&mit, &unread])).unwrap_err(),
+        "wants licences in a form that is read; found a set of no licences in ghostscript 10.0"
+    );
+}
+
+#[test]
 fn what_is_not_read_is_refused_and_the_image_need_not_state_a_licence() {
     let unread = Package { licenses: vec![Licensing::Unread("x".into())], ..package(&[]) };
     for yaml in ["{deny: [MIT]}", "{allow: [MIT]}"] {

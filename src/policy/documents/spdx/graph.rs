@@ -2,8 +2,10 @@
 //!
 //! An element is told by its `type` as SPDX's own `@context` spells it; only that context is accepted, because another one
 //! could give every key another meaning. Licences are relationships `hasDeclaredLicense` and `hasConcludedLicense` to
-//! licence expressions, to simple licensing texts, or to `https://spdx.org/licenses/…`; the expanded licensing profile's sets
-//! are not read, and a check of licences refuses a package that has one.
+//! licence expressions, to simple licensing texts, to `https://spdx.org/licenses/…`, or to what the expanded licensing profile
+//! makes of these: sets, operators, listed and custom licences.
+
+use std::sync::Arc;
 
 use super::{
     super::sbom::{EachPackage, Licensing, Package, Sbom},
@@ -17,8 +19,8 @@ const CONTEXTS: [&str; 3] = [
     "https://spdx.org/rdf/3.0.0/spdx-context.jsonld",
     "https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
 ];
-/// Where the licences of SPDX's list are.
-const LISTED: &str = "https://spdx.org/licenses/";
+/// Where the licences and exceptions of SPDX's list are: as the list has it, and as its older form and many documents do.
+const LISTED: [&str; 2] = ["https://spdx.org/licenses/", "http://spdx.org/licenses/"];
 
 /// What is kept of a graph: enough to say that it is a document.
 #[derive(Debug, Default)]
@@ -95,6 +97,18 @@ impl Graph {
                 element.to.extend(self.reference(json, join, each)?);
                 Ok(())
             }),
+            Some("expandedlicensing_member") => json.one_or_list(|json| {
+                element.members.push(self.reference(json, join, each)?.unwrap_or_default());
+                Ok(())
+            }),
+            Some("expandedlicensing_subjectLicense" | "expandedlicensing_subjectExtendableLicense") => {
+                element.members.push(self.reference(json, join, each)?.unwrap_or_default());
+                Ok(())
+            }
+            Some("expandedlicensing_subjectAddition") => {
+                element.addition = self.reference(json, join, each)?;
+                Ok(())
+            }
             Some("suppliedBy") => {
                 element.supplier = self.reference(json, join, each)?;
                 Ok(())
@@ -115,7 +129,10 @@ impl Graph {
             Join::Without => element.hand_out(Vec::new(), None, each),
             Join::Gather(gathered) => element.gather(gathered)?,
             Join::With(gathered) => {
-                let licenses = element.id.as_deref().map(|id| gathered.licenses(id)).unwrap_or_default();
+                let licenses = match &element.id {
+                    Some(id) if element.is_package() => gathered.licenses(id),
+                    Some(_) | None => Vec::new(),
+                };
                 let supplier = element.supplier.as_deref().map(|id| gathered.agent(id));
                 element.hand_out(licenses, supplier, each);
             }
@@ -200,6 +217,10 @@ const KEYS: &[&str] = &[
     "from",
     "to",
     "simplelicensing_licenseExpression",
+    "expandedlicensing_member",
+    "expandedlicensing_subjectAddition",
+    "expandedlicensing_subjectExtendableLicense",
+    "expandedlicensing_subjectLicense",
 ];
 
 /// What is read of an element, whatever its type.
@@ -220,6 +241,9 @@ struct Element {
     from: Option<String>,
     to: Vec<String>,
     expression: Option<String>,
+    /// Of a set of licences, or what an operator is about.
+    members: Vec<String>,
+    addition: Option<String>,
 }
 
 impl Element {
@@ -249,6 +273,10 @@ impl Element {
         Ok(())
     }
 
+    fn is_package(&self) -> bool {
+        self.kind.as_deref().is_some_and(|kind| PACKAGES.contains(&kind))
+    }
+
     fn is_frame(&self) -> bool {
         matches!(self.purpose.as_deref(), Some("container" | "operatingSystem"))
     }
@@ -260,7 +288,7 @@ impl Element {
     }
 
     fn hand_out(&self, licenses: Vec<Licensing>, supplier: Option<String>, each: &mut dyn FnMut(&Package)) {
-        if self.kind.as_deref().is_some_and(|kind| PACKAGES.contains(&kind)) {
+        if self.is_package() {
             each(&Package {
                 name: self.name.clone().unwrap_or_default(),
                 group: None,
@@ -278,13 +306,14 @@ impl Element {
         if let (true, Some(from)) = (licenses, &self.from) {
             for to in &self.to {
                 gathered.license(from, to)?;
-                // An element of the document says more than its id, so what is listed comes first and may be said again.
-                if let Some(listed) = to.strip_prefix(LISTED) {
-                    gathered.note(to, Referred::License, listed)?;
-                } else if let Some(special) = nothing(to) {
-                    gathered.note(to, Referred::License, special)?;
-                }
+                known(gathered, to, Referred::License)?;
             }
+        }
+        for member in &self.members {
+            known(gathered, member, Referred::License)?;
+        }
+        if let Some(addition) = &self.addition {
+            known(gathered, addition, Referred::Addition)?;
         }
         let (Some(kind), Some(id)) = (self.kind.as_deref(), self.id.as_deref()) else { return Ok(()) };
         if AGENTS.contains(&kind) {
@@ -295,13 +324,39 @@ impl Element {
             ("simplelicensing_SimpleLicensingText", _) => {
                 gathered.note(id, Referred::License, self.name.as_deref().unwrap_or(id))
             }
-            // Listed, and said so by its id already; or one of the expanded profile, whose members are not read.
-            (kind, _) if kind.starts_with("expandedlicensing_") && !id.starts_with(LISTED) && nothing(id).is_none() => {
-                gathered.note(id, Referred::Unread, id)
+            // Known by its id, whatever the document says of it.
+            (kind, _) if kind.starts_with("expandedlicensing_") && (listed(id).is_some() || nothing(id).is_some()) => Ok(()),
+            ("expandedlicensing_ConjunctiveLicenseSet", _) => gathered.set(id, true, &self.members),
+            ("expandedlicensing_DisjunctiveLicenseSet", _) => gathered.set(id, false, &self.members),
+            ("expandedlicensing_OrLaterOperator", _) => gathered.operator(id, &self.members, None),
+            ("expandedlicensing_WithAdditionOperator", _) => {
+                gathered.operator(id, &self.members, Some(self.addition.as_deref().unwrap_or_default()))
             }
+            // By name, as a simple licensing text is: it says which licence of the list it is, or that it is none.
+            ("expandedlicensing_CustomLicense" | "expandedlicensing_ListedLicense", _) => {
+                gathered.note(id, Referred::License, self.name.as_deref().unwrap_or(id))
+            }
+            ("expandedlicensing_ListedLicenseException", _) => {
+                gathered.note(id, Referred::Addition, self.name.as_deref().unwrap_or(id))
+            }
+            // A custom addition may say anything.
+            (kind, _) if kind.starts_with("expandedlicensing_") => gathered.note(id, Referred::Unread, id),
             _ => Ok(()),
         }
     }
+}
+
+/// Notes what is known by its id alone: of SPDX's list, or one of its two licences that are none.
+fn known(gathered: &mut super::Gathered, id: &str, make: fn(Arc<str>) -> Referred) -> Result<(), DocumentError> {
+    match listed(id).or_else(|| nothing(id)) {
+        Some(text) => gathered.note(id, make, text),
+        None => Ok(()),
+    }
+}
+
+/// What of SPDX's list an id is.
+fn listed(id: &str) -> Option<&str> {
+    LISTED.iter().find_map(|list| id.strip_prefix(list))
 }
 
 /// SPDX's two licences that are none, by their ids.

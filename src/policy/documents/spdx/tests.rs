@@ -217,3 +217,66 @@ fn spdx_3_packages_come_with_licences_and_suppliers_from_elsewhere() {
     let twice = graph(&[&elements[..], &[again]].concat()).to_string();
     assert!(read_text(&twice, Depth::Deep).unwrap_err().to_string().contains("two elements of one id"));
 }
+
+/// A document with expanded licensing as SPDX's own tools write it: a package whose licence is each of these in turn.
+fn expanded(licenses: &[&str]) -> Vec<Vec<Licensing>> {
+    let document: Value = serde_json::from_str(include_str!("../testdata/spdx-3.0.1-expanded-licensing.json")).unwrap();
+    let mut elements: Vec<Value> = document["@graph"].as_array().unwrap().clone();
+    for (at, license) in licenses.iter().enumerate() {
+        let package = format!("urn:package:{at}");
+        elements.push(json!({"type": "software_Package", "spdxId": package, "creationInfo": "_:creation", "name": package}));
+        elements
+            .push(json!({"type": "Relationship", "spdxId": format!("urn:r:{at}"), "creationInfo": "_:creation", "from": package,
+            "relationshipType": "hasConcludedLicense", "to": [license]}));
+    }
+    let mut document = document.clone();
+    document["@graph"] = elements.into();
+    let (version, _, packages) = read_text(&document.to_string(), Depth::Deep).unwrap();
+    assert_eq!((version, packages.len()), (Version::V3_0, licenses.len() + 1));
+    packages.into_iter().skip(1).map(|package| package.licenses).collect()
+}
+
+#[test]
+fn spdx_3_sets_and_operators_are_what_their_members_are() {
+    let base = "https://acme.test/spdx/app#";
+    for (license, reads) in [
+        ("license-and", "MIT AND (Apache-2.0 OR GPL-2.0-or-later WITH Classpath-exception-2.0)"),
+        ("license-or", "Apache-2.0 OR GPL-2.0-or-later WITH Classpath-exception-2.0"),
+        ("license-with", "GPL-2.0-or-later WITH Classpath-exception-2.0"),
+        ("license-or-later", "GPL-2.0-or-later"),
+        ("license-plus", "EPL-1.0+"),
+        ("license-listed", "BSD 3-Clause \"New\" or \"Revised\" License"),
+        ("license-custom", "Acme Internal License"),
+        ("license-custom-and", "MIT AND Acme Internal License"),
+        ("license-inline", "MIT OR Zlib"),
+    ] {
+        let read = &expanded(&[&format!("{base}{license}")])[0];
+        let told: Vec<String> = read.iter().map(ToString::to_string).collect();
+        assert_eq!(told, [reads], "{license}: {read:?}");
+        let unread = format!("{read:?}").contains("Unread");
+        assert!(!unread, "{license}: {read:?}");
+    }
+    assert_eq!(expanded(&["http://spdx.org/licenses/MIT"])[0], [Licensing::Said("MIT".into())]);
+}
+
+#[test]
+fn spdx_3_licences_that_cannot_be_known_are_not_read() {
+    let base = "https://acme.test/spdx/app#";
+    for (license, why) in [
+        // Commons Clause and its like take away what the licence gives.
+        ("license-with-custom", "an operator on what is not of SPDX's list"),
+        ("license-custom-later", "an operator on what is not of SPDX's list"),
+        ("license-with-set", "an operator on what is not of SPDX's list"),
+        ("license-empty", "a set of no licences"),
+        ("license-dangling", "an element that is not in the document"),
+        ("addition-custom", "https://acme.test/spdx/app#addition-custom"),
+    ] {
+        let read = &expanded(&[&format!("{base}{license}")])[0];
+        let unread = Licensing::Unread(why.to_owned());
+        let inside = |read: &[Licensing]| match read {
+            [Licensing::All(members)] => members.contains(&unread),
+            other => other == std::slice::from_ref(&unread),
+        };
+        assert!(inside(read), "{license}: {read:?}");
+    }
+}
