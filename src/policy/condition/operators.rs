@@ -14,6 +14,19 @@ use super::{
 /// A value, or why there is none; or the budget is spent.
 type Computed<'d> = Result<Result<Value<'d>, Problem<'d>>, Spent>;
 
+/// Whole numbers of one type, signed or not; `None` where the result is none of it.
+macro_rules! checked {
+    ($sign:expr, $left:expr, $right:expr) => {
+        match $sign {
+            Arithmetic::Add => $left.checked_add(*$right),
+            Arithmetic::Divide => $left.checked_div(*$right),
+            Arithmetic::Multiply => $left.checked_mul(*$right),
+            Arithmetic::Remainder => $left.checked_rem(*$right),
+            Arithmetic::Subtract => $left.checked_sub(*$right),
+        }
+    };
+}
+
 pub(super) fn arithmetic<'d>(sign: Arithmetic, left: &Value<'d>, right: &Value<'d>, meter: &Meter) -> Computed<'d> {
     const OVERFLOW: &str = "a number too large";
     const ZERO: &str = "a division by zero";
@@ -23,26 +36,8 @@ pub(super) fn arithmetic<'d>(sign: Arithmetic, left: &Value<'d>, right: &Value<'
         (None, _) => Err(Problem::Arithmetic(OVERFLOW)),
     };
     Ok(match (left, right) {
-        (Value::Int(a), Value::Int(b)) => {
-            let result = match sign {
-                Arithmetic::Add => a.checked_add(*b),
-                Arithmetic::Divide => a.checked_div(*b),
-                Arithmetic::Multiply => a.checked_mul(*b),
-                Arithmetic::Remainder => a.checked_rem(*b),
-                Arithmetic::Subtract => a.checked_sub(*b),
-            };
-            whole(result.map(Value::Int), *b == 0)
-        }
-        (Value::UInt(a), Value::UInt(b)) => {
-            let result = match sign {
-                Arithmetic::Add => a.checked_add(*b),
-                Arithmetic::Divide => a.checked_div(*b),
-                Arithmetic::Multiply => a.checked_mul(*b),
-                Arithmetic::Remainder => a.checked_rem(*b),
-                Arithmetic::Subtract => a.checked_sub(*b),
-            };
-            whole(result.map(Value::UInt), *b == 0)
-        }
+        (Value::Int(a), Value::Int(b)) => whole(checked!(sign, a, b).map(Value::Int), *b == 0),
+        (Value::UInt(a), Value::UInt(b)) => whole(checked!(sign, a, b).map(Value::UInt), *b == 0),
         (Value::Double(a), Value::Double(b)) if sign != Arithmetic::Remainder => Ok(Value::Double(match sign {
             Arithmetic::Add => a + b,
             Arithmetic::Divide => a / b,
