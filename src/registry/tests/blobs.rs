@@ -1,0 +1,142 @@
+//! Blobs: which are served, in what pieces, and what becomes of those that are not what they should be.
+
+use super::*;
+
+#[tokio::test]
+async fn blobs_are_served_once_their_manifest_is_admitted() {
+    let world = World::allowing();
+    let layer = world.upstream.blob("hello, layer");
+    let digest = layer["digest"].as_str().unwrap().to_owned();
+    let manifest = world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    let target = format!("/v2/acme/app/blobs/{digest}");
+    let before = world.both(&target).await;
+    assert_eq!(before.error(), error(404, "BLOB_UNKNOWN"));
+    assert!(before.json()["errors"][0]["message"].as_str().unwrap().contains("pull the manifest first"));
+    // HEAD is enough: a client that has the manifests asks for no more (X17).
+    world.ask(Method::HEAD, &format!("/v2/acme/app/manifests/{manifest}")).await;
+    for _ in 0..2 {
+        let answer = world.both(&target).await;
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"hello, layer"[..]));
+        assert_eq!(answer.header("content-type"), "application/octet-stream");
+        assert_eq!(answer.header("docker-content-digest"), digest);
+        assert_eq!(answer.header("accept-ranges"), "bytes");
+    }
+    // Fetched once, whoever asks.
+    let asked = world.upstream.asked();
+    world.get(&target).await;
+    assert_eq!(world.upstream.asked(), asked);
+}
+
+#[tokio::test]
+async fn h6_ranges_of_a_blob_cold_and_warm() {
+    let world = World::allowing();
+    let layer = world.upstream.blob("0123456789");
+    let target = format!("/v2/acme/app/blobs/{}", layer["digest"].as_str().unwrap());
+    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    world.get("/v2/acme/app/manifests/v1").await;
+    for (range, status, content_range, body) in [
+        ("bytes=2-4", 206, "bytes 2-4/10", "234"),
+        ("bytes=7-", 206, "bytes 7-9/10", "789"),
+        ("bytes=-3", 206, "bytes 7-9/10", "789"),
+        ("bytes=8-99", 206, "bytes 8-9/10", "89"),
+        ("bytes=0-1,4-5", 200, "", "0123456789"),
+        ("bytes=x", 200, "", "0123456789"),
+    ] {
+        let answer = world.range(&target, range).await;
+        assert_eq!((answer.status, answer.header("content-range"), &answer.body[..]), (status, content_range, body.as_bytes()));
+        assert_eq!(answer.header("content-length"), body.len().to_string());
+    }
+    let answer = world.range(&target, "bytes=10-").await;
+    assert_eq!((answer.error(), answer.header("content-range")), (error(416, "SIZE_INVALID"), "bytes */10"));
+}
+
+#[tokio::test]
+async fn x13_blobs_of_refused_images_and_of_other_repositories_are_unknown() {
+    let world = World::allowing();
+    let layer = world.upstream.blob("secret");
+    let digest = layer["digest"].as_str().unwrap().to_owned();
+    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    world.get("/v2/acme/app/manifests/v1").await;
+    assert_eq!(world.both(&format!("/v2/acme/other/blobs/{digest}")).await.error(), error(404, "BLOB_UNKNOWN"));
+    // The same image, now refused: what was listed by a permit is not listed any more.
+    world.policies.store(Arc::new(PolicySet::new(Vec::new(), Unmatched::Deny).unwrap()));
+    assert_eq!(world.both(&format!("/v2/acme/app/blobs/{digest}")).await.error(), error(404, "BLOB_UNKNOWN"));
+}
+
+#[tokio::test]
+async fn x13_a_manifest_asked_for_as_a_blob_is_octets_if_admitted_and_unknown_if_not() {
+    let world = World::allowing();
+    let text = image(&world.upstream, &[]);
+    let digest = world.upstream.publish(Some("v1"), &text);
+    world.get("/v2/acme/app/manifests/v1").await;
+    let answer = world.both(&format!("/v2/acme/app/blobs/{digest}")).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/octet-stream"));
+    assert_eq!(answer.body, text);
+    let answer = world.range(&format!("/v2/acme/app/blobs/{digest}"), "bytes=1-3").await;
+    assert_eq!((answer.status, &answer.body[..]), (206, &text.as_bytes()[1..4]));
+
+    let world = World::new(Unmatched::Deny);
+    let digest = world.upstream.publish(Some("v1"), &text);
+    // As containerd does after a refusal.
+    world.get("/v2/acme/app/manifests/v1").await;
+    assert_eq!(world.both(&format!("/v2/acme/app/blobs/{digest}")).await.error(), error(404, "BLOB_UNKNOWN"));
+}
+
+#[tokio::test]
+async fn a_blob_of_another_size_than_the_manifest_says_is_502() {
+    let world = World::allowing();
+    let mut layer = world.upstream.blob("0123456789");
+    layer["size"] = json!(11);
+    let target = format!("/v2/acme/app/blobs/{}", layer["digest"].as_str().unwrap());
+    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    world.get("/v2/acme/app/manifests/v1").await;
+    for _ in 0..2 {
+        assert_eq!(world.get(&target).await.error(), error(502, "SIZE_INVALID"));
+    }
+    let stored: Digest = target.rsplit('/').next().unwrap().parse().unwrap();
+    assert!(world.registry.store.blob(&stored).await.is_none(), "u10: none of it was taken");
+}
+
+#[tokio::test]
+async fn u10_no_more_of_a_blob_is_taken_than_its_manifest_says_even_if_no_size_is_announced() {
+    let world = World::allowing();
+    let mut layer = world.upstream.blob("0123456789");
+    layer["size"] = json!(4);
+    let digest: Digest = layer["digest"].as_str().unwrap().parse().unwrap();
+    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    world.upstream.blobs.insert(digest, (None, Bytes::from_static(b"0123456789")));
+    world.get("/v2/acme/app/manifests/v1").await;
+    let request = Request::get(format!("/v2/acme/app/blobs/{digest}")).body(Empty::<Bytes>::new()).unwrap();
+    let response = world.registry.respond(request).await;
+    assert!(response.into_body().collect().await.is_err(), "broken, never ended cleanly");
+    assert!(world.registry.store.blob(&digest).await.is_none());
+}
+
+#[tokio::test]
+async fn a_blob_the_upstream_has_not_or_does_not_give_is_404_or_503() {
+    let world = World::allowing();
+    let layer = world.upstream.blob("0123456789");
+    let target = format!("/v2/acme/app/blobs/{}", layer["digest"].as_str().unwrap());
+    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    world.get("/v2/acme/app/manifests/v1").await;
+    world.upstream.fail(Some(unreachable("ghcr.io")));
+    assert_eq!(world.get(&target).await.error(), error(503, "UNAVAILABLE"));
+    world.upstream.fail(None);
+    world.upstream.blobs.clear();
+    assert_eq!(world.get(&target).await.error(), error(404, "BLOB_UNKNOWN"));
+}
+
+#[tokio::test]
+async fn x5_a_blob_of_other_bytes_breaks_off_and_is_not_kept() {
+    let world = World::allowing();
+    let layer = world.upstream.blob("0123456789");
+    let digest: Digest = layer["digest"].as_str().unwrap().parse().unwrap();
+    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    world.get("/v2/acme/app/manifests/v1").await;
+    world.upstream.blobs.insert(digest, (Some(10), Bytes::from_static(b"01234X6789")));
+    let request = || Request::get(format!("/v2/acme/app/blobs/{digest}")).body(Empty::<Bytes>::new()).unwrap();
+    let response = world.registry.respond(request()).await;
+    assert!(response.into_body().collect().await.is_err(), "broken, never ended cleanly");
+    world.upstream.blob("0123456789");
+    assert_eq!(Answer::of(world.registry.respond(request()).await).await.body, "0123456789");
+}
