@@ -171,6 +171,17 @@ class Layout:
         document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
         (self.folder / "index.json").write_text(json.dumps(document, indent=1))
 
+    def take(self, registry: Registry, repository: str, reference: str) -> dict:
+        """Writes down a manifest of a registry and what it reaches; returns its descriptor."""
+        data, media_type = registry.manifest(repository, reference)
+        self.write(data)
+        document = json.loads(data)
+        for child in document.get("manifests") or []:
+            self.take(registry, repository, child["digest"])
+        for blob in ([document["config"]] if "config" in document else []) + (document.get("layers") or []):
+            self.write(registry.blob(repository, blob["digest"]))
+        return described(media_type, data)
+
     def push_to(self, registry: Registry, *, referrers_tags: bool) -> None:
         """Pushes every tag, and what each one reaches; without `referrers_tags` evidence is found by the referrers API or not at all."""
         pushed: set[tuple[str, str]] = set()
