@@ -60,15 +60,22 @@ class Context:
 
     @cached_property
     def tls(self) -> tuple[Path, Path]:
-        """A certificate for 127.0.0.1 and its key, of a P-256 authority that no client here checks."""
+        """A certificate for 127.0.0.1 and its key, of the P-256 authority in `authority`."""
         folder = self.folder("tls")
-        key, certificate = pki.Authority("load").server("127.0.0.1", "localhost")
+        authority = pki.Authority("load")
+        key, certificate = authority.server("127.0.0.1", "localhost")
+        self.authority.write_bytes(pki.pem(authority.certificate))
         chain, secret = folder / "server.pem", folder / "server.key"
         chain.write_bytes(pki.pem(certificate))
         pki.write_key(key, secret)
         # nginx's master reads it as root, the bare server as whoever started it.
         secret.chmod(0o644)
         return chain, secret
+
+    @property
+    def authority(self) -> Path:
+        """Who vouches for the certificate in `tls`, for the clients that check it."""
+        return self.work / "authority.pem"
 
     @cached_property
     def pinned_cipher(self) -> dict:
@@ -192,6 +199,13 @@ class Context:
         more = [str(path) for path in self.tls] if tls else []
         process = self.servers.start(name, self.tools("bare"), f"127.0.0.1:{port}", file, *more, ready=("127.0.0.1", port))
         return Server(name, port, process, scheme="https" if tls else "http")
+
+    def relay(self, name: str, upstream: Server, *options: str, port: int | None = None) -> Server:
+        """A wire in front of a server (`loadtest/tools`); what went through it is in its log."""
+        port = port or free_port()
+        addresses = (f"127.0.0.1:{port}", f"127.0.0.1:{upstream.port}")
+        process = self.servers.start(name, self.tools("relay"), *addresses, *options, ready=("127.0.0.1", port))
+        return Server(name, port, process)
 
     @staticmethod
     def tools(name: str) -> Path:

@@ -84,7 +84,7 @@ class Result:
 
     def cpu_ratio(self, against: str) -> float:
         """Their CPU per unit of work over ours: above 1 where we take less."""
-        return statistics.median(self.cpu[against]) / max(statistics.median(self.cpu[self.ours]), 1e-9)
+        return max(statistics.median(self.cpu[against]), 1e-9) / max(statistics.median(self.cpu[self.ours]), 1e-9)
 
     def document(self) -> dict:
         judged = [
