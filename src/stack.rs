@@ -6,10 +6,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::{
-    body::Incoming,
-    service::{Service, service_fn},
-};
+use hyper::service::{Service, service_fn};
 use tower::ServiceBuilder;
 
 use crate::{
@@ -21,14 +18,16 @@ use crate::{
     },
 };
 
-/// What a client connection is served with.
-pub fn stack(
+/// What a client connection is served with. Whatever kind of body a request has: none is read.
+pub fn stack<B>(
     registry: Arc<Registry>,
     limits: &Limits,
     stats: Arc<Stats>,
-) -> impl Service<Request<Incoming>, Response = Response<Held<Body, Place>>, Error = Infallible, Future: Send> + Clone + Send + 'static
+) -> impl Service<Request<B>, Response = Response<Held<Body, Place>>, Error = Infallible, Future: Send> + Clone + Send + 'static
+where
+    B: http_body::Body + Send + 'static,
 {
-    let answer = service_fn(move |request| {
+    let answer = service_fn(move |request: Request<B>| {
         let registry = Arc::clone(&registry);
         async move { Ok(registry.respond(request).await) }
     });
