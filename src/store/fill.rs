@@ -108,7 +108,7 @@ impl Blob {
         let mut progress = progress.clone();
         let settled = progress.wait_for(|progress| !matches!(progress, Progress::Growing(_))).await;
         match settled.map(|progress| progress.clone()) {
-            Ok(Progress::Done(_)) => Ok(()),
+            Ok(Progress::Done(_) | Progress::Whole(_)) => Ok(()),
             Ok(Progress::Failed(error)) => Err(Arc::new(error)),
             Ok(Progress::Growing(_)) | Err(_) => Err(Arc::new(FillError::Lost)),
         }
@@ -158,11 +158,19 @@ async fn fill<F, Fut>(
     let (progress, opened) = (sink.progress.clone(), Arc::clone(&blob.opened));
     tell.send_replace(Some(Ok(blob)));
     let mut landing = Some(landing);
-    let end = match pump(source, sink, &mut landing).await {
+    let whole = match pump(source, sink, &mut landing).await {
         Ok(sink) => sink.finish(digest, opened).await,
         Err(error) => Err(error),
     };
     drop(landing);
+    let end = match whole {
+        Ok((size, Some(unsynced))) => {
+            progress.send_replace(Progress::Whole(size));
+            unsynced.sync().await.map(|()| size)
+        }
+        Ok((size, None)) => Ok(size),
+        Err(error) => Err(error),
+    };
     match end {
         Ok(size) => {
             progress.send_replace(Progress::Done(size));

@@ -289,9 +289,9 @@ impl Staged {
         Ok(Stamp::of(&self.file.metadata()?))
     }
 
-    /// Gives it its final name: synced, renamed, and the directory synced. Every durable file of the store goes through
-    /// here, so that no caller can forget a step: without the first sync a power loss leaves an empty file under the
-    /// final name (C4), without the last it leaves none where a client had the last byte already.
+    /// Gives it its final name: synced, renamed, and the directory synced. Every durable file of the store but a blob, for
+    /// which somebody waits, goes through here, so that no caller can forget a step: without the first sync a power loss
+    /// leaves an empty file under the final name (C4), without the last it leaves none.
     pub(super) fn publish(mut self, to: &Path, durability: Durability) -> Result<Stamp, PublishError> {
         let Some(path) = self.path.clone() else {
             return Err(PublishError::Rename(io::Error::other("already unlinked")));
@@ -304,20 +304,55 @@ impl Staged {
             rustix::fs::fsync(&self.file).map_err(|error| PublishError::Sync(error.into()))?;
         }
         let stamp = self.stamp().map_err(PublishError::Rename)?;
-        if let Err(error) = std::fs::rename(&path, to) {
-            if error.kind() != io::ErrorKind::NotFound {
-                return Err(PublishError::Rename(error));
-            }
-            create_parent(to).map_err(PublishError::Rename)?;
-            std::fs::rename(&path, to).map_err(PublishError::Rename)?;
+        if rename(&path, to).map_err(PublishError::Rename)? {
+            sync_parent_of(to.parent()).map_err(PublishError::Rename)?;
         }
         self.path = None;
-        if durability == Durability::Synced
-            && let Some(parent) = to.parent()
-        {
-            sync_directory(parent).map_err(PublishError::Rename)?;
+        if durability == Durability::Synced {
+            sync_parent_of(Some(to)).map_err(PublishError::Rename)?;
         }
         Ok(stamp)
+    }
+
+    /// Gives a blob its final name now, which a process that is killed does not take with it; to outlive the machine it
+    /// must be [synced](Named::sync). A power loss before that may leave other bytes under the name: the first read after a
+    /// start hashes them.
+    pub(super) fn name(mut self, to: &Path) -> io::Result<Named> {
+        let path = self.path.clone().ok_or_else(|| io::Error::other("already unlinked"))?;
+        let stamp = self.stamp()?;
+        rename(&path, to)?;
+        self.path = None;
+        Ok(Named {
+            file: self.file.try_clone()?,
+            to: to.to_owned(),
+            stamp,
+            #[cfg(test)]
+            faults: std::sync::Arc::clone(&self.faults),
+        })
+    }
+}
+
+/// A file under its final name that is not synced yet.
+#[derive(Debug)]
+pub(super) struct Named {
+    file: File,
+    to: PathBuf,
+    pub(super) stamp: Stamp,
+    #[cfg(test)]
+    faults: std::sync::Arc<Faults>,
+}
+
+impl Named {
+    /// Waits until the disk has its bytes and its name. After an error, what the kernel reads back may not be what was written.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if self.faults.sync.load(Ordering::SeqCst) {
+            return Err(io::Error::other("as if"));
+        }
+        rustix::fs::fsync(&self.file)?;
+        sync_parent_of(Some(&self.to))?;
+        // Its directory may be new.
+        sync_parent_of(self.to.parent())
     }
 }
 
@@ -328,13 +363,20 @@ impl Drop for Staged {
     }
 }
 
-fn create_parent(path: &Path) -> io::Result<()> {
-    let Some(parent) = path.parent() else { return Ok(()) };
-    create_directory(parent)?;
-    parent.parent().map_or(Ok(()), sync_directory)
+/// Renames, and creates the directory to rename into if need be; tells whether it did.
+fn rename(from: &Path, to: &Path) -> io::Result<bool> {
+    match (std::fs::rename(from, to), to.parent()) {
+        (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+            create_directory(parent)?;
+            std::fs::rename(from, to)?;
+            Ok(true)
+        }
+        (renamed, _) => renamed.map(|()| false),
+    }
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+fn sync_parent_of(path: Option<&Path>) -> io::Result<()> {
+    let Some(parent) = path.and_then(Path::parent) else { return Ok(()) };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::fsync(rustix::fs::open(path, flags, Mode::empty())?)?)
+    Ok(rustix::fs::fsync(rustix::fs::open(parent, flags, Mode::empty())?)?)
 }

@@ -2,11 +2,11 @@
 //!
 //! # Guarantees
 //! * A published file under a digest's name was hashed before it was published; it is never changed afterwards.
-//! * Nobody sees a partial file: bytes are staged, synced, and renamed.
+//! * Nobody sees a partial file: bytes are staged and renamed; synced before, or a blob, for which somebody waits, at once after.
 //! * The first read after a start hashes again: a lost fsync, a torn write or bit rot costs a refetch, never a wrong byte.
 //! * Hints are never trusted, only followed. A hint that cannot be read is a hint that is not there.
-//! * A blob is fetched once however many ask; its last piece leaves when its hash agreed and it is published, so what a
-//!   client has whole is here after `kill -9`.
+//! * A blob is fetched once however many ask; its last piece leaves when its hash agreed and it has its name, so what a
+//!   client has whole is here after `kill -9`. No client waits for the disk: what the power took is fetched anew.
 //! * A store that cannot write or read fails no pull: reads miss, blobs pass through.
 //! * Facts, the little that cannot be derived again, are synced, not evicted, and never made up.
 //!

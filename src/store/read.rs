@@ -35,13 +35,15 @@ pub(super) enum Progress {
     Failed(FillError),
     /// This many bytes are there.
     Growing(u64),
+    /// Its hash agreed and it has its name; this is its size. The disk may still fail to take it, so it is followed on.
+    Whole(u64),
 }
 
 impl Progress {
     /// Tells that this many bytes are there; unless the end was told already, which a write still under way must not undo.
     pub(super) fn advance(progress: &watch::Sender<Self>, there: u64) {
         progress.send_if_modified(|progress| match progress {
-            Self::Done(_) | Self::Failed(_) => false,
+            Self::Done(_) | Self::Failed(_) | Self::Whole(_) => false,
             Self::Growing(_) => {
                 *progress = Self::Growing(there);
                 true
@@ -66,7 +68,7 @@ impl Blob {
         match &self.feed {
             Feed::Growing(Some(size), _) => Some(*size),
             Feed::Growing(None, progress) => match *progress.borrow() {
-                Progress::Done(size) => Some(size),
+                Progress::Done(size) | Progress::Whole(size) => Some(size),
                 Progress::Failed(_) | Progress::Growing(_) => None,
             },
             Feed::Published => self.opened.stamp().map(|stamp| stamp.len),
@@ -175,7 +177,7 @@ impl Reader {
             place.advance(self.at);
         }
         self.sent += piece.len() as u64;
-        if self.at == self.end && self.follow.is_none() && !self.blob.opened.is_unchanged() {
+        if self.at == self.end && self.blob.opened.stamp().is_some() && !self.blob.opened.is_unchanged() {
             return Err(self.damaged(&io::Error::other("changed while it was sent")));
         }
         Ok(Some(piece))
@@ -196,7 +198,7 @@ impl Reader {
         let progress = follow
             .progress
             .wait_for(|progress| match progress {
-                Progress::Done(_) | Progress::Failed(_) => true,
+                Progress::Done(_) | Progress::Failed(_) | Progress::Whole(_) => true,
                 Progress::Growing(there) => hold.readable(*there) > at,
             })
             .await
@@ -206,6 +208,11 @@ impl Reader {
             Progress::Done(size) => {
                 self.end = self.end.min(size);
                 self.follow = None;
+                Ok(size)
+            }
+            // The bytes are right; should they be lost before they are taken, the end is told in time.
+            Progress::Whole(size) => {
+                self.end = self.end.min(size);
                 Ok(size)
             }
             Progress::Failed(error) => Err(error),

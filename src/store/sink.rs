@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{
     Blob, Mismatch,
     fill::{FillError, Landing},
-    fs::{Durability, PublishError, Staged},
+    fs::{Named, Staged},
     opened::Opened,
     read::{Feed, Progress},
     relay::{NobodyReads, Relay},
@@ -122,50 +122,71 @@ impl Sink {
         Ok(())
     }
 
-    /// Compares the hash and publishes. Gives the size.
-    pub(super) async fn finish(self, digest: Digest, opened: Arc<Opened>) -> Result<u64, FillError> {
+    /// Compares the hash and gives the file its name. Gives the size, and what is still to be synced.
+    pub(super) async fn finish(self, digest: Digest, opened: Arc<Opened>) -> Result<(u64, Option<Unsynced>), FillError> {
         let Self { shelf, staged, hasher, at, relay, .. } = self;
         let found = hasher.finish();
         if found != digest {
             return Err(FillError::Mismatch(Box::new(Mismatch { wanted: digest, found })));
         }
-        let Some(staged) = staged else { return Ok(at) };
+        let Some(staged) = staged else { return Ok((at, None)) };
         let whole = !relay.has_begun();
-        let publish = move || publish(&shelf, digest, staged, &opened, whole.then_some(at));
-        tokio::task::spawn_blocking(publish).await.unwrap_or(Err(FillError::Lost))?;
-        Ok(at)
+        let publish = move || publish(shelf, digest, staged, &opened, whole.then_some(at));
+        let unsynced = tokio::task::spawn_blocking(publish).await.unwrap_or(Err(FillError::Lost))?;
+        Ok((at, unsynced))
     }
 }
 
 /// Gives the file its name, where it has one to get: `size` bytes, or `None` if it is not the whole blob.
-fn publish(shelf: &Shelf, digest: Digest, staged: Staged, opened: &Arc<Opened>, size: Option<u64>) -> Result<(), FillError> {
-    let disk = |error: io::Error| FillError::Disk(Arc::new(error));
+fn publish(
+    shelf: Arc<Shelf>,
+    digest: Digest,
+    staged: Staged,
+    opened: &Arc<Opened>,
+    size: Option<u64>,
+) -> Result<Option<Unsynced>, FillError> {
     let path = shelf.layout.blob(&digest);
-    let stamp = staged.stamp().map_err(disk)?;
+    let stamp = staged.stamp().map_err(|error| FillError::Disk(Arc::new(error)))?;
+    opened.settle(stamp);
     if staged.is_unlinked() || !size.is_some_and(|size| shelf.index.fits(size)) {
-        opened.settle(stamp);
-        return Ok(());
+        return Ok(None);
     }
-    match staged.publish(&path, Durability::Synced) {
-        Ok(stamp) => {
-            opened.settle(stamp);
-            shelf.published(&digest, stamp);
+    match staged.name(&path) {
+        Ok(named) => {
+            shelf.published(&digest, named.stamp);
             if opened.is_mapped() {
                 shelf.hold(opened);
             }
-            Ok(())
+            Ok(Some(Unsynced { shelf, digest, named }))
         }
-        // The bytes are whole and synced, only nameless: their readers get them, nobody after.
-        Err(PublishError::Rename(error)) => {
+        // The bytes are whole, only nameless: their readers get them, nobody after.
+        Err(error) => {
             shelf.failed("publish", &path, &error);
-            opened.settle(stamp);
-            Ok(())
+            Ok(None)
         }
-        // The kernel may drop what was written and read back something else: its readers must not go on.
-        Err(PublishError::Sync(error)) => {
-            shelf.failed("sync", &path, &error);
-            shelf.distrust();
-            Err(disk(error))
-        }
+    }
+}
+
+/// A blob that has its name, and of which a power loss may take some bytes.
+pub(super) struct Unsynced {
+    shelf: Arc<Shelf>,
+    digest: Digest,
+    named: Named,
+}
+
+impl Unsynced {
+    /// Waits for the disk. On an error the kernel may drop what was written and read back something else: the name is taken
+    /// away, and who still reads must not go on.
+    pub(super) async fn sync(self) -> Result<(), FillError> {
+        let Self { shelf, digest, named } = self;
+        let sync = move || {
+            named.sync().map_err(|error| {
+                shelf.failed("sync", &shelf.layout.blob(&digest), &error);
+                shelf.distrust();
+                shelf.discard(&digest, &named.stamp);
+                FillError::Disk(Arc::new(error))
+            })
+        };
+        tokio::task::spawn_blocking(sync).await.unwrap_or(Err(FillError::Lost))
     }
 }

@@ -85,15 +85,43 @@ async fn c2_store_that_cannot_be_written_passes_blobs_through_and_refuses_docume
 }
 
 #[tokio::test]
-async fn c2_failed_sync_breaks_the_bodies_and_the_next_pull_passes_the_disk_by() {
+async fn c2_failed_sync_breaks_the_bodies_under_way_and_the_next_pull_passes_the_disk_by() {
     let rig = Rig::new();
     rig.store().shelf.layout.faults.sync.store(true, Ordering::SeqCst);
     let bytes = content(300_000);
     let digest = Digest::sha256(&bytes);
     let blob = rig.store().pull(&digest, opener(pieces(&bytes, 10_000))).await.unwrap();
-    assert!(whole(&blob).await.is_err(), "what was not synced may read back as something else");
+    let mut body = blob.body(0..u64::MAX);
+    body.frame().await.unwrap().unwrap();
+    while !rig.store().shelf.is_distrusted() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(rig.store().blob(&digest).await.is_none(), "it keeps no name");
+    let (_, end) = so_far(&mut body).await;
+    assert_eq!(end, Some(false), "what was not synced may read back as something else");
+    assert!(whole(&blob).await.is_err());
     assert_eq!(rig.keep(&bytes).await, digest);
     assert!(rig.store().blob(&digest).await.is_none());
+}
+
+#[tokio::test]
+async fn what_a_client_has_whole_is_here_after_a_kill() {
+    let mut rig = Rig::new();
+    let bytes = content(300_000);
+    let digest = Digest::sha256(&bytes);
+    let (send, source) = fed(Some(300_000));
+    let blob = rig.store().pull(&digest, opener(source)).await.unwrap();
+    let mut body = blob.body(0..u64::MAX);
+    send.send(Ok(bytes.slice(..299_999))).unwrap();
+    let (got, end) = so_far(&mut body).await;
+    assert_eq!((got.len(), end), (300_000 - (64 << 10), None), "the last piece waits for the hash");
+    send.send(Ok(bytes.slice(299_999..))).unwrap();
+    drop(send);
+    let (rest, end) = so_far(&mut body).await;
+    assert_eq!(([got, rest].concat(), end), (bytes.to_vec(), Some(true)));
+    assert!(rig.path(&digest).exists());
+    rig.restart();
+    assert_eq!(whole(&rig.store().blob(&digest).await.unwrap()).await.unwrap(), bytes);
 }
 
 #[tokio::test(start_paused = true)]
