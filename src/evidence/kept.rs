@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Candidate, Evidence, Limits, Reader, search};
-use crate::store::{Documents, HintKind};
+use crate::{
+    oci::Digest,
+    store::{Document, Documents, HintKind, StoreError},
+};
 
 /// How large a kept hint may be to be read: a hundred candidates are about 15 kB.
 const MAX_HINT: usize = 64 * 1024;
+/// Documents written at the same time. Each waits for the disk some times, and a client for all of them: together they wait
+/// for the same commits of the file system's journal.
+const AT_ONCE: usize = 16;
 
 /// What was listed about a subject, and when. A hint: following it leads to bytes that are hashed and proved again, so
 /// a planted one can at most waste time (C6).
@@ -36,11 +43,12 @@ impl Kept {
     /// Keeps the evidence: first the documents, then the hint that leads to them. A store that refuses costs the next
     /// start a look at the upstream; the permit does not depend on it.
     pub async fn save(&self, documents: &dyn Documents, key: &str, evidence: &Evidence) {
-        for (digest, document) in &evidence.fetched {
-            if let Err(error) = documents.keep(digest, document).await {
-                tracing::warn!(%digest, %error, "evidence is not kept");
-                return;
-            }
+        let keeping: Vec<_> =
+            evidence.fetched.iter().map(|(digest, document)| keep(documents, digest, document).boxed()).collect();
+        let kept = stream::iter(keeping).buffer_unordered(AT_ONCE).try_for_each(|()| std::future::ready(Ok(())));
+        if let Err((digest, error)) = kept.await {
+            tracing::warn!(%digest, %error, "evidence is not kept");
+            return;
         }
         self.save_listing(documents, key).await;
     }
@@ -67,5 +75,76 @@ impl Kept {
     pub async fn collect(&self, reader: &Reader, limits: &Limits) -> Evidence {
         let here = Reader { upstream: None, ..reader.clone() };
         search::collect(&here, &self.candidates, limits).await
+    }
+}
+
+/// Keeps one document, or says which was not kept.
+async fn keep<'d>(documents: &dyn Documents, digest: &'d Digest, document: &Document) -> Result<(), (&'d Digest, StoreError)> {
+    documents.keep(digest, document).await.map_err(|error| (digest, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use tokio::{sync::Barrier, time::timeout};
+
+    use super::*;
+    use crate::store::{Memory, Spool};
+
+    /// A disk that is done with a document only when it has been given all of them; it fails the one named.
+    #[derive(Debug)]
+    struct Together {
+        memory: Memory,
+        all: Barrier,
+        hints: AtomicUsize,
+        fails: Option<Digest>,
+    }
+
+    #[async_trait::async_trait]
+    impl Documents for Together {
+        async fn read(&self, digest: &Digest, limit: usize) -> Option<Bytes> {
+            self.memory.read(digest, limit).await
+        }
+        async fn write(&self, digest: &Digest, bytes: &Bytes) -> Result<(), StoreError> {
+            self.memory.write(digest, bytes).await
+        }
+        async fn open(&self, digest: &Digest, limit: u64) -> Option<Document> {
+            self.memory.open(digest, limit).await
+        }
+        async fn spool(&self, digest: &Digest, size: u64) -> Result<Spool, StoreError> {
+            self.memory.spool(digest, size).await
+        }
+        async fn keep(&self, digest: &Digest, document: &Document) -> Result<(), StoreError> {
+            self.all.wait().await;
+            if self.fails == Some(*digest) {
+                return Err(StoreError::Damaged { path: "as if".into() });
+            }
+            self.memory.keep(digest, document).await
+        }
+        async fn hint(&self, kind: HintKind, key: &str) -> Option<Bytes> {
+            self.memory.hint(kind, key).await
+        }
+        async fn set_hint(&self, kind: HintKind, key: &str, value: &[u8]) -> Result<(), StoreError> {
+            self.hints.fetch_add(1, Ordering::SeqCst);
+            self.memory.set_hint(kind, key, value).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn documents_are_kept_at_once_and_the_hint_only_after_all_of_them() {
+        let bytes: Vec<Bytes> = (0..4).map(|at| Bytes::from(vec![at; 9])).collect();
+        let fetched: Vec<(Digest, Document)> =
+            bytes.iter().map(|bytes| (Digest::sha256(bytes), Document::from(bytes.clone()))).collect();
+        for fails in [None, Some(fetched[2].0)] {
+            let (memory, all) = (Memory::default(), Barrier::new(fetched.len()));
+            let disk = Together { memory, all, hints: AtomicUsize::new(0), fails };
+            let evidence = Evidence { fetched: fetched.clone(), ..Evidence::default() };
+            let kept = Kept { listed_at: Timestamp::UNIX_EPOCH, media_type: "a/b".into(), candidates: Vec::new() };
+            timeout(Duration::from_secs(1), kept.save(&disk, "key", &evidence)).await.expect("one was waited for alone");
+            assert_eq!(disk.hints.load(Ordering::SeqCst), usize::from(fails.is_none()));
+            assert_eq!(Kept::load(&disk, "key").await.is_some(), fails.is_none());
+        }
     }
 }
