@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Limited, combinators::UnsyncBoxBody};
 
@@ -89,6 +89,9 @@ pub enum ReadError {
 
 /// Reads a body whole, at most `limit` bytes: an error instead of a truncated or an unbounded read.
 ///
+/// The bytes are a copy of their own size. A body's pieces are windows into the buffer its connection is read with, 8 KiB and
+/// more: a remembered manifest of 600 bytes would keep all of it.
+///
 /// # Errors
 /// [`ReadError`].
 pub async fn read_bounded<B>(body: B, limit: usize) -> Result<Bytes, ReadError>
@@ -97,8 +100,40 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+        Ok(collected) => {
+            let mut pieces = collected.aggregate();
+            let mut bytes = Vec::with_capacity(pieces.remaining());
+            while pieces.has_remaining() {
+                let piece = pieces.chunk();
+                bytes.extend_from_slice(piece);
+                let len = piece.len();
+                pieces.advance(len);
+            }
+            Ok(bytes.into())
+        }
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ReadError::TooLarge(limit)),
         Err(error) => Err(ReadError::Broken(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_whole_keeps_no_buffer_of_its_connection() {
+        let buffer = Bytes::from(vec![7; 8192]);
+        let read = read_bounded(Full::new(buffer.slice(100..700)), 4096).await.unwrap();
+        assert_eq!(read, buffer.slice(100..700));
+        assert!(buffer.try_into_mut().is_ok(), "the window keeps the buffer");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_an_error_and_no_part_of_it() {
+        let body = || Full::new(Bytes::from_static(b"12345"));
+        assert_eq!(read_bounded(body(), 5).await.unwrap(), "12345");
+        assert!(matches!(read_bounded(body(), 4).await, Err(ReadError::TooLarge(4))));
     }
 }
