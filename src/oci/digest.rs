@@ -71,6 +71,12 @@ impl Digest {
         Self { algorithm: Algorithm::Sha256, bytes }
     }
 
+    /// A SHA-512 digest from its 64 bytes.
+    #[must_use]
+    pub const fn from_sha512(bytes: [u8; 64]) -> Self {
+        Self { algorithm: Algorithm::Sha512, bytes }
+    }
+
     /// Whether `bytes` hash to this digest, by this digest's own algorithm.
     #[must_use]
     pub fn matches(&self, bytes: &[u8]) -> bool {
@@ -198,6 +204,8 @@ mod tests {
 
     #[test]
     fn canonical_form_round_trips() {
+        let long = Digest::of(Algorithm::Sha512, b"hello");
+        assert_eq!(Digest::from_sha512(long.as_bytes().try_into().unwrap()), long);
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let digest = Digest::of(algorithm, b"hello");
             assert_eq!(digest.to_string().parse::<Digest>(), Ok(digest));

@@ -6,7 +6,9 @@
 
 use std::{
     cmp::Reverse,
+    hash::{BuildHasher as _, RandomState},
     io,
+    num::NonZero,
     path::PathBuf,
     sync::{
         Arc, Weak,
@@ -34,6 +36,37 @@ const HINT_SHARE: u64 = 8;
 /// Making room frees this part of the bound beyond what is needed, so that not every write makes room.
 const SLACK: u64 = 20;
 
+/// A digest as a key: half as large as a [`Digest`] where it is SHA-256, as nearly all are. A store has a million.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Sha256([u8; 32]),
+    Sha512(Box<[u8; 64]>),
+}
+
+impl Key {
+    fn of(digest: &Digest) -> Self {
+        match digest.algorithm() {
+            Algorithm::Sha256 => {
+                let mut bytes = [0; 32];
+                bytes.copy_from_slice(digest.as_bytes());
+                Self::Sha256(bytes)
+            }
+            Algorithm::Sha512 => {
+                let mut bytes = Box::new([0; 64]);
+                bytes.copy_from_slice(digest.as_bytes());
+                Self::Sha512(bytes)
+            }
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Sha256(bytes) => Digest::from_sha256(*bytes),
+            Self::Sha512(bytes) => Digest::from_sha512(**bytes),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     charged: u64,
@@ -42,8 +75,12 @@ struct Entry {
     /// Likewise.
     born: i64,
     /// What the file looked like when this process hashed it.
-    verified: Option<Stamp>,
+    verified: Option<Looks>,
 }
+
+/// A [`Stamp`], hashed with a key nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Looks(NonZero<u64>);
 
 /// Wall time at the start, monotonic from there: comparable with modification times, and never set back.
 #[derive(Debug)]
@@ -69,7 +106,8 @@ pub(super) struct Index {
     max_hints: u64,
     grace: i64,
     clock: Clock,
-    entries: DashMap<Digest, Entry>,
+    entries: DashMap<Key, Entry>,
+    looks: RandomState,
     bytes: AtomicU64,
     hints: AtomicU64,
     hint_bytes: AtomicU64,
@@ -85,6 +123,7 @@ impl Index {
             grace: nanos(GRACE),
             clock: Clock { started: nanos(started), since: Instant::now() },
             entries: DashMap::new(),
+            looks: RandomState::new(),
             bytes: AtomicU64::new(0),
             hints: AtomicU64::new(0),
             hint_bytes: AtomicU64::new(0),
@@ -102,7 +141,7 @@ impl Index {
     /// Makes a file as old as if it had been published that long ago.
     #[cfg(test)]
     pub(super) fn age(&self, digest: &Digest, by: Duration) {
-        if let Some(mut entry) = self.entries.get_mut(digest) {
+        if let Some(mut entry) = self.entries.get_mut(&Key::of(digest)) {
             entry.born -= nanos(by);
         }
     }
@@ -135,7 +174,7 @@ impl Index {
 
     fn put(&self, digest: &Digest, stamp: &Stamp, used: i64, born: i64) {
         let charged = charge(stamp.len);
-        match self.entries.entry(*digest) {
+        match self.entries.entry(Key::of(digest)) {
             Slot::Occupied(mut entry) => {
                 let entry = entry.get_mut();
                 // Under the entry's lock, so that the sum stays that of the entries.
@@ -152,7 +191,7 @@ impl Index {
 
     /// A file found by the directory's reader.
     fn found(&self, digest: Digest, stamp: &Stamp) {
-        if let Slot::Vacant(vacant) = self.entries.entry(digest) {
+        if let Slot::Vacant(vacant) = self.entries.entry(Key::of(&digest)) {
             let charged = charge(stamp.len);
             self.bytes.fetch_add(charged, Ordering::Relaxed);
             // A time in the future would make it the last to go.
@@ -163,7 +202,7 @@ impl Index {
 
     /// A file that is gone.
     pub(super) fn forget(&self, digest: &Digest) {
-        self.entries.remove_if(digest, |_, entry| {
+        self.entries.remove_if(&Key::of(digest), |_, entry| {
             self.bytes.fetch_sub(entry.charged, Ordering::Relaxed);
             true
         });
@@ -171,14 +210,18 @@ impl Index {
 
     /// The file as it is now was hashed by this process.
     pub(super) fn verified(&self, digest: &Digest, stamp: Stamp) {
-        if let Some(mut entry) = self.entries.get_mut(digest) {
-            entry.verified = Some(stamp);
+        if let Some(mut entry) = self.entries.get_mut(&Key::of(digest)) {
+            entry.verified = Some(self.looks(&stamp));
         }
     }
 
     /// Whether this process hashed the file, and it is still the one.
     pub(super) fn is_verified(&self, digest: &Digest, stamp: &Stamp) -> bool {
-        self.entries.get(digest).is_some_and(|entry| entry.verified == Some(*stamp))
+        self.entries.get(&Key::of(digest)).is_some_and(|entry| entry.verified == Some(self.looks(stamp)))
+    }
+
+    fn looks(&self, stamp: &Stamp) -> Looks {
+        Looks(NonZero::new(self.looks.hash_one(stamp)).unwrap_or(NonZero::<u64>::MIN))
     }
 
     /// A hint written over one of `replaced` bytes, or over none.
@@ -265,7 +308,8 @@ impl Shelf {
             self.trim_hints();
         }
         let young = index.clock.now().saturating_sub(index.grace);
-        let mut files: Vec<_> = index.entries.iter().map(|entry| (entry.born > young, entry.used, *entry.key())).collect();
+        let mut files: Vec<_> =
+            index.entries.iter().map(|entry| (entry.born > young, entry.used, entry.key().digest())).collect();
         files.sort_unstable();
         let mut evicted = 0_u64;
         for (young, _, digest) in files {

@@ -55,7 +55,7 @@ pub(super) struct Lock {
 
 /// What tells a file from one that was put in its place or written to: a published file keeps its stamp for life.
 /// Not the ctime: unlinking changes that, and a reader goes on reading an evicted file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Stamp {
     device: u64,
     inode: u64,
