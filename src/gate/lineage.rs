@@ -20,7 +20,7 @@ use crate::{
 const MAX_LISTERS: usize = 16;
 /// How many admitted indexes of a repository are remembered, latest first.
 const MAX_ROOTS: usize = 32;
-/// How many digests' listers are kept in memory, of each kind; about 20 MiB when full.
+/// How many digests' listers are kept in memory, of each kind; about 10 MiB when full.
 const IN_MEMORY: usize = 50_000;
 /// How many hints are written or read at once.
 const AT_ONCE: usize = 8;
@@ -29,13 +29,18 @@ const MAX_HINT: usize = 16 * 1024;
 /// For how long an index whose children were all read is not read again for a blob nobody lists.
 const EXPANDED: Duration = Duration::from_secs(600);
 
+/// A digest of an image, hashed with a key nobody knows. Two in one place would cost a look at the wrong lister, whose bytes
+/// say so; the names themselves would be most of what a pointer takes in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Place(u64);
+
 /// Pointers from digests to the manifests that list them, per image name (a blob of one repository is not one of
 /// another, X13), in memory and as hints in the store.
 #[derive(Debug)]
 pub(super) struct Lineage {
     documents: Arc<dyn Documents>,
-    blobs: Cache<Name, Arc<[Digest]>>,
-    children: Cache<Name, Arc<[Digest]>>,
+    blobs: Cache<Place, Arc<[Digest]>>,
+    children: Cache<Place, Arc<[Digest]>>,
     expanded: Cache<Name, Instant>,
     /// One writer per hint at a time, so that two images that share a layer are both remembered.
     writers: [Mutex<()>; 64],
@@ -75,12 +80,13 @@ impl Lineage {
 
     async fn note(&self, kind: HintKind, image: &ImageName, listed: Digest, lister: Digest) {
         let Some(cache) = self.cache(kind) else { return };
-        let known = cache.get(&Asked { image, digest: &listed });
+        let place = self.place(image, &listed);
+        let known = cache.get(&place);
         if known.is_some_and(|known| known.contains(&lister)) {
             return;
         }
         let listers = self.add(kind, &format!("{image}@{listed}"), lister, MAX_LISTERS).await;
-        cache.insert(Name { image: image.clone(), digest: listed }, listers.into());
+        cache.insert(place, listers.into());
     }
 
     /// Puts `digest` first in the list that the hint `key` holds.
@@ -111,13 +117,14 @@ impl Lineage {
     /// The manifests said to list `digest`: from memory, else from the store's hint.
     pub(super) async fn listers(&self, kind: HintKind, image: &ImageName, digest: &Digest) -> Vec<Digest> {
         let Some(cache) = self.cache(kind) else { return Vec::new() };
-        if let Some(known) = cache.get(&Asked { image, digest }) {
+        let place = self.place(image, digest);
+        if let Some(known) = cache.get(&place) {
             return known.to_vec();
         }
         let mut listers = self.read(kind, &format!("{image}@{digest}")).await;
         listers.truncate(MAX_LISTERS);
         if !listers.is_empty() {
-            cache.insert(Name { image: image.clone(), digest: *digest }, listers.clone().into());
+            cache.insert(place, listers.clone().into());
         }
         listers
     }
@@ -139,7 +146,11 @@ impl Lineage {
         self.expanded.insert(Name { image: image.clone(), digest: *index }, Instant::now());
     }
 
-    const fn cache(&self, kind: HintKind) -> Option<&Cache<Name, Arc<[Digest]>>> {
+    fn place(&self, image: &ImageName, digest: &Digest) -> Place {
+        Place(self.hasher.hash_one(Asked { image, digest }))
+    }
+
+    const fn cache(&self, kind: HintKind) -> Option<&Cache<Place, Arc<[Digest]>>> {
         match kind {
             HintKind::Blob => Some(&self.blobs),
             HintKind::Child => Some(&self.children),
