@@ -36,7 +36,7 @@ pub use verdict::{
 use self::{
     judge::{Answer, Judgement, Trail, epoch_of, undecided},
     lineage::Lineage,
-    memory::{Asked, Basis, Memory, Name, Selections},
+    memory::{Asked, Basis, Memory, Name, Recalled, Selections},
 };
 use crate::{
     evidence,
@@ -69,7 +69,7 @@ pub struct Config {
     pub deadline: Duration,
     /// Verdicts remembered: 200,000.
     pub verdicts: usize,
-    /// Bytes of manifests kept in memory: 64 MiB.
+    /// Bytes that manifests may take in memory: 64 MiB.
     pub manifest_bytes: u64,
     /// Bounds of one search for evidence.
     pub limits: evidence::Limits,
@@ -263,7 +263,7 @@ impl Gate {
     /// The permit remembered for `subject`, without any work: the hot path.
     #[must_use]
     pub fn recall(&self, subject: &Subject) -> Option<Permit> {
-        let permit = self.memory.permit(asked(subject), &self.basis(subject)?, Instant::now())?;
+        let permit = self.memory.permit(asked(subject), &self.basis(subject)?, Instant::now())?.whole()?;
         self.recalled_permits.increment(1);
         Some(permit)
     }
@@ -303,7 +303,7 @@ impl Gate {
     /// What is remembered of `subject` under `basis`.
     fn remembered(&self, subject: &Subject, basis: &Basis) -> Option<Verdict> {
         let now = Instant::now();
-        let permit = self.memory.permit(asked(subject), basis, now).map(Verdict::Admit);
+        let permit = self.memory.permit(asked(subject), basis, now).and_then(Recalled::whole).map(Verdict::Admit);
         permit.or_else(|| self.memory.refusal(asked(subject), basis, now).map(Verdict::Refuse))
     }
 

@@ -1,11 +1,16 @@
 //! The three outcomes. Only this room makes a [`Permit`], and only a permit makes a manifest response.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use super::{
     explain::Explanation,
+    memory::Basis,
     tags::{Guard, TagMoved},
 };
 use crate::{
@@ -39,24 +44,39 @@ pub enum Verdict {
 /// Proof that a manifest may be served. Only [`gate`](super) can make one, and it carries the very bytes that were judged.
 ///
 /// ```compile_fail
-/// let permit = pullgate::gate::Permit { inner: todo!() };
+/// let permit = pullgate::gate::Permit { granted: todo!(), manifest: todo!() };
 /// ```
 #[must_use]
 #[derive(Debug, Clone)]
 pub struct Permit {
-    inner: Arc<Granted>,
+    granted: Arc<Granted>,
+    manifest: Arc<Manifest>,
 }
 
+/// What was granted: a permit without the bytes. They are most of what a permit takes in memory, and can be read again.
 #[derive(Debug)]
-struct Granted {
-    image: ImageName,
-    manifest: Arc<Manifest>,
-    grounds: Grounds,
-    policy: PolicyId,
-    epoch: Option<Epoch>,
-    warnings: Vec<String>,
+pub(in crate::gate) struct Granted {
+    digest: Digest,
     until: Instant,
-    guard: Option<Arc<Guard>>,
+    terms: Arc<Terms>,
+}
+
+/// What a permit says beside what it is for and how long it holds: the same for most digests of an image.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::gate) struct Terms {
+    pub(in crate::gate) image: ImageName,
+    pub(in crate::gate) grounds: Grounds,
+    pub(in crate::gate) basis: Basis,
+    pub(in crate::gate) warnings: Vec<String>,
+    /// What it says to the guard of tags.
+    pub(in crate::gate) guard: Option<Arc<Guard>>,
+}
+
+impl Hash for Terms {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The rest seldom differs where these agree.
+        (&self.image, self.basis, self.grounds.code()).hash(state);
+    }
 }
 
 /// Why a permit was given.
@@ -93,71 +113,84 @@ impl Grounds {
 
 impl Permit {
     /// The one place a permit comes from; `grep Permit::grant` is the audit.
-    pub(in crate::gate) fn grant(
-        image: ImageName,
-        manifest: Arc<Manifest>,
-        grounds: Grounds,
-        policy: PolicyId,
-        epoch: Option<Epoch>,
-        warnings: Vec<String>,
-        until: Instant,
-    ) -> Self {
-        Self { inner: Arc::new(Granted { image, manifest, grounds, policy, epoch, warnings, until, guard: None }) }
+    pub(in crate::gate) fn grant(terms: Arc<Terms>, manifest: Arc<Manifest>, until: Instant) -> Self {
+        let digest = *manifest.digest();
+        Self { granted: Arc::new(Granted { digest, until, terms }), manifest }
     }
 
-    /// The same, with what it says to the guard of tags.
-    pub(in crate::gate) fn guarding(self, guard: Option<Arc<Guard>>) -> Self {
-        match Arc::try_unwrap(self.inner) {
-            Ok(granted) => Self { inner: Arc::new(Granted { guard, ..granted }) },
-            Err(inner) => Self { inner },
-        }
+    /// What is remembered of it.
+    pub(in crate::gate) const fn granted(&self) -> &Arc<Granted> {
+        &self.granted
     }
 
     /// What it says to the guard of tags; none where no policy guards them.
     #[must_use]
     pub fn guard(&self) -> Option<&Arc<Guard>> {
-        self.inner.guard.as_ref()
+        self.granted.terms.guard.as_ref()
     }
 
     /// Until when it may be recalled, by the monotonic clock (threats D4, R8).
     pub(in crate::gate) fn until(&self) -> Instant {
-        self.inner.until
+        self.granted.until
     }
 
     /// The image it is for.
     #[must_use]
     pub fn image(&self) -> &ImageName {
-        &self.inner.image
+        &self.granted.terms.image
     }
 
     /// The judged manifest.
     #[must_use]
     pub fn manifest(&self) -> &Arc<Manifest> {
-        &self.inner.manifest
+        &self.manifest
     }
 
     /// Why.
     #[must_use]
     pub fn grounds(&self) -> &Grounds {
-        &self.inner.grounds
+        &self.granted.terms.grounds
     }
 
     /// Under which policies.
     #[must_use]
     pub fn policy(&self) -> PolicyId {
-        self.inner.policy
+        self.granted.terms.basis.policy
     }
 
     /// Under which trust root; none where no signature was needed.
     #[must_use]
     pub fn epoch(&self) -> Option<Epoch> {
-        self.inner.epoch
+        self.granted.terms.basis.epoch
     }
 
     /// `Warning` header values, complete (`299 - "…"`, `110 - "…"`).
     #[must_use]
     pub fn warnings(&self) -> &[String] {
-        &self.inner.warnings
+        &self.granted.terms.warnings
+    }
+}
+
+impl Granted {
+    /// The permit again, with the bytes it was given for; none for any others.
+    pub(in crate::gate) fn again(self: &Arc<Self>, manifest: Arc<Manifest>) -> Option<Permit> {
+        (*manifest.digest() == self.digest).then(|| Permit { granted: Arc::clone(self), manifest })
+    }
+
+    pub(in crate::gate) fn image(&self) -> &ImageName {
+        &self.terms.image
+    }
+
+    pub(in crate::gate) const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    pub(in crate::gate) fn basis(&self) -> &Basis {
+        &self.terms.basis
+    }
+
+    pub(in crate::gate) const fn until(&self) -> Instant {
+        self.until
     }
 }
 

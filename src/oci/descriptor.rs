@@ -58,4 +58,18 @@ impl Descriptor {
             platform,
         })
     }
+
+    /// About what its texts take in memory, in bytes.
+    pub(super) fn texts(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, |text| ALLOCATION + text.len());
+        ALLOCATION + self.media_type.len() + text(&self.artifact_type) + text(&self.platform) + weight_of(&self.annotations)
+    }
+}
+
+/// What an allocation takes beside what was asked for: the allocator's head, and rounding.
+pub(super) const ALLOCATION: usize = 24;
+
+/// About what annotations take in memory, in bytes.
+pub(super) fn weight_of(annotations: &BTreeMap<String, String>) -> usize {
+    annotations.iter().map(|(key, value)| 2 * (size_of::<String>() + ALLOCATION) + key.len() + value.len()).sum()
 }

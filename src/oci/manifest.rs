@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Descriptor, Digest, json, media_type};
+use super::{
+    Descriptor, Digest,
+    descriptor::{ALLOCATION, weight_of},
+    json, media_type,
+};
 
 /// How large a manifest may be. The specification asks registries for 4 MB; containerd refuses above `4*1048*1048` bytes.
 pub const MAX_MANIFEST: usize = 4 * 1024 * 1024;
@@ -144,6 +148,16 @@ impl Manifest {
         self.kind
     }
 
+    /// About what it takes in memory, in bytes: the document and our reading of it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let listed = self.layers.iter().chain(&self.manifests).map(|one| size_of::<Descriptor>() + one.texts());
+        let single = self.subject.iter().chain(&self.config).map(Descriptor::texts);
+        // Itself, its bytes and who shares them, two lists.
+        let pieces = 5 * ALLOCATION + size_of::<Self>() + self.bytes.len();
+        pieces + listed.chain(single).sum::<usize>() + weight_of(&self.annotations)
+    }
+
     /// The blobs this manifest lists: config and layers. An index lists none.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         self.config.iter().chain(&self.layers)
@@ -230,13 +244,15 @@ fn descriptors(object: &Map<String, Value>, key: &str) -> Result<Vec<Descriptor>
         Some(Value::Array(list)) if list.len() > MAX_DESCRIPTORS => {
             Err(ManifestError::TooLarge(format!("{} entries in `{key}`, at most {MAX_DESCRIPTORS}", list.len())))
         }
-        Some(Value::Array(list)) => list
-            .iter()
-            .enumerate()
-            .map(|(at, value)| {
-                Descriptor::from_value(value).map_err(|why| ManifestError::Malformed(format!("`{key}[{at}]` {why}")))
-            })
-            .collect(),
+        Some(Value::Array(list)) => {
+            // Room for as many as there are: collecting results would begin with four, each as large as most manifests' text.
+            let mut read = Vec::with_capacity(list.len());
+            for (at, value) in list.iter().enumerate() {
+                let wrong = |why| ManifestError::Malformed(format!("`{key}[{at}]` {why}"));
+                read.push(Descriptor::from_value(value).map_err(wrong)?);
+            }
+            Ok(read)
+        }
         Some(_) => Err(ManifestError::Malformed(format!("`{key}` is not a list"))),
     }
 }
@@ -327,6 +343,19 @@ mod tests {
         ] {
             assert!(matches!(parse(&text, header), Err(ManifestError::Ambiguous(_))), "{text} {:?}", parse(&text, header));
         }
+    }
+
+    #[test]
+    fn c13_what_a_manifest_weighs_grows_with_all_it_holds() {
+        let weight = |extra: &str| parse(&image(extra), None).unwrap().weight();
+        let bare = weight("");
+        assert!(bare > size_of::<Manifest>() + image("").len() + size_of::<Descriptor>());
+        // In the bytes and in our reading of them.
+        assert!(weight(&format!(r#","annotations":{{"a":"{}"}}"#, "x".repeat(1_000))) > bare + 2_000);
+        assert!(weight(&format!(r#","subject":{CONFIG}"#)) > bare + CONFIG.len());
+        let listed = |count: usize| index("").replace(CONFIG, &vec![CONFIG; count].join(","));
+        let (one, hundred) = (parse(&listed(1), None).unwrap().weight(), parse(&listed(100), None).unwrap().weight());
+        assert!(hundred > one + 99 * (CONFIG.len() + size_of::<Descriptor>()));
     }
 
     #[test]

@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{Judgement, undecided};
 use crate::{
-    gate::verdict::{Absent, Faulty, NoVerdict, UndecidedReason},
+    evidence::Kept,
+    gate::{
+        memory::{Asked, Recalled},
+        verdict::{Absent, Faulty, NoVerdict, Permit, UndecidedReason},
+    },
     oci::{Manifest, ManifestError, Reference, manifest::MAX_MANIFEST},
     upstream::UpstreamError,
 };
@@ -16,6 +22,18 @@ pub(super) struct Got {
 }
 
 impl Judgement {
+    /// The permit that is remembered without its manifest, with the manifest as it is kept. What is no longer kept is judged
+    /// anew: the bytes then come from the upstream, and so does the question whether it still has them.
+    pub(super) async fn furnished(&mut self) -> Option<Permit> {
+        let asked = Asked { image: &self.subject.image, digest: &self.subject.digest };
+        let Recalled::Bare(granted) = self.gate.memory.permit(asked, &self.basis, Instant::now())? else { return None };
+        self.kept = Kept::load(self.gate.documents.as_ref(), &self.key()).await;
+        let permit = granted.again(self.stored().await?.manifest)?;
+        self.gate.memory.furnish(&permit).await;
+        self.gate.recalled_permits.increment(1);
+        Some(permit)
+    }
+
     /// The manifest, if it is kept for this repository.
     pub(super) async fn stored(&self) -> Option<Got> {
         let kept = self.kept.as_ref()?;

@@ -91,11 +91,13 @@ impl Judgement {
             if let Some(verdict) = self.gate.remembered(&self.subject, &self.basis) {
                 return Ok(verdict);
             }
+            if let Some(permit) = self.furnished().await {
+                return Ok(Verdict::Admit(permit));
+            }
             let answer = self.within_deadline(Question::Manifest(self.trail.depth())).await;
             match &answer {
                 Ok(Verdict::Admit(permit)) => {
-                    let basis = Basis { epoch: permit.epoch(), ..self.basis };
-                    self.gate.memory.remember_permit(basis, permit).await;
+                    self.gate.memory.remember_permit(permit).await;
                     // A client that asked for a child before its index need not wait for that refusal to end.
                     for child in permit.manifest().manifests.iter().filter(|_| *permit.grounds() != Grounds::Evidence) {
                         self.gate.memory.forget_refusal(Asked { image: permit.image(), digest: &child.digest }).await;
@@ -125,7 +127,7 @@ impl Judgement {
         Box::pin(async move {
             let answer = self.within_deadline(Question::Attachment).await;
             if let Ok(Verdict::Admit(permit)) = &answer {
-                self.gate.memory.remember_permit(Basis { epoch: None, ..self.basis }, permit).await;
+                self.gate.memory.remember_permit(permit).await;
             }
             self.tell(&answer);
             answer

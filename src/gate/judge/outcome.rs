@@ -9,9 +9,10 @@ use crate::{
     evidence::{Kept, Shape, Unread, shape_of},
     gate::{
         explain,
+        memory::Basis,
         sentence::{printable, warning},
         tags::Guard,
-        verdict::{Absent, Grounds, NoVerdict, Permit, Refusal, RefusalReason, UndecidedReason, Verdict},
+        verdict::{Absent, Grounds, NoVerdict, Permit, Refusal, RefusalReason, Terms, UndecidedReason, Verdict},
         weigh::{Scales, clock_wait},
     },
     oci::{ManifestError, ManifestKind, Reference},
@@ -215,8 +216,9 @@ impl Judgement {
             self.keep_manifest(got).await;
         }
         let until = Instant::now() + life;
-        let (image, manifest) = (self.subject.image.clone(), Arc::clone(&got.manifest));
-        let permit = Permit::grant(image, manifest, grounds, self.selection.id, epoch, warnings, until).guarding(guard);
+        let (image, basis) = (self.subject.image.clone(), Basis { policy: self.selection.id, epoch });
+        let terms = self.gate.memory.shared(Terms { image, grounds, basis, warnings, guard });
+        let permit = Permit::grant(terms, Arc::clone(&got.manifest), until);
         self.gate.lineage.record(&permit).await;
         Ok(Verdict::Admit(permit))
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Judgement;
 use crate::{
     gate::{
-        memory::Asked,
+        memory::{Asked, Recalled},
         verdict::{Grounds, NoVerdict, Permit, Subject, Undecided, Verdict},
     },
     oci::{Digest, ManifestKind},
@@ -70,7 +70,7 @@ impl Judgement {
         known.truncate(MAX_PARENTS);
         let now = Instant::now();
         for parent in &known {
-            if let Some(permit) = self.gate.memory.permit(Asked { image, digest: parent }, &self.basis, now)
+            if let Some(Recalled::Whole(permit)) = self.gate.memory.permit(Asked { image, digest: parent }, &self.basis, now)
                 && vouches(&permit, digest)
             {
                 return Parentage::Admitted(permit);

@@ -224,15 +224,73 @@ async fn c13_permits_are_bounded_and_the_ones_in_use_stay() {
     assert_eq!(world.asked_at_all(), 0);
 }
 
-#[tokio::test(start_paused = true)]
-async fn c13_permits_are_bounded_by_the_bytes_of_their_manifests() {
-    let world = World::build(true, Config { manifest_bytes: 4_000, ..config() });
+/// Five images, and memory for some of their manifests.
+async fn short_of_memory() -> (World, Vec<Digest>) {
+    let world = World::build(true, Config { manifest_bytes: 5_000, ..config() });
     let images: Vec<Digest> = (0..5).map(|at| world.signed(&at.to_string())).collect();
     for image in &images {
         world.permit(*image).await;
     }
-    let remembered = images.iter().filter(|image| world.gate.recall(&world.subject(REPO, **image)).is_some()).count();
-    assert!((1..5).contains(&remembered), "{remembered}");
+    (world, images)
+}
+
+fn in_memory(world: &World, images: &[Digest]) -> usize {
+    images.iter().filter(|image| world.gate.recall(&world.subject(REPO, **image)).is_some()).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn c13_manifests_are_bounded_in_bytes_and_their_verdicts_stay() {
+    let (world, images) = short_of_memory().await;
+    assert!((1..5).contains(&in_memory(&world, &images)));
+    world.forget_asked();
+    let runs = world.runs.load(Ordering::SeqCst);
+    for image in images.iter().chain(&images) {
+        assert_eq!(world.permit(*image).await.manifest().digest(), image);
+    }
+    for image in &images {
+        // Those in use have a second chance; then they make room.
+        for _ in 0..3 {
+            world.permit(*image).await;
+        }
+        assert!(world.gate.recall(&world.subject(REPO, *image)).is_some(), "what is asked for is in memory again");
+    }
+    assert!((1..5).contains(&in_memory(&world, &images)));
+    assert_eq!((world.asked_at_all(), world.runs.load(Ordering::SeqCst)), (0, runs), "nothing is asked, nothing is proved again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_a_verdict_without_its_manifest_ends_when_any_does() {
+    let (world, images) = short_of_memory().await;
+    for image in &images {
+        world.withdraw(REPO, *image);
+    }
+    wait(HOUR - 1).await;
+    for image in &images {
+        world.permit(*image).await;
+    }
+    wait(2).await;
+    for image in &images {
+        assert_eq!(world.refusal(*image).await.code(), "signature_missing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_a_manifest_that_is_damaged_or_gone_from_the_store_is_judged_anew() {
+    let (world, images) = short_of_memory().await;
+    let runs = world.runs.load(Ordering::SeqCst);
+    let gone: Vec<_> = images.iter().filter(|image| world.gate.recall(&world.subject(REPO, **image)).is_none()).collect();
+    for (at, image) in gone.iter().enumerate() {
+        match at % 2 {
+            0 => world.documents.plant(**image, "other bytes"),
+            _ => world.documents.evict(image),
+        }
+    }
+    world.forget_asked();
+    for image in &gone {
+        assert_eq!(Digest::sha256(world.permit(**image).await.manifest().bytes()), **image);
+        assert_eq!(world.asked_for(image), 1, "the bytes come from the upstream");
+    }
+    assert!(world.runs.load(Ordering::SeqCst) > runs);
 }
 
 #[tokio::test(start_paused = true)]
