@@ -9,7 +9,6 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     io,
     num::NonZero,
-    path::PathBuf,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -307,6 +306,15 @@ impl Shelf {
         if index.has_too_many_hints() {
             self.trim_hints();
         }
+        // Where only the hints were too many, a million files need not be sorted.
+        if index.size() > goal {
+            self.evict_files(goal, bound);
+        }
+        index.making_room.store(false, Ordering::Release);
+    }
+
+    fn evict_files(&self, goal: u64, bound: u64) {
+        let index = &self.index;
         let young = index.clock.now().saturating_sub(index.grace);
         let mut files: Vec<_> =
             index.entries.iter().map(|entry| (entry.born > young, entry.used, entry.key().digest())).collect();
@@ -322,19 +330,21 @@ impl Shelf {
             metrics::counter!(telemetry::STORE_EVICTED).increment(evicted);
             tracing::debug!(evicted, size = index.size(), "made room");
         }
-        index.making_room.store(false, Ordering::Release);
     }
 
     /// Removes the hints written longest ago, a tenth more than too many, and counts anew.
     fn trim_hints(&self) {
         let mut hints = self.list_hints();
-        hints.sort_unstable_by_key(|(modified, ..)| Reverse(*modified));
+        hints.sort_unstable_by_key(|hint| Reverse(hint.modified));
         let (mut count, mut bytes) = (0_u64, 0_u64);
         let (most, share) = (self.index.max_hints - self.index.max_hints / 10, self.index.max_size / HINT_SHARE);
-        for (_, charged, path) in hints {
+        for Hint { charged, kind, name, .. } in hints {
             if count < most && bytes + charged <= share - share / 10 {
                 (count, bytes) = (count + 1, bytes + charged);
-            } else if std::fs::remove_file(&path).is_err() {
+                continue;
+            }
+            let path = self.layout.hints(kind).join(name.digest().to_hex());
+            if std::fs::remove_file(&path).is_err() {
                 tracing::debug!(path = %path.display(), "hint was gone already");
             }
         }
@@ -342,15 +352,28 @@ impl Shelf {
         self.index.hint_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    fn list_hints(&self) -> Vec<(i64, u64, PathBuf)> {
-        let directories = HintKind::ALL.into_iter().filter_map(|kind| std::fs::read_dir(self.layout.hints(kind)).ok());
-        let files = directories.flatten().filter_map(|entry| {
-            let entry = entry.ok()?;
-            let stamp = Stamp::of(&entry.metadata().ok()?);
-            Some((stamp.modified, charge(stamp.len), entry.path()))
-        });
-        files.collect()
+    fn list_hints(&self) -> Vec<Hint> {
+        let mut hints = Vec::new();
+        for kind in HintKind::ALL {
+            let files = std::fs::read_dir(self.layout.hints(kind)).into_iter().flatten().flatten();
+            hints.extend(files.filter_map(|file| {
+                let stamp = Stamp::of(&file.metadata().ok()?);
+                // What has another name is none of ours.
+                let name = format!("sha256:{}", file.file_name().to_str()?).parse::<Digest>().ok()?;
+                Some(Hint { modified: stamp.modified, charged: charge(stamp.len), kind, name: Key::of(&name) })
+            }));
+        }
+        hints
     }
+}
+
+/// A hint's file. Half a million are listed at once, so no paths.
+#[derive(Debug)]
+struct Hint {
+    modified: i64,
+    charged: u64,
+    kind: HintKind,
+    name: Key,
 }
 
 /// Reads the directory into the index, and then makes room. Stops when the store is gone.
@@ -372,7 +395,7 @@ pub(super) fn index(shelf: &Weak<Shelf>) -> Option<()> {
     let shelf = shelf.upgrade()?;
     let hints = shelf.list_hints();
     shelf.index.hints.fetch_add(hints.len() as u64, Ordering::Relaxed);
-    shelf.index.hint_bytes.fetch_add(hints.iter().map(|(_, charged, _)| charged).sum(), Ordering::Relaxed);
+    shelf.index.hint_bytes.fetch_add(hints.iter().map(|hint| hint.charged).sum(), Ordering::Relaxed);
     tracing::info!(files = shelf.index.entries.len(), hints = hints.len(), bytes = shelf.index.size(), "store is counted");
     shelf.make_room();
     Some(())

@@ -199,10 +199,15 @@ impl Memory {
         })
     }
 
+    /// How many verdicts are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.permits.len() + self.refusals.len()
+    }
+
     fn count(&self) {
         // A gauge takes a float; these counts are far below what one holds exactly.
         #[allow(clippy::cast_precision_loss)]
-        metrics::gauge!(telemetry::VERDICTS).set((self.permits.len() + self.refusals.len()) as f64);
+        metrics::gauge!(telemetry::VERDICTS).set(self.len() as f64);
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU8, Ordering},
     },
 };
@@ -20,6 +20,8 @@ use crate::oci::Manifest;
 
 /// How many are spared in one go because they were recalled.
 const CHANCES: usize = 64;
+/// How many that have ended go with each that comes: more than one, so that they get fewer; few, since a request waits.
+const ENDED: usize = 16;
 /// Recalled since it was last looked at for eviction.
 const RECALLED: u8 = 1;
 /// The same of its manifest.
@@ -54,10 +56,11 @@ struct Slot<R> {
 }
 
 /// The order of remembering, of verdicts and of manifests: the oldest goes first, unless it was used since (a second chance).
+/// What was judged anew is here until its turn comes, but not what it held.
 #[derive(Debug)]
 struct Order<R> {
-    records: VecDeque<Arc<R>>,
-    manifests: VecDeque<Arc<R>>,
+    records: VecDeque<Weak<R>>,
+    manifests: VecDeque<Weak<R>>,
     bytes: usize,
 }
 
@@ -126,10 +129,10 @@ impl<R: Record> Share<R> {
     /// Remembers `record` in place of what is remembered of the same.
     pub(super) async fn remember(&self, record: Arc<R>, manifest: Option<Arc<Manifest>>) {
         let mut order = self.order.lock().await;
-        order.records.push_back(Arc::clone(&record));
+        order.records.push_back(Arc::downgrade(&record));
         if let Some(manifest) = &manifest {
             order.bytes += manifest.weight();
-            order.manifests.push_back(Arc::clone(&record));
+            order.manifests.push_back(Arc::downgrade(&record));
         }
         let slot = Slot { record: Arc::clone(&record), manifest: ArcSwapOption::new(manifest), used: AtomicU8::new(0) };
         order.bytes -= self.map.pin().insert(Key(record), slot).map_or(0, Slot::lighten);
@@ -143,7 +146,7 @@ impl<R: Record> Share<R> {
             order.bytes -= slot.lighten();
             slot.manifest.store(Some(Arc::clone(manifest)));
             order.bytes += manifest.weight();
-            order.manifests.push_back(Arc::clone(record));
+            order.manifests.push_back(Arc::downgrade(record));
         }
         self.make_room(&mut order);
     }
@@ -158,14 +161,28 @@ impl<R: Record> Share<R> {
 
     fn make_room(&self, order: &mut Order<R>) {
         let map = self.map.pin();
-        let now = |record: &Arc<R>| map.get(&record.asked()).filter(|slot| Arc::ptr_eq(&slot.record, record));
+        let now = |record: &Weak<R>| {
+            let record = record.upgrade()?;
+            let slot = map.get(&record.asked()).filter(|slot| Arc::ptr_eq(&slot.record, &record))?;
+            Some((record, slot))
+        };
+        let time = Instant::now();
+        let ended = |record: &mut Weak<R>| record.upgrade().is_none_or(|record| record.until() <= time);
+        for _ in 0..ENDED {
+            // A refusal holds its whole explanation, kilobytes, and ends after seconds: what nobody can recall makes room.
+            let Some(record) = order.records.pop_front_if(ended) else { break };
+            if let Some((record, slot)) = now(&record) {
+                order.bytes -= slot.lighten();
+                map.remove(&record.asked());
+            }
+        }
         let mut chances = CHANCES;
         while order.records.len() > self.entries {
-            let Some(record) = order.records.pop_front() else { break };
-            let Some(slot) = now(&record) else { continue };
+            let Some(oldest) = order.records.pop_front() else { break };
+            let Some((record, slot)) = now(&oldest) else { continue };
             if chances > 0 && slot.was(RECALLED) {
                 chances -= 1;
-                order.records.push_back(record);
+                order.records.push_back(oldest);
                 continue;
             }
             order.bytes -= slot.lighten();
@@ -174,11 +191,11 @@ impl<R: Record> Share<R> {
         let mut chances = CHANCES;
         // Those that are gone or were judged anew are in the queue until it is their turn; so that has a bound of its own.
         while order.bytes > self.bytes || order.manifests.len() > self.entries {
-            let Some(record) = order.manifests.pop_front() else { break };
-            let Some(slot) = now(&record) else { continue };
+            let Some(oldest) = order.manifests.pop_front() else { break };
+            let Some((_, slot)) = now(&oldest) else { continue };
             if chances > 0 && slot.was(SERVED) {
                 chances -= 1;
-                order.manifests.push_back(record);
+                order.manifests.push_back(oldest);
                 continue;
             }
             order.bytes -= slot.lighten();

@@ -224,6 +224,35 @@ async fn c13_permits_are_bounded_and_the_ones_in_use_stay() {
     assert_eq!(world.asked_at_all(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn c13_what_has_ended_makes_room_for_what_comes() {
+    let world = World::new();
+    for at in 0..40 {
+        world.refusal(world.image(REPO, &format!("refused {at}"))).await;
+    }
+    assert_eq!(world.gate.memory.len(), 40);
+    wait(11).await;
+    world.refusal(world.image(REPO, "one more")).await;
+    assert_eq!(world.gate.memory.len(), 25, "sixteen went for the one that came");
+    for at in 0..2 {
+        world.refusal(world.image(REPO, &format!("yet another {at}"))).await;
+    }
+    assert_eq!(world.gate.memory.len(), 3, "and all that had ended in the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c13_a_verdict_that_is_made_anew_leaves_nothing_of_the_old_one() {
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    let first = Arc::downgrade(&world.refusal(image).await);
+    // More often than the map waits before it gives back what nobody reads any more.
+    for _ in 0..500 {
+        wait(11).await;
+        world.refusal(image).await;
+    }
+    assert!(first.upgrade().is_none(), "the first refusal is still held");
+}
+
 /// Five images, and memory for some of their manifests.
 async fn short_of_memory() -> (World, Vec<Digest>) {
     let world = World::build(true, Config { manifest_bytes: 5_000, ..config() });
