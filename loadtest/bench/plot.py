@@ -50,3 +50,33 @@ def _one(name: str, scenario: dict, told: str, path: Path) -> None:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def draw_soak(found: dict, path: Path) -> None:
+    """One picture of a soak: memory, descriptors, threads and requests a second over time; `found` is what `loadtest/soak` made."""
+    samples = found["samples"]
+    seconds = [sample["second"] - samples[0]["second"] for sample in samples]
+    rate = [0.0] + [
+        (after["requests"] - before["requests"]) / max(after["second"] - before["second"], 1e-3)
+        for before, after in zip(samples, samples[1:], strict=False)
+    ]
+    rows = [
+        ("RssAnon, MiB", [sample["rss_anon_mib"] for sample in samples]),
+        ("descriptors", [sample["descriptors"] for sample in samples]),
+        ("threads", [sample["threads"] for sample in samples]),
+        ("store, MiB", [sample["store_bytes"] / (1 << 20) for sample in samples]),
+        ("requests/s", rate),
+    ]
+    figure, axes = pyplot.subplots(len(rows), 1, figsize=(8, 1.5 * len(rows)), dpi=110, sharex=True, layout="constrained")
+    for row, (label, values) in zip(axes, rows, strict=True):
+        row.plot(seconds, values, color=OURS, linewidth=0.9)
+        row.set_ylabel(label, fontsize=7)
+        row.set_ylim(bottom=0)
+        row.tick_params(labelsize=6)
+        row.spines[["top", "right"]].set_visible(False)
+    axes[-1].set_xlabel("seconds", fontsize=7)
+    held = all(holds for _, holds, _ in found["verdicts"])
+    axes[0].set_title("soak" if held else "soak (something did not hold)", fontsize=9, loc="left")
+    figure.text(0.99, 0.002, f"{found['machine']['processor']}, {found['machine']['date']}", fontsize=5, ha="right", color="grey")
+    figure.savefig(path)
+    pyplot.close(figure)
