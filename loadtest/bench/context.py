@@ -110,10 +110,17 @@ class Context:
         (folder / "pullgate.yaml").write_text(json.dumps(config, indent=1))
         return self.start_gate(name, folder, port, admin, tls)
 
-    def start_gate(self, name: str, folder: Path, port: int, admin: int, tls=False) -> Server:
-        """Starts, or starts again, a gate whose folder is made."""
+    def write_policy(self, gate: Server, policy: dict) -> None:
+        """Puts a policy in place of the one of its name, in one step, as a gate that watches its files should find it."""
+        path = self.work / f"gate-{gate.name}" / f"{policy['name']}.policy.yaml"
+        staged = path.with_suffix(".new")
+        staged.write_text(json.dumps(policy))
+        staged.rename(path)
+
+    def start_gate(self, name: str, folder: Path, port: int, admin: int, tls=False, wait=True) -> Server:
+        """Starts, or starts again, a gate whose folder is made; returns when it listens, or, without `wait`, at once."""
         process = self.servers.start(
-            name, self.gate_binary, "serve", "--config", folder / "pullgate.yaml", ready=("127.0.0.1", port),
+            name, self.gate_binary, "serve", "--config", folder / "pullgate.yaml", ready=("127.0.0.1", port) if wait else None,
             env=dict(os.environ, RUST_LOG="warn"),
         )  # fmt: skip
         return Server(name, port, process, admin, "https" if tls else "http")

@@ -118,13 +118,13 @@ def turns(result: Result, rounds: int, measures: dict[str, Callable[[], tuple[fl
             result.add(name, *measures[name]())
 
 
-def wrk(url: str, connections: int, seconds: int, accept: str, environment: dict | None = None) -> dict:
+def wrk(url: str, connections: int, seconds: int, accept: str, environment: dict | None = None, script="summary.lua") -> dict:
     """One run of wrk; fails when a request was refused or broken."""
     from processes import Failed, run
 
     done = run(
         "wrk", "--threads", "1", "--connections", connections, "--duration", f"{seconds}s", "--timeout", "30s",
-        "--script", LOADTEST / "summary.lua", "--header", f"Accept: {accept}", url, env=environment,
+        "--script", LOADTEST / script, "--header", f"Accept: {accept}", url, env=environment,
     )  # fmt: skip
     found = json.loads(done.stdout.splitlines()[-1])
     if found["refused"] or found["broken"] or not found["requests"]:
