@@ -68,14 +68,14 @@ class Filled:
     def measure(self) -> list[Result]:
         held = metric(self.full, "pullgate_verdicts")
         own = sum(resident(self.full)[kind] for kind in ("RssAnon", "RssShmem")) - sum(self.idle[kind] for kind in ("RssAnon", "RssShmem"))
-        first = self._ten("a million verdicts, another policy changing", lambda: self._change("load/other"))
+        first = self._ten(f"{self.verdicts:,} verdicts, another policy changing", lambda: self._change("load/other"))
         first.goals.append(Goal(FEW, 0.95))
         first.notes += [
             f"{held:,.0f} verdicts remembered of {self.verdicts:,} asked for, in {self.filling['seconds']:.0f} s; RssAnon + RssShmem {own:.0f} MiB above idle, "
             f"{own * (1 << 20) / max(held, 1):.0f} bytes each",
             f"{FEW}: {metric(self.few, 'pullgate_verdicts'):,.0f} verdicts; {self.refused['asked']:,} refusals ended while they were asked for; reloads during both measurements: ",
         ]  # fmt: skip
-        second = self._ten("a million verdicts, their policy changing", lambda: self._change(REPOSITORY))
+        second = self._ten(f"{self.verdicts:,} verdicts, their policy changing", lambda: self._change(REPOSITORY))
         second.notes.append("after each reload the ten are judged again")
         first.notes[-1] += f"{metric(self.full, 'pullgate_reloads_total'):.0f}"
         return [first, second, self._all()]
@@ -98,7 +98,7 @@ class Filled:
 
     def _all(self) -> Result:
         """Every remembered permit in turn, HEAD and GET: told, not judged."""
-        result = Result("a million digests in turn", "requests/s", ours="GET", cpu_unit="us/request")
+        result = Result(f"{self.verdicts:,} digests in turn", "requests/s", ours="GET", cpu_unit="us/request")
         paths = self.context.folder("all") / "paths"
         digests = self.many.digests()
         random.Random(1).shuffle(digests)
