@@ -68,8 +68,10 @@ impl Equivalent<Name> for Asked<'_> {
 /// Asks the kernel now for what the first lock-free map will ask it for: to register the process for `membarrier`. With one
 /// thread that takes nothing, with more the kernel waits for all of them, some ten milliseconds, which is longer than a
 /// whole `pullgate verify`. So: before any thread is started. Left out, only the time is lost.
+///
+/// Not by making a map: that reads from a dozen files how many processors there are, which can be done while others work.
 pub fn register_early() {
-    drop(HashMap::<u8, u8>::new());
+    let _ = rustix::thread::membarrier(rustix::thread::MembarrierCommand::RegisterPrivateExpedited);
 }
 
 /// How many terms are known to be in use.
