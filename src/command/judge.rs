@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
+    ahead::Ahead,
     flags::Flags,
     lens::{Bundles, Lens},
     places::registry,
@@ -18,7 +19,7 @@ use crate::{
     app,
     config::{Config, Weakness},
     gate::{self, Explanation, Gate, explain::Outcome},
-    oci::{Digest, Host, ImageName, Reference},
+    oci::{Algorithm, Digest, Host, ImageName, Reference},
     policy::{self, PolicySet, Unmatched},
     store::{self, FactKind, StoreError},
     upstream::{self, Location, Upstream, UpstreamError},
@@ -65,6 +66,26 @@ pub(super) struct Basis {
     // Last: its heading would stand over all that follows.
     #[command(flatten)]
     pub(super) flags: Flags,
+}
+
+impl Basis {
+    /// Asks already what will be asked about `image`, where that is plain before anything is read: by flags somebody must have
+    /// signed, so that all evidence is looked for, and the image names its registry and its digest.
+    pub(super) async fn ask_ahead(&self, image: &Image) -> Option<Arc<Ahead>> {
+        let Self { config, policy, bundle, flags, .. } = self;
+        let Image { place: Place::Registry, name: Some(name), prefix, reference: Some(Reference::Digest(digest)), .. } = image
+        else {
+            return None;
+        };
+        // Evidence is about SHA-256. And nobody is asked anything for a command line that will not do.
+        let plain = config.is_none() && policy.is_empty() && bundle.is_empty() && prefix.is_empty();
+        if !plain || digest.algorithm() != Algorithm::Sha256 || flags.policy("command-line", &[]).is_err() {
+            return None;
+        }
+        // What is wrong with the registry is told when it is set up again.
+        let upstream = upstream::connect(&registry(&name.host, self.dangerous_plain_http).ok()?).ok()?;
+        Some(Ahead::ask(upstream, name.repository.clone(), *digest).await)
+    }
 }
 
 /// Why nothing can be judged.
@@ -241,6 +262,11 @@ impl Judge {
         };
         self.connected.insert(key, Arc::clone(&upstream));
         Ok((name, upstream))
+    }
+
+    /// Takes the answers to what was asked ahead.
+    pub(super) fn asked_ahead(&self, ahead: Arc<Ahead>) {
+        self.connected.insert((Place::Registry, ahead.host().clone(), String::new()), ahead);
     }
 
     /// What `reference` means now.

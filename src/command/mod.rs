@@ -3,6 +3,7 @@
 //! Each subcommand is a file or a folder of its own, with an `Arguments` that says what can be typed and a `run` that
 //! answers an [`Exit`]. Standard output is the answer, for the next program; standard error is for the person.
 
+mod ahead;
 mod answer;
 mod exit;
 mod explain;
@@ -71,7 +72,8 @@ fn runtime<T>(work: impl Future<Output = T>) -> Result<T, std::io::Error> {
     crate::gate::register_early();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(work);
-    // A read from a disk that hangs must not keep the process.
-    runtime.shutdown_background();
+    // A read from a disk that hangs must not keep the process. Nor is there anything to put away: the process ends, and the
+    // kernel closes its connections faster than each of their owners would.
+    std::mem::forget(runtime);
     Ok(done)
 }

@@ -4,6 +4,7 @@ mod ask;
 
 use std::{
     io::{IsTerminal as _, Write as _},
+    mem::ManuallyDrop,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -64,7 +65,14 @@ impl Arguments {
     }
 
     async fn judged(self) -> Result<Exit, Unusable> {
-        let judge = Judge::new(&self.basis).await?;
+        let ahead = match &self.images[..] {
+            [image] => self.basis.ask_ahead(image).await,
+            // Of several, some may be another's children, which need not be asked about.
+            _ => None,
+        };
+        // Not put away when all is said: the process ends, and taking a gate apart takes as long as it took to make it.
+        let judge = ManuallyDrop::new(Judge::new(&self.basis).await?);
+        ahead.into_iter().for_each(|ahead| judge.asked_ahead(ahead));
         let images = judge.each(&self.images)?;
         // Before the first is asked: a registry nobody configured is a mistake in the command, not an outcome.
         for image in &images {
