@@ -147,4 +147,31 @@ mod tests {
             assert_eq!(Kept::load(&disk, "key").await.is_some(), fails.is_none());
         }
     }
+
+    #[tokio::test]
+    async fn c6_a_hint_of_more_than_64_kib_is_not_read() {
+        let documents = Memory::default();
+        let kept = Kept { listed_at: Timestamp::UNIX_EPOCH, media_type: "m".into(), candidates: Vec::new() };
+        let mut hint = serde_json::to_vec(&kept).unwrap();
+        hint.resize(65_536, b' ');
+        documents.set_hint(HintKind::Evidence, "full", &hint).await.unwrap();
+        hint.push(b' ');
+        documents.set_hint(HintKind::Evidence, "overfull", &hint).await.unwrap();
+
+        assert_eq!(Kept::load(&documents, "full").await, Some(kept));
+        assert_eq!(Kept::load(&documents, "overfull").await, None);
+    }
+
+    #[test]
+    fn a_listing_of_the_future_has_no_age() {
+        let kept = |seconds| Kept {
+            listed_at: Timestamp::from_second(seconds).unwrap(),
+            media_type: String::new(),
+            candidates: Vec::new(),
+        };
+        let now = Timestamp::from_second(1000).unwrap();
+        assert_eq!(kept(400).age(now), Some(Duration::from_mins(10)));
+        assert_eq!(kept(1000).age(now), Some(Duration::ZERO));
+        assert_eq!(kept(1001).age(now), None);
+    }
 }

@@ -207,3 +207,67 @@ pub(super) fn late() -> Unread {
 fn not_kept() -> Unread {
     failed("not kept here".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::store::Memory;
+
+    /// Room that is there at once, or none.
+    async fn room(budget: &Budget, bytes: u64) -> Option<Share> {
+        budget.take(bytes, Instant::now()).await
+    }
+
+    async fn room_for(budget: &Budget, sizes: &[u64]) -> Option<Share> {
+        budget.take_for(sizes, 0, Instant::now()).await
+    }
+
+    #[tokio::test]
+    async fn a9_there_is_room_for_256_mib_in_memory_and_no_more() {
+        let budget = Budget::default();
+        let all = room(&budget, 268_435_456).await.unwrap();
+        assert!(room(&budget, 1).await.is_none() && budget.take_now(1).is_none());
+        drop(all);
+        assert!(room(&budget, 1).await.is_some());
+        // More than there is waits for all of it, not for ever.
+        let all = room(&budget, u64::MAX).await.unwrap();
+        assert!(room(&budget, 1).await.is_none());
+        drop(all);
+        assert!(budget.take_now(268_435_456).is_some() && budget.take_now(268_435_457).is_none());
+    }
+
+    #[tokio::test]
+    async fn a9_large_documents_take_a_gibibyte_of_files_and_a_mebibyte_of_memory_each() {
+        let budget = Budget::default();
+        let all = room_for(&budget, &[1_073_741_824]).await.unwrap();
+        assert!(room_for(&budget, &[HELD + 1]).await.is_none());
+        assert!(room_for(&budget, &[HELD]).await.is_some(), "it lies in memory");
+        drop(all);
+
+        let others = room(&budget, 254 * 1_048_576).await.unwrap();
+        let two = room_for(&budget, &[HELD + 1, HELD + 1]).await.unwrap();
+        assert!(room(&budget, 1).await.is_none());
+        drop((others, two));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_read_up_to_the_limit_and_in_the_size_a_manifest_says() {
+        let (bytes, digest) = (Bytes::from_static(b"evidence"), Digest::sha256(b"evidence"));
+        let documents = Memory::default();
+        documents.write(&digest, &bytes).await.unwrap();
+        let reader = Reader {
+            upstream: None,
+            documents: Arc::new(documents),
+            repository: "acme/app".parse().unwrap(),
+            until: Instant::now(),
+            budget: Budget::default(),
+            shapes: Budget::default(),
+        };
+        assert_eq!(reader.blob(&digest, 8, 8).await.unwrap().document.held(), Some(&bytes));
+        assert!(matches!(reader.blob(&digest, 8, 7).await, Err(Unread::Limit(_))));
+        assert!(matches!(reader.blob(&digest, 9, 9).await, Err(Unread::Unusable(_))));
+        assert!(matches!(reader.blob(&digest, 7, 9).await, Err(Unread::Failed { .. })));
+    }
+}

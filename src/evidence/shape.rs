@@ -191,7 +191,16 @@ const MAX_KEYS: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::{
+        evidence::Budget,
+        store::{Documents as _, Memory},
+    };
 
     fn reads(kind: Kind, text: &str) -> bool {
         kind.reads(&Document::from(text.to_owned())).unwrap()
@@ -221,6 +230,112 @@ mod tests {
             let polyglot = format!(r#"{{"mediaType":"m","verificationMaterial":{{}},"{key}":[]}}"#);
             assert!(!reads(Kind::Bundle, &polyglot), "{key}");
             assert!(!reads(Kind::Config, &format!(r#"{{"{key}":2}}"#)), "{key}");
+        }
+    }
+
+    #[test]
+    fn d9_the_list_of_types_is_closed() {
+        for (name, kind) in [
+            ("application/vnd.dev.sigstore.bundle.v0.3+json", Kind::Bundle),
+            (media_type::CYCLONEDX_JSON, Kind::CycloneDx),
+            (media_type::DSSE, Kind::Dsse),
+            (media_type::SIMPLE_SIGNING, Kind::SimpleSigning),
+            (media_type::SPDX_JSON, Kind::Spdx),
+            (media_type::SPDX_TEXT, Kind::Spdx),
+        ] {
+            assert_eq!(Kind::of(name), Some(kind), "{name}");
+        }
+        for name in ["", "application/json", media_type::OCI_CONFIG, media_type::OCI_MANIFEST] {
+            assert_eq!(Kind::of(name), None, "{name}");
+        }
+    }
+
+    /// What is kept, and nothing else.
+    struct Kept(Memory);
+
+    impl Kept {
+        async fn keep(&self, text: &str) -> Digest {
+            let digest = Digest::sha256(text.as_bytes());
+            self.0.write(&digest, &text.to_owned().into()).await.unwrap();
+            digest
+        }
+
+        /// A manifest with one payload and a config of so many bytes.
+        async fn image(&self, config: usize) -> Manifest {
+            let (config, layer) = ("{}".to_owned() + &" ".repeat(config - 2), r#"{"critical":{}}"#);
+            let describe =
+                |name: &str, digest: Digest, size: usize| json!({"mediaType": name, "digest": digest.to_string(), "size": size});
+            let document = json!({
+                "schemaVersion": 2,
+                "mediaType": media_type::OCI_MANIFEST,
+                "config": describe(media_type::OCI_CONFIG, self.keep(&config).await, config.len()),
+                "layers": [describe(media_type::SIMPLE_SIGNING, self.keep(layer).await, layer.len())],
+            });
+            self.manifest(&document).await
+        }
+
+        async fn index(&self, children: &[(&Manifest, Option<&str>)]) -> Manifest {
+            let describe = |(child, architecture): &(&Manifest, Option<&str>)| {
+                let mut entry = json!({
+                    "mediaType": media_type::OCI_MANIFEST, "digest": child.digest().to_string(), "size": child.bytes().len(),
+                });
+                if let Some(name) = architecture {
+                    entry["platform"] = json!({"os": name, "architecture": name});
+                }
+                entry
+            };
+            let manifests: Vec<_> = children.iter().map(describe).collect();
+            self.manifest(&json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests})).await
+        }
+
+        async fn manifest(&self, document: &serde_json::Value) -> Manifest {
+            let text = document.to_string();
+            Manifest::parse(self.keep(&text).await, text.into(), None).unwrap()
+        }
+
+        async fn shape(self, manifest: &Manifest, limits: &Limits) -> Shape {
+            let reader = Reader {
+                upstream: None,
+                documents: Arc::new(self.0),
+                repository: "acme/app".parse().unwrap(),
+                until: Instant::now(),
+                budget: Budget::default(),
+                shapes: Budget::default(),
+            };
+            shape_of(&reader, manifest, limits).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn d9_a_config_of_more_than_64_kib_is_no_evidences() {
+        for (size, expected) in [(2, true), (65_536, true), (65_537, false)] {
+            let kept = Kept(Memory::default());
+            let manifest = kept.image(size).await;
+            let shape = kept.shape(&manifest, &Limits::default()).await;
+            assert_eq!(matches!(shape, Shape::Evidence), expected, "{size}: {shape:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn d9_an_index_is_evidence_up_to_the_limit_of_candidates() {
+        let limits = Limits { candidates: 2, ..Limits::default() };
+        for (count, expected) in [(0, false), (1, true), (2, true), (3, false)] {
+            let kept = Kept(Memory::default());
+            let child = kept.image(2).await;
+            let index = kept.index(&vec![(&child, None); count]).await;
+            let shape = kept.shape(&index, &limits).await;
+            assert_eq!(matches!(shape, Shape::Evidence), expected, "{count}: {shape:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn d9_an_index_that_lists_what_can_be_run_is_no_evidence() {
+        for (platform, expected) in [("unknown", true), ("linux", false)] {
+            let kept = Kept(Memory::default());
+            let child = kept.image(2).await;
+            let index = kept.index(&[(&child, None), (&child, Some(platform))]).await;
+            let shape = kept.shape(&index, &Limits::default()).await;
+            assert_eq!(matches!(shape, Shape::Evidence), expected, "{platform}: {shape:?}");
         }
     }
 }

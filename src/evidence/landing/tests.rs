@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 struct One {
     host: Host,
-    announced: u64,
+    announced: Option<u64>,
     bytes: Bytes,
 }
 
@@ -43,12 +43,12 @@ impl Upstream for One {
     }
 
     async fn blob_size(&self, _: &Repository, _: &Digest) -> Result<u64, UpstreamError> {
-        Ok(self.announced)
+        Ok(self.bytes.len() as u64)
     }
 
     async fn blob(&self, _: &Repository, _: &Digest) -> Result<BlobStream, UpstreamError> {
         let pieces: Vec<_> = self.bytes.chunks(50_000).map(|piece| Ok(self.bytes.slice_ref(piece))).collect();
-        Ok(BlobStream { size: None, pieces: stream::iter(pieces).boxed() })
+        Ok(BlobStream { size: self.announced, pieces: stream::iter(pieces).boxed() })
     }
 }
 
@@ -66,7 +66,17 @@ impl Rig {
     }
 
     async fn fetch(&self, bytes: &Bytes, digest: &Digest, size: u64) -> Result<Read<Document>, Unread> {
-        let upstream = One { host: "reg.test".parse().unwrap(), announced: size, bytes: bytes.clone() };
+        self.fetch_announced(bytes, digest, size, None).await
+    }
+
+    async fn fetch_announced(
+        &self,
+        bytes: &Bytes,
+        digest: &Digest,
+        size: u64,
+        announced: Option<u64>,
+    ) -> Result<Read<Document>, Unread> {
+        let upstream = One { host: "reg.test".parse().unwrap(), announced, bytes: bytes.clone() };
         fetch(&upstream, &*self.store, &self.budget, &"acme/app".parse().unwrap(), digest, size).await
     }
 }
@@ -105,6 +115,18 @@ async fn x4_other_bytes_or_another_length_are_not_had() {
             let outcome = rig.fetch(&sent, &digest, size).await;
             assert!(matches!(outcome, Err(Unread::Failed { .. })), "{outcome:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_is_announced_must_be_the_manifests() {
+    let rig = Rig::new();
+    let bytes = content(SMALL);
+    let (digest, size) = (Digest::sha256(&bytes), SMALL as u64);
+    assert!(rig.fetch_announced(&bytes, &digest, size, Some(size)).await.is_ok());
+    for other in [0, size - 1, size + 1] {
+        let outcome = rig.fetch_announced(&bytes, &digest, size, Some(other)).await;
+        assert!(matches!(&outcome, Err(Unread::Failed { why, .. }) if why.contains("announces another size")), "{outcome:?}");
     }
 }
 

@@ -69,6 +69,33 @@ async fn x3_ten_thousand_referrers_end_at_the_limits_which_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn x3_as_many_as_the_limit_are_read_and_one_more_is_told() {
+    for api in [true, false] {
+        let world = World::build(api, config());
+        let image = world.image(REPO, "a");
+        world.sign(REPO, image, RELEASE);
+        let limits = |candidates| Limits { candidates, ..Limits::default() };
+        let evidence = look(&world, image, &limits(2)).await;
+        assert_eq!((evidence.pieces.len(), evidence.limits_hit.len()), (2, 0), "{evidence:?}");
+        let evidence = look(&world, image, &limits(1)).await;
+        assert_eq!((evidence.pieces.len(), evidence.limits_hit.len()), (1, 1), "{evidence:?}");
+        assert!(evidence.limits_hit[0].contains("2 candidates are listed, 1 were read"), "{evidence:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pages_of_a_listing_add_up() {
+    let world = World::built(true, 2, config());
+    let image = world.image(REPO, "a");
+    for at in 0..5 {
+        world.refer(REPO, image, Digest::sha256(format!("junk {at}").as_bytes()), Some("text/plain"));
+    }
+    let evidence = look(&world, image, &Limits::default()).await;
+    assert!(matches!(found(&evidence, Origin::ReferrersApi), Found::Pieces { listed: 5, kept: 0 }), "{evidence:?}");
+    assert_eq!((world.asked(Ask::Referrers), evidence.limits_hit.len()), (3, 0), "{evidence:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn x3_bundles_are_found_behind_a_hundred_others() {
     let world = World::new();
     let image = world.image(REPO, "a");
