@@ -4,8 +4,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::super::deny::{DenyList, parse_denials};
-use crate::verify::{LogEntry, LogEvidence, Proven, SanKind, Signer, Verified};
+use super::super::deny::{DeniedEvidence, DenyList, parse_denials};
+use crate::{
+    oci::{Algorithm, Digest, ImageName},
+    verify::{LogEntry, LogEvidence, Proven, SanKind, Signer, Verified},
+};
 
 const DIGEST: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
 
@@ -15,10 +18,15 @@ fn problems(text: &str) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-fn id(text: &str) -> Vec<u8> {
+fn list(text: &str) -> DenyList {
     let mut problems = Vec::new();
     let list = DenyList::new(parse_denials(Path::new("deny.yaml"), text, &mut problems));
     assert!(problems.is_empty(), "{problems:?}");
+    list
+}
+
+fn id(text: &str) -> Vec<u8> {
+    let list = list(text);
     let mut form = super::super::fingerprint::Form::default();
     list.form(&mut form);
     form.into_bytes()
@@ -34,32 +42,72 @@ fn every_form_is_read_and_an_empty_list_denies_nothing() {
     );
     let text = text
         + "- {package: \"pkg:npm/event-stream@3.3.6\", reason: INC-4}\n- {package: {name: x, versions: <2}, reason: INC-5}\n";
-    let mut problems = Vec::new();
-    let list = DenyList::new(parse_denials(Path::new("deny.yaml"), &text, &mut problems));
-    assert!(problems.is_empty(), "{problems:?}");
-    assert_eq!((list.len(), list.packages().len()), (5, 2));
-    assert_eq!(list.digest(&DIGEST.parse().unwrap()).map(|reason| &**reason), Some("INC-1"));
-    assert!(DenyList::new(parse_denials(Path::new("deny.yaml"), "[]", &mut problems)).is_empty() && problems.is_empty());
+    let denied = list(&text);
+    assert_eq!((denied.len(), denied.packages().len(), denied.is_empty()), (5, 2, false));
+    assert_eq!(denied.digest(&DIGEST.parse().unwrap()).map(|reason| &**reason), Some("INC-1"));
+    assert!(list("[]").is_empty());
+}
+
+fn signature(trust_root: &str, subject: &str, entry: LogEntry) -> Verified {
+    let signer = Signer {
+        trust_root: trust_root.into(),
+        issuer: "https://issuer.test".into(),
+        san_kind: SanKind::Uri,
+        subject: subject.into(),
+        claims: Default::default(),
+    };
+    let (content, times) = (Proven::Signature, vec![Timestamp::UNIX_EPOCH]);
+    Verified { signer, content, times, log: LogEvidence::Proof, entries: vec![entry], source: None }
+}
+
+#[test]
+fn x11_content_is_denied_by_whichever_digest_names_it() {
+    let names = [Algorithm::Sha256, Algorithm::Sha512].map(|algorithm| Digest::of(algorithm, b"manifest"));
+    for denied in names {
+        let list = list(&format!("- {{digest: \"{denied}\", reason: INC-1}}\n"));
+        for asked in names {
+            assert_eq!(list.content(&asked, b"manifest").map(|reason| &**reason), Some("INC-1"), "{denied} {asked}");
+        }
+        for other in [Algorithm::Sha256, Algorithm::Sha512].map(|algorithm| Digest::of(algorithm, b"other")) {
+            assert_eq!(list.content(&other, b"other"), None, "{denied} {other}");
+        }
+    }
+    assert_eq!(list("[]").content(&names[0], b"manifest"), None);
+}
+
+#[test]
+fn d4_a_denied_signer_is_denied_under_every_trust_root() {
+    let list = list("- {identity: {issuer: https://issuer.test, subject: https://ci.test/a}, reason: INC-2}\n");
+    let denied = |trust_root: &str, subject: &str| {
+        list.evidence(&signature(trust_root, subject, LogEntry { log: "ab".repeat(32), index: Some(1) }))
+    };
+    let why = "signer https://ci.test/a is denied: INC-2".to_owned();
+    for trust_root in ["default", "other"] {
+        assert_eq!(denied(trust_root, "https://ci.test/a"), Some(DeniedEvidence { by: "identity", why: why.clone() }));
+        assert_eq!(denied(trust_root, "https://ci.test/b"), None);
+    }
+}
+
+#[test]
+fn d4_what_a_set_denies_is_denied_of_every_image_and_is_part_of_its_fingerprint() {
+    let set = || super::set(super::STRICT);
+    let denying = set().with_deny(list(&format!("- {{digest: \"{DIGEST}\", reason: INC-1}}\n")));
+    let denied = DIGEST.parse().unwrap();
+    assert!(denying.deny().digest(&denied).is_some() && set().deny().is_empty());
+    for repository in ["acme/app", "other/app"] {
+        let image = ImageName::new("ghcr.io".parse().unwrap(), repository.parse().unwrap());
+        assert!(denying.select(&image).deny.digest(&denied).is_some());
+        assert_ne!(denying.select(&image).id, set().select(&image).id);
+    }
 }
 
 /// Whoever copies evidence leaves out what signed its index; that must not lift a denial.
 #[test]
 fn an_entry_whose_index_nothing_signed_is_any_entry_of_its_log() {
     let text = format!("- {{log_entry: {{log: {}, index: 42}}, reason: INC-3}}\n", "ab".repeat(32));
-    let mut problems = Vec::new();
-    let list = DenyList::new(parse_denials(Path::new("deny.yaml"), &text, &mut problems));
-    let signer = Signer {
-        trust_root: "default".into(),
-        issuer: "https://issuer.test".into(),
-        san_kind: SanKind::Uri,
-        subject: "https://ci.test".into(),
-        claims: Default::default(),
-    };
+    let list = list(&text);
     let denied = |log: &str, index: Option<u64>| {
-        let entries = vec![LogEntry { log: log.repeat(32), index }];
-        let (signer, content) = (signer.clone(), Proven::Signature);
-        let fact =
-            Verified { signer, content, times: vec![Timestamp::UNIX_EPOCH], log: LogEvidence::Proof, entries, source: None };
+        let fact = signature("default", "https://ci.test", LogEntry { log: log.repeat(32), index });
         list.evidence(&fact).map(|denied| denied.why)
     };
     assert_eq!(denied("ab", Some(42)).as_deref(), Some("log entry 42 of log abababababab is denied: INC-3"));
