@@ -73,9 +73,9 @@ class Result:
         low, _, high = statistics.quantiles(rates, n=4)
         return (high - low) / statistics.median(rates)
 
-    @property
-    def noisy(self) -> bool:
-        return any(self.spread(server) > NOISE for server in self.rates)
+    def noisy(self, against: str) -> bool:
+        """Whether our rounds or those of the peer lie too far apart for their ratio to be believed."""
+        return any(self.spread(server) > NOISE for server in (self.ours, against))
 
     def ratio(self, against: str) -> float:
         """The median of the ratios of each round, since what both of a round suffered cancels out."""
@@ -89,7 +89,7 @@ class Result:
     def document(self) -> dict:
         judged = [
             {"against": g.against, "goal": g.ratio, "at_most": g.at_most, "found": round(self.ratio(g.against), 3),
-             "met": None if self.noisy else g.met(self.ratio(g.against))}
+             "met": None if self.noisy(g.against) else g.met(self.ratio(g.against))}
             for g in self.goals
         ]  # fmt: skip
         return {
@@ -99,7 +99,7 @@ class Result:
             "spread": {name: round(self.spread(name), 3) for name in self.rates},
             "cpu_unit": self.cpu_unit,
             "cpu": {name: round(statistics.median(values), 3) for name, values in self.cpu.items()},
-            "noisy": self.noisy,
+            "noisy": any(self.noisy(goal.against) for goal in self.goals),
             "goals": judged,
             "bounds": [
                 {"what": what, "found": round(found, 3), "limit": limit, "unit": unit, "met": found <= limit}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import matplotlib
@@ -19,7 +20,7 @@ def draw(found: dict, folder: Path) -> None:
     told = f"{found['machine']['processor']}, {found['machine']['cores']} cores, {found['machine']['date']}"
     for name, scenario in found["scenarios"].items():
         if scenario["medians"]:
-            _one(name, scenario, told, folder / f"{name.replace(' ', '-').replace(',', '')}.png")
+            _one(name, scenario, told, folder / (re.sub("[^A-Za-z0-9]+", "-", name) + ".png"))
 
 
 def _one(name: str, scenario: dict, told: str, path: Path) -> None:
@@ -41,7 +42,7 @@ def _one(name: str, scenario: dict, told: str, path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel(scenario["unit"], fontsize=8)
     axes.tick_params(axis="x", labelsize=7)
-    axes.set_title(f"{name}" + (" (noisy machine: no goal is judged)" if scenario["noisy"] else ""), fontsize=9, loc="left")
+    axes.set_title(f"{name}" + (" (noisy machine: not every goal is judged)" if scenario["noisy"] else ""), fontsize=9, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.text(0.99, 0.005, told, fontsize=5, ha="right", color="grey")
     figure.savefig(path)

@@ -44,7 +44,7 @@ def show(result: Result) -> None:
     for goal in result.goals:
         found = result.ratio(goal.against)
         sign = "at most" if goal.at_most else "at least"
-        if result.noisy:
+        if result.noisy(goal.against):
             verdict = f"NOT judged: the machine is noisy (rounds lie more than {NOISE:.0%} apart)"
             if goal.against in result.cpu and result.ours in result.cpu:
                 verdict += f"; of {goal.against}'s CPU a unit we take {1 / result.cpu_ratio(goal.against):.2f}"
