@@ -317,6 +317,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn d9_a_payload_above_the_limit_of_signatures_is_no_evidences() {
+        for (signature_bytes, expected) in [(15, true), (14, false)] {
+            let kept = Kept(Memory::default());
+            let manifest = kept.image(2).await;
+            let shape = kept.shape(&manifest, &Limits { signature_bytes, ..Limits::default() }).await;
+            assert_eq!(matches!(shape, Shape::Evidence), expected, "{signature_bytes}: {shape:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn d9_an_index_is_evidence_up_to_the_limit_of_candidates() {
         let limits = Limits { candidates: 2, ..Limits::default() };
         for (count, expected) in [(0, false), (1, true), (2, true), (3, false)] {
