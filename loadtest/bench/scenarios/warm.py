@@ -45,14 +45,14 @@ def _run(context: Context, *, tls: bool) -> list[Result]:
     nginx = context.nginx("nginx", "sendfile on;", f"root {root};", tls)
     tuned = context.nginx("nginx tuned", TUNED, f"root {root};", tls)
     bare = context.bare("bare hyper", root / paths["manifest"].lstrip("/"), tls)
-    others = [] if tls else _distribution(context, signed, content, manifest)
+    others = [] if tls else list(_distribution(context, signed, content))
     admit = get(gate, f"/v2/{LARGE_HOST}/load/blob/manifests/v1")
     if admit[0] != 200:
         raise Failed(f"the large image was not admitted: {admit}")
 
     found = []
     for scenario, digest in (("manifest", manifest), ("blob", blob)):
-        servers = [gate, nginx, tuned, *others, *([bare] if scenario == "manifest" else [])]
+        servers = [gate, nginx, tuned, *others[:1], *([bare] if scenario == "manifest" else [])]
         where = {server.name: gated[scenario] if server is gate else paths[scenario] for server in servers}
         for server in [*servers, *servers]:
             check(server, where[server.name], digest)
@@ -89,19 +89,13 @@ def _measure(context: Context, scenario: str, servers: list[Server], where: dict
     return result
 
 
-def _distribution(context: Context, signed: oci.Layout, content: Content, manifest: str) -> list[Server]:
+def _distribution(context: Context, signed: oci.Layout, content: oci.Layout) -> tuple[Server, Server]:
+    """A pull-through cache of both layouts, and the registry behind it."""
     origin = context.distribution("origin")
     registry = oci.Registry(f"http://127.0.0.1:{origin.port}")
-    for layout, repository, name in (
-        (signed, "acme/app", manifest),
-        (content, "load/blob", content.find("load/blob", "v1")["digest"]),
-    ):
-        document = layout.read(name)
-        listed = oci.json.loads(document)
-        for blob in (listed["config"]["digest"], *(layer["digest"] for layer in listed["layers"])):
-            registry.push_blob(repository, layout.read(blob))
-        registry.push_manifest(repository, "v1", document, listed["mediaType"])
-    return [context.distribution("distribution", {"proxy": {"remoteurl": f"http://127.0.0.1:{origin.port}"}}), origin][:1]
+    for layout in (signed, content):
+        layout.push_to(registry, referrers_tags=True)
+    return context.distribution("distribution", {"proxy": {"remoteurl": f"http://127.0.0.1:{origin.port}"}}), origin
 
 
 def _cipher(server: Server) -> str:
