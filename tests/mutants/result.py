@@ -39,7 +39,23 @@ def keep(file: str, outcomes: mutants.Outcomes) -> None:
         "timeout": sorted(mutant.key for mutant in outcomes.timeout),
         "survived": sorted(mutant.key for mutant in outcomes.survived),
     }
+    write(result)
+
+
+def write(result: dict[str, dict]) -> None:
     KEPT.write_text(json.dumps(dict(sorted(result.items())), indent=1, ensure_ascii=False) + "\n")
+
+
+def keep_again(file: str, tried: set[str], outcomes: mutants.Outcomes) -> None:
+    """What became of survivors that were tried again; the rest of the file's result stands."""
+    result = load()
+    entry = result[file]
+    left = {mutant.key for mutant in outcomes.survived}
+    before = len(entry["survived"])
+    entry["survived"] = [key for key in entry["survived"] if key not in tried or key in left]
+    entry["timeout"] = sorted({*entry["timeout"], *(mutant.key for mutant in outcomes.timeout)})
+    entry["caught"] += before - len(entry["survived"]) - len(outcomes.timeout)
+    write(result)
 
 
 def explained() -> dict[tuple[str, str], str]:
