@@ -5,9 +5,10 @@
 //! still open. What is wanted of it is found by its place, to be read afterwards.
 
 use std::{
+    borrow::Cow,
     cell::Cell,
     collections::HashSet,
-    hash::{BuildHasher as _, RandomState},
+    hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState},
     io::{self, Read},
     ops::Range,
 };
@@ -124,8 +125,13 @@ pub fn scan<R: Read>(source: R, rules: &Rules, wanted: &[Path]) -> Result<Scan, 
 }
 
 /// How readers that ignore case see a key (Go's encoding/json): `ſ` and the Kelvin sign are the two that meet ASCII.
-fn fold(key: &str) -> String {
-    key.replace('\u{17f}', "s").replace('\u{212a}', "k").to_lowercase()
+fn fold(key: &str) -> Cow<'_, str> {
+    if key.is_ascii() {
+        // As most keys are written.
+        let folded = key.bytes().all(|byte| !byte.is_ascii_uppercase());
+        return if folded { key.into() } else { key.to_ascii_lowercase().into() };
+    }
+    key.replace('\u{17f}', "s").replace('\u{212a}', "k").to_lowercase().into()
 }
 
 impl From<ReaderError> for ScanError {
@@ -245,13 +251,10 @@ impl<R: Read> Walk<'_, R> {
     fn object(&mut self, place: Place) -> Result<(), ScanError> {
         let depth = self.deeper(place)?;
         let outside = self.free_keys;
-        let mut seen = HashSet::new();
+        let mut seen = Seen::default();
         self.json.begin_object()?;
         while self.json.has_next()? {
-            let (hash, next) = self.key(place)?;
-            if !seen.insert(hash) {
-                return Err(ScanError::Malformed(format!("key {}appears twice", next.shown())));
-            }
+            let next = self.key(place, &mut seen)?;
             if place.free {
                 self.free_keys = outside + seen.len();
                 if self.free_keys > FREE_KEYS {
@@ -273,8 +276,8 @@ impl<R: Read> Walk<'_, R> {
         Ok(self.json.end_object()?)
     }
 
-    /// The next key's hash, and what it means for its value.
-    fn key(&mut self, place: Place) -> Result<(u128, Next), ScanError> {
+    /// The next key, which must not be among those `seen`: what it means for its value.
+    fn key(&mut self, place: Place, seen: &mut Seen) -> Result<Next, ScanError> {
         self.guard.fuse.set(AHEAD + if place.free { FREE_KEY } else { KEY });
         let key = self.json.next_name()?;
         self.guard.fuse.set(u64::MAX);
@@ -282,13 +285,18 @@ impl<R: Read> Walk<'_, R> {
             let [high, low] = [&self.hashes[0], &self.hashes[1]].map(|state| u128::from(state.hash_one(key)));
             high << 64 | low
         };
-        let shown = || key.chars().take(80).collect::<String>();
         if place.free {
-            // Most keys of a large document come this way, and nothing is copied of them.
-            return Ok((hash(key), Next { shown: None, free: true, level: Level::Deeper, wanted: None }));
+            // Most keys of a large document come this way.
+            return match seen.insert(hash(key)) {
+                true => Ok(Next { free: true, level: Level::Deeper, wanted: None }),
+                false => Err(ScanError::Malformed("key appears twice".into())),
+            };
         }
         let folded = fold(key);
-        let hash = hash(&folded);
+        if !seen.insert(hash(&folded)) {
+            let shown: String = key.chars().take(80).collect();
+            return Err(ScanError::Malformed(format!("key `{}` appears twice", shown.escape_default())));
+        }
         let position = |path: &dyn Fn(&Path) -> bool| self.wanted.iter().position(path);
         let (free, level, wanted) = match place.level {
             Level::Document => {
@@ -303,11 +311,10 @@ impl<R: Read> Walk<'_, R> {
             Level::Top(Some(parent)) => (false, Level::Deeper, position(&|(top, below)| *top == parent && *below == Some(key))),
             Level::Top(None) | Level::Deeper => (false, Level::Deeper, None),
         };
-        let next = Next { shown: Some(shown()), free, level, wanted };
         if matches!(place.level, Level::Document) {
-            self.scan.keys.push(folded);
+            self.scan.keys.push(folded.into_owned());
         }
-        Ok((hash, next))
+        Ok(Next { free, level, wanted })
     }
 
     /// Walks over a value that is wanted.
@@ -351,16 +358,30 @@ impl Text {
 
 /// What a key means for its value.
 struct Next {
-    /// Its beginning, outside the free part.
-    shown: Option<String>,
     free: bool,
     level: Level,
     wanted: Option<usize>,
 }
 
-impl Next {
-    fn shown(&self) -> String {
-        self.shown.as_ref().map(|key| format!("`{}` ", key.escape_default())).unwrap_or_default()
+/// The keys of an object so far.
+type Seen = HashSet<u128, BuildHasherDefault<Hashed>>;
+
+/// What is a keyed hash already needs no other.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    // One of the two hashes that make it up.
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -43,7 +43,8 @@ pub struct Held {
     pub valid_until: Option<Timestamp>,
     /// The exception that stood in for evidence, if one did.
     pub exception: Option<ExceptionUse>,
-    /// Every signature that counted, with who made it; empty where none was asked for, or an exception stood in.
+    /// Every signature that counted, with who made it, where the policy guards tags: nobody else asks for it. Empty where none
+    /// was asked for, or an exception stood in.
     pub signed: Vec<Signed>,
     /// When the last signature that was needed was there: the earliest time at which `signatures` was met by what had been
     /// signed until then. So who signs again, or signs beside, makes no image younger. `None` where no signature counted.

@@ -3,6 +3,10 @@
 /// `text` in printable ASCII, everything else escaped, at most `max` bytes: what is too long loses its middle, because
 /// a fork differs at the beginning of a subject and a branch at its end.
 pub(super) fn short(text: &str, max: usize) -> String {
+    // Most texts are fit as they are.
+    if text.len() <= max && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     // An escape is at most ten bytes, so this much text decides both ends; the rest of a megabyte is not escaped for nothing.
     let keep = max.saturating_mul(2);
     let chars = text.chars().count();

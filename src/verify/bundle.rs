@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use sigstore_types::{
     Bundle, DsseEnvelope, DsseSignature, HashAlgorithm, KeyId, KindVersion, MediaType, MessageSignature, PayloadBytes,
     SignatureBytes, SignatureContent, VerificationMaterial, VerificationMaterialContent,
@@ -88,15 +87,10 @@ pub(super) enum Message {
     Subject,
 }
 
+/// What of a `verificationMaterial` says why the crate cannot read it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Material<'a> {
-    #[serde(borrow, default)]
-    certificate: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    x509_certificate_chain: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    public_key: Option<&'a RawValue>,
+struct Kinds {
     #[serde(default)]
     tlog_entries: Vec<Entry>,
 }
@@ -171,10 +165,14 @@ pub(super) fn read_by(by: By, document: &Document, subject: &Digest) -> Result<P
     bound("bytes in a bundle", document.len(), MAX_ATTESTATION)?;
     // One DSSE signature, 32 entries, 64 hashes in a proof: a bundle's own arrays are short (threats A11, B9).
     let rules = Rules { depth: 16, items: 256, keys: 64, free: Free::Nothing };
+    let of_material = |key| ("verificationMaterial", Some(key));
     let of_envelope = |key| ("dsseEnvelope", Some(key));
     let wanted = [
         ("mediaType", None),
         ("verificationMaterial", None),
+        of_material("certificate"),
+        of_material("x509CertificateChain"),
+        of_material("publicKey"),
         ("messageSignature", None),
         ("dsseEnvelope", None),
         of_envelope("payloadType"),
@@ -182,15 +180,16 @@ pub(super) fn read_by(by: By, document: &Document, subject: &Digest) -> Result<P
         of_envelope("signatures"),
     ];
     let found = strict::scan("bundle", document.open(), rules, &wanted)?;
-    let Ok([media_type, material_text, message_signature, envelope, payload_type, payload, signatures]) =
-        <[Option<Found>; 7]>::try_from(found)
+    let Ok([media_type, material_text, certificate, chain, key, message_signature, envelope, payload_type, payload, signatures]) =
+        <[Option<Found>; 10]>::try_from(found)
     else {
         return Err(VerifyError::Malformed("bundle: it was not read whole".into()));
     };
     let media_type: String = parse("mediaType", &part(document, "mediaType", media_type, MAX_TYPE)?)?;
     let media_type: MediaType =
         media_type.parse().map_err(|_| VerifyError::Unsupported(format!("bundle of type `{}`", clean(&media_type))))?;
-    let material = material(by, &part(document, "verificationMaterial", material_text, MAX_MATERIAL)?)?;
+    let material = part(document, "verificationMaterial", material_text, MAX_MATERIAL)?;
+    let material = material_by(by, [certificate, chain, key].map(|found| found.is_some()), &material)?;
     match (envelope, message_signature) {
         (Some(_), None) => envelope_about(media_type, material, document, [payload_type, payload, signatures].into(), subject),
         (None, signature @ Some(_)) => {
@@ -213,26 +212,21 @@ fn parse<'a, T: Deserialize<'a>>(what: &str, json: &'a [u8]) -> Result<T, Verify
     serde_json::from_slice(json).map_err(|error| VerifyError::Malformed(format!("{what}: {}", clean(&error.to_string()))))
 }
 
-/// Certificate, log entries and timestamps, within bounds.
-fn material(by: By, json: &[u8]) -> Result<VerificationMaterial, VerifyError> {
-    let shape: Material<'_> = parse("verificationMaterial", json)?;
-    match (shape.certificate, shape.x509_certificate_chain, shape.public_key) {
-        (None, None, Some(_)) if by == By::Certificate => {
+/// Certificate, log entries and timestamps, within bounds. `has`: a certificate, a chain, a key.
+fn material_by(by: By, has: [bool; 3], json: &[u8]) -> Result<VerificationMaterial, VerifyError> {
+    match (has, by) {
+        ([false, false, true], By::Certificate) => {
             return Err(VerifyError::Unsupported("signed with a managed key, not with a certificate".into()));
         }
-        (Some(_), None, None) | (None, Some(_), None) if by == By::Key => {
+        ([true, false, false] | [false, true, false], By::Key) => {
             return Err(VerifyError::Unsupported("signed with a certificate, not with a managed key".into()));
         }
-        (Some(_), None, None) | (None, Some(_), None) | (None, None, Some(_)) => {}
+        ([true, false, false] | [false, true, false], By::Certificate) | ([false, false, true], By::Key) => {}
         // The crate would take whichever comes first.
         _ => return Err(VerifyError::Malformed("verificationMaterial: want one certificate, chain or key".into())),
     }
-    // The crate's own word for it would be that the bundle is malformed.
-    let unknown = shape.tlog_entries.iter().map(|entry| &entry.kind_version).find(|of| !KINDS.contains(&(&of.kind, &of.version)));
-    if let Some(Kind { kind, version }) = unknown {
-        return Err(unsupported_entry(kind, version));
-    }
-    let mut material: VerificationMaterial = parse("verificationMaterial", json)?;
+    let mut material: VerificationMaterial =
+        parse("verificationMaterial", json).map_err(|error| unknown_kind(json).unwrap_or(error))?;
     bound("log entries", material.tlog_entries.len() as u64, MAX_ENTRIES)?;
     bound("timestamps", material.timestamp_verification_data.rfc3161_timestamps.len() as u64, MAX_TIMESTAMPS)?;
     if let VerificationMaterialContent::X509CertificateChain { certificates } = &mut material.content {
@@ -250,6 +244,14 @@ fn material(by: By, json: &[u8]) -> Result<VerificationMaterial, VerifyError> {
         return Err(VerifyError::Log("an entry has neither inclusion proof nor promise".into()));
     }
     Ok(material)
+}
+
+/// Whether a log entry's kind is why the crate cannot read `json`: its own word for it would be that the bundle is malformed.
+fn unknown_kind(json: &[u8]) -> Option<VerifyError> {
+    let Kinds { tlog_entries } = serde_json::from_slice(json).ok()?;
+    let mut kinds = tlog_entries.into_iter().map(|entry| entry.kind_version);
+    let Kind { kind, version } = kinds.find(|of| !KINDS.contains(&(&of.kind, &of.version)))?;
+    Some(unsupported_entry(&kind, &version))
 }
 
 pub(super) fn bound(what: &str, found: u64, most: u64) -> Result<(), VerifyError> {

@@ -8,9 +8,15 @@ use std::{
 use sigstore_types::DerCertificate;
 use sigstore_verify::{SubjectAltName as Identity, crypto::CertificateInfo};
 use x509_cert::{
-    Certificate,
-    der::{Decode as _, asn1::Utf8StringRef},
-    ext::pkix::{SubjectAltName, name::GeneralName},
+    der::{
+        Decode as _, Sequence,
+        asn1::{AnyRef, BitStringRef, Utf8StringRef},
+        oid::AssociatedOid as _,
+    },
+    ext::{
+        Extensions,
+        pkix::{SubjectAltName, name::GeneralName},
+    },
 };
 
 use super::{SanKind, Signer, VerifyError, clean};
@@ -29,15 +35,17 @@ const FULCIO_USERNAME: &str = "1.3.6.1.4.1.57264.1.7";
 /// [`VerifyError::Certificate`].
 pub(super) fn signer(leaf: &DerCertificate, info: &CertificateInfo, trust_root: &Arc<str>) -> Result<Signer, VerifyError> {
     let certificate = Certificate::from_der(leaf.as_bytes()).map_err(|error| wrong(&error.to_string()))?;
-    let mut seen = HashSet::new();
-    for extension in certificate.tbs_certificate.extensions.iter().flatten() {
+    let extensions = certificate.signed.extensions.unwrap_or_default();
+    let mut seen = HashSet::with_capacity(extensions.len());
+    for extension in &extensions {
         if !seen.insert(extension.extn_id) {
             return Err(wrong(&format!("extension {} appears twice", extension.extn_id)));
         }
     }
-    let names: Option<(bool, SubjectAltName)> =
-        certificate.tbs_certificate.get().map_err(|error| wrong(&format!("subject alternative name: {error}")))?;
-    let names = names.map(|(_critical, names)| names.0).unwrap_or_default();
+    let names = extensions.iter().find(|extension| extension.extn_id == SubjectAltName::OID);
+    let names = names.map(|names| SubjectAltName::from_der(names.extn_value.as_bytes())).transpose();
+    let names =
+        names.map_err(|error| wrong(&format!("subject alternative name: {error}")))?.map(|names| names.0).unwrap_or_default();
     let [name] = names.as_slice() else {
         return Err(wrong(&format!("want exactly one subject alternative name, found {}", names.len())));
     };
@@ -57,6 +65,34 @@ pub(super) fn signer(leaf: &DerCertificate, info: &CertificateInfo, trust_root: 
         return Err(wrong("its subject alternative name is empty"));
     }
     Ok(Signer { trust_root: Arc::clone(trust_root), issuer, san_kind, subject, claims: claims(info) })
+}
+
+/// A certificate of which only the extensions are read (RFC 5280 §4.1). The crate has read the very bytes as a whole certificate and
+/// believes the rest of it; to read names, times and keys a second time takes as long as a fiftieth of a verification.
+#[derive(Sequence)]
+struct Certificate<'a> {
+    signed: Signed<'a>,
+    algorithm: AnyRef<'a>,
+    signature: BitStringRef<'a>,
+}
+
+/// `TBSCertificate`.
+#[derive(Sequence)]
+struct Signed<'a> {
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    version: Option<AnyRef<'a>>,
+    serial_number: AnyRef<'a>,
+    algorithm: AnyRef<'a>,
+    issuer: AnyRef<'a>,
+    validity: AnyRef<'a>,
+    subject: AnyRef<'a>,
+    subject_public_key_info: AnyRef<'a>,
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
+    issuer_unique_id: Option<BitStringRef<'a>>,
+    #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
+    subject_unique_id: Option<BitStringRef<'a>>,
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
+    extensions: Option<Extensions>,
 }
 
 fn wrong(why: &str) -> VerifyError {

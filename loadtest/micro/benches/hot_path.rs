@@ -1,7 +1,10 @@
 //! A request that nothing need be fetched or judged for: parsed, routed, recalled, answered. By the service that a connection
 //! is served with, its limits and counters on, without sockets and without hyper's reading and writing of heads.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{
+    Arc, LazyLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher, black_box};
@@ -119,11 +122,10 @@ fn manifest_among(bencher: Bencher<'_, '_>, remembered: usize) {
     };
     // A stride that shares no factor with how many there are visits all of them.
     let asked: Vec<String> = (0..ASKED).map(|at| target(at * 7_919 % remembered)).collect();
-    let (ask, mut next) = (&front.at_once, asked.iter().cycle());
-    let mut requests = move || get(next.next().expect("there are some"));
-    assert_eq!(ask(requests()).status(), StatusCode::OK);
-    let requests = std::sync::Mutex::new(requests);
-    bencher.with_inputs(|| requests.lock().expect("one thread")()).bench_values(|request| ask(black_box(request)));
+    let (ask, next) = (&front.at_once, AtomicUsize::new(0));
+    let request = || get(&asked[next.fetch_add(1, Ordering::Relaxed) % ASKED]);
+    assert_eq!(ask(request()).status(), StatusCode::OK);
+    bencher.with_inputs(request).bench_values(|request| ask(black_box(request)));
 }
 
 /// Up to the head of the answer: lineage, the store, an opened file.

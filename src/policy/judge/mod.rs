@@ -95,7 +95,9 @@ impl Policy {
             held.signed_at = held.signed_at.max(need.met_since());
             for (fact, voucher) in vouchers_of(&need, case.facts) {
                 vouchers.push(voucher);
-                held.signed.extend(Some(Signed::of(fact)).filter(|counted| !held.signed.contains(counted)));
+                if self.tag_guard {
+                    held.signed.extend(Some(Signed::of(fact)).filter(|counted| !held.signed.contains(counted)));
+                }
             }
             signed.push((i, need));
         }

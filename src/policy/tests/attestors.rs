@@ -203,6 +203,8 @@ fn who_signed_and_since_when_is_told_of_the_signatures_that_count() {
         made(signature(FORK), &["2026-01-01T00:00:00Z"]),
     ];
     let held = judge_at(&text, &facts, "2026-05-01T00:00:00Z").unwrap();
+    assert_eq!((held.signed_at, held.signed.len()), (Some(time("2026-03-01T00:00:00Z")), 0), "nobody asks who");
+    let held = judge_at(&format!("{text}tag_guard: true\n"), &facts, "2026-05-01T00:00:00Z").unwrap();
     assert_eq!(held.signed_at, Some(time("2026-03-01T00:00:00Z")));
     assert_eq!(held.signed.len(), 4);
     assert!(held.signed.iter().all(|signed| signed.signer.subject != FORK));
