@@ -5,6 +5,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::service::{Service, service_fn};
 use tower::ServiceBuilder;
@@ -27,10 +28,7 @@ pub fn stack<B>(
 where
     B: http_body::Body + Send + 'static,
 {
-    let answer = service_fn(move |request: Request<B>| {
-        let registry = Arc::clone(&registry);
-        async move { Ok(registry.respond(request).await) }
-    });
+    let answer = service_fn(move |request: Request<B>| registry.respond(request).map(Ok));
     bounded(answer, limits, stats)
 }
 

@@ -13,7 +13,7 @@ use super::{
     Registry,
     error::{Disagrees, Error},
     range::Wanted,
-    response::{self, CONTENT_DIGEST, OCTETS, digest_value},
+    response::{self, CONTENT_DIGEST, OCTETS, digest_value, length_value},
     route::Route,
 };
 use crate::{
@@ -115,7 +115,7 @@ fn respond(digest: &Digest, part: Part, body: impl FnOnce() -> Body) -> Response
     let headers = response.headers_mut();
     // Fixed: containerd believes a blob's Content-Type when it resolves through `/blobs/` (X13).
     headers.insert(header::CONTENT_TYPE, OCTETS);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(part.range.end - part.range.start));
+    headers.insert(header::CONTENT_LENGTH, length_value(part.range.end - part.range.start));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_DIGEST, digest_value(digest));
     if part.partial

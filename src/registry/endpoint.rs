@@ -23,8 +23,6 @@ const MAX_ARTIFACT_TYPES: usize = 16;
 pub(super) struct Asked<'a> {
     /// What for.
     pub(super) endpoint: Endpoint<'a>,
-    /// HEAD: the same answer without its body.
-    pub(super) head: bool,
     /// `ns`: the registry host the client named (containerd). Percent-decoded, not checked further.
     pub(super) ns: Option<Cow<'a, str>>,
 }
@@ -77,9 +75,9 @@ pub(super) struct Name<'a>(&'a str);
 
 impl<'a> Name<'a> {
     fn new(text: &'a str) -> Result<Self, Error> {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-:[]/".contains(&b);
-        let segment = |segment: &str| !matches!(segment, "" | "." | "..");
-        if text.len() <= MAX_NAME && text.bytes().all(plain) && text.split('/').all(segment) {
+        let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-:[]".contains(b);
+        let segment = |segment: &[u8]| !matches!(segment, b"" | b"." | b"..") && segment.iter().all(plain);
+        if text.len() <= MAX_NAME && text.as_bytes().split(|b| *b == b'/').all(segment) {
             Ok(Self(text))
         } else {
             Err(Error::name_invalid(text))
@@ -98,24 +96,24 @@ impl<'a> Asked<'a> {
     /// # Errors
     /// The answer the client gets: 400, 404 or 405.
     pub(super) fn parse(method: &Method, uri: &'a Uri) -> Result<Self, Error> {
-        let head = match *method {
-            Method::GET => false,
-            Method::HEAD => true,
-            _ => return Err(Error::method_not_allowed()),
-        };
-        let path = uri.path();
-        if path.contains('%') || path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | "..")) {
-            return Err(Error::path_not_plain());
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(Error::method_not_allowed());
         }
-        let Some(rest) = path.strip_prefix("/v2") else { return Err(Error::no_such_endpoint()) };
-        let query = Query::parse(uri.query().unwrap_or_default())?;
-        let endpoint = match rest.strip_prefix('/') {
-            None if rest.is_empty() => Endpoint::ApiVersion,
-            None => return Err(Error::no_such_endpoint()),
-            Some("") => Endpoint::ApiVersion,
-            Some(rest) => Endpoint::parse(rest, &query)?,
+        let path = uri.path();
+        let read = || {
+            let rest = path.strip_prefix("/v2").ok_or_else(Error::no_such_endpoint)?;
+            let query = Query::parse(uri.query().unwrap_or_default())?;
+            let endpoint = match rest.strip_prefix('/') {
+                None if rest.is_empty() => Endpoint::ApiVersion,
+                None => return Err(Error::no_such_endpoint()),
+                Some("") => Endpoint::ApiVersion,
+                Some(rest) => Endpoint::parse(rest, &query)?,
+            };
+            Ok((endpoint, query.ns))
         };
-        Ok(Self { endpoint, head, ns: query.ns })
+        // Every part of what is accepted has been read as what it is, so only of what is refused is there more to ask: why.
+        let (endpoint, ns) = read().map_err(|error| if is_plain(path) { error } else { Error::path_not_plain() })?;
+        Ok(Self { endpoint, ns })
     }
 }
 
@@ -160,6 +158,11 @@ impl<'a> Endpoint<'a> {
             }
         }
     }
+}
+
+/// Whether nothing in `path` asks to be decoded or normalised.
+fn is_plain(path: &str) -> bool {
+    !path.contains('%') && !path.contains("//") && !path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 fn digest(text: &str) -> Result<Digest, Error> {
@@ -262,7 +265,6 @@ mod tests {
         let reference = Reference::Tag("v1.0".parse().unwrap());
         assert_eq!(asked.endpoint, Endpoint::Manifest { name: Name("acme/app"), reference });
         let asked = ask(&Method::HEAD, &format!("/v2/a/manifests/sha256:{HASH}?ns=ghcr.io")).unwrap();
-        assert!(asked.head);
         assert_eq!(asked.ns.as_deref(), Some("ghcr.io"));
         assert_eq!(asked.endpoint, Endpoint::Manifest { name: Name("a"), reference: Reference::Digest(digest) });
         let asked = get(&format!("/v2/a/referrers/sha256:{HASH}?artifactType=application%2Fx&artifactType=b")).unwrap();
@@ -391,6 +393,7 @@ mod tests {
                 && let Some(name) = asked.endpoint.name()
             {
                 let name = name.as_str();
+                prop_assert!(is_plain(uri.path()));
                 let plain = !name.contains("//") && !name.contains('%') && !name.split('/').any(|s| matches!(s, "" | "." | ".."));
                 prop_assert!(plain);
                 prop_assert_eq!(name, name.to_lowercase());

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::{
     Registry,
     error::{Asking, Error, public_warning},
-    response::{self, CONTENT_DIGEST, digest_value},
+    response::{self, CONTENT_DIGEST, digest_value, length_value},
     route::Route,
 };
 use crate::{
@@ -122,7 +122,7 @@ fn respond(permit: &Permit, asked: &Digest, head: bool) -> Result<Response<Body>
     // From the body, never from the upstream's header (CVE-2021-41190).
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(manifest.media_type()));
     // On HEAD too: containerd resolves a tag by it and the digest, or else asks again with GET.
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(manifest.bytes().len()));
+    headers.insert(header::CONTENT_LENGTH, length_value(manifest.bytes().len() as u64));
     headers.insert(CONTENT_DIGEST, digest_value(asked));
     for warning in permit.warnings() {
         response::warn(headers, &public_warning(warning));

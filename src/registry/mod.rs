@@ -19,9 +19,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use futures_util::future::Either;
 use http::{HeaderMap, Request, Response, Version, header, request};
 
 use self::{
@@ -87,9 +88,12 @@ impl Registry {
 
     /// Answers one request. Never fails: every error is a response of the specification's form.
     ///
+    /// What is remembered is answered by the call itself, and its future is small: each layer around it moves it once more. What
+    /// has to wait is boxed, and begins when it is polled.
+    ///
     /// Every wait within has its own deadline (the gate's, the upstream's); the one for the whole is the stack's. Dropping
     /// the future cancels no judgement and no fill, only this answer.
-    pub async fn respond<B>(self: &Arc<Self>, request: Request<B>) -> Response<Body>
+    pub fn respond<B>(self: &Arc<Self>, request: Request<B>) -> impl Future<Output = Response<Body>> + Send + use<B>
     where
         B: http_body::Body + Send + 'static,
     {
@@ -97,45 +101,62 @@ impl Registry {
         let has_body = !body.is_end_stream();
         // Not read: what is left of it ends the connection with the answer.
         drop(body);
-        let (kind, response) = self.answer(&parts, has_body).await;
-        self.counts.count(kind, response.status());
-        response
+        if let Some((kind, response)) = self.at_once(&parts, has_body) {
+            self.counts.count(kind, response.status());
+            return Either::Left(ready(response));
+        }
+        let registry = Arc::clone(self);
+        Either::Right(Box::pin(async move {
+            let (kind, response) = registry.in_time(&parts, has_body).await;
+            registry.counts.count(kind, response.status());
+            response
+        }))
     }
 
-    async fn answer(&self, parts: &request::Parts, has_body: bool) -> (Kind, Response<Body>) {
+    /// The answer, if nothing need be waited for.
+    fn at_once(&self, parts: &request::Parts, has_body: bool) -> Option<(Kind, Response<Body>)> {
         let head = parts.method == http::Method::HEAD;
-        let asked = match proper(parts, has_body).and_then(|()| Asked::parse(&parts.method, &parts.uri)) {
-            Ok(asked) => asked,
-            Err(error) => return (Kind::Other, error.into_response(head)),
-        };
-        let Asked { endpoint, head, ns } = asked;
+        match self.routed(parts, has_body) {
+            Err((kind, error)) => Some((kind, error.into_response(head))),
+            Ok((kind, _, None)) => Some((kind, response::api_version(head))),
+            Ok((kind, Endpoint::Manifest { reference, .. }, Some(route))) => {
+                let response = manifests::recalled(self, &route, &reference, head)?;
+                Some((kind, named(response, &route)))
+            }
+            Ok((_, _, Some(_))) => None,
+        }
+    }
+
+    /// The answer that [`at_once`](Self::at_once) did not have. Reads the request again: what was read borrows from it.
+    async fn in_time(&self, parts: &request::Parts, has_body: bool) -> (Kind, Response<Body>) {
+        let head = parts.method == http::Method::HEAD;
+        match self.routed(parts, has_body) {
+            Err((kind, error)) => (kind, error.into_response(head)),
+            Ok((kind, _, None)) => (kind, response::api_version(head)),
+            Ok((kind, endpoint, Some(route))) => {
+                let answer = self.ask(&route, &endpoint, &parts.headers, head).await;
+                (kind, named(answer.unwrap_or_else(|error| error.into_response(head)), &route))
+            }
+        }
+    }
+
+    /// What is asked for, and of whom; of nobody, where only this registry is asked about.
+    fn routed<'a>(
+        &self,
+        parts: &'a request::Parts,
+        has_body: bool,
+    ) -> Result<(Kind, Endpoint<'a>, Option<Route<'a>>), (Kind, Error)> {
+        let asked = proper(parts, has_body).and_then(|()| Asked::parse(&parts.method, &parts.uri));
+        let Asked { endpoint, ns, .. } = asked.map_err(|error| (Kind::Other, error))?;
         let (kind, name) = match &endpoint {
-            Endpoint::ApiVersion => return (Kind::ApiVersion, response::api_version(head)),
+            Endpoint::ApiVersion => return Ok((Kind::ApiVersion, endpoint, None)),
             Endpoint::Blob { name, .. } => (Kind::Blob, *name),
             Endpoint::Manifest { name, .. } => (Kind::Manifest, *name),
             Endpoint::Referrers { name, .. } => (Kind::Referrers, *name),
             Endpoint::Tags { name, .. } => (Kind::Tags, *name),
         };
-        let route = match Route::find(&self.routes.load(), name, ns) {
-            Ok(route) => route,
-            Err(error) => return (kind, error.into_response(head)),
-        };
-        let recalled = match &endpoint {
-            Endpoint::Manifest { reference, .. } => manifests::recalled(self, &route, reference, head),
-            Endpoint::ApiVersion | Endpoint::Blob { .. } | Endpoint::Referrers { .. } | Endpoint::Tags { .. } => None,
-        };
-        let mut response = match recalled {
-            Some(response) => response,
-            None => {
-                // Boxed: what waits is large, and an answer that need not wait should not carry its room.
-                let answer = Box::pin(self.ask(&route, &endpoint, &parts.headers, head)).await;
-                answer.unwrap_or_else(|error| error.into_response(head))
-            }
-        };
-        if route.ns.is_some() {
-            response::name_space(response.headers_mut(), &route.image.host);
-        }
-        (kind, response)
+        let route = Route::find(&self.routes.load(), name, ns).map_err(|error| (kind, error))?;
+        Ok((kind, endpoint, Some(route)))
     }
 
     async fn ask(
@@ -155,6 +176,14 @@ impl Registry {
             Endpoint::Tags { n, last, .. } => discovery::tags(self, route, *n, last.as_ref(), head).await,
         }
     }
+}
+
+/// The response with the host that `ns` led to, where it was given.
+fn named(mut response: Response<Body>, route: &Route<'_>) -> Response<Body> {
+    if route.ns.is_some() {
+        response::name_space(response.headers_mut(), &route.image.host);
+    }
+    response
 }
 
 /// Refuses what a pull never is (X12): a body, an upgrade, a proxy's form of target. Whoever sends such a thing may be
