@@ -16,7 +16,7 @@ use super::{
     shelf::Shelf,
     sink::Sink,
 };
-use crate::oci::Digest;
+use crate::oci::{Digest, Hasher};
 
 /// How long the opener may take. Upstreams have deadlines of their own, and shorter; this is for the one that has not.
 const OPEN_DEADLINE: Duration = Duration::from_secs(120);
@@ -158,8 +158,8 @@ async fn fill<F, Fut>(
     let (progress, opened) = (sink.progress.clone(), Arc::clone(&blob.opened));
     tell.send_replace(Some(Ok(blob)));
     let mut landing = Some(landing);
-    let whole = match pump(source, sink, &mut landing).await {
-        Ok(sink) => sink.finish(digest, opened).await,
+    let whole = match pump(source, sink, Hasher::new(digest.algorithm()), &mut landing).await {
+        Ok((sink, found)) => sink.finish(digest, found, opened).await,
         Err(error) => Err(error),
     };
     drop(landing);
@@ -184,27 +184,39 @@ async fn fill<F, Fut>(
     }
 }
 
-/// Moves the pieces from the upstream to the disk: while one batch is hashed and written, the next is gathered.
-async fn pump(mut source: Source, sink: Sink, landing: &mut Option<Landing>) -> Result<Sink, FillError> {
+/// Moves the pieces from the upstream to the disk: while one batch is written, and hashed on another thread, the next is gathered.
+async fn pump(
+    mut source: Source,
+    sink: Sink,
+    hasher: Hasher,
+    landing: &mut Option<Landing>,
+) -> Result<(Sink, Digest), FillError> {
     // The end may be met while a batch is gathered, and is asked for again for the next one.
     source.pieces = source.pieces.fuse().boxed();
     let mut taken = 0_u64;
     let mut writing = tokio::task::spawn_blocking(move || sink);
+    let mut hashing = tokio::task::spawn_blocking(move || hasher);
     loop {
         let batch = gather(&mut source).await?;
         taken += batch.iter().map(|piece| piece.len() as u64).sum::<u64>();
         if let Some(announced) = source.size.filter(|announced| taken > *announced) {
             return Err(FillError::Longer { announced });
         }
+        let mut hasher = hashing.await.map_err(|_| FillError::Lost)?;
         let mut sink = writing.await.map_err(|_| FillError::Lost)?;
         sink.pass_on(landing).await?;
         if batch.is_empty() {
             return match source.size.filter(|announced| taken < *announced) {
                 Some(announced) => Err(FillError::Shorter { announced, found: taken }),
-                None => Ok(sink),
+                None => Ok((sink, hasher.finish())),
             };
         }
+        let pieces = batch.clone();
         writing = tokio::task::spawn_blocking(move || sink.write(batch));
+        hashing = tokio::task::spawn_blocking(move || {
+            pieces.iter().for_each(|piece| hasher.update(piece));
+            hasher
+        });
     }
 }
 

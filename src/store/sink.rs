@@ -1,5 +1,5 @@
-//! Where a fetched blob's bytes go: through the hash to the staged file, or past a failing disk to the readers; and at the
-//! end to their name.
+//! Where a fetched blob's bytes go: to the staged file, or past a failing disk to the readers; and, if they hashed to what was
+//! asked for, at the end to their name.
 
 use std::{io, sync::Arc};
 
@@ -15,9 +15,9 @@ use super::{
     relay::{NobodyReads, Relay},
     shelf::Shelf,
 };
-use crate::oci::{Digest, Hasher};
+use crate::oci::Digest;
 
-/// Where a blob's bytes go: the hash, the staged file, and word to the readers.
+/// Where a blob's bytes go: the staged file, and word to the readers.
 pub(super) struct Sink {
     shelf: Arc<Shelf>,
     /// `None` where the disk gave none.
@@ -26,7 +26,6 @@ pub(super) struct Sink {
     relay: Arc<Relay>,
     /// Those that are to go there next.
     over: Vec<Bytes>,
-    hasher: Hasher,
     /// How much of an unannounced blob is written at most: one that never ends must not fill the disk.
     room: u64,
     at: u64,
@@ -64,7 +63,6 @@ impl Sink {
             staged,
             relay,
             over: Vec::new(),
-            hasher: Hasher::new(digest.algorithm()),
             room: size.unwrap_or_else(|| shelf.index.max_size()),
             at: 0,
             progress,
@@ -72,10 +70,9 @@ impl Sink {
         (sink, blob)
     }
 
-    /// Hashes, writes, tells. Blocking. What the disk does not take is left to [`pass_on`](Self::pass_on).
+    /// Writes, tells. Blocking. What the disk does not take is left to [`pass_on`](Self::pass_on).
     pub(super) fn write(mut self, batch: Vec<Bytes>) -> Self {
         for piece in batch {
-            self.hasher.update(&piece);
             if !self.keeps(&piece) {
                 self.over.push(piece);
             }
@@ -122,10 +119,14 @@ impl Sink {
         Ok(())
     }
 
-    /// Compares the hash and gives the file its name. Gives the size, and what is still to be synced.
-    pub(super) async fn finish(self, digest: Digest, opened: Arc<Opened>) -> Result<(u64, Option<Unsynced>), FillError> {
-        let Self { shelf, staged, hasher, at, relay, .. } = self;
-        let found = hasher.finish();
+    /// Compares what the bytes hashed to and gives the file its name. Gives the size, and what is still to be synced.
+    pub(super) async fn finish(
+        self,
+        digest: Digest,
+        found: Digest,
+        opened: Arc<Opened>,
+    ) -> Result<(u64, Option<Unsynced>), FillError> {
+        let Self { shelf, staged, at, relay, .. } = self;
         if found != digest {
             return Err(FillError::Mismatch(Box::new(Mismatch { wanted: digest, found })));
         }
