@@ -137,7 +137,10 @@ fn listed(cursor: &Cursor<'_>, text: &str) -> Option<What> {
         (Some(only), None) => {
             let exception = only.req.addition.as_ref().map(ToString::to_string);
             Some(match &only.req.license {
-                LicenseItem::Spdx { id, or_later } => What::Listed(License::of(id.name, *or_later), exception),
+                LicenseItem::Spdx { id, or_later } => {
+                    let exception = exception.or_else(|| list::built_in_exception(id.name).map(str::to_owned));
+                    What::Listed(License::of(id.name, *or_later), exception)
+                }
                 LicenseItem::Other(reference) => What::Ref(reference.to_string()),
             })
         }
@@ -207,7 +210,8 @@ impl Licenses {
             return expression.evaluate(|requirement| self.passes_one(requirement));
         }
         if let Some(id) = list::id_of_name(text) {
-            return License::of(id, false).choices().any(|choice| self.passes_listed(choice, None));
+            let exception = list::built_in_exception(id);
+            return License::of(id, false).choices().any(|choice| self.passes_listed(choice, exception));
         }
         let lower = text.to_lowercase();
         let ids = if self.deny.is_empty() { Vec::new() } else { list::ids_in(&lower) };

@@ -80,9 +80,20 @@ impl License {
     }
 }
 
+/// The exceptions that deprecated ids have in themselves, by the ids that exceptions have since.
+const BUILT_IN: [(&str, &str); 7] = [
+    ("GPL-2.0-with-GCC-exception", "GCC-exception-2.0"),
+    ("GPL-2.0-with-autoconf-exception", "Autoconf-exception-2.0"),
+    ("GPL-2.0-with-bison-exception", "Bison-exception-2.2"),
+    ("GPL-2.0-with-classpath-exception", "Classpath-exception-2.0"),
+    ("GPL-2.0-with-font-exception", "Font-exception-2.0"),
+    ("GPL-3.0-with-GCC-exception", "GCC-exception-3.1"),
+    ("GPL-3.0-with-autoconf-exception", "Autoconf-exception-3.0"),
+];
+
 /// The exception that a deprecated id has in itself (`GPL-2.0-with-classpath-exception`).
-pub(super) fn built_in_exception(id: &'static str) -> Option<&'static str> {
-    id.split_once("-with-").map(|(_, exception)| exception)
+pub(super) fn built_in_exception(id: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(known, _)| *known == id).map(|(_, exception)| *exception)
 }
 
 /// Every id.
@@ -145,4 +156,19 @@ fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
         at += piece.len();
         (!word.is_empty()).then_some((place, word))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_deprecated_id_with_an_exception_in_it_has_one_of_the_list() {
+        let with: Vec<_> = ids().filter(|id| id.contains("-with-")).collect();
+        assert_eq!(with.len(), BUILT_IN.len());
+        for id in with {
+            let exception = built_in_exception(id).unwrap_or_default();
+            assert!(EXCEPTIONS.iter().any(|known| known.name == exception), "{id}: {exception}");
+        }
+    }
 }

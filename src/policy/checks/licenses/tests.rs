@@ -54,10 +54,23 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
         ),
         (
             "GPL-2.0-only WITH Classpath-exception-2.0",
-            &["GPL-2.0-only", "GPL-2.0-only WITH GCC-exception-2.0"],
-            &["GPL-2.0-only WITH Classpath-exception-2.0"],
+            &["GPL-2.0-only", "GPL-2.0-only WITH GCC-exception-2.0", "GPL-2.0-with-GCC-exception"],
+            &[
+                "GPL-2.0-only WITH Classpath-exception-2.0",
+                "GPL-2.0-with-classpath-exception",
+                "gpl-2.0-with-CLASSPATH-exception",
+                "GNU General Public License v2.0 w/Classpath exception",
+            ],
+        ),
+        (
+            "GPL-2.0-with-classpath-exception",
+            &["GPL-2.0-only", "GPL-2.0", "GPL-2.0-with-bison-exception"],
+            &["GPL-2.0-with-classpath-exception", "GPL-2.0-only WITH Classpath-exception-2.0"],
         ),
         ("Apache-1.0+", &["MIT"], &["Apache-1.0", "Apache-2.0", "apache-1.1"]),
+        // What follows the last dash is a version only if it is a number.
+        ("HPND-DEC", &["HPND-Intel"], &["HPND-DEC", "HPND-DEC+"]),
+        ("HPND-UC", &["HPND-DEC"], &["HPND-UC", "HPND-UC+"]),
         (
             "LicenseRef-Proprietary",
             &["LicenseRef-Other", "MIT OR LicenseRef-Proprietary"],
@@ -89,6 +102,9 @@ fn only_allowed_licences_pass() {
         "MIT AND Apache-2.0",
         "MIT AND (AGPL-3.0-only OR Apache-2.0)",
         "Apache-1.1+",
+        "apache-1.1+",
+        "MIT AND apache-1.1+",
+        "gpl-1.0+",
         "GPL-3.0-only",
         "GPL-2.0-only WITH Classpath-exception-2.0",
         "GPL-1.0-or-later",
@@ -115,7 +131,11 @@ fn only_allowed_licences_pass() {
         assert!(!passes(yaml, &[text]), "{text}");
     }
     assert!(!passes(yaml, &[]), "not stated");
-    assert!(!passes("{allow: [GPL-2.0-only WITH Classpath-exception-2.0]}", &["GPL-2.0-only"]));
+    for with in ["GPL-2.0-only WITH Classpath-exception-2.0", "GPL-2.0-with-classpath-exception"] {
+        let allow = format!("{{allow: [{with}]}}");
+        assert!(!passes(&allow, &["GPL-2.0-only"]) && !passes(&allow, &["GPL-2.0-with-bison-exception"]), "{with}");
+        assert!(passes(&allow, &["GPL-2.0-only WITH Classpath-exception-2.0", "GPL-2.0-with-classpath-exception"]), "{with}");
+    }
     assert!(passes("{allow: [MIT, NOASSERTION]}", &[]) && !passes("{allow: [MIT], deny: [NOASSERTION]}", &[]));
     assert!(!passes("{allow: [MIT, NOASSERTION]}", &["NONE"]) && passes("{allow: [NONE]}", &["NONE"]));
     assert!(!passes("{allow: [GPL-2.0-or-later], deny: [GPL-3.0-only]}", &["GPL-3.0-only"]));
