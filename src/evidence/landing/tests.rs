@@ -1,6 +1,12 @@
 //! Taking in, on a disk that takes all, some, or nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::stream;
 use tokio::time::Instant;
@@ -18,6 +24,32 @@ struct One {
     host: Host,
     announced: Option<u64>,
     bytes: Bytes,
+    piece: usize,
+    /// Bytes of the pieces that are still held, and how many there were at most when another was asked for.
+    held: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl One {
+    fn new(bytes: &Bytes, announced: Option<u64>, piece: usize) -> Self {
+        let host = "reg.test".parse().unwrap();
+        Self { host, announced, bytes: bytes.clone(), piece, held: Arc::default(), most: Arc::default() }
+    }
+}
+
+/// A piece, which counts while it is held.
+struct Piece(Bytes, Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.1.fetch_sub(self.0.len(), Ordering::SeqCst);
+    }
 }
 
 #[async_trait::async_trait]
@@ -47,8 +79,13 @@ impl Upstream for One {
     }
 
     async fn blob(&self, _: &Repository, _: &Digest) -> Result<BlobStream, UpstreamError> {
-        let pieces: Vec<_> = self.bytes.chunks(50_000).map(|piece| Ok(self.bytes.slice_ref(piece))).collect();
-        Ok(BlobStream { size: self.announced, pieces: stream::iter(pieces).boxed() })
+        let pieces: Vec<_> = self.bytes.chunks(self.piece).map(|piece| self.bytes.slice_ref(piece)).collect();
+        let (held, most) = (Arc::clone(&self.held), Arc::clone(&self.most));
+        let pieces = stream::iter(pieces).map(move |piece| {
+            most.fetch_max(held.fetch_add(piece.len(), Ordering::SeqCst), Ordering::SeqCst);
+            Ok(Bytes::from_owner(Piece(piece, Arc::clone(&held))))
+        });
+        Ok(BlobStream { size: self.announced, pieces: pieces.boxed() })
     }
 }
 
@@ -76,8 +113,11 @@ impl Rig {
         size: u64,
         announced: Option<u64>,
     ) -> Result<Read<Document>, Unread> {
-        let upstream = One { host: "reg.test".parse().unwrap(), announced, bytes: bytes.clone() };
-        fetch(&upstream, &*self.store, &self.budget, &"acme/app".parse().unwrap(), digest, size).await
+        self.fetch_from(&One::new(bytes, announced, 50_000), digest, size).await
+    }
+
+    async fn fetch_from(&self, upstream: &One, digest: &Digest, size: u64) -> Result<Read<Document>, Unread> {
+        fetch(upstream, &*self.store, &self.budget, &"acme/app".parse().unwrap(), digest, size).await
     }
 }
 
@@ -97,6 +137,18 @@ async fn small_ones_are_held_and_large_ones_filed_and_both_are_what_was_sent() {
         assert_eq!(read.document.held().is_some(), len <= SMALL);
         assert_eq!(read.document.whole(u64::MAX).unwrap().unwrap(), bytes);
         assert!(read.fresh && read.share.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a9_of_a_document_that_goes_into_a_file_only_a_batch_is_in_memory() {
+    let rig = Rig::new();
+    let bytes = content(LARGE);
+    for piece in [50_000, BATCH + 1] {
+        let upstream = One::new(&bytes, None, piece);
+        assert!(rig.fetch_from(&upstream, &Digest::sha256(&bytes), LARGE as u64).await.unwrap().document.held().is_none());
+        let most = upstream.most.load(Ordering::SeqCst);
+        assert!(most < BATCH, "{most} bytes of pieces of {piece}");
     }
 }
 
