@@ -202,3 +202,187 @@ impl<R: Record> Share<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        oci::{Digest, ImageName},
+        policy::PolicyId,
+    };
+
+    #[derive(Debug)]
+    struct Noted {
+        image: ImageName,
+        digest: Digest,
+        basis: Basis,
+        until: Instant,
+    }
+
+    impl Record for Noted {
+        fn asked(&self) -> Asked<'_> {
+            Asked { image: &self.image, digest: &self.digest }
+        }
+
+        fn basis(&self) -> &Basis {
+            &self.basis
+        }
+
+        fn until(&self) -> Instant {
+            self.until
+        }
+    }
+
+    fn manifest(of: u8) -> Arc<Manifest> {
+        // Of the same length, whichever it is.
+        let config = serde_json::json!({"mediaType": "a/b", "digest": digest(of), "size": 2});
+        let text = serde_json::json!({"schemaVersion": 2, "config": config, "layers": []}).to_string();
+        Arc::new(Manifest::parse(Digest::sha256(text.as_bytes()), text.into(), None).unwrap())
+    }
+
+    fn digest(of: u8) -> Digest {
+        Digest::sha256(&[of])
+    }
+
+    fn image() -> ImageName {
+        ImageName::new("reg.test".parse().unwrap(), "acme/app".parse().unwrap())
+    }
+
+    fn basis() -> Basis {
+        Basis { policy: PolicyId(digest(0)), epoch: None }
+    }
+
+    /// A share with what a test asks of it.
+    struct Rig {
+        share: Share<Noted>,
+        image: ImageName,
+    }
+
+    impl Rig {
+        /// With room for so many records, and for the manifests of so many.
+        fn new(entries: usize, manifests: usize) -> Self {
+            Self { share: Share::new(entries, manifests * manifest(0).weight()), image: image() }
+        }
+
+        async fn remember(&self, of: u8, with_manifest: bool) {
+            let until = Instant::now() + Duration::from_secs(10);
+            let record = Noted { image: image(), digest: digest(of), basis: basis(), until };
+            self.share.remember(Arc::new(record), with_manifest.then(|| manifest(of))).await;
+        }
+
+        fn recall(&self, of: u8) -> Option<(Arc<Noted>, Option<Arc<Manifest>>)> {
+            self.share.recall(Asked { image: &self.image, digest: &digest(of) }, &basis(), Instant::now())
+        }
+
+        /// Whether the record is here, and whether its manifest is, without recalling it.
+        fn holds(&self, of: u8) -> (bool, bool) {
+            let map = self.share.map.pin();
+            let slot = map.get(&Asked { image: &self.image, digest: &digest(of) });
+            (slot.is_some(), slot.is_some_and(|slot| slot.manifest.load().is_some()))
+        }
+
+        async fn check(&self) -> Result<(), TestCaseError> {
+            let order = self.share.order.lock().await;
+            let map = self.share.map.pin();
+            let held: usize = map.values().filter_map(|slot| slot.manifest.load_full()).map(|manifest| manifest.weight()).sum();
+            prop_assert_eq!(order.bytes, held, "what is counted is what is held");
+            prop_assert!(held <= self.share.bytes && order.manifests.len() <= self.share.entries);
+            prop_assert!(map.len() <= self.share.entries && order.records.len() <= self.share.entries);
+            prop_assert!(map.len() <= 6, "of each one");
+            Ok(())
+        }
+    }
+
+    /// The record, the manifest: which of the two goes is what the room is short of.
+    fn short_of(records: bool, room: usize) -> Rig {
+        if records { Rig::new(room, 1_000) } else { Rig::new(1_000, room) }
+    }
+
+    fn is_here(rig: &Rig, of: u8, records: bool) -> bool {
+        let (record, manifest) = rig.holds(of);
+        assert!(records || record, "the verdict stays where the manifest goes");
+        if records { record } else { manifest }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c13_there_is_room_for_as_many_as_it_says_and_the_oldest_goes_first() {
+        for records in [true, false] {
+            let rig = short_of(records, 4);
+            for of in 0..4 {
+                rig.remember(of, true).await;
+            }
+            assert!((0..4).all(|of| is_here(&rig, of, records)));
+            for of in 4..7 {
+                rig.remember(of, true).await;
+                let here: Vec<u8> = (0..=of).filter(|of| is_here(&rig, *of, records)).collect();
+                assert_eq!(here, (of - 3..=of).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c13_what_was_recalled_is_spared_once_for_each_time_round() {
+        for records in [true, false] {
+            let rig = short_of(records, 4);
+            for of in 0..4 {
+                rig.remember(of, true).await;
+            }
+            rig.recall(0).unwrap();
+            for of in 4..8 {
+                rig.remember(of, true).await;
+                assert!(is_here(&rig, 0, records) && !is_here(&rig, of - 3, records), "{of}");
+            }
+            rig.remember(8, true).await;
+            assert!(!is_here(&rig, 0, records), "not recalled since");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c13_where_all_were_recalled_one_goes_all_the_same() {
+        for records in [true, false] {
+            let rig = short_of(records, 100);
+            for of in 0..100 {
+                rig.remember(of, true).await;
+            }
+            for of in 0..100 {
+                rig.recall(of).unwrap();
+            }
+            rig.remember(100, true).await;
+            assert_eq!((0..=100).filter(|of| is_here(&rig, *of, records)).count(), 100);
+            assert!(is_here(&rig, 100, records), "and not the one that came");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn c13_whatever_happens_it_counts_what_it_holds_and_holds_no_more_than_it_may(
+            steps in prop::collection::vec((0..7_u8, 0..6_u8), 1..60),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let rig = Rig::new(4, 2);
+                for (what, of) in steps {
+                    match what {
+                        0 | 1 => rig.remember(of, true).await,
+                        2 => rig.remember(of, false).await,
+                        3 | 4 => {
+                            if let Some((record, _)) = rig.recall(of) {
+                                rig.share.furnish(&record, &manifest(of)).await;
+                            }
+                        }
+                        5 => rig.share.forget(Asked { image: &rig.image, digest: &digest(of) }).await,
+                        _ => tokio::time::advance(Duration::from_secs(4)).await,
+                    }
+                    rig.check().await?;
+                }
+                Ok::<(), TestCaseError>(())
+            })?;
+        }
+    }
+}
