@@ -3,6 +3,7 @@
 mod answers;
 mod attacks;
 mod cooldown;
+mod counted;
 mod denied;
 mod exceptions;
 mod explained;

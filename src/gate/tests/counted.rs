@@ -1,0 +1,139 @@
+//! What is told of judgements: a count, an event, a number of verdicts. Each test has a recorder of its own.
+
+#![expect(clippy::disallowed_types, reason = "a poisoned lock here means that the test has failed already")]
+
+use std::sync::{Mutex, MutexGuard};
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tracing::{Dispatch, subscriber::NoSubscriber};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::super::{testing::*, *};
+use crate::{oci::Digest, policy::Unmatched};
+
+fn has(text: &str, line: &str) -> bool {
+    text.lines().any(|found| found == line)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_judgement_is_counted_by_its_outcome_and_reason_and_no_recall_is() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = World::new();
+    let (signed, unsigned, child) = (world.signed("a"), world.image(REPO, "b"), world.image(REPO, "c"));
+    let index = world.index(REPO, &[child]);
+    let [evidence, _] = world.sign(REPO, index, RELEASE);
+    for admitted in [signed, signed, evidence, index, child] {
+        world.permit(admitted).await;
+    }
+    world.refusal(unsigned).await;
+    world.refusal(unsigned).await;
+    assert!(matches!(world.admit(Digest::sha256(b"nowhere")).await, Err(NoVerdict::Absent(_))));
+    assert!(has(&recorder.handle().render(), "pullgate_verdicts 5"));
+    let fresh = world.image(REPO, "d");
+    world.fault(Ask::Referrers, Fault::Down);
+    world.undecided(fresh).await;
+    world.fault(Ask::ManifestByDigest, Fault::Lies);
+    assert!(matches!(world.admit(fresh).await, Err(NoVerdict::Faulty(_))));
+    world.fault(Ask::ManifestByDigest, Fault::Denied);
+    assert!(matches!(world.admit(fresh).await, Err(NoVerdict::CredentialsRefused(_))));
+    world.mend();
+    world.set_policies(&policy("watch", "reg.test/acme/**", RELEASE, "audit"), Unmatched::Deny);
+    world.permit(unsigned).await;
+    world.set_policies(&policy("other", "reg.test/other/**", RELEASE, "enforce"), Unmatched::DangerousAllow);
+    world.permit(unsigned).await;
+    let text = recorder.handle().render();
+    for (outcome, reason, times) in [
+        ("permit", "policy", 2),
+        ("permit", "evidence", 1),
+        ("permit", "parent", 1),
+        ("permit", "audited", 1),
+        ("permit", "unmatched", 1),
+        ("refusal", "signature_missing", 1),
+        ("absent", "absent", 1),
+        ("undecided", "evidence_unavailable", 1),
+        ("faulty", "faulty", 1),
+        ("faulty", "credentials_refused", 1),
+    ] {
+        let line = format!("pullgate_decisions_total{{outcome=\"{outcome}\",reason=\"{reason}\"}} {times}");
+        assert!(has(&text, &line), "{line}\n{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_use_of_the_deny_list_is_counted_by_what_it_names() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = World::new();
+    let (image, unsigned) = (world.signed("a"), world.image(REPO, "b"));
+    world.refusal(unsigned).await;
+    world.deny("- {package: {name: openssl}, reason: INC-4}\n");
+    world.refusal(image).await;
+    assert!(has(&recorder.handle().render(), "pullgate_denied_total{by=\"package\"} 1"));
+    world.deny(&format!("- {{digest: \"{image}\", reason: INC-7}}\n"));
+    world.refusal(image).await;
+    let text = recorder.handle().render();
+    for line in ["pullgate_denied_total{by=\"package\"} 1", "pullgate_denied_total{by=\"digest\"} 1"] {
+        assert!(has(&text, line), "{line}\n{text}");
+    }
+}
+
+/// A log in memory.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        self.bytes().extend_from_slice(event);
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_event_tells_each_judgement_with_who_signed() {
+    let log = Log::default();
+    let telling = Dispatch::new(tracing_subscriber::fmt().json().with_writer(log.clone()).finish());
+    // While there is but one, `tracing` asks the thread that tells an event first whether anybody ever wants it: another test's.
+    let _another = Dispatch::new(NoSubscriber::default());
+    let _telling = tracing::dispatcher::set_default(&telling);
+    let world = World::new();
+    let image = world.signed("a");
+    for at in 0..10 {
+        world.attach(REPO, image, &signature(image, &format!("https://other.test/{at}")));
+    }
+    let cooled = policy("release", "reg.test/acme/**", RELEASE, "enforce") + "cooldown: 1m\n";
+    world.set_policies(&cooled, Unmatched::Deny);
+    world.refusal(image).await;
+    tokio::time::advance(Duration::from_secs(61)).await;
+    world.permit(image).await;
+    world.permit(image).await;
+    let text = String::from_utf8(log.bytes().clone()).unwrap();
+    let events: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let judged: Vec<_> = events.iter().map(|event| &event["fields"]).filter(|event| event["message"] == "judged").collect();
+    let told: Vec<_> = judged.iter().map(|event| (event["verdict"].as_str(), event["reason"].as_str())).collect();
+    assert_eq!(told, [(Some("refusal"), Some("cooldown")), (Some("permit"), Some("policy"))]);
+    for event in judged {
+        let signers = event["signers"].as_str().unwrap();
+        assert_eq!(signers.matches("https://").count(), 8, "eight of them, each once: {signers}");
+        assert!(signers.contains(RELEASE), "{signers}");
+        assert_eq!(event["digest"], image.to_string());
+    }
+}
