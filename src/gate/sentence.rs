@@ -280,6 +280,46 @@ mod tests {
                 "{sentence}"
             );
             assert!(sentence.len() <= MAX_SENTENCE && sentence.bytes().all(|b| (b' '..=b'~').contains(&b)), "{sentence}");
+            // What gives way gives no more than it must.
+            assert_eq!(sentence.len() == MAX_SENTENCE, sentence.contains("..."), "{sentence}");
         }
+    }
+
+    #[test]
+    fn of_a_long_name_the_end_is_told_which_tells_images_apart() {
+        let sentence = refusal(&format!("{}/the-app", "a".repeat(240)), "wants a signature; found none").sentence();
+        let digest = Digest::sha256(b"x").short();
+        assert!(sentence.starts_with("...aaa") && sentence.contains(&format!("aaa/the-app@{digest}: policy")), "{sentence}");
+        let whole = refusal(&format!("{}/the-app", "a".repeat(74)), &"wants much ".repeat(40)).sentence();
+        assert!(whole.starts_with("ghcr.io/aaa"), "ninety bytes are not too many: {whole}");
+    }
+
+    #[test]
+    fn a_sentence_of_three_hundred_bytes_is_whole() {
+        let fits = "x".repeat(MAX_SENTENCE);
+        assert_eq!(printable(&fits), fits);
+        assert_eq!(printable(&format!("{fits}y")), format!("{}...", "x".repeat(MAX_SENTENCE - 3)));
+    }
+
+    #[test]
+    fn every_answer_is_told_in_a_sentence_that_moves_no_terminal() {
+        let undecided = |reason| NoVerdict::Undecided(Undecided { reason, retry_after: std::time::Duration::from_secs(5) });
+        for (answer, code, sentence) in [
+            (NoVerdict::Absent(Absent), "absent", "the upstream has no such manifest"),
+            (NoVerdict::Faulty(Faulty("it lied\r\n".into())), "faulty", "it lied??"),
+            (undecided(UndecidedReason::Clock("x".into())), "clock", "it cannot be told yet: x"),
+            (
+                undecided(UndecidedReason::EvidenceUnavailable("\u{1b}x".into())),
+                "evidence_unavailable",
+                "it cannot be told now: ?x",
+            ),
+            (undecided(UndecidedReason::NoTrustRoot("x".into())), "no_trust_root", "it cannot be told without a trust root: x"),
+            (undecided(UndecidedReason::Overloaded), "overloaded", "it cannot be told now: too much work is waiting"),
+            (undecided(UndecidedReason::TimedOut), "timed_out", "it cannot be told now: judging took longer than there is time"),
+        ] {
+            assert_eq!((answer.code(), &*answer.to_string()), (code, sentence));
+        }
+        let refusal = refusal("acme/app", "wants a signature; found none");
+        assert_eq!(refusal.to_string(), refusal.sentence());
     }
 }

@@ -94,6 +94,10 @@ impl World {
         self.fake.state().parents.insert(child, parents.to_vec());
     }
 
+    pub(in crate::gate) fn set_listing(&self, blob: Digest, manifests: &[Digest]) {
+        self.fake.state().listing.insert(blob, manifests.to_vec());
+    }
+
     /// Lists `manifest` as a referrer of `subject`, in the API or under the tag.
     pub(in crate::gate) fn refer(&self, repository: &str, subject: Digest, manifest: Digest, artifact_type: Option<&str>) {
         let mut entry = descriptor(media_type::OCI_MANIFEST, manifest, 100);

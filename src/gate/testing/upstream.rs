@@ -26,6 +26,7 @@ pub(in crate::gate) enum Fault {
     Down,
     Hangs,
     Lies,
+    Panics,
     Throttles,
 }
 
@@ -46,6 +47,8 @@ pub(super) struct State {
     pub(super) tags: HashMap<(String, String), Digest>,
     pub(super) referrers: HashMap<(String, Digest), Vec<Value>>,
     pub(super) parents: HashMap<Digest, Vec<Digest>>,
+    /// What it says lists a blob.
+    pub(super) listing: HashMap<Digest, Vec<Digest>>,
     pub(super) faults: HashMap<Ask, Fault>,
     /// What cannot be asked about, whatever the rest.
     pub(super) unreachable: HashSet<String>,
@@ -82,6 +85,7 @@ impl Fake {
             Some(Fault::Down) => Err(UpstreamError::Unreachable { host, source: Arc::new(std::io::Error::other("down")) }),
             Some(Fault::Hangs) => std::future::pending().await,
             Some(Fault::Lies) => Err(UpstreamError::Lied { host, what: "another digest".into() }),
+            Some(Fault::Panics) => panic!("as the script says"),
             Some(Fault::Throttles) => Err(UpstreamError::Throttled { host, retry_after: Some(Duration::from_secs(7)) }),
         }
     }
@@ -150,6 +154,10 @@ impl Upstream for Fake {
 
     async fn parents(&self, _: &Repository, child: &Digest) -> Vec<Digest> {
         self.state().parents.get(child).cloned().unwrap_or_default()
+    }
+
+    async fn manifests_listing(&self, _: &Repository, blob: &Digest) -> Vec<Digest> {
+        self.state().listing.get(blob).cloned().unwrap_or_default()
     }
 }
 

@@ -314,6 +314,17 @@ async fn b12_a_panic_in_verification_sets_the_piece_aside_and_the_process_lives(
 }
 
 #[tokio::test(start_paused = true)]
+async fn b12_a_search_that_dies_leaves_it_undecided_and_not_unsigned() {
+    let world = World::new();
+    let image = world.signed("a");
+    world.fault(Ask::Referrers, Fault::Panics);
+    let undecided = world.undecided(image).await;
+    assert!(undecided.to_string().contains("the search failed unexpectedly"), "{undecided}");
+    world.mend();
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn x11_an_image_asked_for_by_sha512_is_judged_by_its_sha256_evidence() {
     let world = World::new();
     let image = world.signed("a");

@@ -138,6 +138,7 @@ async fn b4_evidence_of_another_image_proves_nothing_about_this_one() {
     let refusal = world.refusal(other).await;
     let notes = refusal.explanation.notes();
     assert!(notes.iter().all(|note| note.contains(&format!("it is about {signed}"))), "{notes:?}");
+    assert!(refusal.sentence().ends_with("(set aside: 2 about another digest)"), "{refusal}");
     world.permit(signed).await;
 }
 

@@ -51,6 +51,8 @@ async fn what_was_signed_long_ago_waits_from_its_first_sighting_here() {
     let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
     cools(&world, image, "2026-11-23T12:00:01Z").await;
     assert!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap().is_some(), "kept before it is refused");
+    let sentence = world.refusal(image).await.sentence();
+    assert!(sentence.ends_with("(signed 2026-01-01T00:00:00Z, first seen here 2026-11-22T12:00:00Z)"), "{sentence}");
     // Asking again moves nothing.
     wait(23 * HOUR).await;
     cools(&world, image, "2026-11-23T12:00:01Z").await;
@@ -161,6 +163,17 @@ async fn what_meets_no_policy_leaves_no_fact_behind() {
         world.refusal(image).await;
         assert_eq!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap(), None);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_exception_admits_is_needed_now_and_waits_for_nothing() {
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    let text = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+    let exception = format!("exceptions: [{{digest: \"{image}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
+    world.set_policies(&format!("{text}cooldown: 24h\n{exception}"), Unmatched::Deny);
+    world.permit(image).await;
+    assert_eq!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap(), None);
 }
 
 #[derive(Debug)]

@@ -65,9 +65,16 @@ async fn an_exception_needs_neither_a_trust_root_nor_whatever_holds_evidence() {
     amend(&world, &exception(image, "2027-01-31"));
     world.trust.store(std::sync::Arc::new(crate::verify::TrustState::NotReady("not yet".into())));
     world.fault(Ask::Referrers, Fault::Down);
-    world.permit(image).await;
+    assert_eq!(world.permit(image).await.warnings().len(), 1, "the exception's");
     let other = world.image(REPO, "b");
     world.undecided(other).await;
+    // What an audit policy would say, nobody can without a trust root.
+    let enforce = policy("release", "reg.test/acme/**", RELEASE, "enforce") + &exception(image, "2027-01-31");
+    let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit");
+    world.set_policies(&format!("{enforce}---\n{audit}"), Unmatched::Deny);
+    let permit = world.permit(image).await;
+    assert_eq!(permit.warnings()[0], "299 - \"audit: could not tell: no trust root\"");
+    assert_eq!(permit.warnings().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -55,6 +55,11 @@ async fn an_explanation_looks_at_every_piece_and_tells_each_signer_and_policy() 
         assert!(explanation.pieces.iter().any(|piece| piece.source == *source), "{source:?}");
     }
     assert_eq!(explanation.looks.len(), 4);
+    // Ten milliseconds a request, and no place takes more than a few.
+    assert!(explanation.looks.iter().all(|look| (10..100).contains(&look.took_ms)), "{:?}", explanation.looks);
+    let told = serde_json::to_value(&explanation).unwrap();
+    assert_eq!(told["pieces"][0]["log"], "proof");
+    assert_eq!(told["policies"][0]["requirements"][0]["on"][0]["evidence"][0]["log"], "proof");
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,4 +167,18 @@ async fn b11_an_explanation_has_its_bounds_too() {
     let (_, explanation) = world.gate.explain(&world.subject(REPO, image)).await;
     assert_eq!(explanation.pieces.len(), 62, "all, where an answer to a client keeps thirty-two lines");
     assert!(matches!(world.admit(image).await, Ok(Verdict::Admit(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn b11_a_refusal_keeps_thirty_two_lines_of_each_kind_whatever_is_attached() {
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    for number in 0..40 {
+        world.attach(REPO, image, &signature(image, &format!("https://other.test/{number}")));
+        let other = world.artifact(REPO, image, "text/plain", &number.to_string());
+        world.refer(REPO, image, other, Some("text/plain"));
+    }
+    let refusal = world.refusal(image).await;
+    let Explanation { pieces, set_aside, looks, .. } = &*refusal.explanation;
+    assert_eq!((pieces.len(), set_aside.len(), looks.len()), (32, 32, 4));
 }

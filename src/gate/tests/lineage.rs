@@ -219,4 +219,10 @@ async fn h5_a_child_that_is_not_there_is_not_asked_for_with_every_unknown_blob()
         assert!(matches!(world.ask_blob(REPO, Digest::sha256(blob)).await, Ok(BlobVerdict::Unlisted)));
     }
     assert_eq!(world.asked_for(&Digest::sha256(b"never mirrored")), 1);
+    // It may have come in the meantime: for ten minutes nobody looks.
+    for (seconds, asked) in [(599, 1), (1, 2)] {
+        wait(seconds).await;
+        assert!(!world.listed(Digest::sha256(b"4")).await);
+        assert_eq!(world.asked_for(&Digest::sha256(b"never mirrored")), asked);
+    }
 }

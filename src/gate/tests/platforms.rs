@@ -45,6 +45,7 @@ async fn an_index_is_admitted_if_and_only_if_each_platform_carries_its_own_sbom(
     let refusal = world.refusal(index).await;
     assert_eq!(refusal.code(), "attestation_missing");
     assert!(refusal.sentence().contains("platform linux/arm64: wants an attestation"), "{refusal}");
+    assert!(refusal.explanation.accounts.is_empty(), "what only an explanation tells");
     // By somebody else it is none.
     attest(&world, arm64, MALLORY);
     wait(11).await;
@@ -60,6 +61,84 @@ async fn an_index_is_admitted_if_and_only_if_each_platform_carries_its_own_sbom(
     // And vouches for its children, and for their blobs.
     assert_eq!(world.permit(arm64).await.grounds(), &Grounds::Parent(index));
     assert!(world.listed(World::layer_of("arm64")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lacking_is_told_once_for_all_platforms_and_what_is_about_another_image_is_counted() {
+    let world = wanting("each_platform");
+    let (index, [amd64, arm64]) = signed_index(&world);
+    let other = world.image(REPO, "other");
+    for child in [amd64, arm64] {
+        world.attach(REPO, child, &attestation(other, RELEASE));
+    }
+    let refusal = world.refusal(index).await;
+    let RefusalReason::Unmet { unmet, .. } = &refusal.reason else { panic!("{refusal:?}") };
+    assert_eq!(unmet.len(), 1, "{unmet:?}");
+    assert!(refusal.sentence().ends_with("(set aside: 2 about another digest)"), "{refusal}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn i13_a_permit_ends_with_the_first_platforms_sbom_to_end() {
+    let sbom = |about: Digest, at: &str| {
+        bundle(json!({
+            "about": about, "by": RELEASE, "proves": "https://spdx.dev/Document", "predicate": spdx(), "at": at,
+        }))
+    };
+    for ends_first in [0, 1] {
+        let world = World::new();
+        let text = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+        world.set_policies(&(text + &SPDX.replace("each_platform", "each_platform, max_age: 30d")), Unmatched::Deny);
+        let (index, children) = signed_index(&world);
+        world.attach(REPO, children[ends_first], &sbom(children[ends_first], "2026-10-23T12:30:00Z"));
+        world.attach(REPO, children[1 - ends_first], &sbom(children[1 - ends_first], "2026-11-20T00:00:00Z"));
+        world.permit(index).await;
+        wait(30 * 60 - 2).await;
+        assert!(world.gate.recall(&world.subject(REPO, index)).is_some());
+        wait(2).await;
+        assert!(world.gate.recall(&world.subject(REPO, index)).is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn x11_a_platform_that_is_listed_by_sha512_is_known_by_the_sbom_of_its_sha256() {
+    let world = wanting("each_platform");
+    let child = world.image(REPO, "amd64");
+    attest(&world, child, RELEASE);
+    let index = world.platforms(&[(world.also_as_sha512(REPO, child), Some("linux/amd64"))]);
+    world.attach(REPO, index, &signature(index, RELEASE));
+    world.permit(index).await;
+    // Listed by SHA-256, it need not be read to know that name.
+    let index = world.platforms(&[(child, Some("linux/amd64"))]);
+    world.attach(REPO, index, &signature(index, RELEASE));
+    world.forget_asked();
+    world.permit(index).await;
+    assert_eq!(world.asked_for(&child), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_newest_speaks_of_each_platform_one_that_could_not_be_had_makes_it_undecided() {
+    let world = World::new();
+    let text = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+    let newest = SPDX.replace("each_platform", "each_platform, match: newest, max_age: 30d");
+    world.set_policies(&(text + &newest), Unmatched::Deny);
+    let (index, children) = signed_index(&world);
+    for child in children {
+        let at = "2026-11-20T00:00:00Z";
+        world.attach(
+            REPO,
+            child,
+            &bundle(json!({
+                "about": child, "by": RELEASE, "proves": "https://spdx.dev/Document", "predicate": spdx(), "at": at,
+            })),
+        );
+    }
+    // A newer one may be there, and say otherwise.
+    let hidden = world.attach(REPO, children[0], &json!({"newer": true}));
+    let gone = world.bytes_of(REPO, hidden);
+    world.lie(REPO, hidden, "other bytes");
+    world.undecided(index).await;
+    world.raw(REPO, gone, Some(media_type::OCI_MANIFEST.into()));
+    world.permit(index).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! The tag guard: a tag goes forward, by who signed before, or an operator says so.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::super::{tags::accept, testing::*, *};
@@ -189,6 +191,55 @@ async fn without_a_guard_nothing_is_remembered_and_an_audit_policy_only_says_so(
     assert!(fine(&world, new).await);
     match ask(&world, old).await {
         Ok(TagVerdict::Warn(warning)) => assert!(warning.starts_with("299 - \"audit: would refuse: "), "{warning}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_did_not_move_is_fine_though_its_newest_signature_is_gone() {
+    let mut world = guarding();
+    let image = signed(&world, "a", &[(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-02-01T00:00:00Z")]);
+    assert!(fine(&world, image).await);
+    world.withdraw(REPO, image);
+    world.attach(REPO, image, &signature_at(image, FIRST, "2026-01-01T00:00:00Z"));
+    tokio::time::advance(Duration::from_secs(3_601)).await;
+    world.restart();
+    assert!(fine(&world, image).await);
+    // What is remembered of it stays: an older one is still older.
+    let between = signed(&world, "b", &[(FIRST, "2026-01-15T00:00:00Z")]);
+    assert_eq!(refused(&world, between).await.0, "tag_rolled_back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_however_many_signers_sixteen_are_remembered_and_each_once() {
+    let world = guarding();
+    let image = world.image(REPO, "a");
+    for at in 0..20 {
+        for time in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"] {
+            let by = format!("https://ci.acme.test/{at}.yml@refs/tags/v1");
+            world.attach(REPO, image, &signature_at(image, &by, time));
+        }
+    }
+    assert!(fine(&world, image).await);
+    let history = world.facts.fact(FactKind::Tag, &format!("{}:v1", name(REPO))).await.unwrap().unwrap();
+    let history: serde_json::Value = serde_json::from_slice(&history).unwrap();
+    let mut builders: Vec<_> =
+        history["signers"].as_array().unwrap().iter().map(|signer| signer["builder"].to_string()).collect();
+    builders.sort();
+    builders.dedup();
+    assert_eq!((history["signers"].as_array().unwrap().len(), builders.len()), (16, 16));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_audit_policy_answers_though_what_the_tag_meant_cannot_be_read() {
+    let world = World::new();
+    world.set_policies(&guarded("audit"), Unmatched::Deny);
+    let image = signed(&world, "a", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    world.facts.set_fact(FactKind::Tag, &format!("{}:v1", name(REPO)), b"{}").await.unwrap();
+    match ask(&world, image).await {
+        Ok(TagVerdict::Warn(warning)) => {
+            assert!(warning.starts_with("299 - \"audit: could not tell what tag v1 meant"), "{warning}");
+        }
         other => panic!("{other:?}"),
     }
 }
