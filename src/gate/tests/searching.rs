@@ -29,13 +29,15 @@ async fn the_trace_says_what_each_place_held() {
     let world = World::without_api();
     let image = world.image(REPO, "a");
     world.cosign(REPO, image, "sig", &[(signature(image, RELEASE), RELEASE)]);
-    world.attach(REPO, image, &attestation(image, RELEASE));
+    for by in [RELEASE, MALLORY] {
+        world.attach(REPO, image, &attestation(image, by));
+    }
     let evidence = look(&world, image, &Limits::default()).await;
     assert!(matches!(found(&evidence, Origin::ReferrersApi), Found::NoApi));
-    assert!(matches!(found(&evidence, Origin::ReferrersTag), Found::Pieces { listed: 1, kept: 1 }));
+    assert!(matches!(found(&evidence, Origin::ReferrersTag), Found::Pieces { listed: 2, kept: 2 }));
     assert!(matches!(found(&evidence, Origin::CosignSignatureTag), Found::Pieces { listed: 1, kept: 1 }));
     assert!(matches!(found(&evidence, Origin::CosignAttestationTag), Found::Absent));
-    assert_eq!((evidence.pieces.len(), evidence.missing.len()), (2, 0));
+    assert_eq!((evidence.pieces.len(), evidence.missing.len()), (3, 0));
     world.fault(Ask::ManifestByTag, Fault::Down);
     let evidence = look(&world, image, &Limits::default()).await;
     assert!(matches!(found(&evidence, Origin::CosignAttestationTag), Found::Failed(_)));
@@ -141,6 +143,13 @@ async fn a9_evidence_above_the_bounds_is_not_read_and_the_bound_is_named() {
     assert_eq!((evidence.pieces.len(), evidence.limits_hit.len(), world.asked(Ask::Blob)), (0, 2, 0));
     let layers = [signature(image, RELEASE), attestation(image, RELEASE)].map(|layer| layer.to_string().len());
     let all = manifests.map(|manifest| world.bytes_of(REPO, manifest).len()).iter().chain(&layers).sum::<usize>();
+    for enough in [
+        Limits { attestation_bytes: layers[0].max(layers[1]) as u64, ..Limits::default() },
+        Limits { total_bytes: all as u64, ..Limits::default() },
+    ] {
+        let evidence = look(&world, image, &enough).await;
+        assert_eq!((evidence.pieces.len(), evidence.limits_hit.len()), (2, 0), "{evidence:?}");
+    }
     let little = Limits { total_bytes: all as u64 - 1, ..Limits::default() };
     let evidence = look(&world, image, &little).await;
     assert_eq!((evidence.pieces.len(), evidence.limits_hit.len()), (1, 1), "{evidence:?}");
@@ -241,4 +250,23 @@ async fn a9_a_hundred_manifests_of_megabytes_end_at_a_bound_that_is_named() {
     let evidence = look(&world, image, &Limits::default()).await;
     assert!(evidence.limits_hit.iter().any(|limit| limit.contains("bytes of manifests")), "{:?}", evidence.limits_hit);
     assert!(evidence.candidates.len() < 9, "{}", evidence.candidates.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a9_manifests_of_eight_mebibytes_in_all_are_read_and_a_byte_more_is_not() {
+    for (more, over) in [(0, 0), (1, 1)] {
+        let world = World::new();
+        let image = world.image(REPO, "a");
+        for (at, size) in [4 << 20, (4 << 20) - 2_000, 2_000 + more].into_iter().enumerate() {
+            let (payload, length) = world.blob(REPO, format!("{at}"));
+            let layer = descriptor(media_type::SIMPLE_SIGNING, payload, length);
+            let config = descriptor(media_type::OCI_CONFIG, payload, length);
+            let mut text = json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
+            text.extend(std::iter::repeat_n(' ', size - text.len()));
+            let manifest = world.raw(REPO, text, Some(media_type::OCI_MANIFEST.into()));
+            world.refer(REPO, image, manifest, None);
+        }
+        let evidence = look(&world, image, &Limits::default()).await;
+        assert_eq!((evidence.candidates.len(), evidence.limits_hit.len()), (3 - over, over), "{:?}", evidence.limits_hit);
+    }
 }
