@@ -376,7 +376,11 @@ mod tests {
         // Two versions are said: one of them is denied.
         assert!(denies(&entry, &package("log4j-core", Some("2.99"), &["pkg:maven/a/log4j-core@2.14.1"])));
         let grouped = Package { group: Some("@babel".into()), ..package("core", Some("7"), &[]) };
-        assert!(denies(&denied("{name: \"@babel/core\"}"), &grouped) && denies(&denied("{name: core}"), &grouped));
+        let scoped = package("jar", None, &["pkg:npm/%40babel/core@7.0.0"]);
+        for package in [&grouped, &scoped] {
+            assert!(denies(&denied("{name: \"@babel/core\"}"), package) && denies(&denied("{name: core}"), package));
+            assert!(!denies(&denied("{name: \"@evil/core\"}"), package) && !denies(&denied("{name: \"@babel\"}"), package));
+        }
     }
 
     #[test]

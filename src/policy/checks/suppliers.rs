@@ -88,7 +88,7 @@ mod tests {
             (
                 "{allow: [Acme, Alpine Linux]}",
                 &[Some("Organization: Acme (x@acme.test)"), Some("Acme"), Some("Person: Alpine Linux")][..],
-                &[Some("acme"), Some("Acme Corp"), Some("Organization: Evil (Acme)"), None][..],
+                &[Some("acme"), Some("Acme Corp"), Some("Organization: Evil (Acme)"), Some("Acme (Evil"), None][..],
             ),
             ("{allow: [\"Organization: Acme (x@acme.test)\"]}", &[Some("Organization: Acme (x@acme.test)")], &[Some("Acme")]),
             ("{allow: [Acme], required: false}", &[Some("Acme"), None], &[Some("Evil")]),

@@ -129,6 +129,32 @@ fn denied_packages_are_found_in_every_format() {
 }
 
 #[test]
+fn d4_what_the_deny_list_says_goes_first_wherever_in_the_document_it_stands() {
+    let text = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","components":[
+        {"type":"library","name":"a"},{"type":"library","name":"b"},{"type":"library","name":"c"}]}"#;
+    let statement = Statement { predicate_type: CYCLONEDX_TYPE.into(), predicate: Predicate::from(text.to_owned()) };
+    for (checks_deny, list, told) in [
+        ("a", &["b"][..], "b is denied by the deny-list: INC-1; found b"),
+        ("c", &["b"], "b is denied by the deny-list: INC-1; found b"),
+        ("a", &["c", "b"], "b is denied by the deny-list: INC-1; found b"),
+        ("b", &["d"], "wants no package b; found b of no stated version"),
+        ("b", &[], "wants no package b; found b of no stated version"),
+    ] {
+        let yaml: String = list.iter().map(|name| format!("- {{package: {{name: {name}}}, reason: INC-1}}\n")).collect();
+        let mut problems = Vec::new();
+        let denials = crate::policy::deny::parse_denials(Path::new("deny.yaml"), &yaml, &mut problems);
+        assert!(problems.is_empty() || list.is_empty(), "{problems:?}");
+        let denied = crate::policy::deny::DenyList::new(denials);
+        let checks = checks(CYCLONEDX_TYPE, &format!("{{packages: {{deny: [{{name: {checks_deny}}}]}}}}")).unwrap();
+        let outcome = checks.judge(&CYCLONEDX_TYPE.parse().unwrap(), &statement, Timestamp::UNIX_EPOCH, denied.packages());
+        match outcome {
+            Err(Unfit::Failed(failure)) => assert_eq!(failure.summary, told, "{checks_deny} {list:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn licences_and_suppliers_are_checked_in_every_format() {
     for (predicate_type, document, allow) in [
         (SPDX_TYPE, SPDX, "[GPL-2.0-only, NOASSERTION, \"LicenseRef-https---www.apache.org-licenses-LICENSE-2.0.txt\"]"),
@@ -237,10 +263,12 @@ fn every_mistake_in_the_keys_is_told_with_its_place() {
         ("{vulnerabilities: {max_severity: low, ignore: [CVE-*]}}", "they are compared exactly"),
         ("{vulnerabilities: {scan_max_age: 7}}", "has no unit"),
         ("{vulnerabilities: {max_severity: low, scan_max_age: 0}}", "wants a time from"),
+        ("{vulnerabilities: {scan_max_age: 3661d}}", "wants a time from"),
     ] {
         let found = problems(VULN_TYPE, yaml);
         assert!(found.len() == 1 && found[0].contains(message), "{yaml}: {found:?}");
     }
+    assert!(checks(VULN_TYPE, "{vulnerabilities: {scan_max_age: 3660d}}").is_ok(), "ten years");
     for (yaml, message) in [
         ("{provenance: {}}", "asks for nothing; write `builder`, `source` or `build_type`"),
         ("{provenance: {builder: []}}", "an empty list matches nothing"),
@@ -280,6 +308,8 @@ fn c9_any_check_changes_the_fingerprint() {
         ", packages: {deny: [{name: x, versions: [<1, =2]}]}",
         ", packages: {deny: [pkg:npm/x]}",
         ", licenses: {deny: [MIT]}",
+        ", licenses: {deny: [Zlib]}",
+        ", licenses: {deny: [{text: Zlib}]}",
         ", licenses: {allow: [MIT]}",
         ", licenses: {allow: [MIT, {text: x}]}",
         ", licenses: {allow: [MIT], deny: [Zlib]}",

@@ -216,8 +216,10 @@ mod tests {
             }
         }
         for (a, b) in [("2.17", "2.17.0"), ("v1.2.3", "1.2.3"), ("1.2.3+a", "1.2.3+b"), ("0:1.0", "1.0"), ("1.02", "1.2")] {
-            assert!(compare(a, b, Scheme::Language).is_eq(), "{a} {b}");
+            assert!(compare(a, b, Scheme::Language).is_eq() && compare(b, a, Scheme::Language).is_eq(), "{a} {b}");
         }
+        // Only a number before a colon is an epoch.
+        assert!(compare("x:1.0", "1.0", Scheme::Language).is_lt() && compare("1:1.0", "2.0", Scheme::Language).is_gt());
         // A revision of a distribution comes behind its version; as a pre-release it would come before.
         assert!(compare("2.17.1-1", "2.17.1", Scheme::Distribution).is_gt());
     }

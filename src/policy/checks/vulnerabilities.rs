@@ -231,6 +231,9 @@ mod tests {
                 "wants no vulnerability above medium; found CVE-3 (critical) in log4j-core 2.14.1 and 2 more".into()
             ))
         );
+        let twice = [finding("CVE-5", "critical", true), finding("CVE-6", "critical", true)];
+        let told = judge("{max_severity: none}", &twice).unwrap_err().1;
+        assert!(told.ends_with("found CVE-5 (critical) in log4j-core 2.14.1 and 1 more"), "of equals the first: {told}");
         let told = judge("{max_severity: none}", &all[1..2]).unwrap_err().1;
         assert_eq!(told, "wants no vulnerability of any severity; found CVE-2 (high, no fix) in log4j-core 2.14.1");
     }
