@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) faults: HashMap<Ask, Fault>,
     /// What cannot be asked about, whatever the rest.
     pub(super) unreachable: HashSet<String>,
+    /// Of a listing there is the first page only: the API is not there any more.
+    pub(super) loses_pages: bool,
     /// Every request, in order.
     pub(super) asked: Vec<(Ask, String)>,
 }
@@ -123,7 +125,7 @@ impl Upstream for Fake {
         next: Option<&str>,
     ) -> Result<ReferrersAnswer, UpstreamError> {
         self.ask(Ask::Referrers, subject.to_string()).await?;
-        if !self.api {
+        if !self.api || next.is_some() && self.state().loses_pages {
             return Ok(ReferrersAnswer::NoApi);
         }
         let from: usize = next.map_or(0, |next| next.parse().unwrap());
@@ -172,6 +174,11 @@ impl World {
         }
     }
 
+    /// Listings have a first page, and no other.
+    pub(in crate::gate) fn lose_pages(&self) {
+        self.fake.state().loses_pages = true;
+    }
+
     /// The referrers of this digest cannot be listed.
     pub(in crate::gate) fn hide_referrers(&self, digest: Digest) {
         self.fake.state().unreachable.insert(digest.to_string());
@@ -179,6 +186,7 @@ impl World {
 
     pub(in crate::gate) fn mend(&self) {
         self.fake.state().unreachable.clear();
+        self.fake.state().loses_pages = false;
         self.fake.state().faults.clear();
     }
 

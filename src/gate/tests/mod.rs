@@ -11,6 +11,7 @@ mod kept;
 mod large;
 mod lineage;
 mod lives;
+mod overload;
 mod platforms;
 mod pointers;
 mod policies;

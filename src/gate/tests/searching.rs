@@ -98,6 +98,17 @@ async fn the_pages_of_a_listing_add_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn x3_a_listing_of_which_a_page_is_gone_is_undecided_and_not_the_end_of_it() {
+    let world = World::built(true, 1, config());
+    let image = world.signed("a");
+    world.lose_pages();
+    let undecided = world.undecided(image).await;
+    assert!(undecided.to_string().contains("a page of the listing is gone"), "{undecided}");
+    world.mend();
+    world.permit(image).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn x3_bundles_are_found_behind_a_hundred_others() {
     let world = World::new();
     let image = world.image(REPO, "a");
@@ -174,10 +185,11 @@ async fn u10_a_blob_of_another_size_or_hash_is_missing_not_evidence() {
 #[tokio::test(start_paused = true)]
 async fn listed_and_gone_is_a_note_and_not_a_doubt() {
     let world = World::without_api();
-    let image = world.image(REPO, "a");
-    world.refer(REPO, image, Digest::sha256(b"deleted"), Some(BUNDLE));
+    let (image, deleted) = (world.image(REPO, "a"), Digest::sha256(b"deleted"));
+    world.refer(REPO, image, deleted, Some(BUNDLE));
     let refusal = world.refusal(image).await;
-    assert!(refusal.explanation.notes().iter().any(|note| note.contains("listed, but not there")));
+    let told = format!("referrers tag {}: listed, but not there", deleted.short());
+    assert!(refusal.explanation.notes().contains(&told), "{:?}", refusal.explanation.notes());
 }
 
 #[tokio::test(start_paused = true)]
