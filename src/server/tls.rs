@@ -10,7 +10,7 @@ use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::{TLS12, TLS13},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -54,8 +54,8 @@ pub enum TlsError {
 
 /// The TLS side of a listener. TLS 1.2 and 1.3, `http/1.1` by ALPN.
 ///
-/// The whole server configuration is swapped, not only the certificate: the client authorities are then replaced with it,
-/// and no session of the old configuration can be resumed under the new.
+/// The whole server configuration is swapped, not only the certificate: the client authorities are then replaced with it. No session
+/// is ever resumed, so none outlives who was allowed to begin it.
 #[derive(Debug)]
 pub struct Tls {
     current: ArcSwap<ServerConfig>,
@@ -106,6 +106,10 @@ fn read(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
     };
     let mut server = builder.with_single_cert(chain, key).map_err(pair)?;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // No session is resumed: clients of registries keep their connections, and Go's remember no sessions unless told to. Two tickets
+    // a handshake, and the lock around the few sessions that are kept, are paid for by all who connect at once.
+    server.send_tls13_tickets = 0;
+    server.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(server))
 }
 

@@ -38,6 +38,15 @@ fn files(home: &Path, certificate: &(String, String)) -> TlsConfig {
 type Client = tokio_rustls::client::TlsStream<TcpStream>;
 
 async fn dial(addr: SocketAddr, authority: &Authority, own: Option<(String, String)>) -> std::io::Result<Client> {
+    dial_as(addr, Arc::new(client(authority, own))).await
+}
+
+async fn dial_as(addr: SocketAddr, config: Arc<rustls::ClientConfig>) -> std::io::Result<Client> {
+    let stream = TcpStream::connect(addr).await?;
+    tokio_rustls::TlsConnector::from(config).connect("localhost".try_into().unwrap(), stream).await
+}
+
+fn client(authority: &Authority, own: Option<(String, String)>) -> rustls::ClientConfig {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
@@ -54,8 +63,7 @@ async fn dial(addr: SocketAddr, authority: &Authority, own: Option<(String, Stri
             .unwrap(),
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let stream = TcpStream::connect(addr).await?;
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await
+    config
 }
 
 fn shown(client: &Client) -> Vec<u8> {
@@ -78,6 +86,22 @@ async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_go_on() {
     hello(&mut new).await;
     assert_ne!(shown(&old), shown(&new));
     hello(&mut old).await;
+}
+
+#[tokio::test]
+async fn no_session_outlives_its_connection_for_a_client_that_remembers_sessions() {
+    let (home, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let rig = rig(generous(), Some(Arc::new(Tls::load(&files(home.path(), &authority.issue(1))).unwrap())));
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+        let config = Arc::new(builder.with_root_certificates(authority.roots()).with_no_client_auth());
+        for _ in 0..2 {
+            let mut client = dial_as(rig.addr, Arc::clone(&config)).await.unwrap();
+            hello(&mut client).await;
+            assert_eq!(client.get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Full), "{version:?}");
+        }
+    }
 }
 
 #[tokio::test]
