@@ -118,12 +118,23 @@ def turns(result: Result, rounds: int, measures: dict[str, Callable[[], tuple[fl
             result.add(name, *measures[name]())
 
 
+# What programs that ask are started with: nothing, or what keeps them off the servers' processor (`run --apart`).
+ASKING: list[str] = []
+
+
+def keep_apart() -> None:
+    """From now on servers, which inherit this, work on the first processor, and those who ask on the second."""
+    first, second, *_ = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {first})
+    ASKING[:] = ["taskset", "--cpu-list", str(second)]
+
+
 def wrk(url: str, connections: int, seconds: int, accept: str, environment: dict | None = None, script="summary.lua") -> dict:
     """One run of wrk; fails when a request was refused or broken."""
     from processes import Failed, run
 
     done = run(
-        "wrk", "--threads", "1", "--connections", connections, "--duration", f"{seconds}s", "--timeout", "30s",
+        *ASKING, "wrk", "--threads", "1", "--connections", connections, "--duration", f"{seconds}s", "--timeout", "30s",
         "--script", LOADTEST / script, "--header", f"Accept: {accept}", url, env=environment,
     )  # fmt: skip
     found = json.loads(done.stdout.splitlines()[-1])
