@@ -1,4 +1,5 @@
-"""One picture a scenario: every server's median as a bar, its rounds as dots, the goal as a line."""
+"""One picture a scenario: every server's median as a bar, its rounds as dots, the goal as a line. Where only limits are told, each as a
+bar of how much of it was used."""
 
 from __future__ import annotations
 
@@ -15,12 +16,13 @@ OURS, THEIRS, GOAL = "#1f6f8b", "#b8c4ca", "#c44536"
 
 
 def draw(found: dict, folder: Path) -> None:
-    """Writes `folder/SCENARIO.png` for every scenario with rates; `found` is what `report.document` made."""
+    """Writes `folder/SCENARIO.png` for every scenario; `found` is what `report.document` made."""
     folder.mkdir(parents=True, exist_ok=True)
     told = f"{found['machine']['processor']}, {found['machine']['cores']} cores, {found['machine']['date']}"
     for name, scenario in found["scenarios"].items():
-        if scenario["medians"]:
-            _one(name, scenario, told, folder / (re.sub("[^A-Za-z0-9]+", "-", name) + ".png"))
+        if scenario["medians"] or scenario["bounds"]:
+            one = _one if scenario["medians"] else _limits
+            one(name, scenario, told, folder / (re.sub("[^A-Za-z0-9]+", "-", name) + ".png"))
 
 
 def _one(name: str, scenario: dict, told: str, path: Path) -> None:
@@ -43,6 +45,25 @@ def _one(name: str, scenario: dict, told: str, path: Path) -> None:
     axes.set_xlabel(scenario["unit"], fontsize=8)
     axes.tick_params(axis="x", labelsize=7)
     axes.set_title(f"{name}" + (" (noisy machine: not every goal is judged)" if scenario["noisy"] else ""), fontsize=9, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.text(0.99, 0.005, told, fontsize=5, ha="right", color="grey")
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def _limits(name: str, scenario: dict, told: str, path: Path) -> None:
+    bounds = scenario["bounds"]
+    figure, axes = pyplot.subplots(figsize=(7, 0.9 + 0.45 * len(bounds)), dpi=110, layout="constrained")
+    for place, bound in enumerate(bounds):
+        axes.barh(place, bound["found"] / bound["limit"], color=OURS, height=0.5)
+        words = f" {bound['what']}: {_number(bound['found'])} of {_number(bound['limit'])} {bound['unit']}"
+        axes.annotate(words, (0.005, place - 0.38), xycoords=("axes fraction", "data"), va="center", fontsize=6)
+    axes.axvline(1, color=GOAL, linewidth=2)
+    axes.set_yticks([])
+    axes.set_ylim(len(bounds) - 0.5, -0.6)
+    axes.set_xlabel("of the limit", fontsize=8)
+    axes.tick_params(axis="x", labelsize=7)
+    axes.set_title(name, fontsize=9, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.text(0.99, 0.005, told, fontsize=5, ha="right", color="grey")
     figure.savefig(path)
