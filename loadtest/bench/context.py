@@ -8,6 +8,8 @@ import os
 import socket
 import ssl
 import subprocess
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -240,6 +242,19 @@ def get(server: Server, path: str) -> tuple[int, bytes]:
         return response.status, response.read()
     finally:
         connection.close()
+
+
+def until(holds: Callable[[], bool], seconds: float = 60) -> float:
+    """Asks until it holds, a server that does not answer yet included, and says when that was; fails when it takes longer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if holds():
+                return time.monotonic()
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(0.002)
+    raise Failed(f"not within {seconds} s")
 
 
 def check(server: Server, path: str, digest: str) -> None:

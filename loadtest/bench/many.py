@@ -9,6 +9,7 @@ from processes import run
 
 from . import MIB
 from .context import Context, Server, free_port, get
+from .measure import asking
 
 HOST = "made.acme.test"
 REPOSITORY = "load/app"
@@ -44,11 +45,9 @@ class Many:
     def ask(self, gate: Server, first: int, last: int, repository=REPOSITORY, *, status=200, blobs=False, connections=64) -> dict:
         """Asks `gate` for images `first` to `last`, each once; every answer is hashed, and a wrong one is a failure."""
         more = ["blobs"] if blobs else []
-        done = run(
-            self.context.tools("ask"), f"127.0.0.1:{gate.port}", f"/v2/{HOST}/{repository}", self.list, first, last, connections, status, *more,
-            timeout=1800,
-        )  # fmt: skip
-        return json.loads(done.stdout)
+        where = (f"127.0.0.1:{gate.port}", f"/v2/{HOST}/{repository}")
+        command = asking(self.context.tools("ask"), *where, self.list, first, last, connections, status, *more)
+        return json.loads(run(*command, timeout=1800).stdout)
 
 
 def resident(server: Server) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import LOADTEST
 
-# Above this, (largest - smallest) / median of a server's rates, the machine counts as noisy.
+# Above this spread of a server's rates (`Result.spread`) the machine counts as noisy.
 NOISE = 0.15
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -118,25 +118,29 @@ def turns(result: Result, rounds: int, measures: dict[str, Callable[[], tuple[fl
             result.add(name, *measures[name]())
 
 
-# What programs that ask are started with: nothing, or what keeps them off the servers' processor (`run --apart`).
-ASKING: list[str] = []
+_off_the_servers: list[str] = []
 
 
-def keep_apart() -> None:
-    """From now on servers, which inherit this, work on the first processor, and those who ask on the second."""
-    first, second, *_ = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {first})
-    ASKING[:] = ["taskset", "--cpu-list", str(second)]
+def keep_apart(servers: int, others: int) -> None:
+    """From now on servers, which inherit this, work on one processor, and programs that ask them on another."""
+    os.sched_setaffinity(0, {servers})
+    _off_the_servers[:] = ["taskset", "--cpu-list", str(others)]
+
+
+def asking(*command: object) -> list[object]:
+    """`command`, a program that asks servers, as it is to be started: off their processor, if they are kept apart."""
+    return [*_off_the_servers, *command]
 
 
 def wrk(url: str, connections: int, seconds: int, accept: str, environment: dict | None = None, script="summary.lua") -> dict:
     """One run of wrk; fails when a request was refused or broken."""
     from processes import Failed, run
 
-    done = run(
-        *ASKING, "wrk", "--threads", "1", "--connections", connections, "--duration", f"{seconds}s", "--timeout", "30s",
-        "--script", LOADTEST / script, "--header", f"Accept: {accept}", url, env=environment,
+    command = asking(
+        "wrk", "--threads", "1", "--connections", connections, "--duration", f"{seconds}s", "--timeout", "30s",
+        "--script", LOADTEST / script, "--header", f"Accept: {accept}", url,
     )  # fmt: skip
+    done = run(*command, env=environment)
     found = json.loads(done.stdout.splitlines()[-1])
     if found["refused"] or found["broken"] or not found["requests"]:
         raise Failed(f"{url}: {found}")

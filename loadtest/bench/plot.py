@@ -4,6 +4,8 @@ bar of how much of it was used."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
 
 OURS, THEIRS, GOAL = "#1f6f8b", "#b8c4ca", "#c44536"
 
@@ -21,53 +24,54 @@ def draw(found: dict, folder: Path) -> None:
     told = f"{found['machine']['processor']}, {found['machine']['cores']} cores, {found['machine']['date']}"
     for name, scenario in found["scenarios"].items():
         if scenario["medians"] or scenario["bounds"]:
-            one = _one if scenario["medians"] else _limits
-            one(name, scenario, told, folder / (re.sub("[^A-Za-z0-9]+", "-", name) + ".png"))
+            kind = _servers if scenario["medians"] else _limits
+            kind(name, scenario, told, folder / (re.sub("[^A-Za-z0-9]+", "-", name) + ".png"))
 
 
-def _one(name: str, scenario: dict, told: str, path: Path) -> None:
-    servers = list(scenario["medians"])
-    ours = servers[0]
-    figure, axes = pyplot.subplots(figsize=(7, 0.9 + 0.45 * len(servers)), dpi=110, layout="constrained")
-    for place, server in enumerate(servers):
-        axes.barh(place, scenario["medians"][server], color=OURS if server == ours else THEIRS, height=0.62)
-        rounds = scenario["rounds"][server]
-        axes.plot(rounds, [place] * len(rounds), ".", color="black", markersize=3, alpha=0.5)
-        axes.annotate(" " + _number(scenario['medians'][server]), (0.005, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
-    for goal in scenario["goals"]:
-        wanted = scenario["medians"].get(goal["against"], 0) * goal["goal"]
-        place = servers.index(ours)
-        axes.plot([wanted, wanted], [place - 0.4, place + 0.4], color=GOAL, linewidth=2)
-        words = f"{goal['goal']:.3g} of {goal['against']} "
-        axes.annotate(words, (wanted, place - 0.42), fontsize=6, color=GOAL, ha="right", va="bottom")
-    axes.set_yticks(range(len(servers)), servers, fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel(scenario["unit"], fontsize=8)
+@contextmanager
+def _picture(rows: int, title: str, unit: str, told: str, path: Path) -> Iterator[Axes]:
+    """A picture with so many rows of bars, to be drawn on."""
+    figure, axes = pyplot.subplots(figsize=(7, 0.9 + 0.45 * rows), dpi=110, layout="constrained")
+    yield axes
+    axes.set_xlabel(unit, fontsize=8)
     axes.tick_params(axis="x", labelsize=7)
-    axes.set_title(f"{name}" + (" (noisy machine: not every goal is judged)" if scenario["noisy"] else ""), fontsize=9, loc="left")
+    axes.set_title(title, fontsize=9, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.text(0.99, 0.005, told, fontsize=5, ha="right", color="grey")
     figure.savefig(path)
     pyplot.close(figure)
+
+
+def _servers(name: str, scenario: dict, told: str, path: Path) -> None:
+    servers = list(scenario["medians"])
+    ours = servers[0]
+    title = name + (" (noisy machine: not every goal is judged)" if scenario["noisy"] else "")
+    with _picture(len(servers), title, scenario["unit"], told, path) as axes:
+        for place, server in enumerate(servers):
+            axes.barh(place, scenario["medians"][server], color=OURS if server == ours else THEIRS, height=0.62)
+            rounds = scenario["rounds"][server]
+            axes.plot(rounds, [place] * len(rounds), ".", color="black", markersize=3, alpha=0.5)
+            axes.annotate(" " + _number(scenario['medians'][server]), (0.005, place), xycoords=("axes fraction", "data"), va="center", fontsize=8)
+        for goal in scenario["goals"]:
+            wanted = scenario["medians"].get(goal["against"], 0) * goal["goal"]
+            place = servers.index(ours)
+            axes.plot([wanted, wanted], [place - 0.4, place + 0.4], color=GOAL, linewidth=2)
+            words = f"{goal['goal']:.3g} of {goal['against']} "
+            axes.annotate(words, (wanted, place - 0.42), fontsize=6, color=GOAL, ha="right", va="bottom")
+        axes.set_yticks(range(len(servers)), servers, fontsize=8)
+        axes.invert_yaxis()
 
 
 def _limits(name: str, scenario: dict, told: str, path: Path) -> None:
     bounds = scenario["bounds"]
-    figure, axes = pyplot.subplots(figsize=(7, 0.9 + 0.45 * len(bounds)), dpi=110, layout="constrained")
-    for place, bound in enumerate(bounds):
-        axes.barh(place, bound["found"] / bound["limit"], color=OURS, height=0.5)
-        words = f" {bound['what']}: {_number(bound['found'])} of {_number(bound['limit'])} {bound['unit']}"
-        axes.annotate(words, (0.005, place - 0.38), xycoords=("axes fraction", "data"), va="center", fontsize=6)
-    axes.axvline(1, color=GOAL, linewidth=2)
-    axes.set_yticks([])
-    axes.set_ylim(len(bounds) - 0.5, -0.6)
-    axes.set_xlabel("of the limit", fontsize=8)
-    axes.tick_params(axis="x", labelsize=7)
-    axes.set_title(name, fontsize=9, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.text(0.99, 0.005, told, fontsize=5, ha="right", color="grey")
-    figure.savefig(path)
-    pyplot.close(figure)
+    with _picture(len(bounds), name, "of the limit", told, path) as axes:
+        for place, bound in enumerate(bounds):
+            axes.barh(place, bound["found"] / bound["limit"], color=OURS, height=0.5)
+            words = f" {bound['what']}: {_number(bound['found'])} of {_number(bound['limit'])} {bound['unit']}"
+            axes.annotate(words, (0.005, place - 0.38), xycoords=("axes fraction", "data"), va="center", fontsize=6)
+        axes.axvline(1, color=GOAL, linewidth=2)
+        axes.set_yticks([])
+        axes.set_ylim(len(bounds) - 0.5, -0.6)
 
 
 def _number(value: float) -> str:

@@ -17,7 +17,7 @@ import oci
 from processes import Failed, run as run_command
 
 from ..context import LARGE_HOST, Context, Server, check, get
-from ..measure import ASKING, Goal, Result, cpu_seconds, turns
+from ..measure import Goal, Result, asking, cpu_seconds, turns
 from ..origin import Image, Origin, proxy_cache
 
 CLIENTS = 40
@@ -74,4 +74,4 @@ def admit(gate: Server, image: Image) -> None:
 
 def fetch(context: Context, server: Server, image: Image, clients: int) -> dict:
     """So many clients fetch the layer at once and compare its bytes; what `loadtest/tools` says of it."""
-    return json.loads(run_command(*ASKING, context.tools("fetch"), server.url(image.path(server)), image.file, clients).stdout)
+    return json.loads(run_command(*asking(context.tools("fetch"), server.url(image.path(server)), image.file, clients)).stdout)

@@ -18,7 +18,7 @@ from processes import Failed, run as run_command
 
 from .. import MIB
 from ..context import SIGNED_HOST, Context, Server, get
-from ..measure import Result, cpu_seconds
+from ..measure import Result, asking, cpu_seconds
 from ..signed import signed_image
 
 NODES = 1000
@@ -64,7 +64,7 @@ def run(context: Context) -> list[Result]:
 
 def _pull(context: Context, gate: Server, digest: str, nodes: int) -> dict:
     address, repository = f"127.0.0.1:{gate.port}", f"/v2/{SIGNED_HOST}/{REPOSITORY}"
-    return json.loads(run_command(context.tools("nodes"), address, context.authority, repository, f"v1@{digest}", nodes).stdout)
+    return json.loads(run_command(*asking(context.tools("nodes"), address, context.authority, repository, f"v1@{digest}", nodes)).stdout)
 
 
 def _children() -> float:

@@ -15,7 +15,7 @@ from processes import Failed, tool
 
 from .. import FIXTURES
 from ..context import ACCEPT, SIGNED_HOST, Context, Server, check
-from ..measure import ASKING, Goal, Result, cpu_seconds, turns
+from ..measure import Goal, Result, asking, cpu_seconds, turns
 
 RATE = 5000
 CONNECTIONS = 32
@@ -56,10 +56,10 @@ def run(context: Context) -> list[Result]:
 
 def attack(context: Context, url: str) -> dict:
     """One run of vegeta; fails when an answer was not 200."""
-    command = [
-        *ASKING, tool("vegeta"), "attack", "-rate", f"{RATE}/s", "-duration", f"{context.seconds}s", "-max-body", "0",
+    command = asking(
+        tool("vegeta"), "attack", "-rate", f"{RATE}/s", "-duration", f"{context.seconds}s", "-max-body", "0",
         "-connections", str(CONNECTIONS), "-max-connections", str(CONNECTIONS), "-header", f"Accept: {ACCEPT}",
-    ]  # fmt: skip
+    )  # fmt: skip
     results = subprocess.run(command, input=f"GET {url}\n".encode(), capture_output=True, timeout=120, check=True).stdout
     told = subprocess.run([tool("vegeta"), "report", "-type=json"], input=results, capture_output=True, timeout=60, check=True).stdout
     found = json.loads(told)

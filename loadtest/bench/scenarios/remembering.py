@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 
-from ..context import Context, Server
+from ..context import Context, Server, until
 from ..many import Many, metric, resident
 from ..measure import Result
 
@@ -80,10 +80,7 @@ class _Gate:
         size, server = metric(self.server, "pullgate_store_bytes"), self.server
         self.context.end(server)
         self.server = self.context.start_gate(server.name, self.context.work / f"gate-{server.name}", server.port, server.admin)
-        for _ in range(600):
-            if metric(self.server, "pullgate_store_bytes") >= size:
-                break
-            time.sleep(0.1)
+        until(lambda: metric(self.server, "pullgate_store_bytes") >= size)
         time.sleep(1)
         return self.above()
 

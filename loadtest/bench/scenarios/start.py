@@ -7,7 +7,6 @@ and once after `drop_caches`, where that is allowed.
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from processes import Failed
 
-from ..context import Context, Server, get
+from ..context import Context, Server, get, until
 from ..many import Many, metric, resident
 from ..measure import Result
 
@@ -59,8 +58,8 @@ def _start(context: Context, gate: Server, size: int) -> tuple[float, float]:
     began = time.monotonic()
     started = context.start_gate("start", context.work / "gate-start", gate.port, gate.admin, wait=False)
     admin = Server("admin", started.admin, started.process)
-    ready = _until(lambda: get(admin, "/readyz")[0] == 200) - began
-    _until(lambda: metric(started, "pullgate_store_bytes") >= size)
+    ready = until(lambda: get(admin, "/readyz")[0] == 200) - began
+    until(lambda: metric(started, "pullgate_store_bytes") >= size)
     counted = time.monotonic() - began
     time.sleep(0.5)
     told = metric(started, "pullgate_store_bytes")
@@ -70,18 +69,6 @@ def _start(context: Context, gate: Server, size: int) -> tuple[float, float]:
         raise Failed(f"the store's size is {size} bytes and {told:.0f} are told")
     print(f"  start: ready after {ready:.3f} s, counted after {counted:.3f} s, RssAnon {memory:.1f} MiB", flush=True)
     return ready, counted
-
-
-def _until(holds, seconds=60) -> float:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            if holds():
-                return time.monotonic()
-        except (OSError, http.client.HTTPException):
-            pass
-        time.sleep(0.002)
-    raise Failed(f"not within {seconds} s")
 
 
 def _on_disk(store: Path) -> tuple[int, int]:
