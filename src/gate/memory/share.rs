@@ -302,6 +302,15 @@ mod tests {
         if records { Rig::new(room, 1_000) } else { Rig::new(1_000, room) }
     }
 
+    /// The same, with as many remembered as there is room for.
+    async fn full_of(records: bool, room: u8) -> Rig {
+        let rig = short_of(records, room.into());
+        for of in 0..room {
+            rig.remember(of, true).await;
+        }
+        rig
+    }
+
     fn is_here(rig: &Rig, of: u8, records: bool) -> bool {
         let (record, manifest) = rig.holds(of);
         assert!(records || record, "the verdict stays where the manifest goes");
@@ -311,10 +320,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn c13_there_is_room_for_as_many_as_it_says_and_the_oldest_goes_first() {
         for records in [true, false] {
-            let rig = short_of(records, 4);
-            for of in 0..4 {
-                rig.remember(of, true).await;
-            }
+            let rig = full_of(records, 4).await;
             assert!((0..4).all(|of| is_here(&rig, of, records)));
             for of in 4..7 {
                 rig.remember(of, true).await;
@@ -327,10 +333,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn c13_what_was_recalled_is_spared_once_for_each_time_round() {
         for records in [true, false] {
-            let rig = short_of(records, 4);
-            for of in 0..4 {
-                rig.remember(of, true).await;
-            }
+            let rig = full_of(records, 4).await;
             rig.recall(0).unwrap();
             for of in 4..8 {
                 rig.remember(of, true).await;
@@ -344,10 +347,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn c13_where_all_were_recalled_one_goes_all_the_same() {
         for records in [true, false] {
-            let rig = short_of(records, 100);
-            for of in 0..100 {
-                rig.remember(of, true).await;
-            }
+            let rig = full_of(records, 100).await;
             for of in 0..100 {
                 rig.recall(of).unwrap();
             }
