@@ -90,9 +90,14 @@ async fn c2_failed_sync_breaks_the_bodies_under_way_and_the_next_pull_passes_the
     rig.store().shelf.layout.faults.sync.store(true, Ordering::SeqCst);
     let bytes = content(300_000);
     let digest = Digest::sha256(&bytes);
-    let blob = rig.store().pull(&digest, opener(pieces(&bytes, 10_000))).await.unwrap();
+    let (send, source) = fed(Some(300_000));
+    let blob = rig.store().pull(&digest, opener(source)).await.unwrap();
     let mut body = blob.body(0..u64::MAX);
+    // Under way, and not at its end before it is asked.
+    send.send(Ok(bytes.slice(..200_000))).unwrap();
     body.frame().await.unwrap().unwrap();
+    send.send(Ok(bytes.slice(200_000..))).unwrap();
+    drop(send);
     while !rig.store().shelf.is_distrusted() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
