@@ -63,7 +63,8 @@ def listed(files: list[str], more: list[str]) -> dict[str, list[Mutant]]:
     command = ["cargo-mutants", "mutants", "--list", "--json", *named, *more]
     output = subprocess.run(command, cwd=trees.ROOT, env=trees.ENVIRONMENT, check=True, stdout=subprocess.PIPE, text=True).stdout
     found: dict[str, list[Mutant]] = {file: [] for file in files}
-    for scenario in json.loads(output):
+    # Of a diff that mutates nothing, tests for instance, it says nothing at all.
+    for scenario in json.loads(output or "[]"):
         found[scenario["file"]].append(mutant(trees.ROOT, scenario["file"], scenario))
     return found
 
