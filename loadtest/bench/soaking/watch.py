@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import statistics
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..context import Server, get
@@ -45,17 +48,28 @@ class Watch:
         status = process.joinpath("status").read_text()
         kib = {name: int(value) for name, value in re.findall(r"^(Rss\w+|Threads):\s+(\d+)", status, re.MULTILINE)}
         metrics = self.metrics()
+        ports = {inode: port for table in ("tcp", "tcp6") for inode, port in sockets(process / "net" / table)}
         return {
             "second": round(time.monotonic() - self.began, 1),
             "rss_anon_mib": kib["RssAnon"] / 1024,
             "rss_file_mib": kib["RssFile"] / 1024,
-            "descriptors": len(list(process.joinpath("fd").iterdir())),
+            "descriptors": len(open_ := opened(process)),
+            "open": dict(sorted(Counter(self._kind(of, ports) for of in open_).items())),
             "threads": kib["Threads"],
             "requests": sum(metrics.get("pullgate_requests_total", {}).values()),
             "connections": sum(metrics.get("pullgate_connections", {}).values()),
             "store_bytes": sum(metrics.get("pullgate_store_bytes", {}).values()),
             "ready": get(self.admin, "/readyz")[0],
         }
+
+    def _kind(self, of: str, ports: dict[str, int]) -> str:
+        """What a descriptor is of: a file, a client, an upstream, or what the runtime needs."""
+        if of.startswith("/") and not of.startswith("/dev/"):
+            return "files"
+        port = ports.get(of)
+        if port is None:
+            return "others"
+        return {self.gate.port: "clients", self.gate.admin: "admin"}.get(port, "upstreams")
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Every metric: its samples by their labels."""
@@ -64,6 +78,22 @@ class Watch:
         for name, labels, value in re.findall(r"^(\w+)(\{.*\})? (\S+)$", text, re.MULTILINE):
             found.setdefault(name, {})[labels] = float(value)
         return found
+
+
+def opened(process: Path) -> list[str]:
+    """What each open descriptor leads to."""
+    found = []
+    for descriptor in process.joinpath("fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # Closed since they were listed.
+            found.append(os.readlink(descriptor))
+    return found
+
+
+def sockets(table: Path) -> Iterator[tuple[str, int]]:
+    """The sockets of one of the kernel's tables, as a descriptor names them, and the port each has at this end."""
+    for line in table.read_text().splitlines()[1:]:
+        fields = line.split()
+        yield f"socket:[{fields[9]}]", int(fields[1].rpartition(":")[2], 16)
 
 
 def fifths(samples: list[dict], key: str) -> tuple[float, float]:

@@ -18,6 +18,8 @@ from ..context import LARGE_HOST, SIGNED_HOST, Context, check
 HOT = 8 * MIB
 # Small enough that what is pushed in a minute or two does not fit.
 STORE = "192MiB"
+# Verdicts that are remembered at once: a third of the images a soak brings.
+REMEMBERED = 500
 # The image whose digest the deny-list names every other reload.
 VICTIM = "acme/twice"
 
@@ -45,8 +47,13 @@ class World:
         self.deny.write_text("[]")
         url = self.registry.base
         upstreams = [{"host": host, "url": url, "plain_http": "dangerous"} for host in (SIGNED_HOST, LARGE_HOST)]
-        # Shorter than its default, so that a client that reads nothing is let go several times in a soak.
-        limits = {"write_timeout": "20s"}
+        limits = {
+            # Shorter than its default, so that a client that reads nothing is let go several times in a soak.
+            "write_timeout": "20s",
+            # Each new image takes memory until as many are remembered as may be. Reached in the first minutes, so that the rest
+            # of a soak shows what goes for what comes, and any growth that is left is one without a bound.
+            "verdicts": REMEMBERED, "manifest_memory": "1MiB",
+        }  # fmt: skip
         self.gate = context.gate(
             upstreams, [context.signed_policy(), context.unsigned_policy()], name="soak", tls=True, tag_ttl="2s",
             store={"path": str(context.work / "soak-store"), "max_size": STORE}, limits=limits, deny=[str(self.deny)],
