@@ -35,7 +35,8 @@ pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const PROGRESS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a body that is read whole may take.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long an idle connection is kept: less than the 60 s after which common load balancers drop it.
+/// How long an idle connection is used again: less than the 60 s after which common load balancers drop it. It is closed when
+/// the pool looks next, which it does as often, so after twice that at most.
 const IDLE: Duration = Duration::from_secs(45);
 /// Idle connections kept per host.
 const MAX_IDLE: usize = 32;
