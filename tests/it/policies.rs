@@ -1,6 +1,6 @@
-//! What policies of every kind answer about images that real cosign signed: `tests/fixtures/policy`.
+//! What policies of every kind answer about images that real programs signed: `tests/fixtures/policy` and `tests/fixtures/older`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
 
@@ -28,19 +28,25 @@ struct Answers {
     refuse: BTreeMap<String, String>,
 }
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/policy")
-}
-
-fn read<T: for<'de> Deserialize<'de>>(name: &str) -> T {
-    serde_json::from_slice(&std::fs::read(folder().join(name)).unwrap()).unwrap()
+fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> T {
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_policy_answers_about_every_image_as_written_down() {
-    let Images { images } = read("images.json");
-    let answers: BTreeMap<String, Answers> = read("answers.json");
-    let mut files: Vec<_> = std::fs::read_dir(folder().join("policies"))
+    answers_as_written_down("policy").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cosign_and_sigstore_js_no_longer_write_is_answered_as_written_down() {
+    answers_as_written_down("older").await;
+}
+
+async fn answers_as_written_down(fixtures: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixtures);
+    let Images { images } = read(&folder.join("images.json"));
+    let answers: BTreeMap<String, Answers> = read(&folder.join("answers.json"));
+    let mut files: Vec<_> = std::fs::read_dir(folder.join("policies"))
         .unwrap()
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
@@ -48,9 +54,9 @@ async fn every_policy_answers_about_every_image_as_written_down() {
     assert_eq!(files, answers.keys().cloned().collect::<Vec<_>>(), "each policy has its answers");
     let mut wrong = Vec::new();
     for (name, Answers { admit, refuse }) in answers {
-        let policy = std::fs::read_to_string(folder().join("policies").join(format!("{name}.yaml"))).unwrap();
-        let trust_root = folder().join("trusted_root.json").display().to_string();
-        let gate = Gate::start(&Setup::layout(&folder().join("registry")).trust_root(&trust_root).policy(&policy)).await;
+        let policy = std::fs::read_to_string(folder.join("policies").join(format!("{name}.yaml"))).unwrap();
+        let trust_root = folder.join("trusted_root.json").display().to_string();
+        let gate = Gate::start(&Setup::layout(&folder.join("registry")).trust_root(&trust_root).policy(&policy)).await;
         for Image { repository, digest, what } in &images {
             let answer = get(gate.addr, &format!("/v2/{repository}/manifests/{digest}?ns={HOST}")).await;
             let image = repository.trim_start_matches("acme/");
