@@ -67,6 +67,7 @@ async fn a_use_of_the_deny_list_is_counted_by_what_it_names() {
     let world = World::new();
     let (image, unsigned) = (world.signed("a"), world.image(REPO, "b"));
     world.refusal(unsigned).await;
+    assert!(!recorder.handle().render().contains("pullgate_denied_total"), "a refusal for want of a signature is no use of it");
     world.deny("- {package: {name: openssl}, reason: INC-4}\n");
     world.refusal(image).await;
     assert!(has(&recorder.handle().render(), "pullgate_denied_total{by=\"package\"} 1"));

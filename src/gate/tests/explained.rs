@@ -108,6 +108,13 @@ async fn each_platform_is_told_with_the_piece_it_carries() {
     let other = world.attach(REPO, children[1], &attestation(children[1], RELEASE));
     let arm64 = on("linux/arm64", children[1], true, &[other]);
     assert_eq!(told().await, [signature, (true, vec![amd64, arm64])]);
+    // What was looked at is the index's and both platforms' together.
+    let (_, explanation) = world.gate.explain(&world.subject(REPO, index)).await;
+    let mut pieces: Vec<_> = explanation.pieces.iter().map(|piece| piece.source.manifest).collect();
+    let mut wanted = [signed, sbom, other];
+    pieces.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(pieces, wanted);
 }
 
 #[tokio::test(start_paused = true)]
