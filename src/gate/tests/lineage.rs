@@ -18,6 +18,18 @@ async fn wait(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_one_index_was_looked_into_says_nothing_of_another() {
+    let world = World::new();
+    let lineage = &world.gate.lineage;
+    let (here, there) = (name(REPO), name("acme/other"));
+    let index = |of: u32| Digest::sha256(&of.to_le_bytes());
+    (0..900).for_each(|of| lineage.set_expanded(&here, &index(of)));
+    assert!((0..900).any(|of| lineage.is_expanded(&here, &index(of))));
+    assert!(!(900..20_000).any(|of| lineage.is_expanded(&here, &index(of))), "another digest");
+    assert!(!(0..20_000).any(|of| lineage.is_expanded(&there, &index(of))), "another repository");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a12_a_child_is_admitted_through_its_index_and_not_before() {
     let world = World::new();
     let (index, [child, other]) = multi(&world);

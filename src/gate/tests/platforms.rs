@@ -239,6 +239,17 @@ async fn nothing_is_asked_about_platforms_while_a_signature_is_wanting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_asked_for_an_audit_policy_where_looking_at_platforms_admits_nothing() {
+    let world = World::new();
+    let enforce = policy("release", "reg.test/acme/**", "https://other.test/release", "enforce");
+    let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit") + SPDX;
+    world.set_policies(&format!("{enforce}---\n{audit}"), Unmatched::Deny);
+    let (index, _) = signed_index(&world);
+    assert_eq!(world.refusal(index).await.code(), "identity_mismatch");
+    assert_eq!(world.asked(Ask::Referrers), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn c3_after_a_restart_without_an_upstream_the_platforms_evidence_is_here_too() {
     let mut world = wanting("each_platform");
     let (index, [amd64, arm64]) = signed_index(&world);
