@@ -84,11 +84,12 @@ impl Checker {
             }
             Kind::Index(operands) => {
                 let (of, key) = (self.of(&operands[0])?, self.of(&operands[1])?);
+                let (name, place) = (key.may_be(&Type::Text), matches!(key, Type::Dyn | Type::Int | Type::UInt));
                 match &of {
-                    Type::Dyn if key.may_be(&Type::Text) || key.is_number() => Type::Dyn,
-                    Type::List(element) if key.may_be(&Type::Int) || key.is_number() => (**element).clone(),
-                    Type::Map(value) if key.may_be(&Type::Text) => (**value).clone(),
-                    Type::Record(_) if key.may_be(&Type::Text) => match &operands[1].kind {
+                    Type::Dyn if name || place => Type::Dyn,
+                    Type::List(element) if place => (**element).clone(),
+                    Type::Map(value) if name => (**value).clone(),
+                    Type::Record(_) if name => match &operands[1].kind {
                         Kind::Literal(Literal::Text(name)) => member(&of, name, at)?,
                         _ => Type::Dyn,
                     },

@@ -77,6 +77,34 @@ fn each_kind_of_wrong_expression_is_refused_with_its_place_and_what_to_write() {
         ("signer.issuer[0] == 'x'", "cannot take element an int of a string"),
         ("{1: 2} == predicate", "the keys of a map are strings"),
         ("[predicate][0].matches('x') == signer.times", "which are never equal"),
+        ("signer.times['first'] > signer.times[0]", "cannot take element a string of a list"),
+        ("signer.times[0.0] > signer.times[0]", "cannot take element a double of a list"),
+        ("predicate.list[1.5] == 'x'", "cannot take element a double of any value"),
+        ("predicate.list[true] == 'x'", "cannot take element a boolean of any value"),
+        ("{'low': 1}[1] == predicate.n", "cannot take element an int of a map"),
+        ("signer[0] == 'x'", "cannot take element an int of a map"),
+        ("1.5 % 1.0 == predicate.x", "cannot compute a double % a double"),
+        ("predicate.x % 1.5 == 0.0", "cannot compute any value % a double"),
+        ("1 + signer.issuer == '1x'", "cannot compute an int + a string; convert one, as in string(…)"),
+        ("predicate.x - 'a' == 'b'", "cannot compute any value - a string"),
+        ("predicate.x - [1] == [2]", "cannot compute any value - a list"),
+        ("predicate.x + true == 2", "cannot compute any value + a boolean"),
+        ("predicate.age * duration('1h') > duration('2h')", "cannot compute any value * a duration"),
+        ("[1] < [2] && predicate.x", "cannot compare a list < a list"),
+        ("null < predicate.x", "cannot compare null < any value"),
+        ("{'a': 1} >= {'a': 1} && predicate.x", "cannot compare a map >= a map"),
+        ("[1] == ['a'] && predicate.x", "compares a list with a list, which are never equal"),
+        ("{'a': 1} == {'a': 'b'} && predicate.x", "compares a map with a map, which are never equal"),
+        ("signer == [1]", "compares a map with a list, which are never equal"),
+        ("duration('1h') < 1 && predicate.x", "cannot compare a duration < an int"),
+        ("bool(1) && predicate.x", "bool() does not take an int; write bool(text)"),
+        ("double(true) == predicate.x", "double() does not take a boolean; write double(number or text)"),
+        ("uint(signer.times[0]) == predicate.x", "uint() does not take a timestamp; write uint(number or text)"),
+        ("int(null) == predicate.x", "int() does not take null; write int(number or text)"),
+        ("duration(1) == predicate.x", "duration() does not take an int; write duration('24h')"),
+        ("timestamp(1u) == predicate.x", "timestamp() does not take a uint; write timestamp('2026-01-31T00:00:00Z')"),
+        ("string(1.5) == predicate.x", "string() does not take a double; write string(value)"),
+        ("signer.times.upperAscii() == 'X'", "upperAscii() does not take a list; write text.upperAscii()"),
         // Times.
         ("signer.times[0] > timestamp('2026')", "`2026` is no timestamp; write timestamp('2026-01-31T00:00:00Z')"),
         ("signer.times[0] - signer.times[0] < duration('1 day')", "`1 day` is no duration; write duration('24h')"),
@@ -85,6 +113,11 @@ fn each_kind_of_wrong_expression_is_refused_with_its_place_and_what_to_write() {
         ("predicate.a == 1 and predicate.b == 2", "column 18: mismatched input 'and'; CEL writes &&, || and ! for and, or, not"),
         ("predicate.a == 1 & predicate.b == 2", "write && and ||"),
         ("predicate.a ==", "mismatched input"),
+        ("predicate.a == 1 &&\n  predicate.b = 2", "line 2 column 15: cannot read '= '; write == to compare"),
+        ("predicate.a == 1 &&\npredicat.b == 2", "line 2 column 1: unknown name `predicat`"),
+        ("predicate.a | predicate.b", "write && and ||"),
+        ("predicate.a or predicate.b", "CEL writes &&, || and ! for and, or, not"),
+        ("predicate.a not in predicate.b", "CEL writes &&, || and ! for and, or, not"),
         ("predicate.name == 'x", "cannot read ''x'"),
         ("predicate.`a` == 1", "unsupported syntax"),
         ("predicate.?a == 1", "unsupported syntax"),
@@ -103,6 +136,32 @@ fn each_kind_of_wrong_expression_is_refused_with_its_place_and_what_to_write() {
         let error = refusal(text, CUSTOM);
         assert!(error.contains(message), "{text}\n  wanted: {message}\n  found:  {error}");
     }
+}
+
+#[test]
+fn types_that_fit_are_accepted_whatever_is_left_to_the_document() {
+    for text in [
+        "signer.issuer + '/' + signer.subject == predicate.id",
+        "'runner_environment' in signer.claims && predicate.x in {'a': 1}",
+        "signer.times[1u] > signer.times[predicate.n]",
+        "{'low': 1, 'high': 2}[predicate.severity] > 1 && {'low': 1}['low'] == predicate.n",
+        "predicate.list[0] == predicate.list[1u] && predicate.map['a'] == predicate.map[predicate.key]",
+        "predicate.at + duration('1h') > predicate.at - duration('1h')",
+        "predicate.x + predicate.y == 3 && predicate.x % predicate.y == 1",
+        "signer.times + [timestamp(predicate.at)] == predicate.times",
+        "predicate.list.size() == 2.0 && signer.issuer in [1, 'a'] && signer == {'issuer': predicate.x}",
+        "(predicate.a == 1) < true && 1 < 1.5 && [predicate.x] == [1] && {'a': [1]} == {'a': [predicate.x]}",
+        "bool('true') && double('1.5') < double(2) && int('1') < int(2u) && uint('1') < uint(2) && predicate.x",
+        "string(1) == string('1') && string(true) == string(signer.times[0]) && string(2u) == string(duration('1h')) && predicate.x",
+        "int(signer.times[0]) > 0 && timestamp(signer.times[0]) == timestamp('2026-01-01T00:00:00Z')",
+        "size('a') == size([1]) && size({'a': 1}) < size(signer.claims) && duration(duration('1h')) == duration('1h')",
+        "predicate.a.exists(a, predicate.b.exists(b, a == b)) && predicate.a.exists(a, a == 1)",
+    ] {
+        parse(text, CUSTOM).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+    assert!(refusal("predicate.name name == 'x'", CUSTOM).ends_with("mismatched input 'name'"));
+    // Nothing helps a sum of a time and a number.
+    assert!(refusal("signer.times[0] + 1 == predicate.at", CUSTOM).ends_with("cannot compute a timestamp + an int"));
 }
 
 #[test]
@@ -127,6 +186,30 @@ fn length_number_of_parts_and_depth_are_bounded() {
         let error = refusal(&deep, CUSTOM);
         assert!(error.contains("deep") || error.contains("parts") || error.contains("mismatched"), "{deep}: {error}");
     }
+    // Up to each bound, and one more.
+    let of_bytes = |bytes: usize| format!("predicate.name == '{}'", "x".repeat(bytes - "predicate.name == ''".len()));
+    let of_parts = |parts: usize| format!("predicate.x in [{}1]", "1,".repeat(parts - 5));
+    let methods = |depth: usize| format!("predicate{}", ".lowerAscii()".repeat(depth - 1)) + " == 'x'";
+    let fields = |depth: usize| format!("predicate{} == 1", ".a".repeat(depth - 1));
+    let joined = |depth: usize| format!("predicate.b && {}", fields(depth - 1));
+    let elements = |depth: usize| format!("predicate{} == 1", "[0]".repeat(depth - 1));
+    let lists = |depth: usize| format!("predicate == {}1{}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    let maps = |depth: usize| format!("predicate == {}1{}", "{'a': ".repeat(depth - 1), "}".repeat(depth - 1));
+    let wrong = [
+        (of_bytes(4096), of_bytes(4097), "has 4097 bytes, more than the 4096"),
+        (of_parts(500), of_parts(501), "has more than 500 parts"),
+        (methods(40), methods(41), "nests more than 40 deep"),
+        (fields(40), fields(41), "nests more than 40 deep"),
+        (joined(40), joined(41), "nests more than 40 deep"),
+        (elements(40), elements(41), "nests more than 40 deep"),
+        (lists(40), lists(41), "nests more than 40 deep"),
+        (maps(40), maps(41), "nests more than 40 deep"),
+    ];
+    for (most, more, message) in wrong {
+        parse(&most, CUSTOM).unwrap_or_else(|error| panic!("{most}: {error}"));
+        let error = refusal(&more, CUSTOM);
+        assert!(error.contains(message), "{more}: {error}");
+    }
     let wide = format!("predicate.x == 0{}", " || predicate.x == 1".repeat(100));
     parse(&wide, CUSTOM).unwrap();
 }
@@ -150,6 +233,10 @@ fn types_that_no_document_has_are_found_in_a_dry_run() {
         ("https://cyclonedx.org/bom/v1.6", "predicate.version.startsWith('1')", "1 (an int) where a string is wanted"),
         ("https://slsa.dev/provenance/v0.2", "predicate.materials.uri == 'x'", "where a map is wanted"),
         (SLSA, "predicate.runDetails.builder.startsWith('https://github.com/')", "where a string is wanted"),
+        // Both branches are tried, whichever the example takes.
+        (spdx::TYPE, "predicate.name == 'x' ? predicate.name > 3 : true", "\"acme/app\" (a string) > 3 (an int)"),
+        (spdx::TYPE, "predicate.name != 'x' ? true : predicate.name > 3", "\"acme/app\" (a string) > 3 (an int)"),
+        (spdx::TYPE, "predicate.name == 'x' ? predicate.nothing.at.all : predicate.name", "yields a string"),
         (SLSA, "predicate.runDetails.builder.id == 'x' ? predicate.runDetails.builder.id : true", "yields a boolean"),
         (
             VULN,
