@@ -110,6 +110,8 @@ impl<'c> Evaluator<'c, '_> {
                 let missing = self.value(of).map(|of| fault::keys(&of)).unwrap_or_default();
                 return format!("no `{}` in {}{missing}", short(field, PATH), short(&self.shown(of), PATH));
             }
+            // Its body is about an element, and there is none here.
+            Kind::Each(each) => vec![&each.over],
             Kind::Call(Function::Size, _) | Kind::Select(..) | Kind::Index(_) | Kind::Variable(..) => vec![node],
             _ => node.parts(),
         };

@@ -192,6 +192,7 @@ pub(super) fn value(value: &Value<'_>, max: usize) -> String {
 /// Writes until `max` bytes are there: a megabyte is not written out to be cut.
 fn write_value(out: &mut String, value: &Value<'_>, max: usize) {
     if out.len() > max {
+        out.push_str("...");
         return;
     }
     let _ = match value {
@@ -204,10 +205,12 @@ fn write_value(out: &mut String, value: &Value<'_>, max: usize) {
             let items = value.items().into_iter().flatten();
             let meter = super::meter::Meter::new();
             for (i, item) in items.enumerate() {
+                out.push_str(if i == 0 { "" } else { ", " });
                 if out.len() > max {
+                    // Or what is shown would end like a value that ends here.
+                    out.push_str("...");
                     break;
                 }
-                out.push_str(if i == 0 { "" } else { ", " });
                 write_value(out, &item, max);
                 if let (true, Value::Text(key)) = (map, &item)
                     && let Ok(Some(inner)) = value.get(key, &meter)
