@@ -315,6 +315,8 @@ impl<'de> Visitor<'de> for Value<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use serde_json::{Value as Tree, json};
 
     use super::*;
@@ -380,6 +382,15 @@ mod tests {
         }
         let wrapped = json!("{\"packages\":[],\"packages\":[]}").to_string();
         assert!(Document::read(wrapped.as_bytes()).unwrap().unwrapped().is_err());
+    }
+
+    #[test]
+    fn a9_an_object_of_very_many_keys_is_read_at_once() {
+        // Each compared with each, this many take ten seconds and more.
+        let keys: Vec<String> = (0..40_000).map(|i| format!("\"{i}\":0")).collect();
+        let start = Instant::now();
+        assert!(Document::read(format!("{{{}}}", keys.join(",")).as_bytes()).is_ok());
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     }
 
     #[test]

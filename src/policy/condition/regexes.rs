@@ -127,6 +127,7 @@ mod tests {
     fn a_pattern_costs_by_its_size_and_has_a_largest() {
         let small = compile("^https://github.com/acme/").unwrap();
         let large = compile("a[ab]{100}c").unwrap();
+        assert_eq!(compile("a").unwrap().cost, 4, "no pattern is free");
         assert!(small.cost <= 8 && large.cost > 2 * small.cost, "{} {}", small.cost, large.cost);
         assert!(compile(r"(?:a{100}){100}").unwrap_err().contains("write a shorter one"));
         for (wrong, message) in [("(", "unclosed group"), ("[a", "unclosed character class"), ("a{2,1}", "invalid repetition")] {

@@ -288,6 +288,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_taken_is_not_left() {
+        let list = Value::List([Value::Int(1), Value::Int(2), Value::Int(3)].into());
+        let map = Value::map([("a", Value::Null), ("b", Value::Null), ("c", Value::Null)]);
+        for value in [list, map] {
+            let mut items = value.items().unwrap();
+            assert_eq!((items.left(), items.next().is_some(), items.left()), (3, true, 2));
+            assert_eq!((items.nth(1).is_some(), items.left(), items.next().is_none()), (true, 0, true));
+        }
+    }
+
+    #[test]
     fn numbers_compare_by_their_value_whatever_their_type() {
         let (int, uint, double) = (Value::Int, Value::UInt, Value::Double);
         for (a, b, wanted) in [

@@ -47,15 +47,56 @@ fn a9_work_that_multiplies_is_stopped_by_counting() {
     let items: Vec<usize> = (0..10_000).collect();
     let predicate = json!({"a": items, "b": items});
     // Ten thousand times ten thousand: half a minute in the crate's interpreter.
-    for text in
-        ["predicate.a.exists(a, predicate.b.exists(b, a + b == -1))", "predicate.a.all(a, predicate.b != predicate.a + [1])"]
-    {
+    for text in [
+        "predicate.a.exists(a, predicate.b.exists(b, a + b == -1))",
+        "predicate.a.all(a, predicate.b != predicate.a + [1])",
+        // To an element of a list it goes past those before.
+        "predicate.a.all(a, predicate.b[9999] == 9999)",
+    ] {
         let start = Instant::now();
         let (reason, summary) = summary(text, &predicate);
         assert_eq!(reason, Reason::ConditionBudget, "{text}: {summary}");
         assert!(summary.contains("more than 5000000 steps of work") || summary.contains("bytes of lists"), "{summary}");
         // A debug build on a busy machine; a release build takes a tenth of a second.
         assert!(start.elapsed().as_secs() < 20, "{text}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a9_every_way_to_read_much_again_and_again_is_counted() {
+    let keys: serde_json::Map<String, Json> = (0..10_000).map(|i| (format!("k{i}"), json!(i))).collect();
+    let predicate = json!({"a": vec![0; 2_000], "keys": keys, "text": "x".repeat(1 << 20), "list": vec![0; 3_000]});
+    for text in [
+        "predicate.a.all(a, predicate.text.contains('x'))",
+        "predicate.a.all(a, predicate.text == predicate.text)",
+        "predicate.a.all(a, predicate.text <= predicate.text)",
+        "predicate.a.all(a, predicate.text.size() > 0)",
+        "predicate.a.all(a, predicate.text.matches('^x'))",
+        "predicate.a.all(a, predicate.keys.k9999 == 9999)",
+        "predicate.a.all(a, predicate.list == predicate.list)",
+        "predicate.a.all(a, !(1 in predicate.list + predicate.list))",
+    ] {
+        let (reason, summary) = summary(text, &predicate);
+        assert_eq!(reason, Reason::ConditionBudget, "{text}: {summary}");
+    }
+}
+
+#[test]
+fn what_is_read_or_made_once_is_far_from_the_budget() {
+    let keys: serde_json::Map<String, Json> = (0..10_000).map(|i| (format!("k{i}"), json!(i))).collect();
+    let predicate = json!({"keys": keys, "text": "x".repeat(1 << 20), "list": vec![0; 3_000]}).to_string();
+    let statement = statement(CUSTOM, predicate);
+    for (text, at_least, at_most) in [
+        ("predicate.keys.k9999 == 9999", 2_500, 5_000),
+        ("predicate.text == predicate.text", 1 << 15, 1 << 16),
+        ("predicate.text <= predicate.text + 'x'", 1 << 15, 1 << 17),
+        ("predicate.text + predicate.text != 'x'", 1 << 16, 1 << 17),
+        // Each element counts, and what it takes to put them together.
+        ("predicate.list + predicate.list != []", 9_000, 20_000),
+        ("predicate.list == predicate.list", 3_000, 10_000),
+    ] {
+        let taken = steps(text, &statement);
+        assert!((at_least..at_most).contains(&taken), "{text} takes {taken}");
     }
 }
 
@@ -70,12 +111,18 @@ fn a_spent_budget_is_not_made_up_for_by_what_absorbs() {
 #[test]
 fn a9_lists_and_texts_that_grow_are_stopped() {
     let items: Vec<usize> = (0..2_000).collect();
-    let predicate = json!({"a": items, "text": "x".repeat(1 << 20)});
+    let predicate = json!({"a": items, "many": vec![0; 20_000], "text": "x".repeat(1 << 20)});
+    let list = format!("predicate.many.map(a, [{}a]).size() == 1", "a, ".repeat(39));
+    let entries: Vec<String> = (0..20).map(|i| format!("'k{i}': a")).collect();
+    let map = format!("predicate.many.map(a, {{{}}}).size() == 1", entries.join(", "));
     for text in [
+        &list,
+        &map,
         "predicate.a.map(a, predicate.a.map(b, b)).size() == 1",
         "predicate.a.map(a, predicate.text + 'x').size() == 1",
         "predicate.a.map(a, predicate.text.upperAscii()).size() == 1",
         "predicate.a.map(a, predicate.a + predicate.a).size() == 1",
+        "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(a, predicate.text + predicate.text).size() == 1",
         "predicate.a.map(a, [a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a]).map(a, a + a + a + a + a + a + a + a + a + a).size() == 1",
     ] {
         let (reason, summary) = summary(text, &predicate);
@@ -114,6 +161,7 @@ fn what_people_ask_of_large_sboms_stays_far_below_the_budget() {
         ),
         ("predicate.packages.all(p, p.licenseDeclared.matches('^[A-Za-z0-9.-]+$'))", 2_000_000),
         ("predicate.packages.filter(p, p.name.contains('ssl')).size() == 0", 200_000),
+        ("predicate.packages[15999].name != 'x'", 5_000),
     ] {
         let taken = steps(text, &statement);
         assert!(taken < at_most && taken < MAX_STEPS / 4, "{text} takes {taken}");

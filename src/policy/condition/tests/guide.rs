@@ -171,6 +171,7 @@ fn require_is_an_expression_or_a_list_and_every_wrong_one_is_told_at_once() {
             assert!(found.contains(message), "{require}\n  wanted: {message}\n  found:  {found}");
         }
     }
+    parsed(&entry(&format!("[{}]", vec!["predicate.a"; 32].join(", "))));
     parsed(&entry("|\n  predicate.a == 1 &&\n    predicate.b == 2"));
     parsed(&entry(">-\n  predicate.a == 1 &&\n  predicate.b == 2"));
 }

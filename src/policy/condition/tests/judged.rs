@@ -88,6 +88,7 @@ fn numbers_texts_and_times_are_computed_without_mixing_them() {
         ("predicate.min / -1 == 1", "found a number too large in predicate.min / -1"),
         ("predicate.min % 0 == 1", "found a division by zero in predicate.min % 0"),
         ("-predicate.min == 1", "found a number too large in -predicate.min"),
+        ("predicate.big / 0u == 1u", "found a division by zero in predicate.big / 0u"),
         ("predicate.big + 1u == 1u", "found a number too large"),
         ("predicate.n - 4 * predicate.min == 1", "found a number too large"),
         ("-predicate.name == 'x'", "found \"openssl\" (a string) where a number is wanted"),

@@ -233,6 +233,12 @@ fn types_that_no_document_has_are_found_in_a_dry_run() {
         ("https://cyclonedx.org/bom/v1.6", "predicate.version.startsWith('1')", "1 (an int) where a string is wanted"),
         ("https://slsa.dev/provenance/v0.2", "predicate.materials.uri == 'x'", "where a map is wanted"),
         (SLSA, "predicate.runDetails.builder.startsWith('https://github.com/')", "where a string is wanted"),
+        // As is what stands beside a part that decides.
+        (
+            spdx::TYPE,
+            "(predicate.name != 'x' || predicate.nothing == 1) == (predicate.name > 3)",
+            "\"acme/app\" (a string) > 3 (an int)",
+        ),
         // Both branches are tried, whichever the example takes.
         (spdx::TYPE, "predicate.name == 'x' ? predicate.name > 3 : true", "\"acme/app\" (a string) > 3 (an int)"),
         (spdx::TYPE, "predicate.name != 'x' ? true : predicate.name > 3", "\"acme/app\" (a string) > 3 (an int)"),
