@@ -223,10 +223,7 @@ fn write_value(out: &mut String, value: &Value<'_>, max: usize) {
             Ok(())
         }
         Value::Null => write!(out, "null"),
-        Value::Text(text) => {
-            let most: String = text.chars().take(max + 1).collect();
-            write!(out, "\"{}\"", short(&most, max).replace('"', "\\\""))
-        }
+        Value::Text(text) => write!(out, "\"{}\"", short(text, max).replace('"', "\\\"")),
         Value::Time(time) => write!(out, "{time}"),
         Value::UInt(value) => write!(out, "{value}"),
     };

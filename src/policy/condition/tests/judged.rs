@@ -384,3 +384,10 @@ fn a_short_list_is_told_whole_and_a_long_one_by_its_beginning() {
     let (_, told) = summary("predicate.list == []", &json!({"list": long}));
     assert!(told.contains("found predicate.list is [1, 2, 3, ") && told.ends_with(", 48, ...]"), "{told}");
 }
+
+#[test]
+fn a_long_text_is_told_by_its_own_beginning_and_end() {
+    let id = format!("https://acme.test/{}@refs/heads/main", "a".repeat(1_000));
+    let (_, told) = summary("predicate.id == 'x'", &json!({"id": id}));
+    assert!(told.contains("is \"https://acme.test/aaa") && told.ends_with("aaa@refs/heads/main\""), "{told}");
+}
