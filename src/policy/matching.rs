@@ -385,4 +385,28 @@ mod tests {
         assert!(!met(&Need::Count { count: 2, of }));
         assert!(began.elapsed().as_secs() < 5);
     }
+
+    /// Its evidence counts as long as what it is needed with.
+    #[test]
+    fn what_contributes_to_all_ends_with_the_first_of_it_to_end() {
+        let until = |signer: usize, second| {
+            let until = End::At(Timestamp::from_second(second).unwrap());
+            Need::One(vec![Offer { signer, fact: signer, since: Timestamp::UNIX_EPOCH, until }])
+        };
+        let ends = |need: Need| need.contributing().iter().map(|offer| offer.until).collect::<Vec<_>>();
+        let at = |second| End::At(Timestamp::from_second(second).unwrap());
+        assert_eq!(ends(Need::All(vec![until(0, 5), until(1, 9)])), [at(5), at(5)]);
+        assert_eq!(ends(Need::Count { count: 2, of: vec![until(0, 9), until(1, 5)] }), [at(5), at(5)]);
+        assert_eq!(ends(Need::Any(vec![until(0, 5), until(1, 9)])), [at(5), at(9)]);
+    }
+
+    /// Sixteen places and fifteen signers, each of a kind of its own: 15! orders, which nobody waits for (A9).
+    #[test]
+    fn a9_a_search_that_takes_too_many_steps_ends_and_is_unmet() {
+        let place = |at: usize| one(&(0..15).filter(|signer| *signer != at).collect::<Vec<_>>());
+        let pair = |at: usize| Need::Count { count: 2, of: vec![place(2 * at), place(2 * at + 1)] };
+        let began = std::time::Instant::now();
+        assert!(!met(&Need::Count { count: 8, of: (0..8).map(pair).collect() }));
+        assert!(began.elapsed().as_secs() < 30);
+    }
 }
