@@ -18,7 +18,7 @@ from ..context import LARGE_HOST, SIGNED_HOST, Context, check
 HOT = 8 * MIB
 # Small enough that what is pushed in a minute or two does not fit.
 STORE = "192MiB"
-# Verdicts that are remembered at once: a third of the images a soak brings.
+# Verdicts that are remembered at once: a quarter of the images a soak brings.
 REMEMBERED = 500
 # The image whose digest the deny-list names every other reload.
 VICTIM = "acme/twice"
@@ -51,7 +51,7 @@ class World:
             # Shorter than its default, so that a client that reads nothing is let go several times in a soak.
             "write_timeout": "20s",
             # Each new image takes memory until as many are remembered as may be. Reached in the first minutes, so that the rest
-            # of a soak shows what goes for what comes, and any growth that is left is one without a bound.
+            # of a soak shows what goes for what comes. Who lists a blob and what a tag meant have bounds that no soak reaches.
             "verdicts": REMEMBERED, "manifest_memory": "1MiB",
         }  # fmt: skip
         self.gate = context.gate(
