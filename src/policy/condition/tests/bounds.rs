@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 
-use super::{CUSTOM, judge, judge_parsed, parse, statement, summary};
+use super::{CUSTOM, finds, judge, judge_parsed, parse, statement, summary};
 use crate::{
     policy::{
         Reason,
@@ -125,9 +125,7 @@ fn a9_lists_and_texts_that_grow_are_stopped() {
         "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(a, predicate.text + predicate.text).size() == 1",
         "predicate.a.map(a, [a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a]).map(a, a + a + a + a + a + a + a + a + a + a).size() == 1",
     ] {
-        let (reason, summary) = summary(text, &predicate);
-        assert_eq!(reason, Reason::ConditionBudget, "{text}: {summary}");
-        assert!(summary.contains("more than 16777216 bytes of lists and texts to make"), "{summary}");
+        finds(text, &predicate, Reason::ConditionBudget, "more than 16777216 bytes of lists and texts to make");
     }
 }
 

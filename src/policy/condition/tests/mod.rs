@@ -65,3 +65,10 @@ pub(super) fn summary(text: &str, predicate: &Json) -> (Reason, String) {
     let failure = about(text, predicate).unwrap_err();
     (failure.reason, failure.summary)
 }
+
+/// That the condition does not hold for `reason`, and that `wanted` is in what is said of it.
+pub(super) fn finds(text: &str, predicate: &Json, reason: Reason, wanted: &str) {
+    let (found, summary) = summary(text, predicate);
+    assert_eq!(found, reason, "{text}: {summary}");
+    assert!(summary.contains(wanted), "{text}\n  wanted: {wanted}\n  found:  {summary}");
+}
