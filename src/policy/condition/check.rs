@@ -108,9 +108,17 @@ impl Checker {
                 Literal::UInt(_) => Type::UInt,
             },
             Kind::Map(entries) => {
+                let mut names = Vec::new();
                 for (key, _) in entries {
                     if self.of(key)? != Type::Text {
                         return Err(Wrong::new(key.at, "the keys of a map are strings"));
+                    }
+                    // It would refuse every image, and no sample need come as far.
+                    if let Kind::Literal(Literal::Text(name)) = &key.kind {
+                        if names.contains(&name) {
+                            return Err(Wrong::new(key.at, format!("the map has the key '{name}' twice")));
+                        }
+                        names.push(name);
                     }
                 }
                 Type::Map(Box::new(self.either(entries.iter().map(|(_, value)| value))?))

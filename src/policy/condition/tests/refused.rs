@@ -76,6 +76,7 @@ fn each_kind_of_wrong_expression_is_refused_with_its_place_and_what_to_write() {
         ("signer.issuer.x == 'x'", "`x` of a string, which has no fields"),
         ("signer.issuer[0] == 'x'", "cannot take element an int of a string"),
         ("{1: 2} == predicate", "the keys of a map are strings"),
+        ("{'low': 1, 'high': 2, \"low\": 3}[predicate.x] > 1", "the map has the key 'low' twice"),
         ("[predicate][0].matches('x') == signer.times", "which are never equal"),
         ("signer.times['first'] > signer.times[0]", "cannot take element a string of a list"),
         ("signer.times[0.0] > signer.times[0]", "cannot take element a double of a list"),
