@@ -15,6 +15,7 @@ use super::{
     reference::Image,
     report::{Judged, Outcome},
     runtime,
+    verify::ask::{Asking, Pinned},
 };
 use crate::{
     gate::{
@@ -28,8 +29,8 @@ use crate::{
 /// Tell why an image is admitted or refused: every place looked at, every signature and attestation with its signer, and of
 /// each policy which of them met each requirement, or came nearest and why it does not count.
 ///
-/// The judgement is that of `verify`, whose arguments these are; nothing is recalled, and all there is is looked at, also
-/// where less would do. A child that its index vouches for is told with the index.
+/// The judgement is that of `verify`, whose arguments these are, tag guard and platform included; nothing is recalled, and all
+/// there is is looked at, also where less would do. A child that its index vouches for is told with the index.
 ///
 /// Exit codes: 0 admitted; 1 refused, or not there; 2 it could not be told; 64 a command line, policy, configuration or trust
 /// root that cannot be used.
@@ -38,6 +39,9 @@ pub(super) struct Arguments {
     /// The image.
     #[arg(value_name = "IMAGE")]
     image: Image,
+    /// Tell of the index, and of the child it has for this platform: os/architecture[/variant].
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<String>,
     /// What standard output has.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -81,7 +85,8 @@ impl Arguments {
             return Err(Unusable::Usage(format!("{} holds several images; name one of them", self.image)));
         };
         let (name, upstream) = judge.find(image)?;
-        let told = explain(&judge, image, &name, &upstream).await;
+        let asking = Asking { judge: &judge, platform: self.platform.as_deref(), wait: None };
+        let told = explain(asking, image, &name, &upstream).await;
         match self.output {
             Output::Json => {
                 let text = serde_json::to_string_pretty(&told).map_err(|error| Unusable::Failed(error.to_string()))?;
@@ -97,8 +102,8 @@ impl Arguments {
     }
 }
 
-async fn explain(judge: &Judge, image: &Image, name: &ImageName, upstream: &Arc<dyn Upstream>) -> Told {
-    let began = Instant::now();
+async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: &Arc<dyn Upstream>) -> Told {
+    let (judge, began) = (asking.judge, Instant::now());
     let digest = match &image.reference {
         Some(reference) => judge.resolve(name, upstream, reference).await.map_err(|error| Answer::unresolved(&error)),
         None => Err(Answer::new(Outcome::Undecided, "unresolved", "it names no manifest")),
@@ -112,24 +117,52 @@ async fn explain(judge: &Judge, image: &Image, name: &ImageName, upstream: &Arc<
     };
     let subject = Subject { upstream: Arc::clone(upstream), image: name.clone(), digest };
     let (verdict, explanation) = judge.gate.explain(&subject).await;
-    let mut answer = Answer::of(&verdict);
-    if answer.outcome == Outcome::Refused {
-        answer.notes.extend(judge.unanchored(&explanation));
-    }
-    let judged = answer.judged(image, name, Some(&digest), began.elapsed());
-    let parent = match &verdict {
-        Ok(Verdict::Admit(permit)) => match permit.grounds() {
-            Grounds::Parent(index) => {
-                let began = Instant::now();
-                let (verdict, explanation) = judge.gate.explain(&Subject { digest: *index, ..subject }).await;
-                let judged = Answer::of(&verdict).judged(image, name, Some(index), began.elapsed());
-                Some(Box::new(Told { version: 1, judged, explanation, parent: None }))
+    let mut pinned = Pinned { digest: Some(digest), child: None };
+    let answer = match &verdict {
+        Ok(Verdict::Admit(permit)) => asking.beyond(image, &subject, permit, &mut pinned).await,
+        Ok(Verdict::Refuse(_)) | Err(_) => {
+            let mut answer = Answer::of(&verdict);
+            if answer.outcome == Outcome::Refused {
+                answer.notes.extend(judge.unanchored(&explanation));
             }
-            Grounds::Audited { .. } | Grounds::Evidence | Grounds::Policy | Grounds::Unmatched => None,
-        },
-        Ok(Verdict::Refuse(_)) | Err(_) => None,
+            answer
+        }
     };
-    Told { version: 1, judged, explanation, parent }
+    let mut told = match pinned.child {
+        None => {
+            let judged = answer.judged(image, name, Some(&digest), began.elapsed());
+            let parent = match &verdict {
+                Ok(Verdict::Admit(permit)) => match permit.grounds() {
+                    Grounds::Parent(index) => Some(Subject { digest: *index, ..subject }),
+                    Grounds::Audited { .. } | Grounds::Evidence | Grounds::Policy | Grounds::Unmatched => None,
+                },
+                Ok(Verdict::Refuse(_)) | Err(_) => None,
+            };
+            let parent = match parent {
+                Some(index) => Some(Box::new(of_index(judge, image, index).await)),
+                None => None,
+            };
+            Told { version: 1, judged, explanation, parent }
+        }
+        Some(child) => {
+            let index = Answer::of(&verdict).judged(image, name, Some(&digest), began.elapsed());
+            let index = Told { version: 1, judged: index, explanation, parent: None };
+            let (_, explanation) = judge.gate.explain(&Subject { digest: child, ..subject }).await;
+            let mut judged = answer.judged(image, name, Some(&child), began.elapsed());
+            judged.index = Some(digest.to_string());
+            Told { version: 1, judged, explanation, parent: Some(Box::new(index)) }
+        }
+    };
+    told.judged.platform = asking.platform.map(str::to_owned);
+    told
+}
+
+/// What is told of an index that vouches for what was asked about.
+async fn of_index(judge: &Judge, image: &Image, index: Subject) -> Told {
+    let began = Instant::now();
+    let (verdict, explanation) = judge.gate.explain(&index).await;
+    let judged = Answer::of(&verdict).judged(image, &index.image, Some(&index.digest), began.elapsed());
+    Told { version: 1, judged, explanation, parent: None }
 }
 
 impl Told {

@@ -9,10 +9,13 @@ use pullgate::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{
-    client::{Answer, get, head},
-    gate::{Gate, HOST, Setup},
-    layout::{fixtures, recorded},
+use crate::{
+    command::{code, json as report, pullgate},
+    support::{
+        client::{Answer, get, head},
+        gate::{Gate, HOST, Setup},
+        layout::{fixtures, recorded},
+    },
 };
 
 const NAME: &str = "org.opencontainers.image.ref.name";
@@ -80,6 +83,29 @@ async fn a_tag_goes_forward_and_back_only_as_an_operator_accepts() {
     assert_eq!((refused.status, &error["errors"][0]["detail"]["reason"]), (403, &json!("tag_rolled_back")), "{}", refused.text());
     let command = format!("pullgate policy tag accept {HOST}/acme/app:v1@{back}");
     assert!(refused.reason.ends_with(&command), "{}", refused.reason);
+    let (root, store) = (fixtures().join("trusted_root.json"), gate.folder().join("store"));
+    let [policy, root, store] = [&policy, &root, &store].map(|path| path.to_str().unwrap());
+    let image = format!("oci:{}:acme/app:v1", layout.display());
+    for (command, form) in [("verify", "/images/0"), ("explain", "")] {
+        let output = pullgate(&[
+            command,
+            "--policy",
+            policy,
+            "--trusted-root",
+            root,
+            "--first-seen-from",
+            store,
+            "--layout-host",
+            HOST,
+            "--output",
+            "json",
+            &image,
+        ])
+        .await;
+        let told = report(&output);
+        let told = told.pointer(form).unwrap();
+        assert_eq!((code(&output), &told["code"]), (1, &json!("tag_rolled_back")), "{command}: {told:#}");
+    }
     for digest in [first, second] {
         assert_eq!(ask(&gate, &digest.to_string()).await.status, 200, "the digest is as admitted as before");
     }

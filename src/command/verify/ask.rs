@@ -26,20 +26,20 @@ const CONFIG_TIME: Duration = Duration::from_secs(20);
 
 /// How images are asked about.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asking<'j> {
-    pub(super) judge: &'j Judge,
-    pub(super) platform: Option<&'j str>,
-    pub(super) wait: Option<Duration>,
+pub(in crate::command) struct Asking<'j> {
+    pub(in crate::command) judge: &'j Judge,
+    pub(in crate::command) platform: Option<&'j str>,
+    pub(in crate::command) wait: Option<Duration>,
 }
 
 /// What is judged, as far as it is known.
 #[derive(Debug, Default)]
-struct Pinned {
+pub(in crate::command) struct Pinned {
     /// What the tag meant when it was first resolved. Waiting does not ask again: a tag that moves meanwhile would be
     /// another image.
-    digest: Option<Digest>,
+    pub(in crate::command) digest: Option<Digest>,
     /// The child chosen by platform.
-    child: Option<Digest>,
+    pub(in crate::command) child: Option<Digest>,
 }
 
 impl Asking<'_> {
@@ -87,14 +87,25 @@ impl Asking<'_> {
             Ok(Verdict::Refuse(refusal)) => return self.refused(&refusal),
             Err(no_verdict) => return Answer::undecided(&no_verdict),
         };
+        self.beyond(image, &subject, &permit, pinned).await
+    }
+
+    /// What is asked of an admitted image beyond its digest: whether the tag may mean it, and for the platform wanted.
+    pub(in crate::command) async fn beyond(
+        self,
+        image: &Image,
+        subject: &Subject,
+        permit: &Permit,
+        pinned: &mut Pinned,
+    ) -> Answer {
         let warning = match &image.reference {
-            Some(Reference::Tag(tag)) => match self.guarded(tag, &permit).await {
+            Some(Reference::Tag(tag)) => match self.guarded(tag, permit).await {
                 Ok(warning) => warning,
                 Err(answer) => return answer,
             },
             Some(Reference::Digest(_)) | None => None,
         };
-        let mut answer = self.of_platform(&subject, &permit, pinned).await;
+        let mut answer = self.of_platform(subject, permit, pinned).await;
         answer.warnings.extend(warning);
         answer
     }

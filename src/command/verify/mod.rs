@@ -1,6 +1,6 @@
 //! `pullgate verify IMAGE…`: the gate without a server, for pipelines.
 
-mod ask;
+pub(super) mod ask;
 
 use std::{
     io::{IsTerminal as _, Write as _},

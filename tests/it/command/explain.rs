@@ -97,6 +97,23 @@ async fn a_child_is_told_with_the_index_that_vouches_for_it() {
 }
 
 #[tokio::test]
+async fn the_child_for_a_platform_is_told_with_its_index() {
+    let image = format!("{}:acme/multi:v1", layout());
+    for (platform, code_wanted, outcome) in [("linux/amd64", 0, "parent"), ("linux/s390x", 1, "platform_missing")] {
+        let (output, same) = (
+            ask("explain", &["--output", "json", "--platform", platform, &image]).await,
+            ask("verify", &["--output", "json", "--platform", platform, &image]).await,
+        );
+        let (told, same) = (json(&output), &json(&same)["images"][0]);
+        assert_eq!((code(&output), &told["code"]), (code_wanted, &outcome.into()), "{told:#}");
+        for key in ["reference", "digest", "platform", "index", "outcome", "message"] {
+            assert_eq!(told[key], same[key], "{platform}: {key}");
+        }
+        assert_eq!(told["parent"]["digest"], told["index"], "{platform}");
+    }
+}
+
+#[tokio::test]
 async fn each_requirement_names_the_bundle_that_met_it() {
     let told = told("acme/app:v1").await;
     let pieces = told["explanation"]["pieces"].as_array().unwrap();
