@@ -210,3 +210,22 @@ fn policies(files: &[PathBuf]) -> Result<PolicySet, Problems> {
         Err(twice) => Err(Problems(problems.into_iter().chain(twice.0).collect())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_that_a_case_may_name_is_documented_and_no_other() {
+        let page = include_str!("../../../deploy/codes.md");
+        let of = |section: &str| page.split(section).nth(1).unwrap().split("\n## ").next().unwrap();
+        let first = |row: &'static str| row.strip_prefix("| `").and_then(|row| row.split('`').next());
+        let mut documented: BTreeSet<&str> = of("## Refused: a policy does not hold").lines().filter_map(first).collect();
+        documented.extend(of("## Refused: not by a policy").lines().filter(|row| row.ends_with("| yes |")).filter_map(first));
+        let known: BTreeSet<&str> = policy::Reason::ALL.iter().map(|reason| reason.as_str()).chain(OTHERS).collect();
+        assert_eq!(documented, known);
+        assert!(known.iter().all(|known| code(known).is_ok()) && code("tag_rolled_back").is_err());
+    }
+}

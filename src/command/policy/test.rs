@@ -37,6 +37,8 @@ use crate::{
 ///     - {name: the release, image: "ghcr.io/acme/app:v1", admit: true}
 ///     - {name: nobody signed it, image: "ghcr.io/acme/app:unsigned", refuse: signature_missing}
 ///
+/// The codes are those of deploy/codes.md.
+///
 /// As with the signed and the unsigned pod beside a Kyverno policy, it also fails when a policy has no case that it admits or
 /// none that it refuses. `policy init` writes a first such file, --record adds to it.
 ///
