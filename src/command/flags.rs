@@ -1,6 +1,8 @@
 //! Who must have signed and attested, said by flags: cosign's, or `gh attestation verify`'s. They become a policy's text, which
 //! the one parser reads; so a flag can ask for nothing that a policy cannot.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::policy::{PolicySet, Unmatched};
@@ -58,7 +60,7 @@ pub(super) struct Flags {
     deny_self_hosted_runners: bool,
     /// An attestation that must be there, by the same signer. May be repeated. Default: an SPDX document.
     ///
-    /// spdx, spdxjson, cyclonedx, slsaprovenance (0.2), slsaprovenance02, slsaprovenance1, vuln, openvex, or a URI.
+    /// spdx, spdxjson, cyclonedx, slsaprovenance (0.2), slsaprovenance02, slsaprovenance1, vuln, openvex, link, custom, or a URI.
     #[arg(long = "type", value_name = "TYPE", visible_alias = "predicate-type")]
     types: Vec<String>,
     /// Ask for the signature alone, and for no attestation.
@@ -139,7 +141,13 @@ impl Flags {
             policy.insert("dangerous_no_attestation".into(), true.into());
             return Ok(policy.into());
         }
-        let types = if self.types.is_empty() { vec![SPDX] } else { self.types.iter().map(|name| predicate_type(name)).collect() };
+        let mut types: Vec<&str> = self.types.iter().map(|name| predicate_type(name)).collect();
+        if types.is_empty() {
+            types.push(SPDX);
+        }
+        // `spdx` and `spdxjson` are one type, which to ask for twice asks for nothing more.
+        let mut seen = HashSet::new();
+        types.retain(|name| seen.insert(*name));
         let attestations: Vec<Value> = types
             .into_iter()
             .map(|predicate_type| {
@@ -263,6 +271,8 @@ fn predicate_type(name: &str) -> &str {
         "slsaprovenance1" => "https://slsa.dev/provenance/v1",
         "vuln" => "https://cosign.sigstore.dev/attestation/vuln/v1",
         "openvex" => "https://openvex.dev/ns",
+        "link" => "https://in-toto.io/Link/v1",
+        "custom" => "https://cosign.sigstore.dev/attestation/v1",
         other => other,
     }
 }
@@ -350,6 +360,8 @@ mod tests {
         };
         assert_eq!(types(&[]), [SPDX]);
         assert_eq!(types(&["--type", "spdxjson", "--type", "vuln"]), [SPDX, "https://cosign.sigstore.dev/attestation/vuln/v1"]);
+        assert_eq!(types(&["--type", "spdx", "--type", "link", "--type", "spdxjson"]), [SPDX, "https://in-toto.io/Link/v1"]);
+        assert_eq!(types(&["--type", "custom"]), ["https://cosign.sigstore.dev/attestation/v1"]);
         assert_eq!(types(&["--predicate-type", "https://slsa.dev/provenance/v1"]), ["https://slsa.dev/provenance/v1"]);
         assert_eq!(types(&["--signature-only"]), [true]);
         let policy = flags(&["--owner", "acme", "--dangerous-no-signature"]).policy("p", &[]).unwrap();
