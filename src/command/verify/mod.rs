@@ -93,10 +93,13 @@ impl Arguments {
         let text = report.render(self.output).map_err(Unusable::Failed)?;
         let failed = |what: &str, error: std::io::Error| Unusable::Failed(format!("{what} cannot be written: {error}"));
         std::io::stdout().write_all(text.as_bytes()).map_err(|error| failed("standard output", error))?;
-        let actions = || std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()).map(PathBuf::from);
-        if let Some(file) = self.summary.or_else(actions) {
-            let shown = file.display().to_string();
-            append(&file, &report::markdown(&report)).map_err(|error| failed(&shown, error))?;
+        if let Some(file) = self.summary {
+            append(&file, &report::markdown(&report)).map_err(|error| failed(&file.display().to_string(), error))?;
+        } else if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()).map(PathBuf::from)
+            && let Err(error) = append(&file, &report::markdown(&report))
+        {
+            // Nobody asked for it, and the exit code is about images.
+            eprintln!("{} cannot be written: {error}", file.display());
         }
         Ok(report.exit())
     }
