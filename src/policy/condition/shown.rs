@@ -51,7 +51,7 @@ fn write(out: &mut String, node: &Node, scopes: &[Scope<'_>], around: u8) {
     match &node.kind {
         Kind::And(parts) | Kind::Or(parts) => {
             let sign = if own == 2 { " && " } else { " || " };
-            join(out, parts, sign, scopes, own + 1);
+            join(out, parts, sign, scopes, own);
         }
         Kind::Arithmetic(sign, operands) => binary(out, &operands[0], &format!(" {} ", sign.sign()), &operands[1]),
         Kind::Call(function, arguments) => call(out, *function, arguments, scopes),
