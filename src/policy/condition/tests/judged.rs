@@ -79,6 +79,7 @@ fn numbers_texts_and_times_are_computed_without_mixing_them() {
         "duration(duration('1h')) == duration('60m') && timestamp(timestamp(predicate.when)) == timestamp(predicate.when)",
         "predicate.nested == predicate.other && predicate.nested != {'a': 1, 'c': [2]} && predicate.nested != {'a': 1}",
         "predicate.list != [1] && predicate.list != [1, 3] && predicate.list != predicate.nested && predicate.empty != predicate.bare && predicate.list == [1.0, 2u]",
+        "{'a': predicate.n} == {'a': 3} && {'a': predicate.n} != {'a': 4} && {'a': predicate.n} != {'b': 3}",
         "!(true in predicate.nested) && !(1 in predicate.nested) && 'a' in {'a': 1, 'b': predicate.n}",
         "{'a': 1, 'b': predicate.n}.b == 3 && {'a': 1, 'b': predicate.n}.size() == 2 && {'a': 1, 'b': 2}.exists(k, k == 'b')",
     ] {
@@ -356,7 +357,7 @@ fn what_is_shown_of_an_expression_reads_as_the_same_expression() {
         ("(predicate.a + predicate.b).size() >= (-predicate.c).d[1 + 1]", ""),
         ("!(predicate.a == 1) && (predicate.a > 1 ? true : false)", ""),
         ("-(-4) < predicate.a && -(-1.5) <= -predicate.b", ""),
-        ("-(4) < -(1.5) && -(predicate.a) < 1", "-4 < -1.5 && -predicate.a < 1"),
+        ("-(4) < -(1.5) && -(predicate.a) < -(0)", "-4 < -1.5 && -predicate.a < -0"),
         ("size(predicate.b) == 1 && matches(predicate.a, 'x')", "predicate.b.size() == 1 && predicate.a.matches('x')"),
         (
             "predicate.a < duration('1h30m') && timestamp('2026-01-01T00:00:00Z') < predicate.b",
