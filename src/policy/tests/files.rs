@@ -242,6 +242,7 @@ signatures:
   - certificate: x
   - keyless: {issuer: i, subject: a, claims: {build_trigger: push}, claims_pattern: {build_trigger: "p*", build_trigge: x}}
   - keyless: {issuer: i, subject: a, claims: {build_trigger: push}, claims_pattern: {build_trigger: "p*"}, trust_root: "a b"}
+  - {subject: a}
 max_signature_age: 5
 "#;
     assert_eq!(
@@ -263,7 +264,10 @@ max_signature_age: 5
             "p.yaml:21:107: signatures[10].keyless.claims_pattern.build_trigge: unknown claim; did you mean `build_trigger`?",
             "p.yaml:22:85: signatures[11].keyless.claims_pattern: `build_trigger` is under `claims` too; keep one of them",
             "p.yaml:22:120: signatures[11].keyless.trust_root: wants at most 63 letters, digits, `.`, `_`, `-` or `/`",
-            "p.yaml:23:20: max_signature_age: has no unit: write 5s or 5m",
+            "p.yaml:23:5: signatures[12].keyless: missing; write {keyless: {issuer: …, subject: …}}, or any_of, all_of, or count \
+             and of",
+            "p.yaml:23:6: signatures[12].subject: unknown key; known here: keyless, any_of, all_of, count, of",
+            "p.yaml:24:20: max_signature_age: has no unit: write 5s or 5m",
         ]
     );
 }
@@ -291,7 +295,11 @@ attestations: [{{predicate_type: "x:y", keyless: {{issuer: i, subject: s}}}}]
 name: third
 images: ["ghcr.io/x"]
 signatures: [{{keyless: {{issuer: i, subject: s}}}}, {{keyless: {{subject: s, issuer: i}}}}]
-attestations: [{{predicate_type: "x:y"}}, {{predicate_type: "x:y", match: any}}]
+attestations:
+  - predicate_type: "x:y"
+  - {{predicate_type: "x:y", match: any}}
+  - {{predicate_type: "x:y", any_of: [&a {{keyless: {{issuer: i, subject: a}}}}, &b {{keyless: {{issuer: i, subject: b}}}}]}}
+  - {{predicate_type: "x:y", any_of: [*b, *a]}}
 "#,
         "0".repeat(64),
         "y".repeat(201)
@@ -321,7 +329,8 @@ attestations: [{{predicate_type: "x:y"}}, {{predicate_type: "x:y", match: any}}]
         "17: exceptions[3].reason: has 201 bytes, at most 200",
         "22: max_signature_age: contradicts `dangerous_no_signature: true`; keep one of them",
         "27: signatures[1]: asks the same as entry 0 of this list; leave one out",
-        "28: attestations[1]: asks the same as entry 0 of this list; leave one out",
+        "30: attestations[1]: asks the same as entry 0 of this list; leave one out",
+        "32: attestations[3]: asks the same as entry 2 of this list; leave one out",
     ];
     assert_eq!(pairs.len(), starts.len(), "{pairs:#?}");
     for (line, start) in pairs.iter().zip(starts) {
@@ -330,11 +339,14 @@ attestations: [{{predicate_type: "x:y"}}, {{predicate_type: "x:y", match: any}}]
 }
 
 #[test]
-fn too_many_identities_are_refused_and_fewer_where_combinations_are_searched() {
+fn depth_and_number_of_identities_are_bounded_the_more_where_combinations_are_searched() {
     let many = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(", ");
     let keyless = |at: usize| format!("{{keyless: {{issuer: i, subject: s{at}}}}}");
     let pair = |at: usize| format!("{{all_of: [{}, {}]}}", keyless(2 * at), keyless(2 * at + 1));
     let text = |entry: String| format!("name: acme\nimages: [\"ghcr.io/x\"]\nsignatures: [{entry}]\n");
+    let nested = |depth: usize| format!("{}{}{}", "{any_of: [".repeat(depth), keyless(0), "]}".repeat(depth));
+    set(&text(nested(4)));
+    assert!(wrong(&text(nested(5)))[0].ends_with("nests 5 deep, at most 4"));
     set(&text(format!("{{count: 64, of: [{}]}}", many(64, &keyless))));
     assert!(wrong(&text(format!("{{any_of: [{}]}}", many(65, &keyless))))[0].ends_with("names 65 identities, at most 64"));
     set(&text(format!("{{count: 2, of: [{}]}}", many(8, &pair))));

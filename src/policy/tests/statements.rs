@@ -137,9 +137,11 @@ fn of_scans_the_newest_speaks_unless_the_entry_says_otherwise() {
     assert!(judge_at(&text(", match: any"), &facts, NOW).is_ok());
     // Bounded by the scan's own age it needs no other bound; by neither it is refused as a file.
     assert!(judge_at(&text(", vulnerabilities: {scan_max_age: 30d}"), &facts, NOW).is_err());
-    let mut problems = Vec::new();
-    parse(Path::new("p.yaml"), &text(""), &mut problems);
-    assert_eq!(problems[0].key, "attestations[0].max_age");
+    for unbounded in ["", ", vulnerabilities: {max_severity: low}"] {
+        let mut problems = Vec::new();
+        parse(Path::new("p.yaml"), &text(unbounded), &mut problems);
+        assert_eq!(problems[0].key, "attestations[0].max_age", "{unbounded}");
+    }
 }
 
 #[test]
