@@ -175,6 +175,20 @@ fn any_all_and_newest_tell_what_each_rests_on() {
 }
 
 #[test]
+fn of_several_attesters_those_who_did_attest_are_told_and_under_all_every_one_named() {
+    let keyless = |subject: &str| format!("{{keyless: {{issuer: {ISSUER}, subject: {subject:?}}}}}");
+    let of = |matching: &str, who: String| format!("predicate_type: {}, max_age: 30d, match: {matching}, {who}", spdx::TYPE);
+    let facts = [by(MAIN, spdx::TYPE, SPDX), by(BRANCH, spdx::TYPE, SPDX)];
+    // The second alone is not enough, and yet under `all` it must be good.
+    let either = || format!("any_of: [{}, {{all_of: [{}, {}]}}]", keyless(MAIN), keyless(BRANCH), keyless(FORK));
+    assert_eq!(counting(&on(&of("any", either()), &facts)), ["1"]);
+    assert_eq!(counting(&on(&of("all", either()), &facts)), ["1", "2"]);
+    let both = format!("all_of: [{}, {}]", keyless(BRANCH), keyless(FORK));
+    let unmet = on(&of("any", both), &facts);
+    assert_eq!((unmet.met, counting(&unmet), failing(&unmet)), (false, vec!["2"], vec![("1", Part::Subject)]));
+}
+
+#[test]
 fn of_several_signers_those_who_did_sign_are_told_beside_those_who_do_not_count() {
     let keyless = |subject: &str| format!("{{keyless: {{issuer: {ISSUER}, subject: {subject:?}}}}}");
     let text = format!(

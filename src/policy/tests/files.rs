@@ -283,7 +283,7 @@ fn every_mistake_in_attestations_and_exceptions_is_reported_with_its_place() {
 exceptions:
   - {{digest: "sha512:00", reason: x, expires: soon}}
   - {{digest: "sha256:{}", dangerous_repository: ghcr.io/a, expires: 2027-01-31}}
-  - {{repository: ghcr.io/a, reason: x, expires: 2027-01-31}}
+  - {{repository: ghcr.io/a, reason: {}, expires: 2027-01-31}}
   - {{dangerous_repository: acme, reason: {}}}
 ---
 name: second
@@ -302,6 +302,7 @@ attestations:
   - {{predicate_type: "x:y", any_of: [*b, *a]}}
 "#,
         "0".repeat(64),
+        "y".repeat(200),
         "y".repeat(201)
     );
     // By line; the columns are the other tests'.
