@@ -268,7 +268,8 @@ impl<'c, 'd> Evaluator<'c, 'd> {
             return Ok(left.equals(&right, self.meter)? == wanted);
         }
         let order = left.order(&right, self.meter)?;
-        if order.is_none() && !(left.is_number() && right.is_number() && (left.is_nan() || right.is_nan())) {
+        // Of numbers only what is none at all has no order, as division by zero makes it; yet it is of no wrong type.
+        if order.is_none() && !(left.is_number() && right.is_number()) {
             return self.trouble(node, Problem::Types(left, sign.sign(), right));
         }
         Ok(match sign {

@@ -207,11 +207,6 @@ impl<'d> Value<'d> {
         })
     }
 
-    /// Whether it is not a number at all, as division by zero makes it: without order, but comparable.
-    pub(super) fn is_nan(&self) -> bool {
-        matches!(self, Self::Double(value) if value.is_nan())
-    }
-
     /// Whether it is a number of any type.
     pub(super) const fn is_number(&self) -> bool {
         matches!(self, Self::Double(_) | Self::Int(_) | Self::UInt(_))
