@@ -120,6 +120,8 @@ mod tests {
             (r"https://github.com/acme/.*", &["regex_unescaped_dot"]),
             (r"https://.*\.acme\.test/x", &[]),
             (r"https://[a-z.]+/acme/.*", &[]),
+            (r"https://[a-z/]+.acme/x", &["regex_unescaped_dot"]),
+            (r"https://github\.com/acme/a.b", &[]),
             (r".*/\.github/workflows/release\.yml@refs/heads/main", &["regex_open_start"]),
             (r"(?:.*)(?:github\.com/acme/)(?:.*)", &["regex_open_start"]),
             (r".*@acme\.test", &[]),
@@ -135,6 +137,7 @@ mod tests {
         let digest = format!("sha256:{}", "0".repeat(64));
         let ended = format!("exceptions: [{{digest: '{digest}', reason: J-1, expires: 2026-12-30}}]\n");
         assert_eq!(ids(identity, &ended), ["exception_expired"]);
+        assert_eq!(ids(identity, &ended.replace("2026-12-30", "2026-12-31")), ["exception_expired"], "just now");
         assert_eq!(ids(identity, &ended.replace("2026-12-30", "2027-12-30")), [""; 0]);
         for (pattern, found) in [
             ("^a$", &[][..]),

@@ -278,6 +278,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_pattern_has_at_most_1024_bytes() {
+        let (most, more) = ("a".repeat(1024), "a".repeat(1025));
+        assert!(Glob::new(&most).unwrap().matches(&most) && AnchoredRegex::new(&most).unwrap().matches(&most));
+        assert_eq!(Glob::new(&more).unwrap_err(), PatternError::TooLong);
+        assert_eq!(AnchoredRegex::new(&more).unwrap_err(), PatternError::TooLong);
+    }
+
     /// A matcher written from this page, slow and plain.
     fn reference(pattern: &[&str], text: &[&str], first: bool) -> bool {
         match pattern.split_first() {
