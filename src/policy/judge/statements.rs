@@ -146,16 +146,19 @@ impl<'e, 'f> Entry<'e, 'f> {
             self.candidates.iter().filter_map(|candidate| Some((candidate, self.allowed(identities, candidate).ok()?))).collect();
         // What holds longest first: where one is enough, no other document need be read.
         allowed.sort_by_key(|(candidate, until)| Reverse((*until, candidate.made())));
+        let mut all_good = End::Never;
         if self.rule.matching == Match::Newest {
             allowed.sort_by_key(|(candidate, _)| Reverse(candidate.made()));
             let newest = allowed.first().map(|(candidate, _)| candidate.made());
             allowed.retain(|(candidate, _)| Some(candidate.made()) == newest);
-            if allowed.iter().any(|(candidate, _)| self.meets(candidate).is_err()) {
-                return Vec::new();
+            for (candidate, _) in &allowed {
+                // Of those that are equally new every one must be good, so none counts for longer than the first that ends.
+                let Ok(until) = self.meets(candidate) else { return Vec::new() };
+                all_good = all_good.min(*until);
             }
         }
         let offer = |(candidate, until): (&Candidate<'f>, End)| {
-            let until = until.min(*self.meets(candidate).as_ref().ok()?);
+            let until = until.min(all_good).min(*self.meets(candidate).as_ref().ok()?);
             let signer = self.roll.number(&candidate.fact.signer);
             Some(Offer { signer, fact: candidate.at, since: candidate.made(), until })
         };

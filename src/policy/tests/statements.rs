@@ -145,6 +145,22 @@ fn of_scans_the_newest_speaks_unless_the_entry_says_otherwise() {
 }
 
 #[test]
+fn of_equally_new_scans_the_one_that_is_too_old_first_ends_the_answer() {
+    let scan = "https://cosign.sigstore.dev/attestation/vuln/v1";
+    let text = format!("{STRICT}attestations: [{{predicate_type: {scan}, vulnerabilities: {{scan_max_age: 30d}}}}]\n");
+    let ended = |day: &str| {
+        let predicate = include_str!("../documents/testdata/grype-vuln.json").replace("2026-11-22T00:00:10Z", day);
+        made(attestation(MAIN, scan, &predicate), &[NEW])
+    };
+    for days in [["2026-11-10T00:00:00Z", "2026-11-20T00:00:00Z"], ["2026-11-20T00:00:00Z", "2026-11-10T00:00:00Z"]] {
+        let facts = with_signature(&days.map(ended));
+        let held = judge_at(&text, &facts, NOW).unwrap();
+        assert_eq!(held.valid_until, Some(time("2026-12-10T00:00:00Z")));
+        assert_eq!(judge_at(&text, &facts, "2026-12-10T00:00:00Z").unwrap_err().reason, Reason::ScanTooOld);
+    }
+}
+
+#[test]
 fn one_statement_must_meet_all_of_an_entry() {
     // The right type by another, and a hollow one by the right signer, are no SBOM together (I5).
     let facts = with_signature(&[attestation(FORK, spdx::TYPE, SPDX), sbom(NEW, false)]);
