@@ -5,17 +5,14 @@
 
 mod attestor;
 mod claims;
+mod compare;
 mod condition;
 mod identity;
 mod names;
 mod statement;
 mod trust;
 
-pub(super) use self::{
-    claims::claims,
-    condition::{is_sbom, quoted},
-    trust::trust_root_name,
-};
+pub(super) use self::{claims::claims, compare::quoted, condition::is_sbom, trust::trust_root_name};
 
 use super::{
     Effect, Import, Lint,
