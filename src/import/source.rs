@@ -5,7 +5,10 @@ use std::{
     cell::RefCell,
     collections::BTreeSet,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
+
+use regex::Regex;
 
 use crate::yaml::{self, Node, Place, Problem, Problems, Sink, Value, shown};
 
@@ -90,6 +93,36 @@ pub(super) fn whole(file: &Path, message: impl Into<String>) -> Problems {
     Problems(vec![Problem { file: PathBuf::from(file), line: 0, column: 0, key: String::new(), message: message.into() }])
 }
 
+/// The kinds of scalar that YAML 1.1 tells apart by how they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scalar {
+    Bool(bool),
+    /// Any number, such as `0777`, `0x1F` or `1_000`: what its value is depends on who reads it.
+    Number,
+    Text,
+}
+
+/// What YAML 1.1 reads as a number, as go-yaml does it: without the sexagesimal ones, and dates are text.
+static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?x)\A[-+]?(?:
+            0[xXoObB][0-9a-fA-F_]+
+            | (?:\.[0-9_]+ | [0-9][0-9_]*(?:\.[0-9_]*)?) (?:[eE][-+]?[0-9_]+)?
+            | \.(?:inf|Inf|INF|nan|NaN|NAN)
+        )\z",
+    )
+    .ok()
+});
+
+/// The boolean that go-yaml takes a plain scalar for.
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(true),
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
+    }
+}
+
 impl<'n> Item<'n> {
     /// The root of a document.
     pub(super) fn root(node: &'n Node) -> Self {
@@ -152,11 +185,20 @@ impl<'n> Item<'n> {
         matches!(self.node.value, Value::Map(_))
     }
 
+    /// What a scalar is to Kubernetes, which reads YAML 1.1: without quotes, `yes` and `off` are booleans there.
+    pub(super) fn scalar(&self) -> Result<Scalar, Unreadable> {
+        let text = self.text()?;
+        Ok(match (self.is_quoted(), boolean(text)) {
+            (false, Some(flag)) => Scalar::Bool(flag),
+            (false, None) if NUMBER.as_ref().is_none_or(|number| number.is_match(text)) => Scalar::Number,
+            _ => Scalar::Text,
+        })
+    }
+
     /// `true` or `false`, as YAML 1.1 spells them.
     pub(super) fn flag(&self) -> Result<bool, Unreadable> {
-        match self.text()? {
-            "true" | "True" | "TRUE" => Ok(true),
-            "false" | "False" | "FALSE" => Ok(false),
+        match boolean(self.text()?) {
+            Some(flag) if !self.is_quoted() => Ok(flag),
             _ => self.wants("true or false"),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use ::regex::Regex;
 
 use super::super::{
-    source::{Item, Unreadable},
+    source::{Item, Scalar, Unreadable},
     wildcard,
 };
 
@@ -29,16 +29,28 @@ pub(super) fn literal(item: &Item<'_>) -> Result<Option<Literal>, Unreadable> {
         return Ok(None);
     }
     if item.is_list() {
-        let texts: Result<Vec<_>, _> = item.list()?.iter().map(|one| one.text().map(str::to_owned)).collect();
-        return Ok(texts.ok().filter(|list| list.iter().all(|text| is_plain(text))).map(Literal::List));
+        let mut list = Vec::new();
+        for one in item.list()? {
+            match one.text() {
+                Ok(text) if one.scalar()? == Scalar::Text && is_plain(text) => list.push(text.to_owned()),
+                _ => return Ok(None),
+            }
+        }
+        return Ok(Some(Literal::List(list)));
     }
     let text = item.text()?;
-    Ok(Some(match text {
-        "true" | "false" if !item.is_quoted() => Literal::Bool(text == "true"),
-        _ if !item.is_quoted() && text.parse::<i64>().is_ok() => Literal::Number(text.to_owned()),
-        _ if text.contains("{{") => return Ok(None),
-        _ => Literal::Text(text.to_owned()),
-    }))
+    Ok(match item.scalar()? {
+        Scalar::Bool(flag) => Some(Literal::Bool(flag)),
+        Scalar::Number => number(text),
+        Scalar::Text => (!text.contains("{{")).then(|| Literal::Text(text.to_owned())),
+    })
+}
+
+/// A number that is the same to all who read it: not `0777`, and exact where numbers are doubles, as they are there.
+fn number(text: &str) -> Option<Literal> {
+    const EXACT: u64 = 1 << 53;
+    let value: i64 = text.parse().ok()?;
+    (value.to_string() == text && value.unsigned_abs() < EXACT).then(|| Literal::Number(text.to_owned()))
 }
 
 /// Whether Kyverno compares `text` as text, without reading a wildcard, a time or a quantity from it.

@@ -1,5 +1,6 @@
 //! Every example beside what is made of it, as text: policies and report. `PULLGATE_WRITE_EXPECTED=1` writes them anew.
 
+mod conditions;
 mod exact;
 mod flags;
 mod lints;
@@ -26,6 +27,43 @@ fn example(name: &str) -> Imported {
 /// Imports `text`.
 fn text(text: &str) -> Imported {
     import(Path::new("p.yaml"), text, &Options::default()).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+}
+
+/// A Kyverno entry about `registry.acme.test/acme/*`: `rest` of it, and what else its rule has.
+fn verify(rest: &str, rule: &str) -> Imported {
+    text(&format!(
+        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec:\n  validationFailureAction: Enforce\n  \
+         rules:\n    - name: r\n{rule}      verifyImages:\n        - imageReferences: ['registry.acme.test/acme/*']\n{rest}"
+    ))
+}
+
+/// A Kyverno policy whose one attestation of `kind` must meet `condition`.
+fn condition(kind: &str, condition: &str) -> Imported {
+    conditions(kind, &format!("[{{all: [{condition}]}}]"), "")
+}
+
+fn conditions(kind: &str, conditions: &str, rule: &str) -> Imported {
+    let by = "{keyless: {issuer: 'https://i.test', subject: 'https://s.test', rekor: {url: 'https://rekor.sigstore.dev'}}}";
+    let one = format!("{{type: '{kind}', attestors: [{{entries: [{by}]}}], conditions: {conditions}}}");
+    verify(&format!("          attestations: [{one}]\n"), rule)
+}
+
+/// The expressions that were written.
+fn required(imported: &Imported) -> Vec<String> {
+    let node = documents(&imported.policies);
+    let mut found = Vec::new();
+    for document in &node {
+        for one in Item::root(document).map().unwrap().list("attestations").unwrap() {
+            let one = one.map().unwrap();
+            let require = one.get("require").map(|item| item.list().unwrap_or_else(|_| vec![item])).unwrap_or_default();
+            found.extend(require.iter().map(|item| item.text().unwrap().to_owned()));
+        }
+    }
+    found
+}
+
+fn documents(text: &str) -> Vec<crate::yaml::Node> {
+    source::documents(Path::new("made.yaml"), text).unwrap()
 }
 
 /// All examples.
