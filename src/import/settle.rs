@@ -82,6 +82,24 @@ impl Import {
 /// The expression that refuses: no repository has such a name, and the refusal shows what is missing.
 pub(super) const NEVER: &str = r#"image.repository == "write this condition""#;
 
+/// Whether our parser takes `expression` over documents of `predicate_type`.
+pub(super) fn fits(predicate_type: &str, expression: &str) -> bool {
+    let by = Attestor::Keyless(Keyless::anybody());
+    let mut one = Attestation::new(predicate_type.to_owned(), by);
+    one.require.push((expression.to_owned(), String::new()));
+    let draft = Draft {
+        name: String::new(),
+        comments: Vec::new(),
+        images: vec!["registry.example/app".into()],
+        exclude: Vec::new(),
+        rejects: false,
+        audit: false,
+        signatures: Vec::new(),
+        attestations: Vec::new(),
+    };
+    refused(&draft, None, Some(one)).is_none()
+}
+
 /// Why our parser refuses a policy of these pieces; `None`: it takes it.
 fn refused(draft: &Draft, signature: Option<Attestor>, attestation: Option<Attestation>) -> Option<String> {
     let probe = Draft {

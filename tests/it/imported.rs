@@ -57,7 +57,7 @@ const fn run(file: &'static str, set: &'static str, admits: [&'static [&'static 
 }
 
 /// The table. Where the source would answer differently, the comment says so, and the report of the import does.
-const RUNS: [Run; 27] = [
+const RUNS: [Run; 30] = [
     // 4.1: attestors only: an image signature by the subject, compared as a whole.
     run("kyverno-signature.yaml", "acme", [SIGNED, &[]]),
     // Both must pass. There, `twice` refuses (its fork's SBOM is a statement of the type that fails), and `hollow`
@@ -88,6 +88,11 @@ const RUNS: [Run; 27] = [
     run("kyverno-condition.yaml", "policy", [&["custom"], &[]]),
     // The same by a negation, and `No` is a boolean there. `by` is text, of which one of a list is wanted.
     run("kyverno-unreviewed.yaml", "policy", [&["custom"], &[]]),
+    // Nobody says `approved`: without it the condition has no answer, whatever the other alternative is.
+    run("kyverno-alternatives.yaml", "policy", [&[], &[]]),
+    // Every creator is syft, and each of them is in the list, or not out of it. There, `twice` refuses.
+    run("kyverno-made-by.yaml", "acme", [ATTESTED, &[]]),
+    run("kyverno-not-made-by.yaml", "acme", [&[], &[]]),
     run("kyverno-email.yaml", "policy", [&["person"], &[]]),
     // 4.2: the meaning is the CEL's.
     run("validating-signature.yaml", "acme", [SIGNED, &[]]),

@@ -27,6 +27,8 @@ struct Around<'a> {
     rule: &'a str,
     /// `spec.validationFailureAction` is not `Enforce`.
     audit: bool,
+    /// What the rule gives names to.
+    taken: Vec<String>,
 }
 
 impl Import {
@@ -101,15 +103,17 @@ impl Import {
                 self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
             }
         }
+        let mut taken = Vec::new();
         if let Some(context) = rule.get("context") {
-            let message = "`context` needs an API server; whatever uses it is told apart";
+            let message = "`context` needs an API server; whatever uses it refuses, and is told apart";
             self.findings.note(context.spot(), None, message);
+            taken = names(&context.list()?)?;
         }
         for key in ["skipBackgroundRequests", "reportProperties"] {
             rule.get(key);
         }
         let audit = |text: &str| !text.eq_ignore_ascii_case("enforce");
-        let around = Around { name, rule: rule_name, audit: action.is_none_or(audit) };
+        let around = Around { name, rule: rule_name, audit: action.is_none_or(audit), taken };
         for (i, entry) in entries.iter().enumerate() {
             let suffix = if entries.len() > 1 { format!("/{i}") } else { String::new() };
             self.verify_images(entry, &around, &suffix)?;
@@ -181,8 +185,10 @@ impl Import {
         {
             draft.signatures.push(one.clone());
         }
+        // An attestation with a name is a variable of that name there.
+        let taken = [around.taken.as_slice(), &names(&attestations)?].concat();
         for one in &attestations {
-            match self.attestation(one, bundle, deprecated.as_ref())? {
+            match self.attestation(one, bundle, deprecated.as_ref(), &taken)? {
                 Ok(one) => draft.attestations.push(one),
                 Err(why) => draft.signatures.push(Attestor::Never(why)),
             }
@@ -253,4 +259,15 @@ impl Import {
             self.findings.note(at, Lint::I22, message);
         }
     }
+}
+
+/// The names of `list`'s items, as variables begin with them.
+fn names(list: &[Item<'_>]) -> Result<Vec<String>, Unreadable> {
+    let mut names = Vec::new();
+    for item in list {
+        if let Some(name) = item.map()?.text("name")? {
+            names.push(name.split('.').next().unwrap_or_default().to_owned());
+        }
+    }
+    Ok(names)
 }

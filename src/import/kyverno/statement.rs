@@ -11,12 +11,14 @@ use crate::{
 };
 
 impl Import {
-    /// A statement that must be there; the inner error is why it cannot be said.
+    /// A statement that must be there; the inner error is why it cannot be said. `taken`: names that mean something else in
+    /// its conditions.
     pub(super) fn attestation(
         &mut self,
         item: &Item<'_>,
         bundle: bool,
         deprecated: Option<&Attestor>,
+        taken: &[String],
     ) -> Result<Result<Attestation, String>, Unreadable> {
         let map = item.map()?;
         map.get("name");
@@ -41,7 +43,7 @@ impl Import {
         };
         let mut one = Attestation::new(written, by);
         for condition in map.list("conditions")? {
-            self.condition(&condition, &mut one)?;
+            self.condition(&condition, taken, &mut one)?;
         }
         let message = "there, a statement of this type by another signer refuses; here it is set aside";
         self.findings.changed(map.spot(), Effect::Wider, None, message);
