@@ -57,7 +57,7 @@ const fn run(file: &'static str, set: &'static str, admits: [&'static [&'static 
 }
 
 /// The table. Where the source would answer differently, the comment says so, and the report of the import does.
-const RUNS: [Run; 30] = [
+const RUNS: [Run; 31] = [
     // 4.1: attestors only: an image signature by the subject, compared as a whole.
     run("kyverno-signature.yaml", "acme", [SIGNED, &[]]),
     // Both must pass. There, `twice` refuses (its fork's SBOM is a statement of the type that fails), and `hollow`
@@ -93,6 +93,8 @@ const RUNS: [Run; 30] = [
     // Every creator is syft, and each of them is in the list, or not out of it. There, `twice` refuses.
     run("kyverno-made-by.yaml", "acme", [ATTESTED, &[]]),
     run("kyverno-not-made-by.yaml", "acme", [&[], &[]]),
+    // No identity: nobody.
+    run("kyverno-bundle.yaml", "acme", [&[], &[]]),
     run("kyverno-email.yaml", "policy", [&["person"], &[]]),
     // 4.2: the meaning is the CEL's.
     run("validating-signature.yaml", "acme", [SIGNED, &[]]),

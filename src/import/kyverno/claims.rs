@@ -59,7 +59,12 @@ pub(in crate::import) fn claims(import: &mut Import, map: &Map<'_>, issuer: &mut
                 }
             },
         };
-        found.insert(*name, claim);
+        // By name and by OID it can be there twice, and each must hold.
+        if found.insert(*name, claim.clone()).is_some_and(|other| other != claim) {
+            let why = format!("the extension `{}` is wanted twice, with two values, which cannot be said here", shown(key));
+            import.nobody(item.spot(), why.clone());
+            return Ok(Err(why));
+        }
     }
     Ok(Ok(found))
 }

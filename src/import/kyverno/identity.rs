@@ -31,14 +31,16 @@ impl Import {
         let wild = if bundle { Wild::Literal } else { Wild::Active };
         let (issuer, issuer_regex) = (map.get("issuer"), map.get("issuerRegExp"));
         let (subject, subject_regex) = (map.get("subject"), map.get("subjectRegExp"));
-        let extensions = map.map("additionalExtensions")?;
+        // An empty map is none.
+        let extensions = map.map("additionalExtensions")?.filter(|map| !map.entries().is_empty());
         let given =
             |items: [&Option<Item<'_>>; 2]| items.iter().any(|item| item.as_ref().is_some_and(|item| item.text() != Ok("")));
         let (has_issuer, has_subject) = (given([&issuer, &issuer_regex]), given([&subject, &subject_regex]));
+        // Extensions make no identity of a bundle: they are not evaluated there.
+        if !has_issuer && !has_subject && bundle {
+            return Ok(self.nobody(map.spot(), "a SigstoreBundle entry without an identity".into()));
+        }
         if !has_issuer && !has_subject && extensions.is_none() {
-            if bundle {
-                return Ok(self.nobody(map.spot(), "a SigstoreBundle entry without an identity".into()));
-            }
             self.findings.note(map.spot(), Lint::I04, "no issuer and no subject: any certificate is accepted, there and here");
         }
         if bundle && has_issuer != has_subject {

@@ -85,6 +85,23 @@ fn identities_are_exact() {
             ],
         ),
         (
+            "validating/signature-and-statement",
+            &[
+                "any_of:",
+                "issuer: https://token.actions.githubusercontent.com",
+                "subject: https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main",
+                r"subject_regex: '^https://github\.com/acme/app/\.github/workflows/nightly\.yml@.*$'",
+            ],
+        ),
+        (
+            "validating/never-evaluated",
+            &[
+                "issuer_regex: '^https://token.actions.githubusercontent.com$'",
+                "subject_regex: '(?:.*)(?:github.com/acme/)(?:.*)'",
+                "github_workflow_trigger: push",
+            ],
+        ),
+        (
             "sigstore/keyless",
             &["any_of:", r"subject_regex: '^https://github\.com/acme/app/\.github/workflows/nightly\.yml@refs/heads/[a-z]+$'"],
         ),
@@ -94,6 +111,31 @@ fn identities_are_exact() {
         for line in lines {
             assert!(made.contains(line), "{name}: {line}\n{made}");
         }
+    }
+}
+
+#[test]
+fn an_identity_that_is_none_is_nobody() {
+    let keyless = |kind: &str, keyless: &str| {
+        verify(&format!("          type: {kind}\n          attestors: [{{entries: [{{keyless: {{{keyless}}}}}]}}]\n"), "")
+    };
+    let whole = "issuer: https://i.test, subject: https://s.test";
+    let nobody = |imported: &Imported| imported.policies.contains("# nobody: ") && !imported.report.exact;
+    let i04 = |imported: &Imported| imported.report.findings.iter().any(|finding| finding.lint == Some(Lint::I04));
+    // Extensions are no identity of a bundle, and an empty map of them is none.
+    for extensions in ["{}", "{githubWorkflowTrigger: push}", "{oidcIssuer: https://i.test}"] {
+        let made = keyless("SigstoreBundle", &format!("additionalExtensions: {extensions}"));
+        assert!(nobody(&made), "{extensions}\n{}", made.policies);
+    }
+    let made = keyless("Cosign", "additionalExtensions: {}");
+    assert!(i04(&made) && made.policies.contains("subject_regex: '(?s:.*)'"), "{}", made.report.text());
+    let made = keyless("Cosign", "additionalExtensions: {githubWorkflowTrigger: push}");
+    assert!(!i04(&made) && made.policies.contains("github_workflow_trigger: push"), "{}", made.policies);
+    // By its name and by its OID, an extension is wanted twice.
+    for (oid, is_nobody) in [("refs/heads/main", false), ("refs/heads/*", true), ("refs/heads/next", true)] {
+        let extensions = format!("{{githubWorkflowRef: refs/heads/main, 1.3.6.1.4.1.57264.1.6: {oid}}}");
+        let made = keyless("Cosign", &format!("{whole}, additionalExtensions: {extensions}"));
+        assert_eq!(nobody(&made), is_nobody, "{oid}\n{}", made.policies);
     }
 }
 

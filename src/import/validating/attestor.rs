@@ -89,7 +89,7 @@ impl Import {
             all.push(self.plain_identity(item, trust_root.clone(), ["issuerRegExp", "subjectRegExp"])?);
         }
         let mut attestor = if all.is_empty() { self.nobody(keyless.spot(), "no identities".into()) } else { Attestor::any(all) };
-        if let Some(extensions) = keyless.map("additionalExtensions")? {
+        if let Some(extensions) = keyless.map("additionalExtensions")?.filter(|map| !map.entries().is_empty()) {
             let message = "additionalExtensions are never evaluated there; here they are";
             self.findings.changed(extensions.spot(), Effect::Stricter, Lint::I06, message);
             attestor = self.extended(attestor, &extensions)?;
