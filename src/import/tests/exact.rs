@@ -140,6 +140,14 @@ fn an_identity_that_is_none_is_nobody() {
 }
 
 #[test]
+fn what_stands_in_quotes_stays_as_it_is() {
+    let source = std::fs::read_to_string(fixtures().join("validating/content.yaml")).unwrap();
+    let spaced = source.replace("'https://actions.github.io/buildtypes/workflow/v1'", "'a ,b  c'");
+    let made = text(&spaced).policies;
+    assert!(made.contains("predicate.buildDefinition.buildType == ''a ,b  c''"), "{made}");
+}
+
+#[test]
 fn n_of_m_is_exact() {
     let made = example("kyverno/count-and-nesting").policies;
     assert!(made.contains("  - count: 2\n    of:\n      - keyless:\n"), "{made}");

@@ -57,7 +57,7 @@ impl Import {
                 map.get(key);
             }
             let text = map.text("expression")?.unwrap_or_default();
-            let normal = text.split_whitespace().collect::<Vec<_>>().join(" ").replace(" ,", ",").replace(",[", ", [");
+            let normal = normal(text);
             match self.validation(map.spot(), &normal, &named) {
                 Ok(Some(one)) => asked.push((one, map.spot().clone())),
                 Ok(None) => {}
@@ -184,5 +184,49 @@ impl Import {
         self.digests(spec.spot(), mutate, verify, required);
         ["webhookConfiguration", "autogen", "auditAnnotations"].iter().for_each(|key| _ = spec.get(key));
         Ok(())
+    }
+}
+
+/// An expression with its white space as the shapes have it; what stands in quotes stays as it is.
+fn normal(text: &str) -> String {
+    let spaced = |code: &str| {
+        let mut out = String::new();
+        for c in code.chars() {
+            match (c.is_whitespace(), out.ends_with(' ')) {
+                (true, true) => {}
+                (true, false) => out.push(' '),
+                (false, _) => out.push(c),
+            }
+        }
+        out.replace(" ,", ",").replace(",[", ", [")
+    };
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(['\'', '"']) {
+        let quote = &rest[start..=start];
+        let end = rest[start + 1..].find(quote).map_or(rest.len(), |end| start + 1 + end + 1);
+        out.push_str(&spaced(&rest[..start]));
+        out.push_str(&rest[start..end]);
+        rest = &rest[end..];
+    }
+    out.push_str(&spaced(rest));
+    out.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal;
+
+    #[test]
+    fn white_space_is_one_space_but_in_quotes() {
+        for (text, made) in [
+            ("  a\n  .b == 'x'  ", "a .b == 'x'"),
+            ("f(a ,[b])", "f(a, [b])"),
+            ("a == 'b ,c  d' ", "a == 'b ,c  d'"),
+            (r#"a == "b  ,[ 'c" &&  d == ' e'"#, r#"a == "b  ,[ 'c" && d == ' e'"#),
+            ("a == 'open  ", "a == 'open"),
+        ] {
+            assert_eq!(normal(text), made);
+        }
     }
 }
