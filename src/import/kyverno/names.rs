@@ -29,7 +29,12 @@ impl Import {
         }
         let mut exclude = Vec::new();
         for reference in entry.list("skipImageReferences")? {
-            exclude.extend(self.image_pattern(&reference, &[wildcard::kyverno(reference.text()?)], Hub::Kyverno, false)?);
+            let patterns = self.image_pattern(&reference, &[wildcard::kyverno(reference.text()?)], Hub::Kyverno, false)?;
+            if !patterns.is_empty() {
+                let message = format!("`{}` is exempt: this policy asks nothing of these images", shown(reference.text()?));
+                self.findings.note(reference.spot(), Lint::I20, message);
+            }
+            exclude.extend(patterns);
         }
         let mut unique = Vec::new();
         images.into_iter().for_each(|image| {
