@@ -9,6 +9,7 @@ mod compare;
 mod condition;
 mod identity;
 mod names;
+mod selection;
 mod statement;
 mod trust;
 
@@ -121,34 +122,6 @@ impl Import {
         self.findings.unread(rule);
         let message = "Kyverno admits images no rule names; pullgate refuses them unless told otherwise";
         self.findings.setting("unmatched: dangerous_allow", message);
-        Ok(())
-    }
-
-    /// `match` and `exclude`: kinds alone select all images; anything else selects requests.
-    fn selection(&mut self, rule: &Map<'_>, key: &'static str) -> Result<(), Unreadable> {
-        let Some(item) = rule.get(key) else { return Ok(()) };
-        let Ok(map) = item.map() else { return Ok(()) };
-        let narrow = |filter: &Map<'_>| -> Result<bool, Unreadable> {
-            let by_user = ["subjects", "roles", "clusterRoles"].iter().any(|key| filter.has(key));
-            let by_resource = match filter.map("resources")? {
-                Some(resources) => resources.entries().iter().any(|(key, _)| !matches!(*key, "kinds" | "operations")),
-                None => false,
-            };
-            Ok(by_user || by_resource)
-        };
-        let mut narrowed = narrow(&map)?;
-        for filters in ["any", "all"] {
-            for filter in map.list(filters)? {
-                narrowed |= narrow(&filter.map()?)?;
-            }
-        }
-        if key == "exclude" {
-            let message = "`exclude` selects requests, which a gate does not see: this applies to every pull";
-            self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
-        } else if narrowed {
-            let message = "`match` selects some requests only; a gate sees pulls, so this applies to every one";
-            self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
-        }
         Ok(())
     }
 

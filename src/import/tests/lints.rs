@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// Each lint, an example that raises it, and the end of the key path it is raised at.
-const RAISED: [(Lint, &str, &str); 26] = [
+const RAISED: [(Lint, &str, &str); 33] = [
     (Lint::I01, "kyverno/regexps", "keyless.subjectRegExp"),
     (Lint::I01, "validating/never-evaluated", "identities[1].subjectRegExp"),
     (Lint::I01, "sigstore/two-authorities", "identities[0].issuerRegExp"),
@@ -22,16 +22,23 @@ const RAISED: [(Lint, &str, &str); 26] = [
     (Lint::I11, "kyverno/names", "imageReferences[0]"),
     (Lint::I12, "kyverno/names", "imageReferences[0]"),
     (Lint::I13, "kyverno/signature-and-sbom", "attestations[0]"),
+    (Lint::I13, "validating/other-requests", "attestations[0].intoto"),
     (Lint::I14, "kyverno/provenance", "all[0]"),
     (Lint::I15, "validating/never-evaluated", "cosign.keyless"),
     (Lint::I15, "sigstore/cluster-only", "keyless"),
     (Lint::I16, "kyverno/custom-trust", "keyless.rekor"),
+    (Lint::I16, "validating/never-evaluated", "cosign.ctlog"),
     (Lint::I17, "kyverno/bundles", "keyless.ctlog"),
     (Lint::I18, "containers/policy", "[0]"),
     (Lint::I19, "containers/policy", "[0]"),
     (Lint::I20, "sigstore/static", "spec"),
+    (Lint::I20, "kyverno/other-requests", "skipImageReferences[0]"),
     (Lint::I21, "kyverno/requests", "match"),
+    (Lint::I21, "kyverno/other-requests", "rules[0].match"),
+    (Lint::I21, "validating/never-evaluated", "matchConditions[0]"),
+    (Lint::I21, "validating/other-requests", "matchConstraints.resourceRules"),
     (Lint::I22, "kyverno/requests", "verifyImages[0]"),
+    (Lint::I22, "validating/other-requests", "spec"),
 ];
 
 #[test]
@@ -61,6 +68,35 @@ fn a_plain_policy_raises_none_of_the_warnings() {
 }
 
 #[test]
+fn i21_is_raised_for_every_rule_that_is_not_about_each_new_pod() {
+    let report = example("kyverno/other-requests").report;
+    let raised: Vec<&str> = report.findings.iter().filter(|f| f.lint == Some(Lint::I21)).map(|f| f.path.as_str()).collect();
+    assert_eq!(raised, ["spec.rules[0].match", "spec.rules[1].match", "spec.rules[2].match"], "{}", report.text());
+    for path in ["match.any[0].resources.frobnicate", "match.any[0].other", "match.another"] {
+        let lost = report.findings.iter().find(|f| f.kind == Kind::Lost && f.path == format!("spec.rules[3].{path}"));
+        assert!(lost.is_some_and(|finding| finding.line == 27), "{path}: {}", report.text());
+    }
+    let with = |rule: &str| {
+        let source = std::fs::read_to_string(fixtures().join("validating/signature-and-statement.yaml")).unwrap();
+        let known = "{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods]}";
+        assert!(source.contains(known));
+        text(&source.replace(known, rule)).report.findings.iter().any(|finding| finding.lint == Some(Lint::I21))
+    };
+    for (rule, raised) in [
+        ("{apiGroups: ['*'], apiVersions: ['*'], operations: ['*'], resources: ['*']}", false),
+        ("{apiGroups: [''], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods], scope: Namespaced}", false),
+        ("{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [pods]}", true),
+        ("{apiGroups: [''], apiVersions: [v2], operations: [CREATE], resources: [pods]}", true),
+        ("{apiGroups: [''], apiVersions: [v1], operations: [UPDATE], resources: [pods]}", true),
+        ("{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [daemonsets]}", true),
+        ("{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods], resourceNames: [one]}", true),
+        ("{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods], scope: Cluster}", true),
+    ] {
+        assert_eq!(with(rule), raised, "{rule}");
+    }
+}
+
+#[test]
 fn i20_every_accepted_risk_is_listed() {
     for (name, path) in [
         ("sigstore/static", "spec"),
@@ -68,6 +104,7 @@ fn i20_every_accepted_risk_is_listed() {
         ("kyverno/scan-age", "verifyImages[0]"),
         ("kyverno/deprecated", "verifyImages[2]"),
         ("validating/content", "spec"),
+        ("kyverno/other-requests", "skipImageReferences[0]"),
         ("sigstore/cluster-only", "spec"),
     ] {
         let report = example(name).report;

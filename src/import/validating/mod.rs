@@ -132,6 +132,34 @@ impl Import {
         Ok(unique)
     }
 
+    /// Whether every pod that is made is among them: a gate sees the pulls of them all.
+    fn resource_rules(&mut self, constraints: &Map<'_>) -> Result<(), Unreadable> {
+        let Some(rules) = constraints.get("resourceRules") else { return Ok(()) };
+        let mut every_pod = false;
+        for rule in rules.list()? {
+            let rule = rule.map()?;
+            let mut includes = true;
+            for (key, wanted) in [
+                ("apiGroups", &["", "*"][..]),
+                ("apiVersions", &["v1", "*"]),
+                ("operations", &["CREATE", "*"]),
+                ("resources", &["pods", "*", "*/*"]),
+            ] {
+                let texts: Result<Vec<_>, _> = rule.list(key)?.iter().map(|item| item.text()).collect();
+                includes &= texts?.iter().any(|text| wanted.contains(text));
+            }
+            let named = !rule.list("resourceNames")?.is_empty();
+            let scoped = rule.text("scope")? == Some("Cluster");
+            every_pod |= includes && !named && !scoped;
+            self.findings.unread(&rule);
+        }
+        if !every_pod {
+            let message = "`resourceRules` select some requests only; a gate sees pulls, so this applies to every one";
+            self.findings.changed(rules.spot(), Effect::Stricter, Lint::I21, message);
+        }
+        Ok(())
+    }
+
     /// What is about requests, and not about images.
     fn requests(&mut self, spec: &Map<'_>) -> Result<(), Unreadable> {
         if let Some(constraints) = spec.map("matchConstraints")? {
@@ -142,7 +170,8 @@ impl Import {
                     self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
                 }
             }
-            ["resourceRules", "matchPolicy"].iter().for_each(|key| _ = constraints.get(key));
+            constraints.get("matchPolicy");
+            self.resource_rules(&constraints)?;
             self.findings.unread(&constraints);
         }
         for item in spec.list("matchConditions")? {
