@@ -34,6 +34,9 @@ impl Import {
         let Some(default) = document.get("default") else { return Err(Unreadable::at(document.spot(), "has no `default`")) };
         let mut docker_default = None;
         for (transport, item) in document.map("transports")?.map(|map| map.entries()).unwrap_or_default() {
+            for (_, requirements) in item.map()?.entries() {
+                required(&requirements)?;
+            }
             if !matches!(transport, "docker" | "atomic") {
                 let message = format!("the transport `{}` is no registry: not a gate's", shown(transport));
                 self.findings.note(item.spot(), None, message);
@@ -74,7 +77,7 @@ impl Import {
     /// The requirements of a scope, each as an attestor; none where anything is accepted.
     fn requirements(&mut self, item: &Item<'_>) -> Result<Vec<Attestor>, Unreadable> {
         let mut asked = Vec::new();
-        for requirement in item.list()? {
+        for requirement in required(item)? {
             let map = requirement.map()?;
             match map.text("type")? {
                 Some("insecureAcceptAnything") => {
@@ -224,6 +227,19 @@ impl Import {
             self.make(at, draft);
         }
     }
+}
+
+/// The requirements of any scope, of which there must be one: containers/image takes no policy where a list is empty, so
+/// that one emptied by mistake does not accept everything.
+fn required<'n>(item: &Item<'n>) -> Result<Vec<Item<'n>>, Unreadable> {
+    let list = item.list()?;
+    if list.is_empty() {
+        return Err(Unreadable::at(
+            item.spot(),
+            "holds no requirement; write `reject` or `insecureAcceptAnything` for what is meant",
+        ));
+    }
+    Ok(list)
 }
 
 fn is_rejection(item: &Item<'_>) -> bool {

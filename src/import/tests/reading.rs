@@ -43,6 +43,12 @@ fn what_is_no_policy_or_cannot_be_read_is_said_with_its_place() {
         ),
         (r#"{"default": [{"type": "frobnicate"}]}"#, "`type: frobnicate` is unknown"),
         (r#"{"default": [{"type": "sigstoreSigned"}]}"#, "has none of `keyPath`"),
+        (r#"{"default": []}"#, "p.yaml:1:1: default: holds no requirement"),
+        (
+            r#"{"default": [{"type": "reject"}], "transports": {"docker": {"ghcr.io/acme": []}}}"#,
+            "transports.docker.ghcr.io/acme: holds no requirement",
+        ),
+        (r#"{"default": [{"type": "reject"}], "transports": {"dir": {"": []}}}"#, "transports.dir.: holds no requirement"),
     ] {
         let found = wrong(text);
         assert!(found.contains(why), "{text}: {found}");
