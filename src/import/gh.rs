@@ -180,7 +180,9 @@ impl Import {
         Ok(())
     }
 
+    /// Who signs: as a flag says, or else gh's own rule, a workflow of the owner or of the repository.
     fn gh_subject(&mut self, given: &Given, host: &str) -> Result<Text, String> {
+        let at = |flag: &str| Spot { path: flag.to_owned(), line: 0 };
         let (flag, go) = if let Some(exact) = given.value("--cert-identity") {
             if exact.contains('*') {
                 return Err("`--cert-identity` is compared exactly; for a pattern use --cert-identity-regex".into());
@@ -191,13 +193,20 @@ impl Import {
         } else if let Some(repository) = given.value("--signer-repo") {
             ("--signer-repo", format!("(?i)^https://{host}/{repository}/"))
         } else if let Some(workflow) = given.value("--signer-workflow") {
-            let first = workflow.split('/').next().unwrap_or_default();
-            let with_host = if first.contains('.') { workflow.to_owned() } else { format!("{host}/{workflow}") };
-            ("--signer-workflow", format!("^https://{with_host}"))
+            return Ok(self.signer_workflow(workflow, host));
         } else {
-            return Ok(Text::anything());
+            // The claims say who called a workflow, and not whose it is: another's reusable one signs as itself, and gh
+            // refuses it unless it is named.
+            let (flag, owner) = match given.value("--repo") {
+                Some(repository) => ("--repo", repository),
+                None => ("--owner", given.value("--owner").unwrap_or_default()),
+            };
+            let workflows = format!("https://{host}/{owner}/");
+            let message = format!("no flag says who signs: as gh has it, a workflow below {}", shown(&workflows));
+            self.findings.note(&at(flag), None, message);
+            return Ok(Text::Regex(format!("(?i:{})(?s:.*)", ::regex::escape(&workflows))));
         };
-        let at = Spot { path: flag.into(), line: 0 };
+        let at = at(flag);
         let translated = regex::translate(&go).map_err(|why| format!("`{flag}` {why}"))?;
         if translated.unanchored {
             let message = format!("`{}` matches longer names too; carried over as it is, anchor it", shown(&go));
@@ -208,6 +217,24 @@ impl Import {
             self.findings.note(&at, Lint::I02, message);
         }
         Ok(translated.text)
+    }
+
+    /// A workflow's file, which gh takes for the beginning of a name, as a regex.
+    fn signer_workflow(&mut self, workflow: &str, host: &str) -> Text {
+        let at = Spot { path: "--signer-workflow".into(), line: 0 };
+        let first = workflow.split('/').next().unwrap_or_default();
+        let url = if first.contains('.') { format!("https://{workflow}") } else { format!("https://{host}/{workflow}") };
+        if workflow.contains('@') {
+            let message = format!("`{}` matches longer refs too; carried over as it is", shown(&url));
+            self.findings.note(&at, Lint::I01, message);
+            return Text::Regex(format!("{}(?s:.*)", ::regex::escape(&url)));
+        }
+        let message = format!(
+            "there, every file whose name begins as `{}` does is meant, and a dot is any character; here it is this file, at whatever ref",
+            shown(&url)
+        );
+        self.findings.changed(&at, Effect::Stricter, Lint::I01, message);
+        Text::Regex(format!("{}@(?s:.+)", ::regex::escape(&url)))
     }
 
     fn gh_trust(&mut self, given: &Given, tenant: bool) -> Option<String> {

@@ -18,7 +18,7 @@ fn flags_become_the_attestation_they_ask_for() {
         "dangerous_no_signature: true",
         "predicate_type: https://slsa.dev/provenance/v1",
         "issuer: https://token.actions.githubusercontent.com",
-        "subject_regex: '(?s:.*)'",
+        r"subject_regex: '(?i:https://github\.com/acme/app/)(?s:.*)'",
         "runner_environment: github-hosted",
         "source_repository_owner_uri: https://github.com/acme",
         "source_repository_uri: https://github.com/acme/app",
@@ -41,9 +41,16 @@ fn signers_are_said_as_gh_matches_them() {
         ("--cert-identity https://a/b".to_owned(), "subject: https://a/b".to_owned(), &[Lint::I09][..]),
         (
             format!("--signer-workflow {workflow}"),
-            format!("subject_regex: '(?:.*)(?:^https://github.com/{workflow})(?:.*)'"),
-            &[Lint::I01, Lint::I02, Lint::I09],
+            r"subject_regex: 'https://github\.com/acme/app/\.github/workflows/release\.yml@(?s:.+)'".into(),
+            &[Lint::I01, Lint::I09],
         ),
+        (
+            format!("--signer-workflow acme.ghe.com/{workflow}@refs/tags/v"),
+            r"subject_regex: 'https://acme\.ghe\.com/acme/app/\.github/workflows/release\.yml@refs/tags/v(?s:.*)'".into(),
+            &[Lint::I01, Lint::I09],
+        ),
+        // No flag: gh wants a workflow of the owner's own.
+        (String::new(), r"subject_regex: '(?i:https://github\.com/acme/)(?s:.*)'".into(), &[Lint::I09]),
         (
             "--signer-repo acme/ci".into(),
             "subject_regex: '(?:.*)(?:(?i)^https://github.com/acme/ci/)(?:.*)'".into(),
