@@ -7,10 +7,14 @@
 //! - by the fork, both: twice fork; only attested by the fork: splitid
 //! - `branch` is `acme/app` on another branch, `prefix` is `acme/app-evil`; both signed and attested
 //! - unsigned, copied, swapped and what `moved` was moved to have nothing that verifies
+//!
+//! Of the thirty-eight (`policy`): RELEASED have an SPDX document by the release workflow of `acme/app`. Of the others, gitlab
+//! and person were attested by what their names say, reusable and borrowed by a workflow of `shared/ci` (called by `acme/app`
+//! and by mallory), bomcyclonedx, eachplatform and oneplatform have no SPDX document themselves, nopackages has one of nothing
 
 use std::{collections::BTreeSet, path::Path};
 
-use pullgate::import::{Options, import};
+use pullgate::import::{Imported, Options, import, import_gh};
 use serde_json::Value;
 
 use crate::{
@@ -22,6 +26,37 @@ const SIGNED: &[&str] =
     &["app", "legacy", "multi", "docker", "mixed", "scanned", "twice", "nosbom", "splitid", "cyclonedx", "hollow", "moved"];
 const ATTESTED: &[&str] = &["app", "legacy", "multi", "docker", "mixed", "scanned", "twice", "sbomonly", "moved"];
 const BOTH: &[&str] = &["app", "legacy", "multi", "docker", "mixed", "scanned", "twice", "moved"];
+/// As `tests/fixtures/policy/answers.json` has them, of its policy `release`.
+const RELEASED: &[&str] = &[
+    "again",
+    "agpl",
+    "badpackage",
+    "boms",
+    "both",
+    "custom",
+    "customboth",
+    "customno",
+    "foreign",
+    "grypeclean",
+    "grypehigh",
+    "grypeunfixed",
+    "indexonly",
+    "olderattest",
+    "rescanned",
+    "slsa02",
+    "slsa1",
+    "slsastranger",
+    "spdx22",
+    "spdx23",
+    "spdx3",
+    "spdxtext",
+    "spdxuri",
+    "three",
+    "trivyclean",
+    "trivyhigh",
+    "vex",
+    "worsened",
+];
 const EVERY: &[&str] = &[
     "app",
     "legacy",
@@ -34,6 +69,27 @@ const EVERY: &[&str] = &[
     "nosbom",
     "sbomonly",
     "fork",
+    "branch",
+    "prefix",
+    "splitid",
+    "cyclonedx",
+    "hollow",
+    "copied",
+    "moved",
+    "moved, now",
+    "swapped",
+];
+const NOT_FORK: &[&str] = &[
+    "app",
+    "legacy",
+    "multi",
+    "docker",
+    "mixed",
+    "scanned",
+    "twice",
+    "unsigned",
+    "nosbom",
+    "sbomonly",
     "branch",
     "prefix",
     "splitid",
@@ -117,6 +173,24 @@ const RUNS: [Run; 31] = [
     run("sigstore-fail.yaml", "acme", [&[], &[]]),
     // 4.3: one statement that says so is enough.
     run("sigstore-content.yaml", "policy", [&["custom", "customboth"], &[]]),
+    // 4.4: the most specific scope decides alone, and what is asked in it must all hold.
+    run("containers-closed.json", "acme", [&["fork", "unsigned"], &[]]),
+    run("containers-open.json", "acme", [NOT_FORK, &[]]),
+    run("containers-two.json", "policy", [&["person"], &[]]),
+    run("openshift-cluster.yaml", "policy", [&["person"], &[]]),
+    // `person` is what the namespace's nested policy wants and not what the cluster's does: the nested one is ignored there.
+    run("openshift-nested.yaml", "policy", [&[], &[]]),
+];
+
+/// Flags of `gh attestation verify` behind `--predicate-type https://spdx.dev/Document`: an attestation by whomever they name.
+const GH_RUNS: [Run; 6] = [
+    run("--owner acme", "acme", [ATTESTED, &["branch", "prefix"]]),
+    run("--repo acme/app", "acme", [ATTESTED, &["branch"]]),
+    run("--owner acme --signer-workflow acme/app/.github/workflows/release.yml", "acme", [ATTESTED, &["branch"]]),
+    // `reusable` was called by the owner, and another's workflow signed: without a flag for it, gh refuses that.
+    run("--owner acme", "policy", [RELEASED, &["selfhosted", "pullrequest"]]),
+    run("--owner acme --deny-self-hosted-runners", "policy", [RELEASED, &["pullrequest"]]),
+    run("--owner acme --signer-repo shared/ci", "policy", [&["reusable"], &[]]),
 ];
 
 /// The images of a set: what it is called here, and its reference.
@@ -136,12 +210,20 @@ fn images(set: &str) -> Vec<(String, String)> {
     images
 }
 
-/// Imports `file`, writes what was made of it beside a configuration over `set`, and answers what is admitted.
+fn options() -> Options {
+    Options { max_age: Some("3650d".into()), files: true, ..Options::default() }
+}
+
+/// Imports `file` and answers what is admitted of `set`.
 async fn admitted(file: &str, set: &str) -> BTreeSet<String> {
     let source = fixtures().join("../import/recorded").join(file);
-    let options = Options { max_age: Some("3650d".into()), files: true, ..Options::default() };
-    let imported =
-        import(&source, &std::fs::read_to_string(&source).unwrap(), &options).unwrap_or_else(|error| panic!("{error}"));
+    let text = std::fs::read_to_string(&source).unwrap();
+    let imported = import(&source, &text, &options()).unwrap_or_else(|error| panic!("{file}: {error}"));
+    admitted_by(&imported, set).await
+}
+
+/// Writes what was imported beside a configuration over `set`, and answers what is admitted.
+async fn admitted_by(imported: &Imported, set: &str) -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("imported.yaml", &imported.policies);
@@ -195,6 +277,21 @@ async fn imported_policies_admit_what_they_meant_where_they_come_from() {
         let found = admitted(file, set).await;
         if found != named(admits) {
             wrong.push(format!("{file}: {:?} instead of {:?}", found, named(admits)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imported_flags_admit_what_gh_would() {
+    let mut wrong = Vec::new();
+    for Run { file: flags, set, admits } in GH_RUNS {
+        let arguments = format!("{flags} --predicate-type https://spdx.dev/Document");
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        let imported = import_gh(&arguments, &["registry.acme.test/acme/*".into()], &options()).unwrap();
+        let found = admitted_by(&imported, set).await;
+        if found != named(admits) {
+            wrong.push(format!("{flags}, {set}: {:?} instead of {:?}", found, named(admits)));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,33 +1,20 @@
 //! `policy.json` of containers/image, and OpenShift's image policies, which become one.
-//!
-//! Only the most specific scope of an image applies, and its requirements must all hold. So each scope is a policy that
-//! names what is at and below it, and excludes what other scopes below it name.
 
 mod openshift;
+mod scopes;
 mod trust;
 
 use std::collections::BTreeMap;
 
+pub(super) use self::scopes::Scopes;
+use self::scopes::{REJECT, Reach};
 use super::{
     Effect, Import, Lint,
-    draft::{Attestor, Draft, Keyless, Text},
+    draft::{Attestor, Keyless, Text},
     source::{Item, Map, Spot, Unreadable},
+    write::NOBODY,
 };
-use crate::{policy::image::ImagePattern, yaml::shown};
-
-/// Requirements by scope; the empty scope is every image of the transport.
-pub(super) type Scopes = BTreeMap<String, Scope>;
-
-/// Why a scope refuses, where it says so.
-const REJECT: &str = "`reject`";
-
-/// What is asked in one scope.
-pub(super) struct Scope {
-    /// Each must hold; empty where nothing is asked.
-    asked: Vec<Attestor>,
-    document: String,
-    at: Spot,
-}
+use crate::yaml::shown;
 
 impl Import {
     pub(super) fn policy_json(&mut self, document: &Map<'_>) -> Result<(), Unreadable> {
@@ -52,7 +39,7 @@ impl Import {
                     continue;
                 }
                 let asked = self.requirements(&requirements)?;
-                self.scope(scope, requirements.spot(), asked);
+                self.scope(scope, Reach::Everywhere, requirements.spot(), asked);
             }
         }
         let everything = docker_default.unwrap_or(default.clone());
@@ -68,7 +55,7 @@ impl Import {
                 let message = "`default` accepts images no scope names; pullgate refuses them unless told otherwise";
                 self.findings.setting("unmatched: dangerous_allow", message);
             }
-            _ => self.scope("", everything.spot(), asked),
+            _ => self.scope("", Reach::Everywhere, everything.spot(), asked),
         }
         self.findings.unread(document);
         Ok(())
@@ -136,17 +123,26 @@ impl Import {
         let (Some(issuer), Some(email)) = (fulcio.text("oidcIssuer")?, fulcio.text("subjectEmail")?) else {
             return Err(Unreadable::at(fulcio.spot(), "wants `oidcIssuer` and `subjectEmail`"));
         };
-        let keyless = |trust_root| {
-            Attestor::Keyless(Keyless {
-                issuer: Text::Exact(issuer.into()),
-                subject: Text::Exact(email.into()),
-                claims: BTreeMap::new(),
-                trust_root: Some(trust_root),
-            })
-        };
-        let root = self.fulcio_root(&fulcio, map)?;
+        let trust_root = self.fulcio_root(&fulcio, map)?;
         self.findings.unread(&fulcio);
-        Ok(keyless(root))
+        Ok(self.mailed(fulcio.spot(), issuer, email, trust_root))
+    }
+
+    /// Who signs with an e-mail address, which is all that the source compares of a certificate. Our subject is any name of
+    /// a certificate, so that one which is no address would be met here by the URL of a workflow, and there by nobody.
+    fn mailed(&mut self, at: &Spot, issuer: &str, email: &str, trust_root: String) -> Attestor {
+        let subject = if email.contains('@') && !email.contains([':', '*']) {
+            Text::Exact(email.into())
+        } else {
+            self.findings.note(
+                at,
+                None,
+                format!("`{}` is no e-mail address, so no certificate has it there; nor here", shown(email)),
+            );
+            Text::Regex(NOBODY.into())
+        };
+        let issuer = Text::Exact(issuer.into());
+        Attestor::Keyless(Keyless { issuer, subject, claims: BTreeMap::new(), trust_root: Some(trust_root) })
     }
 
     fn log_keys(&self, map: &Map<'_>) {
@@ -170,63 +166,6 @@ impl Import {
         );
         self.findings.changed(at, Effect::Wider, None, message);
     }
-
-    /// Adds what a scope asks; twice the same scope asks both.
-    fn scope(&mut self, scope: &str, at: &Spot, asked: Vec<Attestor>) {
-        let document = self.findings.document.clone();
-        match self.scopes.get_mut(scope) {
-            Some(known) => known.asked.extend(asked),
-            None => _ = self.scopes.insert(scope.to_owned(), Scope { asked, document, at: at.clone() }),
-        }
-    }
-
-    /// Makes the policies of all scopes.
-    pub(super) fn scoped(&mut self) {
-        let scopes = std::mem::take(&mut self.scopes);
-        let mut named: Vec<(&str, &Scope, Vec<String>)> = Vec::new();
-        for (scope, asked) in &scopes {
-            self.findings.document.clone_from(&asked.document);
-            match patterns(scope) {
-                Ok(patterns) => named.push((scope, asked, patterns)),
-                Err(why) => {
-                    let message = format!("the scope `{}` {why}; what a less specific scope asks holds for it", shown(scope));
-                    self.findings.lost(&asked.at, Effect::Other, None, message);
-                }
-            }
-        }
-        for (scope, Scope { asked, document, at }, images) in &named {
-            self.findings.document.clone_from(document);
-            let below = named.iter().filter(|(other, ..)| is_below(other, scope));
-            let mut exclude: Vec<String> = Vec::new();
-            below.flat_map(|(.., patterns)| patterns).for_each(|one| {
-                if !exclude.contains(one) {
-                    exclude.push(one.clone())
-                }
-            });
-            let what = if scope.is_empty() { "default" } else { scope };
-            let mut signatures: Vec<Attestor> = Vec::new();
-            asked.iter().for_each(|one| {
-                if !signatures.contains(one) {
-                    signatures.push(one.clone())
-                }
-            });
-            let mut comments = vec![format!("From {document}, {} (line {}): scope `{what}`.", at.path, at.line)];
-            if !exclude.is_empty() {
-                comments.push("Only the most specific scope applies: what others below it name is excluded.".into());
-            }
-            let draft = Draft {
-                name: format!("{}/{what}", document.split('/').next().unwrap_or_default()),
-                comments,
-                images: images.clone(),
-                exclude,
-                rejects: asked.contains(&Attestor::Never(REJECT.into())),
-                audit: false,
-                signatures,
-                attestations: Vec::new(),
-            };
-            self.make(at, draft);
-        }
-    }
 }
 
 /// The requirements of any scope, of which there must be one: containers/image takes no policy where a list is empty, so
@@ -245,85 +184,4 @@ fn required<'n>(item: &Item<'n>) -> Result<Vec<Item<'n>>, Unreadable> {
 fn is_rejection(item: &Item<'_>) -> bool {
     let kind = |item: &Item<'_>| item.map().ok().and_then(|map| map.text("type").ok().flatten().map(str::to_owned));
     item.list().is_ok_and(|list| list.len() == 1 && kind(&list[0]).as_deref() == Some("reject"))
-}
-
-/// Our patterns of a scope.
-fn patterns(scope: &str) -> Result<Vec<String>, String> {
-    let mut all = if scope.is_empty() {
-        vec!["*/**".to_owned()]
-    } else if let Some(domain) = scope.strip_prefix("*.") {
-        // There, a port is taken off before domains are compared.
-        vec![format!("*.{domain}/**"), format!("*.{domain}:*/**")]
-    } else {
-        let (host, path) = scope.split_once('/').unwrap_or((scope, ""));
-        if path.contains([':', '@']) {
-            return Err("is about a tag or a digest, and policies here are about repositories".into());
-        }
-        match (host, path.contains('/'), path) {
-            (host, _, "") => vec![format!("{host}/**")],
-            // `docker.io/acme` is a namespace; an image of that name is `docker.io/library/acme`.
-            ("docker.io", false, path) => vec![format!("docker.io/{path}/**")],
-            (host, _, path) => vec![format!("{host}/{path}"), format!("{host}/{path}/**")],
-        }
-    };
-    for pattern in &mut all {
-        *pattern = ImagePattern::new(pattern).map_err(|error| format!("cannot be said here: {error}"))?.as_str().to_owned();
-    }
-    Ok(all)
-}
-
-/// Whether `scope` is more specific than `other` and within it.
-fn is_below(scope: &str, other: &str) -> bool {
-    if scope == other || scope.is_empty() {
-        return false;
-    }
-    let Some(domain) = other.strip_prefix('*') else {
-        return other.is_empty() || scope.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'));
-    };
-    // Below `*.acme.test` are its hosts, with or without a port, and narrower domains.
-    let host = scope.split('/').next().unwrap_or_default();
-    let host = host.split(':').next().unwrap_or_default();
-    host.strip_prefix('*').unwrap_or(host).ends_with(domain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scope_is_what_is_at_and_below_it() {
-        for (scope, ours) in [
-            ("ghcr.io", &["ghcr.io/**"][..]),
-            ("ghcr.io/acme", &["ghcr.io/acme", "ghcr.io/acme/**"]),
-            ("ghcr.io:5000/acme/app", &["ghcr.io:5000/acme/app", "ghcr.io:5000/acme/app/**"]),
-            ("docker.io/acme", &["docker.io/acme/**"]),
-            ("docker.io/library/nginx", &["docker.io/library/nginx", "docker.io/library/nginx/**"]),
-            ("docker.io", &["docker.io/**"]),
-            ("*.acme.test", &["*.acme.test/**", "*.acme.test:*/**"]),
-            ("", &["*/**"]),
-        ] {
-            assert_eq!(patterns(scope).unwrap(), ours, "{scope}");
-        }
-        for not in ["ghcr.io/acme/app:v1", "ghcr.io/acme@sha256:00", "acme"] {
-            assert!(patterns(not).is_err(), "{not}");
-        }
-    }
-
-    #[test]
-    fn the_most_specific_scope_is_below_the_others() {
-        for (scope, other) in [
-            ("ghcr.io/acme/app", "ghcr.io/acme"),
-            ("ghcr.io/acme", "ghcr.io"),
-            ("ghcr.io", ""),
-            ("r.acme.test", "*.acme.test"),
-            ("r.acme.test:5000/x", "*.acme.test"),
-            ("*.x.acme.test", "*.acme.test"),
-            ("*.acme.test", ""),
-        ] {
-            assert!(is_below(scope, other), "{scope} {other}");
-            assert!(!is_below(other, scope), "{other} {scope}");
-        }
-        assert!(!is_below("ghcr.io/acme-evil", "ghcr.io/acme") && !is_below("acme.test", "*.acme.test") && !is_below("", ""));
-        assert!(!is_below("*.acme.test", "*.acme.test"));
-    }
 }

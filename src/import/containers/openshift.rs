@@ -1,11 +1,12 @@
 //! OpenShift's `ClusterImagePolicy` and `ImagePolicy`: scopes and requirements of a `policy.json` it makes of them.
 
-use std::collections::BTreeMap;
-
-use super::super::{
-    Effect, Import, Lint,
-    draft::{Attestor, Keyless, Text},
-    source::{Map, Unreadable},
+use super::{
+    super::{
+        Effect, Import, Lint,
+        draft::Attestor,
+        source::{Map, Unreadable},
+    },
+    Reach,
 };
 use crate::yaml::shown;
 
@@ -13,7 +14,7 @@ impl Import {
     pub(in crate::import) fn openshift(&mut self, document: &Map<'_>, namespaced: bool) -> Result<(), Unreadable> {
         let Some(spec) = document.map("spec")? else { return Err(Unreadable::at(document.spot(), "has no `spec`")) };
         if namespaced {
-            let message = "an ImagePolicy applies to its own namespace, and not below a scope of the cluster's; a gate sees no namespaces, so this applies to every pull";
+            let message = "an ImagePolicy applies to its own namespace; a gate sees no namespaces, so this applies to every pull, beside what other policies ask";
             self.findings.changed(document.spot(), Effect::Stricter, Lint::I21, message);
         }
         let message = "images no scope names get what `default` in the nodes' policy.json says, which is not in this input";
@@ -50,8 +51,13 @@ impl Import {
         for map in [&root, &policy] {
             self.findings.unread(map);
         }
+        let reach = match (namespaced, document.map("metadata")?) {
+            (false, _) => Reach::Everywhere,
+            (true, Some(metadata)) => Reach::Namespace(metadata.text("namespace")?.map(str::to_owned)),
+            (true, None) => Reach::Namespace(None),
+        };
         for scope in spec.list("scopes")? {
-            self.scope(scope.text()?, scope.spot(), vec![attestor.clone()]);
+            self.scope(scope.text()?, reach.clone(), scope.spot(), vec![attestor.clone()]);
         }
         self.findings.unread(&spec);
         Ok(())
@@ -74,11 +80,10 @@ impl Import {
             ("fulcioCAData", ca.text()?.to_owned(), ca.spot().clone()),
             ("rekorKeyData", log.text()?.to_owned(), log.spot().clone()),
         ];
-        let trust_root = Some(self.root_of(fulcio.spot(), &inline, &[])?);
+        let trust_root = self.root_of(fulcio.spot(), &inline, &[])?;
         for map in [&fulcio, &subject] {
             self.findings.unread(map);
         }
-        let (issuer, subject) = (Text::Exact(issuer.into()), Text::Exact(email.into()));
-        Ok(Attestor::Keyless(Keyless { issuer, subject, claims: BTreeMap::new(), trust_root }))
+        Ok(self.mailed(subject.spot(), issuer, email, trust_root))
     }
 }

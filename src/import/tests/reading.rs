@@ -24,8 +24,55 @@ fn the_two_kinds_called_cluster_image_policy_are_told_apart() {
         names("containers/openshift"),
         ["ClusterImagePolicy/registry.acme.test/acme", "ImagePolicy/registry.acme.test/acme/team"]
     );
-    let wider = example("containers/openshift").policies;
-    assert!(wider.contains("exclude:\n  - registry.acme.test/acme/team\n"), "{wider}");
+}
+
+#[test]
+fn a_namespace_s_scope_takes_nothing_from_the_cluster_s() {
+    // Nested below one of the cluster's, it is ignored there: here both are asked, and what the cluster asks always is.
+    let imported = example("containers/openshift");
+    assert!(!imported.policies.contains("exclude:"), "{}", imported.policies);
+    let report = imported.report.text();
+    assert!(report.contains("so that this one is ignored there; here both are asked"), "{report}");
+}
+
+#[test]
+fn a_scope_about_a_tag_that_asks_more_than_the_one_above_it_is_lost_to_the_wider() {
+    for (asks, effect) in [
+        (r#"{"type": "reject"}"#, Effect::Wider),
+        (r#"{"type": "insecureAcceptAnything"}"#, Effect::Stricter),
+        (r#"{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/k"}"#, Effect::Other),
+    ] {
+        let source = format!(
+            r#"{{"default": [{{"type": "insecureAcceptAnything"}}], "transports": {{"docker": {{"ghcr.io/acme/app:v1": [{asks}]}}}}}}"#
+        );
+        let found = text(&source).report.findings.into_iter().find(|one| one.message.contains("is about a tag")).unwrap();
+        assert_eq!((found.kind, found.effect), (Kind::Lost, Some(effect)), "{asks}");
+    }
+}
+
+#[test]
+fn a_domain_with_a_path_or_a_port_is_a_scope_of_nothing() {
+    for scope in ["*.acme.test/open", "*.acme.test:5000"] {
+        let source = format!(
+            r#"{{"default": [{{"type": "reject"}}], "transports": {{"docker": {{"*.acme.test": [{{"type": "reject"}}], "{scope}": [{{"type": "insecureAcceptAnything"}}]}}}}}}"#
+        );
+        let imported = text(&source);
+        assert_eq!(imported.report.policies.len(), 1, "{}", imported.policies);
+        assert!(!imported.policies.contains("exclude:"), "{}", imported.policies);
+    }
+}
+
+#[test]
+fn a_subject_that_is_no_mail_address_is_nobody_s() {
+    let source = |mail: &str| {
+        let fulcio = format!(r#"{{"caPath": "/a", "oidcIssuer": "https://i.test", "subjectEmail": "{mail}"}}"#);
+        format!(r#"{{"default": [{{"type": "sigstoreSigned", "fulcio": {fulcio}, "rekorPublicKeyPath": "/r"}}]}}"#)
+    };
+    assert!(text(&source("a@b.test")).policies.contains("subject: a@b.test"));
+    for workflow in ["https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main", "acme", "*@b.test"] {
+        let imported = text(&source(workflow)).policies;
+        assert!(imported.contains(r"subject_regex: '[^\s\S]'"), "{imported}");
+    }
 }
 
 #[test]
