@@ -18,6 +18,7 @@
 mod containers;
 mod draft;
 mod gh;
+mod go_syntax;
 mod images;
 mod kyverno;
 mod regex;

@@ -2,7 +2,7 @@
 
 use regex_syntax::hir::Look;
 
-use super::draft::Text;
+use super::{draft::Text, go_syntax};
 use crate::policy::pattern::AnchoredRegex;
 
 /// One of theirs in our format.
@@ -20,72 +20,12 @@ pub(super) struct Translated {
 /// # Errors
 /// What of it cannot be said in ours.
 pub(super) fn translate(go: &str) -> Result<Translated, String> {
-    let ours = syntax(go)?;
-    let hir = regex_syntax::parse(&ours).map_err(|_| "is no regular expression that can be read here".to_owned())?;
+    let (ours, hir) = go_syntax::translate(go)?;
     let properties = hir.properties();
     let anchored = properties.look_set_prefix().contains(Look::Start) && properties.look_set_suffix().contains(Look::End);
     let text = if anchored { ours } else { format!("(?:.*)(?:{ours})(?:.*)") };
     AnchoredRegex::new(&text).map_err(|error| error.to_string())?;
     Ok(Translated { text: Text::Regex(text), unanchored: !anchored, loose_host: loose_host(go) })
-}
-
-/// Go's syntax in that of the `regex` crate: there `\d`, `\s`, `\w` and `\b` are ASCII, and a class holds no classes.
-fn syntax(go: &str) -> Result<String, String> {
-    let mut out = String::new();
-    let mut chars = go.chars().peekable();
-    let mut in_class = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => {
-                let escaped = chars.next().ok_or("ends in `\\`")?;
-                match (escaped, in_class) {
-                    ('d', true) => out.push_str("0-9"),
-                    ('w', true) => out.push_str("0-9A-Za-z_"),
-                    ('s', true) => out.push_str(r"\t\n\f\r "),
-                    ('d', false) => out.push_str("[0-9]"),
-                    ('w', false) => out.push_str("[0-9A-Za-z_]"),
-                    ('s', false) => out.push_str(r"[\t\n\f\r ]"),
-                    ('D', _) => out.push_str("[^0-9]"),
-                    ('W', _) => out.push_str("[^0-9A-Za-z_]"),
-                    ('S', _) => out.push_str(r"[^\t\n\f\r ]"),
-                    ('b', false) => out.push_str(r"(?-u:\b)"),
-                    ('B' | 'C' | 'Q' | 'E', _) => return Err(format!("has `\\{escaped}`, which cannot be said here")),
-                    _ => out.extend(['\\', escaped]),
-                }
-            }
-            '[' if in_class && chars.peek() == Some(&':') => {
-                // `[:alpha:]`, to its own end.
-                out.push('[');
-                for c in chars.by_ref() {
-                    out.push(c);
-                    if c == ']' {
-                        break;
-                    }
-                }
-            }
-            '[' if in_class => out.push_str(r"\["),
-            '[' => {
-                in_class = true;
-                out.push('[');
-                if chars.peek() == Some(&'^') {
-                    out.extend(chars.next());
-                }
-                // A `]` right behind the opening is itself.
-                if chars.peek() == Some(&']') {
-                    chars.next();
-                    out.push_str(r"\]");
-                }
-            }
-            ']' if in_class => {
-                in_class = false;
-                out.push(']');
-            }
-            '&' | '~' if in_class => out.extend(['\\', c]),
-            '-' if in_class && chars.peek() == Some(&'-') => return Err("has `--` in a class, which cannot be said here".into()),
-            other => out.push(other),
-        }
-    }
-    Ok(out)
 }
 
 /// Whether the host of a URL in the regex has a bare dot. A dot with a quantifier is a wildcard its writer meant.
@@ -152,8 +92,115 @@ mod tests {
         assert!(ours("^[a&&b]+$").matches("a&b") && ours("^[[a]+$").matches("[a") && ours("^[]a]+$").matches("]a"));
         assert!(ours("^[[:alpha:]]+$").matches("ab") && !ours("^[[:alpha:]]+$").matches("a1"));
         assert!(ours("^[[:alpha:]-]+$").matches("a-b"));
-        for wrong in [r"\Qa.b\E", r"\C", r"\B", "[a--b]", "(", r"\"] {
-            assert!(translate(wrong).is_err(), "{wrong}");
+    }
+
+    /// Each as Go 1.26 answers (`regexp.MatchString`), of the texts it matches and of those it does not.
+    #[test]
+    fn what_both_would_read_differently_is_read_as_go_does() {
+        for (go, yes, no) in [
+            // A border of words to us, a letter to Go: `https://x…` was met.
+            (r"^https://\<x.*$", &["https://<x/y"][..], &["https://x/y", "https://github.com/acme/app"][..]),
+            (r"^a\>$", &["a>"], &["a"]),
+            (r"^\b{start}a$", &[], &["a", "{start}a"]),
+            (r"^a\b{start}$", &["a{start}"], &["a"]),
+            // Operators of sets to us.
+            (r"^[a&&b]$", &["a", "b", "&"], &["c"]),
+            (r"^[a-c&&b-d]$", &["a", "d", "&"], &["e"]),
+            (r"^[a~~b]$", &["a", "~"], &["c"]),
+            (r"^[+--]$", &["+", ",", "-"], &["."]),
+            (r"^[a-]$", &["a", "-"], &["b"]),
+            (r"^[-a]$", &["a", "-"], &["b"]),
+            (r"^[\d-z]$", &["5", "-", "z"], &["y"]),
+            // A `[` in brackets is itself, and the first `]` is too.
+            (r"^[[a]b]$", &["[b]", "ab]"], &["b", "a"]),
+            (r"^[]a]$", &["]", "a"], &["b"]),
+            (r"^[^]a]$", &["b"], &["]", "a"]),
+            (r"^[[:^digit:]x]$", &["a"], &["1"]),
+            (r"^[\]\[\-\^]+$", &["][-^"], &["\\"]),
+            // Octal and hexadecimal.
+            (r"^\101\x41\x{41}\060$", &["AAA0"], &["a"]),
+            (r"^\0$", &["\0"], &["0"]),
+            (r"^[\101-\103]$", &["B"], &["D"]),
+            // What is no repetition is itself.
+            (r"^a{,2}$", &["a{,2}"], &["", "a", "aa"]),
+            (r"^a{01}$", &["a{01}"], &["a"]),
+            (r"^a{x}{$", &["a{x}{"], &["a"]),
+            (r"^a{2}b{1,}c{0,1}$", &["aab", "aabbc"], &["ab"]),
+            // ASCII in Go, Unicode's to us.
+            (r"^\d\w\s$", &["1a "], &["\u{663}a ", "1é ", "1a\u{a0}"]),
+            (r"^\D\W\S$", &["é é"], &["1 a"]),
+            (r"^[\w.]\b$", &["a"], &["é", "."]),
+            (r"^.$", &["é"], &["\n", "ab"]),
+            (r"^\pL\p{Nd}\P{L}[^\PL]$", &["é11é"], &["1111"]),
+            (r"^\p{^L}$", &["1"], &["a"]),
+            // Letters fold beyond ASCII in both.
+            (r"(?i)^k$", &["K", "\u{212a}"], &["c"]),
+            (r"(?i)^[^k]$", &["c"], &["K", "\u{212a}"]),
+            (r"(?i)^\w$", &["\u{17f}"], &["é"]),
+            (r"^a(?i)b|c$", &["aB", "xC"], &["AB"]),
+            // Quoted text, to its end or to that of the regex.
+            (r"^\Qa.b\E*$", &["a.", "a.bb"], &["axb"]),
+            (r"^\Q[x](", &["[x](y"], &["x"]),
+            (r"^(?P<n>a)(?<m>b)(?:c)(?i-s:D)$", &["abcd"], &["ABCD"]),
+            (r"^a\z", &["a"], &["ab"]),
+            (r"\Aa\.b\_\-\/$", &["a.b_-/"], &["axb_-/"]),
+        ] {
+            let regex = ours(go);
+            for text in yes {
+                assert!(regex.matches(text), "{go} on {text:?}: {}", regex.as_str());
+            }
+            for text in no {
+                assert!(!regex.matches(text), "{go} on {text:?}: {}", regex.as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn what_go_does_not_take_or_cannot_be_said_is_no_regex_here() {
+        for wrong in [
+            r"\C",
+            r"\Z",
+            r"\8",
+            r"\1",
+            r"\q",
+            r"\u0041",
+            r"\h",
+            r"\E",
+            r"\x4",
+            r"\x{110000}",
+            r"\x{}",
+            r"\p{Script=Greek}",
+            r"\pC",
+            r"\B",
+            r"\",
+            "(",
+            ")",
+            "*a",
+            "a**",
+            "a*+",
+            "a{2}{3}",
+            "a*??",
+            "a{1001}",
+            "a{2,1}",
+            "(a{100}){11}",
+            "(?x)a b",
+            "(?u)a",
+            "(?-u:a)",
+            "(?R)a",
+            "(?i-)a",
+            "(?=a)",
+            "(?<=a)",
+            "(?<!a)",
+            "(?P<a-b>c)",
+            "[b-a]",
+            r"[a-\d]",
+            "[a",
+            "[]",
+            "[[:frob:]]",
+            r"[\b]",
+            r"[\Qa\E]",
+        ] {
+            assert!(translate(wrong).is_err(), "{wrong}: {:?}", translate(wrong));
         }
     }
 }

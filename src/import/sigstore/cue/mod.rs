@@ -3,7 +3,10 @@
 
 mod read;
 
-use super::super::kyverno::{is_sbom, quoted};
+use super::super::{
+    go_syntax,
+    kyverno::{is_sbom, quoted},
+};
 use crate::yaml::shown;
 
 /// A value or a constraint.
@@ -85,13 +88,12 @@ fn walk(cue: &Cue, path: &str, said: &str, out: &mut Vec<(String, String)>) -> R
     match cue {
         Cue::And(list) => return list.iter().try_for_each(|one| walk(one, path, said, out)),
         Cue::Bool(flag) => add(format!("{path} == {flag}")),
-        Cue::Bound("=~", value) => match &**value {
-            Cue::Text(regex) => add(format!("{path}.matches({})", quoted(regex))),
-            other => return Err(format!("`=~` with {}", other.kind())),
-        },
-        Cue::Bound("!~", value) => match &**value {
-            Cue::Text(regex) => add(format!("!{path}.matches({})", quoted(regex))),
-            other => return Err(format!("`!~` with {}", other.kind())),
+        Cue::Bound(operator @ ("=~" | "!~"), value) => match &**value {
+            Cue::Text(go) => {
+                let (regex, _) = go_syntax::translate(go).map_err(|why| format!("the regex `{}` {why}", shown(go)))?;
+                add(format!("{}{path}.matches({})", if *operator == "!~" { "!" } else { "" }, quoted(&regex)));
+            }
+            other => return Err(format!("`{operator}` with {}", other.kind())),
         },
         Cue::Bound(operator, value) => match (*operator, &**value) {
             (operator, Cue::Number(number)) => add(format!("{path} {operator} {number}")),
@@ -151,6 +153,7 @@ mod tests {
             predicate: buildDefinition: buildType: "https://a/b"
             predicate: {
                 runDetails: builder: {id: =~"^https://github.com/" & !="x", "odd-name": true}
+                note: !~"\\<[a&&b]"
                 count: >=3 & <10
             }
         "#;
@@ -161,6 +164,7 @@ mod tests {
                 r#"predicate.runDetails.builder.id.matches("^https://github.com/")"#,
                 r#"predicate.runDetails.builder.id != "x""#,
                 r#"predicate.runDetails.builder["odd-name"] == true"#,
+                r#"!predicate.note.matches("<[a\\&\\&b]")"#,
                 "predicate.count >= 3",
                 "predicate.count < 10",
             ]
@@ -186,6 +190,7 @@ mod tests {
             "predicate: a: 0x10",
             "predicate: {a: 1",
             "predicate: a: strings.MinRunes(1)",
+            "predicate: a: =~\"a{1001}\"",
         ] {
             assert!(cel(text).is_err(), "{text}: {:?}", cel(text));
         }
