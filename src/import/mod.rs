@@ -86,6 +86,8 @@ struct Import {
     /// Trust roots by the name they have in the source.
     roots: HashMap<String, sigstore::Root>,
     scopes: containers::Scopes,
+    /// Whether it was said that policy-controller looks at labelled namespaces only.
+    told_of_labels: bool,
 }
 
 /// Imports `text`, the content of `file`.

@@ -115,7 +115,7 @@ const fn run(file: &'static str, set: &'static str, admits: [&'static [&'static 
 /// The table. Where the source would answer differently, the comment says so, and the report of the import does. Of all
 /// with `type: Cosign`, which is the default: there, what is signed and attested by bundles only is refused (4.1). Of `acme`
 /// that leaves `legacy`, and `mixed` where its signature is all that is asked.
-const RUNS: [Run; 31] = [
+const RUNS: &[Run] = &[
     // 4.1: attestors only: an image signature by the subject, compared as a whole.
     run("kyverno-signature.yaml", "acme", [SIGNED, &[]]),
     // Both must pass. There, `twice` refuses (its fork's SBOM is a statement of the type that fails), and `hollow`

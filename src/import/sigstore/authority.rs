@@ -9,7 +9,8 @@ use super::{
         source::{Item, Map, Unreadable},
         write::NOBODY,
     },
-    Part, Root, cue,
+    Part, Root,
+    cue::{self, Cue},
 };
 use crate::{
     policy::{
@@ -23,6 +24,16 @@ use crate::{
 pub(super) struct Authority {
     pub(super) name: String,
     pub(super) part: Part,
+    /// What its attestations are called, each once.
+    pub(super) attestations: Vec<String>,
+    /// What the policy over all authorities says of a signature of it.
+    pub(super) said: Vec<(String, Cue)>,
+}
+
+impl Authority {
+    const fn new(name: String, part: Part, attestations: Vec<String>) -> Self {
+        Self { name, part, attestations, said: Vec::new() }
+    }
 }
 
 /// The public-good instances, which the default trust root is about.
@@ -42,7 +53,7 @@ impl Import {
             fixed.get("message");
             self.findings.unread(&fixed);
             self.findings.unread(&map);
-            return Ok(Authority { name, part: if pass { Part::Pass } else { Part::Fail } });
+            return Ok(Authority::new(name, if pass { Part::Pass } else { Part::Fail }, Vec::new()));
         } else if let Some(key) = map.map("key")? {
             if let Some(secret) = key.get("secretRef") {
                 self.findings.note(secret.spot(), None, "a secret of the cluster is not there for a gate");
@@ -57,11 +68,19 @@ impl Import {
         if !bundle {
             self.findings.note(map.spot(), None, "signatures in cosign's older form and as bundles are both looked at here");
         }
+        let statements = map.list("attestations")?;
+        let mut names = Vec::new();
+        for one in &statements {
+            let name = one.map()?.text("name")?.unwrap_or_default().to_owned();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         let mut attested = Vec::new();
-        for one in map.list("attestations")? {
-            match self.statement(&one, &signer)? {
+        for one in &statements {
+            match self.statement(one, &signer)? {
                 Ok(one) => attested.push(one),
-                Err(why) => return Ok(Authority { name, part: Part::Nobody(why) }),
+                Err(why) => return Ok(Authority::new(name, Part::Nobody(why), names)),
             }
         }
         self.findings.unread(&map);
@@ -70,7 +89,7 @@ impl Import {
             signer if attested.is_empty() => Part::Signed(signer),
             _ => Part::Attested(attested),
         };
-        Ok(Authority { name, part })
+        Ok(Authority::new(name, part, names))
     }
 
     /// Where evidence is, and which log: what a gate knows by itself.

@@ -5,17 +5,17 @@
 
 mod authority;
 mod cue;
+mod over_all;
 mod trust_root;
 
+use self::authority::Authority;
 pub(super) use self::trust_root::{Root, certificates, log_of};
-use self::{authority::Authority, cue::Cue};
 use super::{
     Effect, Import, Lint,
-    draft::{Attestation, Attestor, Claim, Draft, Keyless, Text},
+    draft::{Attestation, Attestor, Draft},
     images::Hub,
     source::{Item, Map, Unreadable},
     wildcard,
-    write::NOBODY,
 };
 use crate::yaml::shown;
 
@@ -31,6 +31,10 @@ enum Part {
 impl Import {
     pub(super) fn cluster_image_policy(&mut self, document: &Map<'_>, name: &str) -> Result<(), Unreadable> {
         let Some(spec) = document.map("spec")? else { return Err(Unreadable::at(document.spot(), "has no `spec`")) };
+        if !std::mem::replace(&mut self.told_of_labels, true) {
+            let message = "policy-controller looks at namespaces labelled `policy.sigstore.dev/include: true` only; a gate sees none, so these policies apply to every pull";
+            self.findings.note(document.spot(), None, message);
+        }
         let audit = match spec.text("mode")? {
             None | Some("enforce") => false,
             Some("warn") => true,
@@ -68,6 +72,10 @@ impl Import {
             "policy-controller refuses images no policy matches, unless its no-match-policy says otherwise; so does pullgate",
         );
         self.combine(&spec, authorities, &required, &mut draft);
+        if draft.signatures.is_empty() && !draft.attestations.is_empty() {
+            let message = "an authority with `attestations` looks at no signature of the image: none is asked for";
+            self.findings.note(spec.spot(), Lint::I09, message);
+        }
         self.make(spec.spot(), draft);
         Ok(())
     }
@@ -101,37 +109,6 @@ impl Import {
         self.image_pattern(&glob, &[wildcard::policy_controller(&spelled)], Hub::PolicyController, true)
     }
 
-    /// The policy over all authorities: which of them must have matched, and what else it says of their signers.
-    fn over_all(&mut self, policy: &Map<'_>, authorities: &mut [Authority]) -> Result<Vec<String>, Unreadable> {
-        let wider = ["includeSpec", "includeObjectMeta", "includeTypeMeta"];
-        for key in wider {
-            if policy.flag(key)? == Some(true) {
-                let message = format!("`{key}`: the object is not there for a gate");
-                self.findings.lost(policy.spot(), Effect::Refuses, Lint::I21, message);
-            }
-        }
-        policy.flag("fetchConfigFile")?;
-        let understood = match self.cue_text(policy)? {
-            Some(text) => cue::parse(text).and_then(|cue| required(&cue, authorities)),
-            None => Err("only CUE in `data` can be read here".into()),
-        };
-        self.findings.unread(policy);
-        match understood {
-            Ok((required, notes)) => {
-                for note in notes {
-                    self.findings.changed(policy.spot(), Effect::Wider, None, note);
-                }
-                Ok(required)
-            }
-            Err(why) => {
-                let why = format!("the policy over all authorities cannot be said here: {why}");
-                self.findings.lost(policy.spot(), Effect::Refuses, None, why.clone());
-                authorities.iter_mut().for_each(|authority| authority.part = Part::Nobody(why.clone()));
-                Ok(Vec::new())
-            }
-        }
-    }
-
     /// The CUE of a policy; anything else is told apart by the caller.
     fn cue_text<'n>(&mut self, policy: &Map<'n>) -> Result<Option<&'n str>, Unreadable> {
         let kind = policy.text("type")?.unwrap_or("cue");
@@ -156,7 +133,7 @@ impl Import {
         let several = authorities.len() > 1;
         let mut parts = Vec::new();
         let mut why = None;
-        for Authority { name, part } in authorities {
+        for Authority { name, part, .. } in authorities {
             let must = required.contains(&name);
             match part {
                 Part::Pass if must || required.is_empty() => {
@@ -206,13 +183,6 @@ impl Import {
             draft.signatures.push(Attestor::any(signers));
             return;
         }
-        if signers.is_empty() {
-            self.findings.note(
-                at,
-                Lint::I09,
-                "an authority with `attestations` looks at no signature of the image: none is asked for",
-            );
-        }
         // One statement of one type, by this or that signer, is one entry.
         if let Some(one) = merged(&parts) {
             draft.attestations.push(one);
@@ -257,126 +227,4 @@ fn merged(parts: &[Part]) -> Option<Attestation> {
         });
     }
     one
-}
-
-/// The authorities that must have matched, as `cue` says, with what it says of their signers put into them.
-fn required(cue: &Cue, authorities: &mut [Authority]) -> Result<(Vec<String>, Vec<String>), String> {
-    let Cue::Struct(root) = cue else { return Err("it is no struct".into()) };
-    let mut names = Vec::new();
-    let mut notes = Vec::new();
-    for (key, value) in root {
-        let ("authorityMatches", Cue::Struct(matches)) = (key.as_str(), value) else {
-            return Err(format!("`{}` is not about authorityMatches", shown(key)));
-        };
-        for (name, wanted) in matches {
-            let authority = authorities.iter_mut().find(|one| one.name == *name);
-            let authority = authority.ok_or_else(|| format!("no authority is called `{}`", shown(name)))?;
-            let Cue::Struct(fields) = wanted else { return Err(format!("`{}` is no struct", shown(name))) };
-            for (field, constraint) in fields {
-                let must = match field.as_str() {
-                    "signatures" => signatures(constraint, authority, &mut notes)?,
-                    "attestations" => attestations(constraint, authority)?,
-                    other => return Err(format!("`{}` of an authority", shown(other))),
-                };
-                if must && !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
-        }
-    }
-    Ok((names, notes))
-}
-
-const AT_MOST: &str = "a greatest number of signatures cannot be asked for: whoever may add one could then take an image away";
-
-/// Whether there must be a signature. A list that says who, says it into the authority.
-fn signatures(cue: &Cue, authority: &mut Authority, notes: &mut Vec<String>) -> Result<bool, String> {
-    if !matches!(authority.part, Part::Signed(_) | Part::Nobody(_)) {
-        return Err(format!("authority `{}` verifies no signatures", shown(&authority.name)));
-    }
-    match cue {
-        Cue::And(list) => list.iter().try_fold(false, |must, one| Ok(signatures(one, authority, notes)? || must)),
-        Cue::Call(call, 0) if call == "list.MinItems" => Ok(false),
-        Cue::Call(call, 1) if call == "list.MinItems" => Ok(true),
-        Cue::Call(call, number) if call == "list.MaxItems" && *number >= 1 => {
-            notes.push(AT_MOST.into());
-            Ok(false)
-        }
-        Cue::List(items, open) => {
-            let [Cue::Struct(fields)] = items.as_slice() else { return Err("more than one signature by one authority".into()) };
-            notes.push(if *open { "the first signature is meant there; here any" } else { AT_MOST }.into());
-            if let Part::Signed(attestor) = &mut authority.part {
-                let narrowed = attestor.clone();
-                *attestor = narrow(narrowed, fields)?;
-            }
-            Ok(true)
-        }
-        other => Err(format!("`signatures: {}`", other.kind())),
-    }
-}
-
-/// Whether the attestations must be there: an authority matches with all of its own or not at all.
-fn attestations(cue: &Cue, authority: &Authority) -> Result<bool, String> {
-    let own = match &authority.part {
-        Part::Attested(list) => list.len(),
-        Part::Nobody(_) => usize::MAX,
-        Part::Fail | Part::Pass | Part::Signed(_) => {
-            return Err(format!("authority `{}` has no attestations", shown(&authority.name)));
-        }
-    };
-    match cue {
-        Cue::And(list) => list.iter().try_fold(false, |must, one| Ok(attestations(one, authority)? || must)),
-        Cue::Call(call, number) if call == "struct.MinFields" && *number <= own => Ok(*number > 0),
-        Cue::Call(call, number) if call == "struct.MaxFields" && *number >= own.min(64) => Ok(false),
-        Cue::Struct(fields) => {
-            let one = |value: &Cue| match value {
-                Cue::Call(call, 0 | 1) if call == "list.MinItems" => Ok(()),
-                other => Err(format!("`attestations: {{…: {}}}`", other.kind())),
-            };
-            fields.iter().try_for_each(|(_, value)| one(value))?;
-            Ok(!fields.is_empty())
-        }
-        other => Err(format!("`attestations: {}`", other.kind())),
-    }
-}
-
-/// What policy-controller calls the fields of a signature, and our claims.
-const FIELDS: [(&str, &str); 5] = [
-    ("githubWorkflowTrigger", "github_workflow_trigger"),
-    ("githubWorkflowSha", "github_workflow_sha"),
-    ("githubWorkflowName", "github_workflow_name"),
-    ("githubWorkflowRepo", "github_workflow_repository"),
-    ("githubWorkflowRef", "github_workflow_ref"),
-];
-
-/// `attestor` with each identity narrowed to the literals of `fields`.
-fn narrow(attestor: Attestor, fields: &[(String, Cue)]) -> Result<Attestor, String> {
-    let all = |list: Vec<Attestor>| list.into_iter().map(|one| narrow(one, fields)).collect::<Result<Vec<_>, _>>();
-    Ok(match attestor {
-        Attestor::All(list) => Attestor::all(all(list)?),
-        Attestor::Any(list) => Attestor::any(all(list)?),
-        Attestor::Count(count, list) => Attestor::Count(count, all(list)?),
-        Attestor::Keyless(keyless) => Attestor::Keyless(narrowed(keyless, fields)?),
-        never @ Attestor::Never(_) => never,
-    })
-}
-
-fn narrowed(mut keyless: Keyless, fields: &[(String, Cue)]) -> Result<Keyless, String> {
-    for (field, value) in fields {
-        let Cue::Text(text) = value else { return Err(format!("`{}: {}` of a signature", shown(field), value.kind())) };
-        let exactly = |old: &Text| {
-            let meets = match old {
-                Text::Exact(exact) => exact == text,
-                Text::Regex(regex) => crate::policy::pattern::AnchoredRegex::new(regex).is_ok_and(|regex| regex.matches(text)),
-            };
-            if meets { Text::Exact(text.clone()) } else { Text::Regex(NOBODY.into()) }
-        };
-        match (field.as_str(), FIELDS.iter().find(|(name, _)| name == field)) {
-            ("issuer", _) => keyless.issuer = exactly(&keyless.issuer),
-            ("subject", _) => keyless.subject = exactly(&keyless.subject),
-            (_, Some((_, claim))) => _ = keyless.claims.insert(*claim, Claim::Exact(text.clone())),
-            _ => return Err(format!("`{}` of a signature", shown(field))),
-        }
-    }
-    Ok(keyless)
 }

@@ -215,3 +215,19 @@ fn alternatives_of_two_kinds_are_all_asked_which_is_stricter() {
         assert!(claims.contains(line), "{line}\n{claims}");
     }
 }
+
+#[test]
+fn a_policy_over_all_authorities_that_cannot_be_meant_refuses() {
+    let imported = example("sigstore/over-all");
+    let [unknown, twice, nothing, alone, same] = imported.policies.split("---\n").collect::<Vec<_>>().try_into().unwrap();
+    for (policy, why) in [
+        (unknown, "has no attestation called `vuln`"),
+        (twice, "`githubWorkflowRef` of a signature is to be two things at once"),
+        (same, "two authorities are called `a`"),
+    ] {
+        assert!(policy.contains("# nobody: ") && policy.contains(why), "{policy}");
+    }
+    // There, what did not match is not missed: a greatest number alone asks nothing, and `static: pass` matches.
+    assert!(nothing.contains("dangerous_no_signature: true") && nothing.contains("dangerous_no_attestation: true"), "{nothing}");
+    assert!(alone.contains("dangerous_no_signature: true") && !alone.contains("dangerous_no_attestation"), "{alone}");
+}

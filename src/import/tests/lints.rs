@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// Each lint, an example that raises it, and the end of the key path it is raised at.
-const RAISED: [(Lint, &str, &str); 33] = [
+const RAISED: &[(Lint, &str, &str)] = &[
     (Lint::I01, "kyverno/regexps", "keyless.subjectRegExp"),
     (Lint::I01, "validating/never-evaluated", "identities[1].subjectRegExp"),
     (Lint::I01, "sigstore/two-authorities", "identities[0].issuerRegExp"),
@@ -18,12 +18,16 @@ const RAISED: [(Lint, &str, &str); 33] = [
     (Lint::I07, "validating/never-evaluated", "subjectExpression"),
     (Lint::I08, "kyverno/anybody", "attestations[0]"),
     (Lint::I09, "sigstore/sbom-only", "spec"),
+    (Lint::I09, "sigstore/over-all", "spec"),
     (Lint::I10, "sigstore/two-authorities", "spec"),
     (Lint::I11, "kyverno/names", "imageReferences[0]"),
+    (Lint::I11, "sigstore/cluster-only", "images[3].glob"),
     (Lint::I12, "kyverno/names", "imageReferences[0]"),
+    (Lint::I12, "sigstore/cluster-only", "images[0].glob"),
     (Lint::I13, "kyverno/signature-and-sbom", "attestations[0]"),
     (Lint::I13, "validating/other-requests", "attestations[0].intoto"),
     (Lint::I14, "kyverno/provenance", "all[0]"),
+    (Lint::I14, "sigstore/sbom-only", "attestations[1].policy"),
     (Lint::I15, "validating/never-evaluated", "cosign.keyless"),
     (Lint::I15, "sigstore/cluster-only", "keyless"),
     (Lint::I16, "kyverno/custom-trust", "keyless.rekor"),
@@ -37,6 +41,7 @@ const RAISED: [(Lint, &str, &str); 33] = [
     (Lint::I21, "kyverno/other-requests", "rules[0].match"),
     (Lint::I21, "validating/never-evaluated", "matchConditions[0]"),
     (Lint::I21, "validating/other-requests", "matchConstraints.resourceRules"),
+    (Lint::I21, "sigstore/cluster-only", "spec.match"),
     (Lint::I22, "kyverno/requests", "verifyImages[0]"),
     (Lint::I22, "validating/other-requests", "spec"),
 ];
