@@ -60,6 +60,11 @@ impl Attestor {
         }
     }
 
+    /// The places in it that one signer each fills, with the identities that may, in the order of the file.
+    pub(super) fn places(&self) -> Vec<Vec<&Identity>> {
+        if self.takes_one() { vec![self.identities()] } else { self.entries().iter().flat_map(Self::places).collect() }
+    }
+
     /// How deep its entries nest.
     pub(super) fn depth(&self) -> usize {
         self.entries().iter().map(|entry| entry.depth() + 1).max().unwrap_or_default()

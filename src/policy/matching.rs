@@ -47,6 +47,8 @@ pub(super) struct Offer {
     pub(super) signer: usize,
     /// Which fact, as an index.
     pub(super) fact: usize,
+    /// Which place of the attestor it would fill, as an index of [`places`](super::Attestor::places).
+    pub(super) place: usize,
     /// Since when there is proof of it.
     pub(super) since: Timestamp,
     /// Until when it does.
@@ -263,7 +265,10 @@ mod tests {
 
     fn one(signers: &[usize]) -> Need {
         Need::One(
-            signers.iter().map(|&signer| Offer { signer, fact: 0, since: Timestamp::UNIX_EPOCH, until: End::Never }).collect(),
+            signers
+                .iter()
+                .map(|&signer| Offer { signer, fact: 0, place: 0, since: Timestamp::UNIX_EPOCH, until: End::Never })
+                .collect(),
         )
     }
 
@@ -302,6 +307,7 @@ mod tests {
                     .map(|(signer, since, until)| Offer {
                         signer,
                         fact: 0,
+                        place: 0,
                         since: Timestamp::from_second(since).unwrap(),
                         until: if until == 4 { End::Never } else { End::At(Timestamp::from_second(until).unwrap()) },
                     })
@@ -391,7 +397,7 @@ mod tests {
     fn what_contributes_to_all_ends_with_the_first_of_it_to_end() {
         let until = |signer: usize, second| {
             let until = End::At(Timestamp::from_second(second).unwrap());
-            Need::One(vec![Offer { signer, fact: signer, since: Timestamp::UNIX_EPOCH, until }])
+            Need::One(vec![Offer { signer, fact: signer, place: 0, since: Timestamp::UNIX_EPOCH, until }])
         };
         let ends = |need: Need| need.contributing().iter().map(|offer| offer.until).collect::<Vec<_>>();
         let at = |second| End::At(Timestamp::from_second(second).unwrap());

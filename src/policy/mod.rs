@@ -88,7 +88,7 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub(crate) struct AttestationRule {
     pub(crate) predicate_type: PredicateType,
-    /// Who must have signed it; `None`: a signer who met an entry of `signatures`.
+    /// Who must have signed it; `None`: a signer who met an entry of `signatures`, with the claims that it asks for.
     pub(crate) signer: Option<Attestor>,
     /// Which of several statements must meet it.
     pub(crate) matching: Match,

@@ -40,7 +40,7 @@ impl Policy {
         let (mut vouchers, mut requirements) = (Vec::new(), Vec::new());
         for (i, attestor) in self.signatures.iter().enumerate() {
             let need = self.signature_need(attestor, case, &roll);
-            vouchers.extend(vouchers_of(&need, case.facts).into_iter().map(|(_, voucher)| voucher));
+            vouchers.extend(vouchers_of(attestor, &need, case.facts).into_iter().map(|(_, voucher)| voucher));
             let on = self.signed_on(attestor, &need, case);
             requirements.push(requirement(format!("signatures[{i}]"), &format!("a signature by {attestor}"), on.met, vec![on]));
         }
@@ -76,7 +76,7 @@ impl Policy {
         &self,
         rule: &AttestationRule,
         case: &Case<'f>,
-        vouchers: &[Voucher<'f>],
+        vouchers: &[Voucher<'_, 'f>],
         roll: &Roll<'f>,
     ) -> (bool, Vec<On<&'f Verified>>) {
         let of = |case: &Case<'f>| Entry::new(self, rule, case, vouchers, roll).told();

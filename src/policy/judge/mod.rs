@@ -31,11 +31,13 @@ const SUMMARY: usize = 200;
 const DETAIL: usize = 512;
 const DETAILS: usize = 120;
 
-/// A signer whose signature counted, and until when it does.
-#[derive(Debug, Clone, Copy)]
-struct Voucher<'f> {
+/// A signer whose signature counted, as what, and until when it does.
+#[derive(Debug, Clone)]
+struct Voucher<'e, 'f> {
     signer: usize,
     subject: &'f str,
+    /// The identities that the signature met, of the place that it fills.
+    met: Vec<&'e Identity>,
     until: End,
 }
 
@@ -93,13 +95,13 @@ impl Policy {
             end = end.min(until);
             // Each entry is met from some time on; all of them from the last of those.
             held.signed_at = held.signed_at.max(need.met_since());
-            for (fact, voucher) in vouchers_of(&need, case.facts) {
+            for (fact, voucher) in vouchers_of(attestor, &need, case.facts) {
                 vouchers.push(voucher);
                 if self.tag_guard {
                     held.signed.extend(Some(Signed::of(fact)).filter(|counted| !held.signed.contains(counted)));
                 }
             }
-            signed.push((i, need));
+            signed.push((i, attestor, need));
         }
         for (i, rule) in self.attestations.iter().enumerate() {
             match self.attested(rule, case, &vouchers, &roll) {
@@ -117,8 +119,8 @@ impl Policy {
         if gaps.is_empty() {
             return Ok(Held { valid_until: end.into(), ..held });
         }
-        details.extend(signed.iter().map(|(i, need)| {
-            let by: BTreeSet<String> = vouchers_of(need, case.facts).iter().map(|(fact, _)| gap::told(fact)).collect();
+        details.extend(signed.iter().map(|(i, attestor, need)| {
+            let by: BTreeSet<String> = vouchers_of(attestor, need, case.facts).iter().map(|(fact, _)| gap::told(fact)).collect();
             format!("signatures[{i}]: met by {}", by.into_iter().collect::<Vec<_>>().join("; "))
         }));
         details.extend(attested.iter().map(|(i, predicate_type)| format!("attestations[{i}]: met, {predicate_type}")));
@@ -147,15 +149,15 @@ impl Policy {
 
     /// What an entry of `signatures` needs, and who offers it.
     fn signature_need(&self, attestor: &Attestor, case: &Case<'_>, roll: &Roll<'_>) -> Need {
-        need(attestor, &mut |identities| self.signatures_by(identities, case, roll))
+        need(attestor, &mut |place, identities| self.signatures_by(place, identities, case, roll))
     }
 
     /// The signatures that one of `identities` made.
-    fn signatures_by(&self, identities: &[&Identity], case: &Case<'_>, roll: &Roll<'_>) -> Vec<Offer> {
+    fn signatures_by(&self, place: usize, identities: &[&Identity], case: &Case<'_>, roll: &Roll<'_>) -> Vec<Offer> {
         let signatures = case.facts.iter().enumerate().filter(|(_, fact)| matches!(fact.content, Proven::Signature));
         let offer = |(fact, signature): (usize, &Verified)| {
             let until = self.signed(identities, signature, case.now).ok()?;
-            Some(Offer { signer: roll.number(&signature.signer), fact, since: Signed::of(signature).at, until })
+            Some(Offer { signer: roll.number(&signature.signer), fact, place, since: Signed::of(signature).at, until })
         };
         signatures.filter_map(offer).collect()
     }
@@ -179,12 +181,21 @@ impl Policy {
     }
 }
 
+/// Finds the offers for a place, by its index, that one of some identities fills.
+type Pick<'p> = &'p mut dyn FnMut(usize, &[&Identity]) -> Vec<Offer>;
+
 /// What `attestor` needs, with the offers `pick` finds for each of its places that one signer fills.
-fn need(attestor: &Attestor, pick: &mut dyn FnMut(&[&Identity]) -> Vec<Offer>) -> Need {
+fn need(attestor: &Attestor, pick: Pick<'_>) -> Need {
+    need_from(&mut 0, attestor, pick)
+}
+
+/// The same, where its first place is the `next` one.
+fn need_from(next: &mut usize, attestor: &Attestor, pick: Pick<'_>) -> Need {
     if attestor.takes_one() {
-        return Need::One(pick(&attestor.identities()));
+        let place = std::mem::replace(next, *next + 1);
+        return Need::One(pick(place, &attestor.identities()));
     }
-    let needs = attestor.entries().iter().map(|entry| need(entry, pick)).collect();
+    let needs = attestor.entries().iter().map(|entry| need_from(next, entry, pick)).collect();
     match attestor {
         Attestor::Count { count, .. } => Need::Count { count: *count, of: needs },
         Attestor::AllOf(_) => Need::All(needs),
@@ -194,10 +205,13 @@ fn need(attestor: &Attestor, pick: &mut dyn FnMut(&[&Identity]) -> Vec<Offer>) -
 }
 
 /// The signatures that count for a need that is met, and those who made them.
-fn vouchers_of<'f>(need: &Need, facts: &'f [Verified]) -> Vec<(&'f Verified, Voucher<'f>)> {
+fn vouchers_of<'e, 'f>(attestor: &'e Attestor, need: &Need, facts: &'f [Verified]) -> Vec<(&'f Verified, Voucher<'e, 'f>)> {
+    let places = attestor.places();
     let voucher = |offer: &Offer| {
         let fact = facts.get(offer.fact)?;
-        Some((fact, Voucher { signer: offer.signer, subject: &fact.signer.subject, until: offer.until }))
+        let among = places.get(offer.place).into_iter().flatten().copied();
+        let met = among.filter(|identity| identity.check(&fact.signer).is_ok()).collect();
+        Some((fact, Voucher { signer: offer.signer, subject: &fact.signer.subject, met, until: offer.until }))
     };
     need.contributing().iter().filter_map(voucher).collect()
 }

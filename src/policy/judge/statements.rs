@@ -37,7 +37,7 @@ pub(super) struct Entry<'e, 'f> {
     policy: &'e Policy,
     pub(super) rule: &'e AttestationRule,
     pub(super) case: &'e Case<'f>,
-    pub(super) vouchers: &'e [Voucher<'f>],
+    pub(super) vouchers: &'e [Voucher<'e, 'f>],
     roll: &'e Roll<'f>,
     pub(super) candidates: Vec<Candidate<'f>>,
 }
@@ -48,7 +48,7 @@ impl Policy {
         &self,
         rule: &AttestationRule,
         case: &Case<'f>,
-        vouchers: &[Voucher<'f>],
+        vouchers: &[Voucher<'_, 'f>],
         roll: &Roll<'f>,
     ) -> Result<End, Gap> {
         let of = |case: &Case<'f>| Entry::new(self, rule, case, vouchers, roll).judge();
@@ -96,7 +96,7 @@ impl<'e, 'f> Entry<'e, 'f> {
         policy: &'e Policy,
         rule: &'e AttestationRule,
         case: &'e Case<'f>,
-        vouchers: &'e [Voucher<'f>],
+        vouchers: &'e [Voucher<'e, 'f>],
         roll: &'e Roll<'f>,
     ) -> Self {
         let of_type = |(at, fact): (usize, &'f Verified)| match &fact.content {
@@ -130,8 +130,8 @@ impl<'e, 'f> Entry<'e, 'f> {
     /// What it needs, and which statements offer it.
     pub(super) fn need(&self) -> Need {
         match &self.rule.signer {
-            Some(attestor) => need(attestor, &mut |identities| self.pick(Some(identities))),
-            None => Need::One(self.pick(None)),
+            Some(attestor) => need(attestor, &mut |place, identities| self.pick(place, Some(identities))),
+            None => Need::One(self.pick(0, None)),
         }
     }
 
@@ -141,7 +141,7 @@ impl<'e, 'f> Entry<'e, 'f> {
     }
 
     /// The statements that will do for a place that one of `identities` fills.
-    fn pick(&self, identities: Option<&[&Identity]>) -> Vec<Offer> {
+    fn pick(&self, place: usize, identities: Option<&[&Identity]>) -> Vec<Offer> {
         let mut allowed: Vec<(&Candidate<'f>, End)> =
             self.candidates.iter().filter_map(|candidate| Some((candidate, self.allowed(identities, candidate).ok()?))).collect();
         // What holds longest first: where one is enough, no other document need be read.
@@ -160,7 +160,7 @@ impl<'e, 'f> Entry<'e, 'f> {
         let offer = |(candidate, until): (&Candidate<'f>, End)| {
             let until = until.min(all_good).min(*self.meets(candidate).as_ref().ok()?);
             let signer = self.roll.number(&candidate.fact.signer);
-            Some(Offer { signer, fact: candidate.at, since: candidate.made(), until })
+            Some(Offer { signer, fact: candidate.at, place, since: candidate.made(), until })
         };
         let enough = self.rule.matching == Match::Any && self.rule.signer.as_ref().is_none_or(Attestor::takes_one);
         allowed.into_iter().filter_map(offer).take(if enough { 1 } else { usize::MAX }).collect()
@@ -171,23 +171,38 @@ impl<'e, 'f> Entry<'e, 'f> {
         &self,
         identities: Option<&[&'i Identity]>,
         candidate: &Candidate<'f>,
-    ) -> Result<End, Near<'i, 'f>> {
+    ) -> Result<End, Near<'i, 'f>>
+    where
+        'e: 'i,
+    {
         let fact = candidate.fact;
         let (identity, until) = match identities {
             Some(identities) => (Some(who(identities, fact)?), End::Never),
-            None => {
-                // Literally one who signed this digest and met an entry of `signatures`. Meeting the pattern again is not
-                // enough: a pattern may cover many workflows, and only this one vouched for the image (A1).
-                let number = self.roll.number(&fact.signer);
-                let vouches = self.vouchers.iter().filter(|voucher| voucher.signer == number).map(|voucher| voucher.until).max();
-                (None, vouches.ok_or(Near { fact, identity: None, miss: Miss::NotTheSigner })?)
-            }
+            None => (None, self.vouched(fact)?),
         };
         let near = |miss| Near { fact, identity, miss };
         if !fact.log.meets(self.policy.log) {
             return Err(near(Miss::Log));
         }
         Ok(until.min(young_enough(fact, self.rule.max_age, self.case.now).map_err(near)?))
+    }
+
+    /// Until when it is by a signer of the image, who signed it as what the image's signer had to be.
+    ///
+    /// Literally one who signed this digest and met an entry of `signatures`: meeting the pattern again is not enough, for a
+    /// pattern may cover many workflows, and only this one vouched for the image (A1). And with the claims that its signature
+    /// had to have: a reusable workflow is one signer whoever calls it, and another's call of it says nothing for us (I7).
+    fn vouched(&self, fact: &'f Verified) -> Result<End, Near<'e, 'f>> {
+        let number = self.roll.number(&fact.signer);
+        let (mut until, mut nearest) = (None, Near { fact, identity: None, miss: Miss::NotTheSigner });
+        for voucher in self.vouchers.iter().filter(|voucher| voucher.signer == number) {
+            match who(&voucher.met, fact) {
+                Ok(_) => until = until.max(Some(voucher.until)),
+                Err(near) if near.nearness() > nearest.nearness() => nearest = near,
+                Err(_) => {}
+            }
+        }
+        until.ok_or(nearest)
     }
 
     /// Until when its content meets every condition. Only asked of an allowed signer's statement, so that nobody else can make
@@ -223,12 +238,18 @@ impl<'e, 'f> Entry<'e, 'f> {
     }
 
     /// Why each statement does not do; those that were not asked about their content are left out.
-    fn misses<'i>(&self, identities: Option<&[&'i Identity]>) -> Vec<Near<'i, 'f>> {
+    fn misses<'i>(&self, identities: Option<&[&'i Identity]>) -> Vec<Near<'i, 'f>>
+    where
+        'e: 'i,
+    {
         self.candidates.iter().filter_map(|candidate| self.miss(identities, candidate)).collect()
     }
 
     /// The same of one.
-    pub(super) fn miss<'i>(&self, identities: Option<&[&'i Identity]>, candidate: &Candidate<'f>) -> Option<Near<'i, 'f>> {
+    pub(super) fn miss<'i>(&self, identities: Option<&[&'i Identity]>, candidate: &Candidate<'f>) -> Option<Near<'i, 'f>>
+    where
+        'e: 'i,
+    {
         if let Err(near) = self.allowed(identities, candidate) {
             return Some(near);
         }

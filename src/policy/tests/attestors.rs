@@ -169,6 +169,46 @@ fn a_signature_of_any_alternative_that_is_met_makes_an_attester_and_no_other() {
     assert!(judge(&text, &[signature(ALICE), signature(BOB), spdx_by(CAROL)]).is_err());
 }
 
+/// A reusable workflow is one signer whoever calls it: what another's call of it attests is not the image's.
+#[test]
+fn i7_an_attester_meets_what_the_signature_had_to_meet_claims_and_all() {
+    const SHARED: &str = "https://github.com/shared/ci/.github/workflows/build.yml@refs/tags/v1";
+    let called_by = |mut fact: Verified, owner: &str| {
+        let owner = (!owner.is_empty()).then(|| format!("https://github.com/{owner}"));
+        fact.signer.claims.extend(owner.map(|owner| ("source_repository_owner_uri", owner)));
+        fact
+    };
+    let signed = |owner: &str| called_by(signature(SHARED), owner);
+    let sbom = |owner: &str| called_by(spdx_by(SHARED), owner);
+    let for_owner = |owner: &str| {
+        let claims = format!("claims: {{source_repository_owner_uri: https://github.com/{owner}}}");
+        format!("{{keyless: {{issuer: {ISSUER}, subject: {SHARED:?}, {claims}}}}}")
+    };
+    let policy = |entry: &str| format!("name: acme\nimages: [\"ghcr.io/acme/**\"]\nsignatures: [{entry}]\n");
+    let text = policy(&for_owner("acme"));
+    assert!(judge(&text, &[signed("acme"), sbom("acme")]).is_ok());
+    assert!(judge(&text, &[signed("acme"), sbom("mallory"), sbom("acme")]).is_ok(), "others take nothing away");
+    let (reason, sentence) = refusal(&text, &[signed("acme"), signed("mallory"), sbom("mallory")]);
+    assert_eq!(reason, Reason::ClaimMismatch);
+    let wants = "attestation https://spdx.dev/Document: wants claim source_repository_owner_uri https://github.com/acme";
+    assert_eq!(sentence, format!("{wants}; found https://github.com/mallory"));
+    let (reason, sentence) = refusal(&text, &[signed("acme"), sbom("")]);
+    assert_eq!((reason, sentence), (Reason::ClaimMissing, format!("{wants}; the certificate has no such claim")));
+
+    // Of alternatives, the one by which the image was signed; where it was signed by both, either.
+    let either = policy(&any_of(&[for_owner("acme"), for_owner("other")]));
+    assert!(judge(&either, &[signed("acme"), sbom("acme")]).is_ok() && judge(&either, &[signed("acme"), sbom("other")]).is_err());
+    assert!(judge(&either, &[signed("acme"), signed("other"), sbom("other")]).is_ok());
+    // And not one that was not met for want of its others.
+    let unmet = policy(&any_of(&[for_owner("acme"), all_of(&[keyless(SHARED), keyless(ALICE)])]));
+    assert_eq!(refusal(&unmet, &[signed("acme"), sbom("mallory")]).0, Reason::ClaimMismatch);
+    assert!(judge(&unmet, &[signed("acme"), signature(ALICE), sbom("mallory")]).is_ok());
+    // Each of several by its own.
+    let several = policy(&count(2, &[keyless(ALICE), for_owner("acme"), keyless(BOB)]));
+    assert!(judge(&several, &[signed("acme"), signature(ALICE), sbom("mallory")]).is_err());
+    assert!(judge(&several, &[signed("acme"), signature(ALICE), spdx_by(ALICE)]).is_ok());
+}
+
 #[test]
 fn attestations_may_want_several_signers_too() {
     let text = format!(

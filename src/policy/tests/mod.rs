@@ -192,7 +192,9 @@ fn i5_two_half_right_bundles_never_make_a_whole() {
     };
     let hosted = ("runner_environment", "github-hosted");
     let owner = ("source_repository_owner_uri", "https://github.com/acme2");
-    assert!(judge(CLAIMS, &[claimed(&[hosted, owner]), spdx_by(MAIN)]).is_ok());
+    let mut sbom = spdx_by(MAIN);
+    sbom.signer.claims = claimed(&[hosted, owner]).signer.claims;
+    assert!(judge(CLAIMS, &[claimed(&[hosted, owner]), sbom]).is_ok());
     let halves = [claimed(&[hosted]), claimed(&[owner]), claimed(&[("runner_environment", "self-hosted"), owner]), spdx_by(MAIN)];
     let (reason, sentence) = refusal(CLAIMS, &halves);
     assert_eq!(reason, Reason::ClaimMissing);
