@@ -45,6 +45,28 @@ pub(super) fn any_of(items: &[String], max_each: usize) -> String {
     }
 }
 
+/// Each of `items` in at most `max` bytes. Those that would be cut to the same text, because they differ in the middle only,
+/// are told from where they differ on.
+pub(super) fn apart(items: &[String], max: usize) -> Vec<String> {
+    let texts: Vec<String> = items.iter().map(|item| short(item, usize::MAX)).collect();
+    let cut: Vec<String> = texts.iter().map(|text| short(text, max)).collect();
+    let told = |(at, text): (usize, &String)| {
+        let alike = || texts.iter().zip(&cut).filter(|(other, other_cut)| Some(*other_cut) == cut.get(at) && *other != text);
+        let Some(same) = alike().map(|(other, _)| common(text, other)).min() else { return short(text, max) };
+        let room = max.saturating_sub(3);
+        // A whole word, where the difference is still seen.
+        let word = text[..same].rfind('/').map_or(0, |slash| slash + 1);
+        let from = if same - word < room.saturating_sub(3) * 3 / 5 { word } else { same };
+        format!("...{}", short(&text[from..], room))
+    };
+    texts.iter().enumerate().map(told).collect()
+}
+
+/// Bytes that two texts of ASCII begin with both.
+fn common(a: &str, b: &str) -> usize {
+    a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +80,21 @@ mod tests {
             assert!(short.len() == 20 && short.bytes().all(|b| (0x20..0x7f).contains(&b)), "{short}");
         }
         assert_eq!(short("0123456789abcdefghijXYZ", 13), "012345...jXYZ");
+    }
+
+    #[test]
+    fn texts_that_differ_in_the_middle_are_told_apart() {
+        let workflow = |name: &str| format!("https://github.com/acme/app/.github/workflows/{name}.yml@refs/heads/main");
+        let of = |names: &[&str]| apart(&names.iter().map(|name| workflow(name)).collect::<Vec<_>>(), 24);
+        assert_eq!(of(&["release", "review"]), ["...release.ym...ads/main", "...review.yml...ads/main"]);
+        assert_eq!(of(&["release", "release"]), ["https://gith...eads/main"; 2]);
+        assert_eq!(
+            of(&["a-very-long-name-of-a-workflow", "a-very-long-name-of-another"]),
+            ["...-workflow....ads/main", "...nother.yml...ads/main"]
+        );
+        assert_eq!(apart(&["a".into(), "b\n".into()], 24), ["a", "b\\n"]);
+        let evil = ["\u{202e}".repeat(1 << 10), "\u{202e}".repeat((1 << 10) + 1)];
+        assert!(apart(&evil, 24).iter().all(|text| text.len() <= 24 && text.is_ascii()));
     }
 
     #[test]

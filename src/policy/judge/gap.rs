@@ -11,7 +11,7 @@ use crate::{
         documents::DocumentError,
         identity::{Identity, Mismatch},
         matching::Need,
-        sentence::{any_of, short},
+        sentence::{any_of, apart, short},
     },
     verify::{DEFAULT_TRUST_ROOT, LogEvidence, Proven, Verified},
 };
@@ -21,6 +21,8 @@ const NAME: usize = 75;
 /// Bytes of several subjects in a summary, and of each.
 const NAMES: usize = 95;
 const NAME_OF_SEVERAL: usize = 28;
+/// Bytes of a name before it is cut beside others.
+const WHOLE: usize = 512;
 /// Lines of details about one requirement.
 const LINES: usize = 16;
 
@@ -117,16 +119,41 @@ pub(super) fn of_attestor<'a, 'f>(
                 (0, false) => (short(&signers_of(&misses), 64), what.mismatch()),
                 _ => (format!("{met}: {}", short(&signers_in(need, facts), 60)), Reason::SignersTooFew),
             };
-            let of: Vec<String> = of.iter().map(|entry| named(entry, NAME_OF_SEVERAL)).collect();
+            let names: Vec<String> = of.iter().map(|entry| named(entry, WHOLE)).collect();
+            let names = apart(&names, NAME_OF_SEVERAL - 4);
             let wants = match what {
                 What::Attestation(kind) => format!("wants attestations of type {}", short(kind, 30)),
                 What::Signature => "wants signatures".to_owned(),
             };
-            let summary = format!("{wants} by {count} different signers of {}; found {found}", any_of(&of, NAME_OF_SEVERAL - 4));
+            let summary = format!("{wants} by {count} different signers of {}; found {found}", any_of(&names, NAME_OF_SEVERAL));
+            if met + 1 == *count
+                && let Some(gap) = claim_of_the_last(what, of, needs, misses_of, facts)
+            {
+                return Gap { details: [vec![summary], lines(&misses)].concat(), ..gap };
+            }
             Gap { details: lines(&misses), ..Gap::new(reason, summary) }
         }
         _ => of_one(what, &named(attestor, NAME), &misses_of(attestor), facts),
     }
+}
+
+/// Where one more entry is all that is wanted and a claim all that somebody lacks for it: that claim. A claim that is wanted
+/// and absent refuses with that reason (I11), whoever else signed.
+fn claim_of_the_last<'a, 'f>(
+    what: &What<'_>,
+    entries: &'a [Attestor],
+    needs: &[Need],
+    misses: impl Fn(&'a Attestor) -> Vec<Near<'a, 'f>>,
+    facts: &[Verified],
+) -> Option<Gap> {
+    let unmet = entries.iter().zip(needs).filter(|(_, need)| !need.met(&|_| true)).map(|(entry, _)| entry);
+    let nearest_of = |entry: &'a Attestor| {
+        let misses = misses(entry);
+        nearest(&misses).map(Near::nearness).map(|nearness| (nearness, entry, misses))
+    };
+    let (_, entry, misses) = unmet.filter_map(nearest_of).rev().max_by_key(|(nearness, ..)| *nearness)?;
+    let claim = matches!(nearest(&misses)?.miss, Miss::Signer(Mismatch::Claim { .. }));
+    claim.then(|| of_one(what, &named(entry, NAME), &misses, facts))
 }
 
 /// Of something that one signer, called `who`, could meet.
@@ -220,19 +247,37 @@ fn signer(what: &What<'_>, who: &str, near: &Near<'_, '_>, mismatch: &Mismatch<'
             )
         }
         Mismatch::Claim { name, found } => {
-            let wanted = near.identity.and_then(|identity| identity.claims.get(name));
-            let wanted: Vec<String> = wanted.into_iter().flatten().map(ToString::to_string).collect();
-            let clause = match found {
-                Some(found) => format!("wants claim {name} {}; found {}", short(&any_of(&wanted, 50), 60), short(found, 50)),
-                None => format!("wants claim {name} {}; the certificate has no such claim", short(&any_of(&wanted, 50), 60)),
-            };
+            let clause = claim(near, name, *found);
+            // An attester's claim is told as a signer's is: whoever reads the code looks for the claim, not for another signer.
             let code = if found.is_some() { Reason::ClaimMismatch } else { Reason::ClaimMissing };
             match what {
-                What::Attestation(_) => (Reason::AttestationIdentityMismatch, format!("{}{clause}", what.prefix())),
+                What::Attestation(_) => (code, format!("{}{clause}", what.prefix())),
                 What::Signature => (code, format!("{clause} (signer {who})")),
             }
         }
     }
+}
+
+/// Which claim is wanted, and what there is.
+fn claim(near: &Near<'_, '_>, name: &str, found: Option<&str>) -> String {
+    let wanted = near.identity.and_then(|identity| identity.claims.get(name));
+    let wanted: Vec<String> = wanted.into_iter().flatten().map(ToString::to_string).collect();
+    let found =
+        found.map_or_else(|| "the certificate has no such claim".to_owned(), |found| format!("found {}", short(found, 50)));
+    format!("wants claim {name} {}; {found}", short(&any_of(&wanted, 50), 60))
+}
+
+/// What about a signer is almost right; `None` where the subject is not even in part.
+fn almost(near: &Near<'_, '_>, mismatch: &Mismatch<'_>) -> Option<String> {
+    let identity = near.identity?;
+    Some(match mismatch {
+        Mismatch::Subject => return None,
+        Mismatch::SubjectInPart => format!("subject {} matches it in part only", short(&identity.subject.to_string(), NAME)),
+        Mismatch::Issuer => format!("wants issuer {}", short(&identity.issuer.to_string(), NAME)),
+        Mismatch::IssuerInPart => format!("issuer {} matches it in part only", short(&identity.issuer.to_string(), NAME)),
+        Mismatch::TrustRoot => format!("wants trust root {}", identity.trust_root),
+        Mismatch::Claim { name, found } => claim(near, name, *found),
+    })
 }
 
 impl What<'_> {
@@ -288,7 +333,10 @@ fn nearest<'m, 'i, 'f>(misses: &'m [Near<'i, 'f>]) -> Option<&'m Near<'i, 'f>> {
 /// Whoever would do, in a few words.
 pub(super) fn named(attestor: &Attestor, max: usize) -> String {
     let each = max.min(NAME_OF_SEVERAL);
-    let any = |entries: &[Attestor]| any_of(&entries.iter().map(|entry| named(entry, each)).collect::<Vec<_>>(), each);
+    let any = |entries: &[Attestor]| {
+        let names: Vec<String> = entries.iter().map(|entry| named(entry, WHOLE)).collect();
+        any_of(&apart(&names, each), each)
+    };
     match attestor {
         Attestor::Keyless(identity) => short(&identity.subject.to_string(), max),
         Attestor::AnyOf(entries) => any(entries),
@@ -351,11 +399,13 @@ pub(super) const fn logged(fact: &Verified) -> &'static str {
     }
 }
 
-/// A line for each allowed signer's fact that does not do: whoever reads on wants all of them.
+/// A line for each fact that does not do although its signer is, or almost is, one of those allowed: whoever reads on wants
+/// all of them.
 fn lines(misses: &[Near<'_, '_>]) -> Vec<String> {
     let line = |near: &Near<'_, '_>| {
         let why = match &near.miss {
-            Miss::NotTheSigner | Miss::Signer(_) => return None,
+            Miss::NotTheSigner => return None,
+            Miss::Signer(mismatch) => almost(near, mismatch)?,
             Miss::Log => format!("the log gives {}", logged(near.fact)),
             Miss::Old { max_age, .. } => format!("older than {}", humantime::format_duration(*max_age)),
             Miss::Malformed(error) => format!("its predicate {error}"),

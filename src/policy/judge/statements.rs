@@ -167,11 +167,7 @@ impl<'e, 'f> Entry<'e, 'f> {
     }
 
     /// Until when it counts, whatever it says: who signed it, how the log vouches for it, how old it is.
-    pub(super) fn allowed<'i>(
-        &self,
-        identities: Option<&[&'i Identity]>,
-        candidate: &Candidate<'f>,
-    ) -> Result<End, Near<'i, 'f>>
+    pub(super) fn allowed<'i>(&self, identities: Option<&[&'i Identity]>, candidate: &Candidate<'f>) -> Result<End, Near<'i, 'f>>
     where
         'e: 'i,
     {

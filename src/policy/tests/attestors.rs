@@ -78,7 +78,8 @@ fn what_is_short_is_said() {
     let refused = |entry: &str, subjects: &[&str]| refusal(&signatures(entry), &by(subjects));
     let (reason, sentence) = refused(&count(2, &three), &[ALICE, ALICE, DAVE]);
     assert_eq!(reason, Reason::SignersTooFew);
-    assert!(sentence.starts_with("wants signatures by 2 different signers of https://git"), "{sentence}");
+    let wants = "wants signatures by 2 different signers of ...alice.yml@...ads/main, ...bob.yml@re...ads/main or ";
+    assert!(sentence.starts_with(wants), "{sentence}");
     assert!(sentence.contains("; found 1: https://github.com/acme/app/") && sentence.ends_with("main"), "{sentence}");
     let (reason, sentence) = refused(&count(2, &three), &[]);
     assert_eq!(reason, Reason::SignatureMissing);
@@ -101,6 +102,62 @@ fn what_is_short_is_said() {
     );
     let unmet = judge(&signatures(&count(2, &three)), &by(&[ALICE])).unwrap_err();
     assert!(unmet.details[0].starts_with("signatures[0]: wants 2 different signers of [https://github.com/acme"), "{unmet:?}");
+}
+
+/// Who else signed hides no claim: the code and the sentence are the claim's where it is all that is wanted, and a detail tells
+/// of it in any case.
+#[test]
+fn i11_of_a_count_the_claim_that_the_last_entry_lacks_is_told() {
+    let claimed = |subject: &str| {
+        format!("{{keyless: {{issuer: {ISSUER}, subject: {subject:?}, claims: {{deployment_environment: production}}}}}}")
+    };
+    let told = |unmet: &Unmet, text: &str| unmet.details.iter().any(|line| line.contains(text));
+    let text = signatures(&count(2, &[claimed(ALICE), keyless(BOB)]));
+    let unmet = judge(&text, &by(&[ALICE, BOB])).unwrap_err();
+    assert_eq!(unmet.reason, Reason::ClaimMissing);
+    let wants = "wants claim deployment_environment production; the certificate has no such claim";
+    assert!(unmet.summary.starts_with(&format!("{wants} (signer https://github.com/acme/app/")), "{unmet:?}");
+    assert!(told(&unmet, "wants signatures by 2 different signers of ...alice.yml@") && told(&unmet, &format!("): {wants}")));
+    let staging = |subject: &str| {
+        let mut fact = signature(subject);
+        fact.signer.claims.insert("deployment_environment", "staging".into());
+        fact
+    };
+    assert_eq!(refusal(&text, &[staging(ALICE), signature(BOB)]).0, Reason::ClaimMismatch);
+    // Where the claim alone would not do, too few signed; the claim is a detail.
+    for (entries, subjects) in [
+        (count(3, &[claimed(ALICE), keyless(BOB), keyless(CAROL)]), &[ALICE, BOB][..]),
+        (count(2, &[claimed(ALICE), keyless(BOB), keyless(CAROL)]), &[BOB, BOB]),
+    ] {
+        let unmet = judge(&signatures(&entries), &by(subjects)).unwrap_err();
+        assert_eq!((unmet.reason, told(&unmet, wants)), (Reason::SignersTooFew, subjects.contains(&ALICE)), "{unmet:?}");
+    }
+    // Alice serves an entry already; with the claim or without, Bob is who is missing.
+    let any = any_of(&[claimed(ALICE), keyless(ALICE)]);
+    assert_eq!(refusal(&signatures(&count(2, &[any, keyless(BOB)])), &by(&[ALICE])).0, Reason::SignersTooFew);
+
+    // What else is almost right is a detail as well.
+    let (mut issuer, mut root) = (signature(BOB), signature(BOB));
+    issuer.signer.issuer = "https://oidc.evil.test".into();
+    root.signer.trust_root = "other".into();
+    let part = format!("{{keyless: {{issuer_regex: githubusercontent, subject: {CAROL:?}}}}}");
+    let whole = "{keyless: {issuer: i, subject_regex: \"dave\\\\.yml\"}}";
+    let entries = count(3, &[keyless(ALICE), keyless(BOB), part, whole.to_owned()]);
+    let unmet = judge(&signatures(&entries), &[signature(ALICE), issuer, root, signature(CAROL), signature(DAVE)]).unwrap_err();
+    assert_eq!(unmet.reason, Reason::SignersTooFew);
+    for line in [
+        "): wants issuer https://token.actions",
+        "): wants trust root default",
+        "): issuer /githubusercontent/ matches it in part only",
+        "): subject /dave\\.yml/ matches it in part only",
+    ] {
+        assert!(told(&unmet, line), "{line} in {unmet:?}");
+    }
+
+    // Of attestations as of signatures.
+    let text = format!("{STRICT}attestations: [{{predicate_type: {}, {}]\n", spdx::TYPE, &claimed(ALICE)[1..]);
+    let (reason, sentence) = refusal(&text, &[signature(MAIN), spdx_by(ALICE)]);
+    assert_eq!((reason, sentence), (Reason::ClaimMissing, format!("attestation https://spdx.dev/Document: {wants}")));
 }
 
 #[test]
