@@ -131,6 +131,11 @@ pub(crate) enum SbomOn {
 }
 
 impl AttestationRule {
+    /// Whether its statements outdate each other, so that what meets it is always new.
+    pub(crate) fn outdates(&self) -> bool {
+        self.max_age.is_some() || self.matching != Match::Any || self.checks.bounds_age()
+    }
+
     /// An attestation of this type by a signer of the image, and nothing more.
     pub(crate) fn of(predicate_type: PredicateType) -> Self {
         Self {
@@ -164,6 +169,11 @@ impl Policy {
     #[must_use]
     pub fn weighs_all_evidence(&self) -> bool {
         self.attestations.iter().any(|rule| rule.matching != Match::Any)
+    }
+
+    /// Whether its cooldown is counted from attestations, because it asks for no signature.
+    pub(crate) fn cools_from_attestations(&self) -> bool {
+        self.signatures.is_empty() && self.cooldown.is_some()
     }
 
     /// Every identity it names, of signatures and attestations.

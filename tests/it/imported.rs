@@ -273,7 +273,7 @@ fn named(parts: [&[&str]; 2]) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn imported_policies_admit_what_they_meant_where_they_come_from() {
     let mut wrong = Vec::new();
-    for Run { file, set, admits } in RUNS {
+    for &Run { file, set, admits } in RUNS {
         let found = admitted(file, set).await;
         if found != named(admits) {
             wrong.push(format!("{file}: {:?} instead of {:?}", found, named(admits)));

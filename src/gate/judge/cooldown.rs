@@ -4,7 +4,8 @@
 //! The while begins at the later of two times. When the last signature that was needed was there
 //! ([`Held::signed_at`](crate::policy::Held)): nobody but a log or a timestamp authority can say that it was earlier.
 //! And when the digest was first seen here, a fact of the store: what was signed long ago and shown to nobody is new.
-//! Attestations do not count: a scan is attested anew each day, and an image must cool down all the same.
+//! Attestations do not count: a scan is attested anew each day, and an image must cool down all the same. Only where a policy
+//! asks for no signature do they say when it was there, for else nothing would.
 
 use std::{sync::Arc, time::Duration};
 

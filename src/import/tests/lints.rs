@@ -48,7 +48,7 @@ const RAISED: &[(Lint, &str, &str)] = &[
 
 #[test]
 fn every_lint_is_raised_where_it_belongs() {
-    for (lint, name, path) in RAISED {
+    for &(lint, name, path) in RAISED {
         let report = example(name).report;
         let raised =
             report.findings.iter().any(|finding| finding.lint == Some(lint) && finding.path.ends_with(path) && finding.line > 0);

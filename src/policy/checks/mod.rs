@@ -159,6 +159,11 @@ impl Checks {
         Ok(Checked::default())
     }
 
+    /// Whether a statement passes for a time only.
+    pub(super) fn bounds_age(&self) -> bool {
+        self.vulnerabilities.as_ref().is_some_and(Vulnerabilities::bounds_age)
+    }
+
     fn scanned(&self, predicate: &Predicate, now: Timestamp) -> Result<Checked, Unfit> {
         let Some(check) = &self.vulnerabilities else {
             return Ok(documents::vuln::read(predicate, &mut |_| {}).map(|_| Checked::default())?);

@@ -61,6 +61,11 @@ impl Vulnerabilities {
         Some(Self { ceiling, ignore: ignore.unwrap_or_default(), ignore_unfixed: ignore_unfixed.unwrap_or(false), scan_max_age })
     }
 
+    /// Whether a scan passes for a time only.
+    pub(super) const fn bounds_age(&self) -> bool {
+        self.scan_max_age.is_some()
+    }
+
     pub(super) const fn begin(&self) -> Found<'_> {
         Found { check: self, worst: None, count: 0 }
     }

@@ -105,9 +105,9 @@ impl Policy {
         }
         for (i, rule) in self.attestations.iter().enumerate() {
             match self.attested(rule, case, &vouchers, &roll) {
-                Ok(until) => {
-                    end = end.min(until);
-                    attested.push((i, &rule.predicate_type));
+                Ok(met) => {
+                    end = end.min(met.until);
+                    attested.push((i, rule, met.since));
                 }
                 Err(gap) => {
                     let by = rule.signer.as_ref().map_or_else(|| "a signer of the image".to_owned(), ToString::to_string);
@@ -116,6 +116,9 @@ impl Policy {
                 }
             }
         }
+        if self.cools_from_attestations() {
+            held.signed_at = statements::attested_at(&attested);
+        }
         if gaps.is_empty() {
             return Ok(Held { valid_until: end.into(), ..held });
         }
@@ -123,7 +126,7 @@ impl Policy {
             let by: BTreeSet<String> = vouchers_of(attestor, need, case.facts).iter().map(|(fact, _)| gap::told(fact)).collect();
             format!("signatures[{i}]: met by {}", by.into_iter().collect::<Vec<_>>().join("; "))
         }));
-        details.extend(attested.iter().map(|(i, predicate_type)| format!("attestations[{i}]: met, {predicate_type}")));
+        details.extend(attested.iter().map(|(i, rule, _)| format!("attestations[{i}]: met, {}", rule.predicate_type)));
         Err(self.unmet(case, gaps, details))
     }
 

@@ -42,15 +42,38 @@ pub(super) struct Entry<'e, 'f> {
     pub(super) candidates: Vec<Candidate<'f>>,
 }
 
+/// An entry is met.
+pub(super) struct Met {
+    pub(super) until: End,
+    /// The earliest time by which it was. Where no cooldown asks, of what was read only.
+    pub(super) since: Option<Timestamp>,
+}
+
+impl Met {
+    /// While the evidence stands, and since nothing was made.
+    const ALWAYS: Self = Self { until: End::Never, since: None };
+
+    fn and(self, other: Self) -> Self {
+        Self { until: self.until.min(other.until), since: self.since.max(other.since) }
+    }
+}
+
+/// When the last attestation that was needed was there. A scan is attested anew each day, and an image must cool down all the
+/// same: so entries whose statements outdate each other count only where there is no other.
+pub(super) fn attested_at(met: &[(usize, &AttestationRule, Option<Timestamp>)]) -> Option<Timestamp> {
+    let lasting = met.iter().filter(|(_, rule, _)| !rule.outdates()).filter_map(|(.., since)| *since).max();
+    lasting.or_else(|| met.iter().filter_map(|(.., since)| *since).max())
+}
+
 impl Policy {
-    /// Until when `rule` is met, on the manifests it asks about.
+    /// Since when and until when `rule` is met, on the manifests it asks about.
     pub(super) fn attested<'f>(
         &self,
         rule: &AttestationRule,
         case: &Case<'f>,
         vouchers: &[Voucher<'_, 'f>],
         roll: &Roll<'f>,
-    ) -> Result<End, Gap> {
+    ) -> Result<Met, Gap> {
         let of = |case: &Case<'f>| Entry::new(self, rule, case, vouchers, roll).judge();
         let platforms = match (rule.sbom_on, case.platforms) {
             // An image, or an index of nothing that runs: itself is all there is.
@@ -66,7 +89,7 @@ impl Policy {
         let mut subject_gap = None;
         if rule.sbom_on == SbomOn::Either {
             match of(case) {
-                Ok(until) => return Ok(until),
+                Ok(met) => return Ok(met),
                 Err(gap) => subject_gap = Some(gap.summary),
             }
         }
@@ -74,10 +97,10 @@ impl Policy {
             let summary = format!("wants attestations on each platform, of at most {MAX_PLATFORMS}; it has {}", platforms.len());
             return Err(Gap::new(Reason::AttestationMissing, summary));
         }
-        let mut end = End::Never;
+        let mut all = Met::ALWAYS;
         for PlatformFacts { digest, platform, facts } in platforms {
             match of(&Case { subject: digest, facts, platforms: None, ..*case }) {
-                Ok(until) => end = end.min(until),
+                Ok(met) => all = all.and(met),
                 Err(mut gap) => {
                     gap.details.push(format!("platform {} is {digest}", short(platform, 60)));
                     gap.details.extend(facts.iter().map(|fact| format!("found about {}: {}", digest.short(), gap::told(fact))));
@@ -87,7 +110,7 @@ impl Policy {
                 }
             }
         }
-        Ok(end)
+        Ok(all)
     }
 }
 
@@ -109,8 +132,8 @@ impl<'e, 'f> Entry<'e, 'f> {
         Self { policy, rule, case, vouchers, roll, candidates }
     }
 
-    /// Until when it is met.
-    pub(super) fn judge(&self) -> Result<End, Gap> {
+    /// Since when and until when it is met.
+    pub(super) fn judge(&self) -> Result<Met, Gap> {
         let need = self.need();
         let Some(mut end) = need.met_until() else { return Err(self.gap(Some(&need))) };
         if self.rule.matching == Match::All {
@@ -124,7 +147,7 @@ impl<'e, 'f> Entry<'e, 'f> {
                 }
             }
         }
-        Ok(end)
+        Ok(Met { until: end, since: need.met_since() })
     }
 
     /// What it needs, and which statements offer it.
@@ -162,7 +185,10 @@ impl<'e, 'f> Entry<'e, 'f> {
             let signer = self.roll.number(&candidate.fact.signer);
             Some(Offer { signer, fact: candidate.at, place, since: candidate.made(), until })
         };
-        let enough = self.rule.matching == Match::Any && self.rule.signer.as_ref().is_none_or(Attestor::takes_one);
+        // Where a cooldown asks since when, the first of them says it: a copy attested today makes no image younger.
+        let enough = self.rule.matching == Match::Any
+            && self.rule.signer.as_ref().is_none_or(Attestor::takes_one)
+            && !self.policy.cools_from_attestations();
         allowed.into_iter().filter_map(offer).take(if enough { 1 } else { usize::MAX }).collect()
     }
 

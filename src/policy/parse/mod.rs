@@ -144,8 +144,11 @@ fn policy(cursor: &Cursor<'_>) -> Option<Parsed> {
     if let (Some(signatures), Some(attestations)) = (&signatures, &attestations) {
         if signatures.is_empty() {
             report_no_signer_to_take_over(&fields, attestations);
-            if let Some(cursor) = fields.get("max_signature_age") {
-                cursor.wrong("contradicts `dangerous_no_signature: true`; keep one of them");
+            // Both are about signatures: without one they would hold of everything, and whoever wrote them would not know.
+            let guards = fields.get("tag_guard").filter(|_| tag_guard == Some(true));
+            let void: Vec<_> = fields.get("max_signature_age").into_iter().chain(guards).collect();
+            void.iter().for_each(|cursor| cursor.wrong("contradicts `dangerous_no_signature: true`; keep one of them"));
+            if !void.is_empty() {
                 return None;
             }
         }

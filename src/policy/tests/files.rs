@@ -290,6 +290,7 @@ name: second
 images: ["ghcr.io/x"]
 dangerous_no_signature: true
 max_signature_age: 1d
+tag_guard: true
 attestations: [{{predicate_type: "x:y", keyless: {{issuer: i, subject: s}}}}]
 ---
 name: third
@@ -329,9 +330,10 @@ attestations:
         "17: exceptions[3].dangerous_repository: begins with no host",
         "17: exceptions[3].reason: has 201 bytes, at most 200",
         "22: max_signature_age: contradicts `dangerous_no_signature: true`; keep one of them",
-        "27: signatures[1]: asks the same as entry 0 of this list; leave one out",
-        "30: attestations[1]: asks the same as entry 0 of this list; leave one out",
-        "32: attestations[3]: asks the same as entry 2 of this list; leave one out",
+        "23: tag_guard: contradicts `dangerous_no_signature: true`; keep one of them",
+        "28: signatures[1]: asks the same as entry 0 of this list; leave one out",
+        "31: attestations[1]: asks the same as entry 0 of this list; leave one out",
+        "33: attestations[3]: asks the same as entry 2 of this list; leave one out",
     ];
     assert_eq!(pairs.len(), starts.len(), "{pairs:#?}");
     for (line, start) in pairs.iter().zip(starts) {

@@ -167,6 +167,52 @@ fn one_statement_must_meet_all_of_an_entry() {
     assert_eq!(judge_at(&entry("match: any"), &facts, NOW).unwrap_err().reason, Reason::AttestationMalformed);
 }
 
+/// Else a release made with stolen keys would wait for nothing where a policy asks for attestations only.
+#[test]
+fn without_signatures_a_cooldown_is_counted_from_the_attestations_that_were_needed() {
+    let scan = "https://cosign.sigstore.dev/attestation/vuln/v1";
+    let keyless = |subject: &str| format!("keyless: {{issuer: {ISSUER}, subject: {subject:?}}}");
+    let spdx_entry = |more: &str| format!("{{predicate_type: {}, {}{more}}}", spdx::TYPE, keyless(MAIN));
+    let scan_entry = |more: &str| format!("{{predicate_type: {scan}, {}, {more}}}", keyless(MAIN));
+    let text = |entries: &[String]| {
+        format!(
+            "name: acme\nimages: [\"ghcr.io/acme/**\"]\ndangerous_no_signature: true\ncooldown: 90d\nattestations: [{}]\n",
+            entries.join(", ")
+        )
+    };
+    let since = |text: &str, facts: &[Verified]| judge_at(text, facts, NOW).unwrap().signed_at;
+    let scanned = |when: &str| made(attestation(MAIN, scan, include_str!("../documents/testdata/grype-vuln.json")), &[when]);
+    let only = text(&[spdx_entry("")]);
+    assert_eq!(since(&only, &[sbom(OLD, true)]), Some(time(OLD)));
+    // Who attests again makes nothing younger; what does not count makes nothing older.
+    assert_eq!(since(&only, &[sbom(NEW, true), sbom(OLD, true)]), Some(time(OLD)));
+    assert_eq!(since(&only, &[sbom(NEW, true), sbom(OLD, false)]), Some(time(NEW)));
+    let by_fork = made(attestation(FORK, spdx::TYPE, SPDX), &[OLD]);
+    assert_eq!(since(&only, &[sbom(NEW, true), by_fork]), Some(time(NEW)));
+    // Of several entries the last; what is attested anew each day only where there is nothing else.
+    for more in ["max_age: 30d", "vulnerabilities: {scan_max_age: 3650d}", "match: any, vulnerabilities: {scan_max_age: 3650d}"] {
+        let both = text(&[scan_entry(more), spdx_entry("")]);
+        assert_eq!(since(&both, &[scanned(NEW), sbom(OLD, true)]), Some(time(OLD)), "{more}");
+        assert_eq!(since(&text(&[scan_entry(more)]), &[scanned(NEW)]), Some(time(NEW)), "{more}");
+    }
+    let both = text(&[scan_entry("match: any"), spdx_entry("")]);
+    assert_eq!(since(&both, &[scanned(NEW), sbom(OLD, true)]), Some(time(NEW)));
+    // Of platforms the last, too.
+    let each = set(&text(&[spdx_entry(", sbom_on: each_platform")]));
+    let platform = |name: &str, when: &str| PlatformFacts {
+        digest: Digest::sha256(name.as_bytes()),
+        platform: name.into(),
+        facts: vec![sbom(when, true)],
+    };
+    let platforms = [platform("linux/amd64", OLD), platform("linux/arm64", NEW), platform("linux/s390x", OLD)];
+    let held = ask_with(&each.policies[0], &[], Some(&platforms), time(NOW)).unwrap();
+    assert_eq!(held.signed_at, Some(time(NEW)));
+    // With signatures they alone count, and nobody asks where nothing cools.
+    let signed = format!("{STRICT}cooldown: 90d\n");
+    assert_eq!(since(&signed, &with_signature(&[sbom(NEW, true)])), Some(jiff::Timestamp::UNIX_EPOCH));
+    assert_eq!(since(&only.replace("cooldown: 90d\n", ""), &[sbom(NEW, true)]), None);
+}
+
 #[test]
 fn an_exception_answers_for_evidence_until_it_ends() {
     let digest = Digest::sha256(b"image");
