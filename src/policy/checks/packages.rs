@@ -3,7 +3,8 @@
 //! A package URL matches package URLs: type, namespace and name after the type's own rules, its version and qualifiers where
 //! the entry has them. A name matches the package's name, `group/name`, and the names in its package URLs, in any capitals.
 //! A package that does not say its version is denied whatever versions an entry names: a document could else hide one by
-//! leaving it out.
+//! leaving it out. For the same reason one that does not say its ecosystem is denied where any way to read its version is:
+//! `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
 
 use std::{collections::BTreeMap, fmt, str::FromStr as _};
 
@@ -50,6 +51,8 @@ struct Purl {
 
 /// Types whose versions end in a revision of the package.
 const DISTRIBUTIONS: [&str; 7] = ["alpm", "apk", "deb", "ebuild", "opkg", "qpkg", "rpm"];
+/// The type that says nothing about how versions are written.
+const GENERIC: &str = "generic";
 
 impl Purl {
     fn parse(text: &str) -> Result<(Self, bool), packageurl::Error> {
@@ -153,20 +156,21 @@ impl Denied {
 
     /// Whether it is about the version that the package or one of these package URLs of it says.
     fn has_version<'p>(&self, package: &'p Package, purls: impl Iterator<Item = &'p Purl>) -> bool {
-        let mut scheme = Scheme::Language;
-        let mut said = Vec::new();
+        let (mut kinds, mut said) = (Vec::new(), Vec::new());
         for purl in purls {
-            if DISTRIBUTIONS.contains(&purl.kind.as_str()) {
-                scheme = Scheme::Distribution;
-            }
+            kinds.extend(Some(purl.kind.as_str()).filter(|kind| *kind != GENERIC));
             said.extend(purl.version.as_deref());
         }
+        let schemes = match kinds.as_slice() {
+            [] => &[Scheme::Language, Scheme::Distribution][..],
+            kinds if kinds.iter().any(|kind| DISTRIBUTIONS.contains(kind)) => &[Scheme::Distribution],
+            _ => &[Scheme::Language],
+        };
+        let is_about = |said: &str| self.versions.iter().any(|range| schemes.iter().any(|scheme| range.contains(said, *scheme)));
         // `UNKNOWN` and `(devel)` are no versions.
         said.extend(package.version.as_deref());
         said.retain(|version| version.contains(|c: char| c.is_ascii_digit()));
-        self.versions.is_empty()
-            || said.is_empty()
-            || said.iter().any(|said| self.versions.iter().any(|range| range.contains(said, scheme)))
+        self.versions.is_empty() || said.is_empty() || said.into_iter().any(is_about)
     }
 
     /// Adds all that can change an answer.
@@ -381,6 +385,30 @@ mod tests {
             assert!(denies(&denied("{name: \"@babel/core\"}"), package) && denies(&denied("{name: core}"), package));
             assert!(!denies(&denied("{name: \"@evil/core\"}"), package) && !denies(&denied("{name: \"@babel\"}"), package));
         }
+    }
+
+    /// A distribution's package that brings no package URL is the version that it is with one.
+    #[test]
+    fn a_version_of_no_stated_ecosystem_is_read_in_every_way() {
+        let purl = |kind: &str| format!("pkg:{kind}/xz-utils");
+        for (versions, version, without, deb, npm) in [
+            ("5.6.1", "5.6.1-1", true, true, false),
+            ("5.6.1", "1:5.6.1-1.el9", true, true, false),
+            ("5.6.1", "5.6.1", true, true, true),
+            ("5.6.1", "5.6.10-1", false, false, false),
+            (">=5.6.0, <=5.6.1", "5.6.1-1", true, true, true),
+            (">=5.6.1", "5.6.1-1", true, true, false),
+            ("<5.6.1", "5.6.1-rc.1", true, false, true),
+            ("<5.6.1", "5.6.1-1", true, false, true),
+            ("<5.6.1", "5.6.2-1", false, false, false),
+        ] {
+            let entry = denied(&format!("{{name: xz-utils, versions: {versions:?}}}"));
+            let of = |purls: &[&str]| denies(&entry, &package("xz-utils", Some(version), purls));
+            assert_eq!([of(&[]), of(&[&purl("generic")])], [without; 2], "{versions} {version}");
+            assert_eq!([of(&[&purl("deb/debian")]), of(&[&purl("npm")])], [deb, npm], "{versions} {version}");
+        }
+        let entry = denied("{purl: \"pkg:generic/xz-utils\", versions: \"5.6.1\"}");
+        assert!(denies(&entry, &package("xz", None, &["pkg:generic/xz-utils@5.6.1-1"])));
     }
 
     #[test]

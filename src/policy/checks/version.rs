@@ -6,6 +6,8 @@
 //! "before" (`alpha`, `beta`, `rc`, `pre`, `dev`, `snapshot`, `a1`, `b2` …) or anything behind `~` is less than nothing there;
 //! another word (`1.0.2k`, `8.9p1`, `2.0-ubuntu3`) is more than nothing, and less than a number.
 //!
+//! Whoever does not know of what kind a package is asks both ways.
+//!
 //! A bound without epoch or revision speaks of upstream's versions: `5.6.1` is Debian's `5.6.1-1` too, and Fedora's `0:5.6.1-2`.
 
 use std::cmp::Ordering;
