@@ -1,5 +1,7 @@
 //! What refers to a digest: the pages of the referrers API, and the index under the referrers tag.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::oci::{Descriptor, json, media_type};
@@ -33,6 +35,10 @@ pub fn entries(bytes: &[u8], limit: usize) -> Result<Entries, String> {
         None | Some(_) => return Err("it has no list of manifests".into()),
     };
     let mut descriptors: Vec<Descriptor> = list.iter().filter_map(|entry| Descriptor::from_value(entry).ok()).collect();
+    // Each once, before they are cut: one listed a hundred times would hide whatever comes behind it, and no limit would be said
+    // to have been hit.
+    let mut seen = HashSet::new();
+    descriptors.retain(|descriptor| seen.insert(descriptor.digest));
     order(&mut descriptors);
     descriptors.truncate(limit);
     Ok(Entries { descriptors, listed: list.len() })
@@ -70,6 +76,15 @@ mod tests {
         let entries = entries(index(&all).as_bytes(), 10).unwrap();
         assert_eq!((entries.listed, entries.descriptors.len()), (51, 10));
         assert_eq!(entries.descriptors[0].digest, Digest::sha256(b"bundle"));
+    }
+
+    #[test]
+    fn x3_what_is_listed_a_hundred_times_hides_nothing() {
+        let mut all = vec![entry("junk", "application/vnd.dev.sigstore.bundle.v0.3+json"); 50];
+        all.push(entry("bundle", "application/vnd.dev.sigstore.bundle.v0.3+json"));
+        let entries = entries(index(&all).as_bytes(), 10).unwrap();
+        assert_eq!((entries.listed, entries.descriptors.len()), (51, 2));
+        assert_eq!(entries.descriptors[1].digest, Digest::sha256(b"bundle"));
     }
 
     #[test]
