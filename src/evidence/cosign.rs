@@ -48,6 +48,15 @@ impl Form {
             Self::SimpleSigning => limits.signature_bytes,
         }
     }
+
+    /// What the configuration calls it.
+    #[must_use]
+    pub const fn limit_key(self) -> &'static str {
+        match self {
+            Self::Bundle | Self::Envelope => "limits.evidence.attestation_size",
+            Self::SimpleSigning => "limits.evidence.signature_size",
+        }
+    }
 }
 
 /// The layers of `manifest` that may be evidence, with their forms. Empty where its own bytes show that it cannot be

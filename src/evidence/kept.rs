@@ -28,9 +28,19 @@ pub struct Kept {
     pub media_type: String,
     /// What was listed.
     pub candidates: Vec<Candidate>,
+    /// Whether that is all there was: nothing could not be had, no limit was hit. Of one that does not say, nobody knows.
+    #[serde(default)]
+    pub whole: bool,
 }
 
 impl Kept {
+    /// What a search found, as what is to be kept of it.
+    #[must_use]
+    pub fn of(evidence: &Evidence, listed_at: Timestamp, media_type: &str) -> Self {
+        let whole = evidence.missing.is_empty() && evidence.limits_hit.is_empty();
+        Self { listed_at, media_type: media_type.to_owned(), candidates: evidence.candidates.clone(), whole }
+    }
+
     /// What is kept about the subject `key` (`host/repository@digest`), if it can be read.
     pub async fn load(documents: &dyn Documents, key: &str) -> Option<Self> {
         let bytes = documents.hint(HintKind::Evidence, key).await?;
@@ -74,7 +84,12 @@ impl Kept {
     /// The evidence, from what is kept here alone.
     pub async fn collect(&self, reader: &Reader, limits: &Limits) -> Evidence {
         let here = Reader { upstream: None, ..reader.clone() };
-        search::collect(&here, &self.candidates, limits).await
+        let mut evidence = search::collect(&here, &self.candidates, limits).await;
+        if !self.whole {
+            // Else the end of a search would be forgotten on its way through the store, and what it did not see with it.
+            evidence.missing.push("not everything was seen when this was listed".into());
+        }
+        evidence
     }
 }
 
@@ -141,7 +156,7 @@ mod tests {
             let (memory, all) = (Memory::default(), Barrier::new(fetched.len()));
             let disk = Together { memory, all, hints: AtomicUsize::new(0), fails };
             let evidence = Evidence { fetched: fetched.clone(), ..Evidence::default() };
-            let kept = Kept { listed_at: Timestamp::UNIX_EPOCH, media_type: "a/b".into(), candidates: Vec::new() };
+            let kept = Kept { listed_at: Timestamp::UNIX_EPOCH, media_type: "a/b".into(), candidates: Vec::new(), whole: true };
             timeout(Duration::from_secs(1), kept.save(&disk, "key", &evidence)).await.expect("one was waited for alone");
             assert_eq!(disk.hints.load(Ordering::SeqCst), usize::from(fails.is_none()));
             assert_eq!(Kept::load(&disk, "key").await.is_some(), fails.is_none());
@@ -151,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn c6_a_hint_of_more_than_64_kib_is_not_read() {
         let documents = Memory::default();
-        let kept = Kept { listed_at: Timestamp::UNIX_EPOCH, media_type: "m".into(), candidates: Vec::new() };
+        let kept = Kept { listed_at: Timestamp::UNIX_EPOCH, media_type: "m".into(), candidates: Vec::new(), whole: true };
         let mut hint = serde_json::to_vec(&kept).unwrap();
         hint.resize(65_536, b' ');
         documents.set_hint(HintKind::Evidence, "full", &hint).await.unwrap();
@@ -168,6 +183,7 @@ mod tests {
             listed_at: Timestamp::from_second(seconds).unwrap(),
             media_type: String::new(),
             candidates: Vec::new(),
+            whole: true,
         };
         let now = Timestamp::from_second(1000).unwrap();
         assert_eq!(kept(400).age(now), Some(Duration::from_mins(10)));

@@ -60,7 +60,7 @@ pub async fn search(reader: &Reader, names: &[Digest], limits: &Limits) -> Evide
     let mut seen = HashSet::new();
     entries.retain(|entry| seen.insert(entry.candidate.manifest));
     if entries.len() > limits.candidates {
-        evidence.limits_hit.push(format!("{} candidates are listed, {} were read", entries.len(), limits.candidates));
+        evidence.limits_hit.push(too_many(entries.len(), limits));
         entries.truncate(limits.candidates);
     }
     read(reader, entries, limits, &mut evidence).await;
@@ -81,10 +81,17 @@ pub async fn search(reader: &Reader, names: &[Digest], limits: &Limits) -> Evide
 /// The same from what was listed before: `candidates`, read with `reader`, which may have no upstream.
 pub async fn collect(reader: &Reader, candidates: &[Candidate], limits: &Limits) -> Evidence {
     let mut evidence = Evidence::default();
+    if candidates.len() > limits.candidates {
+        evidence.limits_hit.push(too_many(candidates.len(), limits));
+    }
     let entries =
         candidates.iter().take(limits.candidates).map(|candidate| Entry { candidate: *candidate, first: false, manifest: None });
     read(reader, entries.collect(), limits, &mut evidence).await;
     evidence
+}
+
+fn too_many(candidates: usize, limits: &Limits) -> String {
+    format!("{candidates} candidates are listed, {} were read (limits.evidence.candidates)", limits.candidates)
 }
 
 /// A candidate on its way through the search.
@@ -159,7 +166,9 @@ async fn look_at_api(upstream: &dyn Upstream, reader: &Reader, subject: &Digest,
     let mut next: Option<String> = None;
     for page in 0.. {
         if page == limits.pages {
-            listing.limits_hit.push(format!("the referrers listing has more than {} pages", limits.pages));
+            listing
+                .limits_hit
+                .push(format!("the referrers listing has more than {} pages (limits.evidence.pages)", limits.pages));
             break;
         }
         let ask = upstream.referrers(&reader.repository, subject, next.as_deref());
@@ -355,7 +364,9 @@ async fn read_manifests(
         }
         let most = limits.total_bytes;
         if !within(size) {
-            evidence.limits_hit.push(format!("{}: more than {most} bytes of evidence in all", place(candidate)));
+            evidence
+                .limits_hit
+                .push(format!("{}: more than {most} bytes of evidence in all (limits.evidence.total_size)", place(candidate)));
             continue;
         }
         evidence.candidates.push(candidate);
@@ -365,15 +376,23 @@ async fn read_manifests(
         for (form, layer) in layers {
             if wanted.len() == limits.candidates {
                 let most = limits.candidates;
-                evidence.limits_hit.push(format!("{}: more than {most} pieces, the rest is not read", place(candidate)));
+                evidence.limits_hit.push(format!(
+                    "{}: more than {most} pieces, the rest is not read (limits.evidence.candidates)",
+                    place(candidate)
+                ));
                 break;
             }
             if layer.size > form.limit(limits) {
-                let (size, most) = (layer.size, form.limit(limits));
+                let (size, most, key) = (layer.size, form.limit(limits), form.limit_key());
                 evidence.oversized = true;
-                evidence.limits_hit.push(format!("{}: a layer of {size} bytes, at most {most} are read", place(candidate)));
+                evidence
+                    .limits_hit
+                    .push(format!("{}: a layer of {size} bytes, at most {most} are read ({key})", place(candidate)));
             } else if !within(layer.size) {
-                evidence.limits_hit.push(format!("{}: more than {most} bytes of evidence in all", place(candidate)));
+                evidence.limits_hit.push(format!(
+                    "{}: more than {most} bytes of evidence in all (limits.evidence.total_size)",
+                    place(candidate)
+                ));
             } else {
                 wanted.push(Wanted { candidate, form, layer: layer.clone() });
             }

@@ -1,6 +1,8 @@
 //! Pieces become facts, facts meet policies: verification on the CPU pool, a few pieces at a time, until all hold.
 
+mod limits;
 mod matter;
+mod platforms;
 mod unread;
 mod unreadable;
 
@@ -63,6 +65,8 @@ pub(super) struct Scales {
     pub(super) overloaded: bool,
     /// Of the evidence last added something could not be had, or not be proved for want of a trust root.
     partial: bool,
+    /// Which limit kept some of it from being seen.
+    limit: Option<String>,
     unread: Unread,
     /// A piece is about the subject and of a form that some trust root might prove, whether or not one that is ready did.
     provable: bool,
@@ -88,6 +92,7 @@ impl Scales {
             unreadable: None,
             overloaded: false,
             partial: false,
+            limit: None,
             unread: Unread::default(),
             provable: false,
             explanation: Explanation::default(),
@@ -175,6 +180,7 @@ impl Scales {
     pub(super) async fn add(&mut self, verifier: &Arc<dyn Verifier>, evidence: &Evidence) {
         self.explanation.searched(evidence);
         self.partial = !evidence.missing.is_empty();
+        let limited = std::mem::replace(&mut self.limit, evidence.limits_hit.first().cloned()).is_some();
         self.unread.too_large |= evidence.oversized;
         // Compared with earlier evidence only: two signers of one image share a payload, so one `.sig` manifest may list
         // the same layer twice with different signatures.
@@ -214,6 +220,9 @@ impl Scales {
                     Ok(Err(why)) => {
                         self.explanation.considered(piece, Outcome::from(&why));
                         self.unread.see(&why);
+                        if matches!(why, VerifyError::TooLarge(_)) {
+                            self.limit.get_or_insert_with(|| why.to_string());
+                        }
                         match why {
                             VerifyError::Clock { ahead_seconds } => self.ahead = self.ahead.max(Some(ahead_seconds)),
                             VerifyError::Unreadable(why) => self.unreadable = Some(why),
@@ -241,6 +250,11 @@ impl Scales {
             }
         }
         self.partial |= self.unready(verifier.as_ref()).is_some();
+        if limited {
+            // What a limit took away before, what was seen since may give back.
+            self.judge().await;
+        }
+        self.mind_limits();
         self.code_unread();
     }
 
@@ -269,60 +283,10 @@ impl Scales {
         signers
     }
 
-    /// Whether looking at an index's platforms could change the answer: nothing else is wanting.
-    pub(super) fn wants_platforms(&self) -> bool {
-        let mut wanting = self.unmet.iter().chain(&self.audit).filter(|unmet| unmet.wants_platforms);
-        wanting.next().is_some() && self.unmet.iter().all(|unmet| unmet.wants_platforms)
-    }
-
-    /// Asks the policies again, about these platforms.
-    pub(super) async fn settle(&mut self, platforms: Vec<PlatformFacts>) {
-        self.platforms = Platforms::All(platforms.into());
-        self.judge().await;
-    }
-
     /// Asks the policies again, where nothing that was added made it happen.
     pub(super) async fn rejudge(&mut self) {
         if self.facts.is_empty() {
             self.judge().await;
-        }
-    }
-
-    /// Scales for one platform of this index: what is added is about it, and the policies are asked about both.
-    pub(super) fn of_platform(&self, platform: Digest, name: String) -> Self {
-        Self {
-            gate: Arc::clone(&self.gate),
-            selection: Arc::clone(&self.selection),
-            image: self.image.clone(),
-            subject: platform,
-            facts: Arc::new([]),
-            platforms: Platforms::One { index: self.subject, proven: Arc::clone(&self.facts), name: name.into() },
-            seen: HashSet::new(),
-            unmet: self.unmet.clone(),
-            audit: self.audit.clone(),
-            held: self.held.clone(),
-            watched: self.watched.clone(),
-            ahead: None,
-            unreadable: None,
-            overloaded: false,
-            partial: false,
-            unread: Unread::default(),
-            provable: false,
-            explanation: Explanation { whole: self.explanation.whole, ..Explanation::default() },
-        }
-    }
-
-    /// Takes over what the policies say of all platforms together: one holds if it holds with each, for as long as it does
-    /// with each; of one that does not, the first platform's reason is told.
-    pub(super) fn take_platforms(&mut self, platforms: Vec<Self>) {
-        let (mut held, mut unmet): (Vec<_>, Vec<_>) = platforms.iter().map(|scales| (&scales.held, &scales.unmet)).unzip();
-        (self.held, self.unmet) = together(&held, &unmet);
-        (held, unmet) = platforms.iter().map(|scales| (&scales.watched, &scales.audit)).unzip();
-        (self.watched, self.audit) = together(&held, &unmet);
-        self.explanation.accounts.clear();
-        for scales in platforms {
-            self.partial |= !scales.is_whole();
-            self.explanation.absorb(scales.explanation);
         }
     }
 
@@ -334,6 +298,7 @@ impl Scales {
             self.unreadable = Some(why);
             self.ask().await;
         }
+        self.mind_limits();
         self.code_unread();
     }
 
@@ -361,25 +326,6 @@ impl Scales {
             Err(error) => tracing::error!(%error, "judging failed unexpectedly; please report it"),
         }
     }
-}
-
-/// What policies say of all platforms together.
-fn together(held: &[&Vec<(Arc<Policy>, Held)>], unmet: &[&Vec<Unmet>]) -> (Vec<(Arc<Policy>, Held)>, Vec<Unmet>) {
-    let mut all = Vec::new();
-    for (policy, on) in held.first().into_iter().copied().flatten() {
-        let each = held.iter().map(|held| held.iter().find(|(other, _)| Arc::ptr_eq(other, policy)).map(|(_, on)| on));
-        if let Some(each) = each.collect::<Option<Vec<_>>>() {
-            let valid_until = each.iter().filter_map(|on| on.valid_until).min();
-            all.push((Arc::clone(policy), Held { valid_until, ..on.clone() }));
-        }
-    }
-    let mut not: Vec<Unmet> = Vec::new();
-    for unmet in unmet.iter().copied().flatten() {
-        if not.iter().all(|known| known.policy != unmet.policy) {
-            not.push(unmet.clone());
-        }
-    }
-    (all, not)
 }
 
 /// How long a client waits before it asks again about a signature from the near future.

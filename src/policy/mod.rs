@@ -107,7 +107,8 @@ pub(crate) struct AttestationRule {
 /// [`Any`](Self::Any) is the one that nobody can change by adding or by withholding to their advantage: what is added turns
 /// no yes into a no, what is withheld no no into a yes. The others say more about documents that outdate each other, and are
 /// open to withholding: who can hide a statement from us can hide the one that refuses. So they are bounded by an age,
-/// after which what is left of the evidence no longer counts.
+/// after which what is left of the evidence no longer counts. Who can only add hides nothing: where a limit ends the search,
+/// the gate takes it that they do not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Match {
     /// Every one of them; there is at least one.

@@ -27,6 +27,9 @@ pub enum Reason {
     Cooldown,
     /// The deny-list names a package that the SBOM lists.
     Denied,
+    /// The policy weighs every statement there is (`match: all` or `newest`), and a limit kept some from being seen: the gate says
+    /// so, where the policy would hold otherwise.
+    EvidenceLimit,
     /// Nothing of the type wanted is there, and something about the image is too large to be read. Who made it, and of what type
     /// it is, nobody knows: the gate says so in place of what is missing.
     EvidenceTooLarge,
@@ -80,6 +83,7 @@ impl Reason {
         Self::ConditionTooLarge,
         Self::Cooldown,
         Self::Denied,
+        Self::EvidenceLimit,
         Self::EvidenceTooLarge,
         Self::IdentityMismatch,
         Self::IssuerMismatch,
@@ -115,6 +119,7 @@ impl Reason {
             Self::ConditionTooLarge => "condition_too_large",
             Self::Cooldown => "cooldown",
             Self::Denied => "denied",
+            Self::EvidenceLimit => "evidence_limit",
             Self::EvidenceTooLarge => "evidence_too_large",
             Self::IdentityMismatch => "identity_mismatch",
             Self::IssuerMismatch => "issuer_mismatch",

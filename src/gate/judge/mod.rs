@@ -271,7 +271,7 @@ impl Judgement {
         let listed_at = (self.gate.clock)();
         scales.add(&verifier, &evidence).await;
         self.signers = scales.signers();
-        let listing = Kept { listed_at, media_type: got.manifest.media_type().into(), candidates: evidence.candidates.clone() };
+        let listing = Kept::of(&evidence, listed_at, got.manifest.media_type());
         let wants_platforms = scales.wants_platforms();
         if scales.suffice() || wants_platforms {
             listing.save(self.gate.documents.as_ref(), &self.key(), &evidence).await;

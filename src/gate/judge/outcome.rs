@@ -227,7 +227,8 @@ impl Judgement {
     pub(super) async fn keep_manifest(&self, got: &Got) {
         if self.kept.is_none() {
             let media_type = got.manifest.media_type().into();
-            let kept = Kept { listed_at: (self.gate.clock)(), media_type, candidates: Vec::new() };
+            // Nobody looked for evidence: that there is none is not known.
+            let kept = Kept { listed_at: (self.gate.clock)(), media_type, candidates: Vec::new(), whole: false };
             kept.save_listing(self.gate.documents.as_ref(), &self.key()).await;
         }
     }

@@ -116,7 +116,7 @@ impl Judgement {
         let listed_at = (self.gate.clock)();
         scales.add(verifier, &evidence).await;
         scales.rejudge().await;
-        let listing = Kept { listed_at, media_type: child.media_type.clone(), candidates: evidence.candidates.clone() };
+        let listing = Kept::of(&evidence, listed_at, &child.media_type);
         if scales.suffice() {
             listing.save(documents, &key, &evidence).await;
             return Weighed { scales, cannot_tell: None, life: ttl, stale: None };

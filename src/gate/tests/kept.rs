@@ -96,7 +96,7 @@ async fn c12_what_is_kept_is_read_here_and_nowhere_else() {
         shapes: Budget::default(),
     };
     let found = crate::evidence::search(&reader, &[image], &Limits::default()).await;
-    let kept = Kept { listed_at: world.now(), media_type: media_type::OCI_MANIFEST.into(), candidates: found.candidates.clone() };
+    let kept = Kept::of(&found, world.now(), media_type::OCI_MANIFEST);
     kept.save(&*world.documents, "key", &found).await;
     world.documents.evict(&manifests[0]);
     world.forget_asked();

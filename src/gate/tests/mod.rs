@@ -9,6 +9,7 @@ mod exceptions;
 mod explained;
 mod kept;
 mod large;
+mod limits;
 mod lineage;
 mod lives;
 mod overload;

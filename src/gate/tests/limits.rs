@@ -1,0 +1,186 @@
+//! Limits of the search, where a policy weighs every statement there is: what they hide must not admit.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::super::{testing::*, *};
+use crate::{evidence::Limits, oci::Digest, policy::Unmatched};
+
+const SPDX: &str = "https://spdx.dev/Document";
+
+fn matching(how: &str) -> String {
+    let age = if how == "any" { "" } else { ", max_age: 30d" };
+    format!("attestations: [{{predicate_type: {SPDX}, match: {how}{age}}}]\n")
+}
+
+/// A world whose policy has these attestations.
+fn with(lines: &str, mode: &str, page: usize, limits: Limits) -> World {
+    let world = World::built(true, page, Config { limits, ..config() });
+    world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, mode) + lines), Unmatched::Deny);
+    world
+}
+
+/// The release workflow's statement of that day: an SBOM, or nothing that is one.
+fn statement(image: Digest, day: u8, good: bool) -> Value {
+    let predicate = if good { spdx() } else { json!({}) };
+    let at = format!("2026-11-{day:02}T00:00:00Z");
+    bundle(json!({"about": image, "by": RELEASE, "proves": SPDX, "predicate": predicate, "at": at}))
+}
+
+/// Signed, and attested well, then badly.
+fn worsened(image: Digest) -> [Value; 3] {
+    [signature(image, RELEASE), statement(image, 20, true), statement(image, 21, false)]
+}
+
+fn junk(at: usize) -> Value {
+    json!({"junk": at})
+}
+
+/// What the refusal says, how many a page lists, the limits, the junk, and whether that hides the bad statement: else it is
+/// itself what nobody has seen, and for all the gate knows the release workflow's.
+fn ways() -> Vec<(&'static str, usize, Limits, Vec<Value>, bool)> {
+    let limits = Limits::default();
+    let of = |count| (0..count).map(junk).collect::<Vec<Value>>();
+    let long = vec![bundle(json!({"padding": "x".repeat(3_000)}))];
+    let short = (Limits { total_bytes: 4_000, ..limits.clone() }, Limits { attestation_bytes: 1_000, ..limits.clone() });
+    vec![
+        ("101 candidates are listed, 100 were read (limits.evidence.candidates)", 1_000, limits.clone(), of(98), true),
+        ("more than 3 pages (limits.evidence.pages)", 2, Limits { pages: 3, ..limits.clone() }, of(4), true),
+        ("more than 4000 bytes of evidence in all (limits.evidence.total_size)", 9, short.0, long.clone(), false),
+        ("at most 1000 are read (limits.evidence.attestation_size)", 9, short.1, long, false),
+        ("too_large", 9, limits, vec![bundle(json!({"fails": "too_large"}))], false),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn x3_junk_that_hides_the_newest_statement_behind_a_limit_admits_nothing() {
+    for (told, page, limits, junk, hides) in ways() {
+        for how in ["newest", "all", "any"] {
+            let world = with(&matching(how), "enforce", page, limits.clone());
+            let image = world.image(REPO, "a");
+            let [signed, good, bad] = worsened(image);
+            for piece in [signed, good].iter().chain(&junk).chain(hides.then_some(&bad)) {
+                world.attach(REPO, image, piece);
+            }
+            if how == "any" {
+                world.permit(image).await;
+                continue;
+            }
+            let refusal = world.refusal(image).await;
+            assert_eq!(refusal.code(), "evidence_limit", "{told}: {refusal}");
+            let RefusalReason::Unmet { unmet, .. } = &refusal.reason else { panic!("{refusal:?}") };
+            assert!(unmet[0].summary.contains(told), "{unmet:?}");
+            assert!(unmet[0].details.iter().any(|line| line.contains("raise the limit")), "{unmet:?}");
+            let (_, explanation) = world.gate.explain(&world.subject(REPO, image)).await;
+            assert_eq!((explanation.policies[0].holds, explanation.policies[0].reason), (false, Some("evidence_limit")));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn x3_what_a_limit_hides_an_audit_policy_would_refuse() {
+    let world = with(&matching("newest"), "audit", 1_000, Limits { candidates: 2, ..Limits::default() });
+    let enforce = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+    let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit") + &matching("newest");
+    let image = world.image(REPO, "a");
+    for piece in worsened(image) {
+        world.attach(REPO, image, &piece);
+    }
+    for text in [audit.clone(), format!("{enforce}---\n{audit}")] {
+        world.set_policies(&text, Unmatched::Deny);
+        let warning = world.permit(image).await.warnings()[0].clone();
+        assert!(warning.contains("would refuse") && warning.contains("3 candidates are listed, 2 were read"), "{warning}");
+    }
+}
+
+/// The listing is kept for the next look before the platforms are, and again for who asks within the hour.
+#[tokio::test(start_paused = true)]
+async fn x3_what_a_limit_cut_off_is_not_forgotten_by_way_of_the_store() {
+    let each = format!("attestations:\n  - {{predicate_type: {SPDX}, sbom_on: each_platform}}\n");
+    let newest = "  - {predicate_type: https://acme.test/scan, match: newest, max_age: 30d, require: predicate.good}\n";
+    let scan = |index: Digest, day: u8, good: bool| {
+        let at = format!("2026-11-{day:02}T00:00:00Z");
+        let of =
+            json!({"about": index, "by": RELEASE, "proves": "https://acme.test/scan", "predicate": {"good": good}, "at": at});
+        bundle(of)
+    };
+    let mut world = with(&(each + newest), "enforce", 1_000, Limits { candidates: 2, ..Limits::default() });
+    let child = world.image(REPO, "amd64");
+    let index = world.platforms(&[(child, Some("linux/amd64"))]);
+    world.attach(REPO, child, &attestation(child, RELEASE));
+    for piece in [signature(index, RELEASE), scan(index, 20, true), scan(index, 21, false)] {
+        world.attach(REPO, index, &piece);
+    }
+    for _ in 0..3 {
+        assert_eq!(world.refusal(index).await.code(), "evidence_limit");
+        world.restart();
+    }
+    world.config.limits = Limits::default();
+    world.restart();
+    assert_ne!(world.refusal(index).await.code(), "evidence_limit");
+    world.attach(REPO, index, &scan(index, 22, true));
+    tokio::time::advance(Duration::from_secs(11)).await;
+    world.permit(index).await;
+    // And a limit that was lowered is hit by what was kept under the one before.
+    world.config.limits.candidates = 2;
+    world.restart();
+    assert_eq!(world.refusal(index).await.code(), "evidence_limit");
+}
+
+/// Junk, where it is attached: one by nobody, by somebody the policy does not name, too long, or not even a bundle.
+fn foreign(image: Digest, at: usize) -> Value {
+    match at % 5 {
+        0 => signature(image, MALLORY),
+        1 => attestation(image, MALLORY),
+        2 => bundle(json!({"padding": "x".repeat(2_000), "at": at})),
+        3 => bundle(json!({"fails": "too_large", "n": at})),
+        _ => junk(at),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// B11, X3: whatever those attach whom a policy does not name, whatever order it is listed in, wherever a limit ends the
+    /// search: what is refused when all of it is seen is never admitted.
+    #[test]
+    fn x3_junk_never_turns_a_refusal_into_an_admission(
+        how in prop::sample::select(vec!["any", "all", "newest"]),
+        own in Just((0..5).collect::<Vec<usize>>()).prop_shuffle(),
+        keep in 2..=5_usize,
+        junk in prop::collection::vec((0..8_usize, 0..100_usize), 0..8),
+        limits in (1..=10_usize, 1..=5_usize, 1..=6_u64, prop::sample::select(vec![500_u64, 1 << 20])),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (candidates, pages, kilobytes, attestation_bytes) = limits;
+            let limits = Limits { candidates, pages, total_bytes: kilobytes * 2_000, attestation_bytes, ..Limits::default() };
+            let plain = with(&matching(how), "enforce", 1_000, Limits::default());
+            let image = plain.image(REPO, "a");
+            let all = [
+                signature(image, RELEASE),
+                statement(image, 20, true),
+                statement(image, 21, false),
+                statement(image, 22, true),
+                statement(image, 19, false),
+            ];
+            let own: Vec<Value> = own[..keep].iter().map(|at| all[*at].clone()).collect();
+            for piece in &own {
+                plain.attach(REPO, image, piece);
+            }
+            let admitted = matches!(plain.admit(image).await, Ok(Verdict::Admit(_)));
+            let crowded = with(&matching(how), "enforce", 3, limits);
+            assert_eq!(crowded.image(REPO, "a"), image);
+            let mut pieces = own;
+            for (place, at) in junk {
+                pieces.insert(place.min(pieces.len()), foreign(image, at));
+            }
+            for piece in &pieces {
+                crowded.attach(REPO, image, piece);
+            }
+            if matches!(crowded.admit(image).await, Ok(Verdict::Admit(_))) {
+                assert!(admitted, "{how}: {pieces:?}");
+            }
+        });
+    }
+}
