@@ -65,6 +65,8 @@ pub(super) struct Scales {
     pub(super) overloaded: bool,
     /// Of the evidence last added something could not be had, or not be proved for want of a trust root.
     partial: bool,
+    /// Evidence was added, be it none.
+    looked: bool,
     /// Which limit kept some of it from being seen.
     limit: Option<String>,
     unread: Unread,
@@ -92,6 +94,7 @@ impl Scales {
             unreadable: None,
             overloaded: false,
             partial: false,
+            looked: false,
             limit: None,
             unread: Unread::default(),
             provable: false,
@@ -139,18 +142,16 @@ impl Scales {
     }
 
     /// Whether the image may be served as meeting its policies: all that enforce hold, or, where none does, all that
-    /// watch. Where one of them weighs statements together, what could not be had or verified might have made it a no; then
-    /// it is not yet a yes.
+    /// watch. Where what could not be had or verified might have made one of them a no, it is not yet a yes.
     pub(super) fn suffice(&self) -> bool {
         let audited = self.selection.enforce.is_empty();
         let (unmet, held) = if audited { (&self.audit, &self.watched) } else { (&self.unmet, &self.held) };
-        let weighs = |(policy, held): &(Arc<Policy>, Held)| policy.weighs_all_evidence() && held.exception.is_none();
-        unmet.is_empty() && (self.is_whole() || !held.iter().any(weighs))
+        unmet.is_empty() && (self.is_whole() || !held.iter().any(|(policy, held)| self.minds_unseen(policy, held)))
     }
 
     /// Whether all that is published was seen and could be judged.
     const fn is_whole(&self) -> bool {
-        !self.partial && !self.overloaded && self.ahead.is_none()
+        self.looked && !self.partial && !self.overloaded && self.ahead.is_none() && self.unreadable.is_none()
     }
 
     /// Whether every policy holds whatever else there is, and nobody asked why: nothing more need be looked at.
@@ -163,6 +164,7 @@ impl Scales {
     fn minds_all(&self) -> bool {
         let mut policies = self.selection.enforce.iter().chain(&self.selection.audit);
         policies.any(|policy| policy.cooldown().is_some() || policy.tag_guard() || policy.weighs_all_evidence())
+            || self.excepted_but_for_packages().next().is_some()
     }
 
     /// `host/repository@digest`: what facts about the image are kept under, however it was asked for.
@@ -179,6 +181,7 @@ impl Scales {
     /// foreign piece is set aside with its reason and takes nothing away (B11).
     pub(super) async fn add(&mut self, verifier: &Arc<dyn Verifier>, evidence: &Evidence) {
         self.explanation.searched(evidence);
+        self.looked = true;
         self.partial = !evidence.missing.is_empty();
         let limited = std::mem::replace(&mut self.limit, evidence.limits_hit.first().cloned()).is_some();
         self.unread.too_large |= evidence.oversized;

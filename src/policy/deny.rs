@@ -138,8 +138,8 @@ impl DenyList {
         }
     }
 
-    /// What no SBOM that a policy relies on may list. An image that no policy asks for an SBOM, or that an exception admits
-    /// without, is not looked into: its digest can be denied.
+    /// What no SBOM that a policy relies on may list, nor one that it would rely on but for an exception. An image that no
+    /// policy asks for an SBOM is not looked into: its digest can be denied.
     #[must_use]
     pub fn packages(&self) -> &[DeniedPackage] {
         &self.packages

@@ -2,7 +2,8 @@
 //!
 //! They waive evidence and nothing else: bytes are hashed, lineage is kept, a denied digest stays denied. Each belongs to one
 //! policy and says why and until when; one that has ended does nothing. While one stands it is what the policy answers
-//! with, whether or not evidence is there, so that what it waives needs no registry to answer for it.
+//! with, whether or not evidence is there, so that what it waives needs no registry to answer for it; but where the deny-list
+//! names packages, which comes before it.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 

@@ -50,7 +50,7 @@ impl Judgement {
             return self.admit_audited(got, scales, cannot_tell.map(|(reason, _)| reason)).await;
         }
         if let Some((reason, wait)) = cannot_tell {
-            return Err(undecided(reason, Some(wait)));
+            return Err(undecided(despite_exception(scales, reason), Some(wait)));
         }
         if scales.unmet.iter().any(|unmet| unmet.reason == Reason::Denied) {
             metrics::counter!(telemetry::DENIED, "by" => "package").increment(1);
@@ -285,5 +285,24 @@ impl Judgement {
             duration_ms = explain::millis(took),
             "judged"
         );
+    }
+}
+
+/// Says why evidence is asked for at all, where nothing but an exception is in question: who wrote it expects that none is.
+fn despite_exception(scales: &Scales, reason: UndecidedReason) -> UndecidedReason {
+    let Some(policy) = scales.unmet.is_empty().then(|| scales.excepted_but_for_packages().next()).flatten() else {
+        return reason;
+    };
+    let told = |why: String| {
+        let name = &policy.name;
+        format!(
+            "the deny-list names packages, so the exception of policy {name} wants its SBOM looked for; deny digests instead, or ask again: {why}"
+        )
+    };
+    match reason {
+        UndecidedReason::Clock(why) => UndecidedReason::Clock(told(why)),
+        UndecidedReason::EvidenceUnavailable(why) => UndecidedReason::EvidenceUnavailable(told(why)),
+        UndecidedReason::NoTrustRoot(why) => UndecidedReason::NoTrustRoot(told(why)),
+        other @ (UndecidedReason::Overloaded | UndecidedReason::TimedOut) => other,
     }
 }

@@ -267,14 +267,115 @@ async fn d4_an_image_whose_sbom_lists_a_denied_package_is_refused_with_the_reaso
     world.permit(image).await;
 }
 
+/// A policy that asks for an SBOM on these manifests, and an exception for one digest.
+fn excepted(image: Digest, sbom_on: &str) -> String {
+    policy("release", "reg.test/acme/**", RELEASE, "enforce")
+        + &format!("attestations: [{{predicate_type: https://spdx.dev/Document, sbom_on: {sbom_on}}}]\n")
+        + &format!("exceptions: [{{digest: \"{image}\", reason: JIRA-1, expires: 2027-01-31}}]\n")
+}
+
+/// When what was listed before must be listed anew.
+async fn later() {
+    tokio::time::advance(Duration::from_secs(3_601)).await;
+}
+
+const OPENSSL: &str = "- {package: {name: openssl}, reason: INC-4}\n";
+
 #[tokio::test(start_paused = true)]
 async fn d4_the_deny_list_comes_before_an_exception() {
     let world = World::new();
     let image = world.image(REPO, "a");
-    let excepted = policy("release", "reg.test/acme/**", RELEASE, "enforce")
-        + &format!("exceptions: [{{digest: \"{image}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
-    world.set_policies(&excepted, Unmatched::Deny);
+    world.set_policies(&excepted(image, "subject"), Unmatched::Deny);
     world.permit(image).await;
     world.deny(&digest_entry(image));
     assert!(is_denied(&world, image).await);
+
+    // By package: nothing that the policy would rely on lists one, whoever else says so.
+    world.deny(OPENSSL);
+    world.permit(image).await;
+    world.sign(REPO, image, MALLORY);
+    world.attach(REPO, image, &attestation(image, RELEASE));
+    later().await;
+    assert_eq!(world.permit(image).await.warnings().len(), 1, "the release workflow has not signed, so its SBOM is nobody's");
+    world.attach(REPO, image, &signature(image, RELEASE));
+    later().await;
+    let refusal = world.refusal(image).await;
+    assert_eq!(refusal.code(), "denied");
+    assert!(refusal.sentence().contains("openssl is denied by the deny-list: INC-4; found openssl"), "{refusal}");
+    world.deny("- {package: {name: left-pad}, reason: INC-5}\n");
+    assert!(world.permit(image).await.warnings()[0].contains("JIRA-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_where_packages_are_denied_an_exception_waits_for_evidence_that_cannot_be_had_and_says_why() {
+    for fault in [Ask::Referrers, Ask::Blob] {
+        let world = World::new();
+        let image = world.signed("a");
+        world.set_policies(&excepted(image, "subject"), Unmatched::Deny);
+        world.fault(fault, Fault::Down);
+        world.permit(image).await;
+        world.deny(OPENSSL);
+        let undecided = world.undecided(image).await.to_string();
+        assert!(undecided.contains("the deny-list names packages, so the exception of policy release"), "{undecided}");
+        assert!(undecided.contains("deny digests instead"), "{undecided}");
+        world.trust.store(std::sync::Arc::new(crate::verify::TrustState::NotReady("not yet".into())));
+        assert!(
+            matches!(world.undecided(image).await.reason, UndecidedReason::NoTrustRoot(why) if why.contains("names packages"))
+        );
+        world.set_root(1, None);
+        world.mend();
+        assert_eq!(world.refusal(image).await.code(), "denied");
+    }
+    // A policy that asks for no SBOM relies on none.
+    let world = World::new();
+    let image = world.image(REPO, "a");
+    let none = excepted(image, "subject").replace(
+        "attestations: [{predicate_type: https://spdx.dev/Document, sbom_on: subject}]",
+        "dangerous_no_attestation: true",
+    );
+    world.set_policies(&none, Unmatched::Deny);
+    world.deny(OPENSSL);
+    world.permit(image).await;
+    assert_eq!(world.asked(Ask::Referrers), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_a_denied_package_on_one_platform_refuses_an_excepted_index() {
+    for sbom_on in ["each_platform", "either"] {
+        let world = World::build(true, Config { max_stale: Some(Duration::ZERO), ..config() });
+        let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
+        let index = world.platforms(&[(children[0], Some("linux/amd64")), (children[1], Some("linux/arm64"))]);
+        world.attach(REPO, index, &signature(index, RELEASE));
+        world.set_policies(&excepted(index, sbom_on), Unmatched::Deny);
+        world.permit(index).await;
+        assert_eq!(world.asked(Ask::Referrers), 0);
+        world.deny(OPENSSL);
+        world.permit(index).await;
+        world.attach(REPO, children[1], &attestation(children[1], RELEASE));
+        world.hide_referrers(children[1]);
+        later().await;
+        world.undecided(index).await;
+        world.mend();
+        later().await;
+        let refusal = world.refusal(index).await;
+        assert_eq!(refusal.code(), "denied", "{refusal}");
+        assert!(refusal.sentence().contains("platform linux/arm64: openssl is denied"), "{refusal}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_junk_that_hides_the_sbom_of_an_excepted_image_admits_nothing() {
+    let limits = crate::evidence::Limits { candidates: 3, ..config().limits };
+    let world = World::build(true, Config { limits, ..config() });
+    let image = world.image(REPO, "a");
+    for at in 0..3 {
+        world.attach(REPO, image, &serde_json::json!({"junk": at}));
+    }
+    world.sign(REPO, image, RELEASE);
+    world.set_policies(&excepted(image, "subject"), Unmatched::Deny);
+    world.permit(image).await;
+    world.deny(OPENSSL);
+    let refusal = world.refusal(image).await;
+    assert_eq!(refusal.code(), "evidence_limit");
+    assert!(refusal.sentence().contains("as the deny-list names packages"), "{refusal}");
 }

@@ -127,6 +127,18 @@ async fn x3_what_a_limit_cut_off_is_not_forgotten_by_way_of_the_store() {
     assert_eq!(world.refusal(index).await.code(), "evidence_limit");
 }
 
+#[tokio::test(start_paused = true)]
+async fn c5_of_statements_that_outdate_each_other_one_that_cannot_be_read_makes_it_undecided() {
+    let world = with(&matching("newest"), "enforce", 1_000, Limits::default());
+    let image = world.image(REPO, "a");
+    let [signed, good, mut newest] = worsened(image);
+    newest["damaged"] = true.into();
+    for piece in [signed, good, newest] {
+        world.attach(REPO, image, &piece);
+    }
+    world.undecided(image).await;
+}
+
 /// Junk, where it is attached: one by nobody, by somebody the policy does not name, too long, or not even a bundle.
 fn foreign(image: Digest, at: usize) -> Value {
     match at % 5 {

@@ -1,35 +1,63 @@
-//! Limits that kept evidence from being seen, where a policy weighs all of it.
+//! What was not seen, where it might make a no of a policy that holds; and limits that kept it from being seen.
 //!
 //! Whoever can push can attach a hundred pieces of junk, and grind their digests so that they are listed before the scan that
 //! refuses. The search ends at its limit, and what is left would admit. That is a no and not a don't know: who asks again
 //! finds the same junk.
 
+use std::sync::Arc;
+
 use super::Scales;
-use crate::policy::{Reason, Unmet};
+use crate::policy::{Held, Policy, Reason, Selection, Unmet};
 
 /// What a person can do about it.
-const WHAT_TO_DO: &str = "raise the limit that is named, or delete what is attached to the image and is no evidence of yours; \
-                          with `match: any` nothing that is not seen can refuse";
+const WEIGHED: &str = "raise the limit that is named, or delete what is attached to the image and is no evidence of yours; \
+                       with `match: any` nothing that is not seen can refuse";
+const EXCEPTED: &str = "raise the limit that is named, or delete what is attached to the image and is no evidence of yours; \
+                        or deny digests in place of packages";
 
 impl Scales {
+    /// Whether evidence that was not seen might make a no of a policy that holds: it weighs statements together, or holds by an
+    /// exception while the deny-list names packages, and the SBOM that lists one may be what was not seen.
+    pub(super) fn minds_unseen(&self, policy: &Policy, held: &Held) -> bool {
+        minds_unseen(&self.selection, policy, held)
+    }
+
+    /// Policies that hold by an exception, and ask for evidence all the same because the deny-list names packages.
+    pub(in crate::gate) fn excepted_but_for_packages(&self) -> impl Iterator<Item = &Policy> {
+        let excepted = self.held.iter().chain(&self.watched).filter(|(_, held)| held.exception.is_some());
+        excepted.filter(|(policy, held)| self.minds_unseen(policy, held)).map(|(policy, _)| &**policy)
+    }
+
     /// Makes a no of what holds on statements of which some were not seen for a limit.
     pub(super) fn mind_limits(&mut self) {
         let Some(limit) = &self.limit else { return };
         for (held, unmet) in [(&mut self.held, &mut self.unmet), (&mut self.watched, &mut self.audit)] {
             held.retain(|(policy, held)| {
-                let minds = policy.weighs_all_evidence() && held.exception.is_none();
+                let minds = minds_unseen(&self.selection, policy, held);
                 if minds {
-                    let summary = format!("weighs every statement there is, and not all were seen: {limit}");
-                    unmet.push(Unmet {
-                        policy: policy.name.clone(),
-                        details: vec![summary.clone(), WHAT_TO_DO.to_owned()],
-                        summary,
-                        reason: Reason::EvidenceLimit,
-                        wants_platforms: false,
-                    });
+                    unmet.push(hidden(policy, held, limit));
                 }
                 !minds
             });
         }
     }
+}
+
+fn minds_unseen(selection: &Arc<Selection>, policy: &Policy, held: &Held) -> bool {
+    if held.exception.is_some() {
+        !selection.deny.packages().is_empty() && policy.asks_for_sbom()
+    } else {
+        policy.weighs_all_evidence()
+    }
+}
+
+fn hidden(policy: &Policy, held: &Held, limit: &str) -> Unmet {
+    let (why, what_to_do) = if held.exception.is_some() {
+        ("is held by its exception against every SBOM, as the deny-list names packages", EXCEPTED)
+    } else {
+        ("weighs every statement there is", WEIGHED)
+    };
+    let summary = format!("{why}, and not all were seen: {limit}");
+    let details = vec![summary.clone(), what_to_do.to_owned()];
+    Unmet { policy: policy.name.clone(), summary, reason: Reason::EvidenceLimit, details, wants_platforms: false }
 }

@@ -39,6 +39,7 @@ impl Scales {
             unreadable: None,
             overloaded: false,
             partial: false,
+            looked: false,
             limit: None,
             unread: Unread::default(),
             provable: false,

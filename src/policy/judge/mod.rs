@@ -5,6 +5,7 @@
 //! at several statements together, and only at those by the identities they name.
 
 mod account;
+mod excepted;
 mod failure;
 mod gap;
 mod statements;
@@ -71,7 +72,7 @@ impl Policy {
     /// Adding facts never turns a yes into a no, except where `match: all` or `newest` says so, and then only facts by the
     /// identities named there.
     ///
-    /// An [exception](super::ExceptionUse) that stands answers for all evidence.
+    /// An [exception](super::ExceptionUse) that stands answers for all evidence, unless an SBOM lists what the deny-list names.
     ///
     /// Reads documents, so this is CPU work as verification is: call it off the async threads.
     ///
@@ -79,6 +80,9 @@ impl Policy {
     /// What is still wanted.
     pub fn judge(&self, case: &Case<'_>) -> Result<Held, Unmet> {
         if let Some(used) = self.excepted(case) {
+            if let Some(gap) = self.denied_all_the_same(case) {
+                return Err(self.unmet(case, vec![gap], Vec::new()));
+            }
             return Ok(Held { valid_until: Some(used.expires), exception: Some(used), ..Held::default() });
         }
         let roll = Roll::of(case);
