@@ -170,7 +170,8 @@ impl Import {
             let message = "it names images and asks nothing of them: they are admitted, as there";
             self.findings.note(entry.spot(), Lint::I20, message);
         }
-        if !bundle && !(sets.is_empty() && attestations.is_empty() && deprecated.is_none()) {
+        let asks = !sets.is_empty() || !attestations.is_empty() || deprecated.is_some();
+        if asks && !bundle {
             let message =
                 "`type: Cosign` looks there at cosign's older form only; here what is signed and attested by bundles counts too";
             self.findings.note(entry.spot(), None, message);
