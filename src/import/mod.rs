@@ -49,8 +49,8 @@ pub struct Options {
     /// How old a statement may be where every one of its type must satisfy a condition: our format wants such a bound, and
     /// the sources have none. `None`: [`DEFAULT_MAX_AGE`], reported as a changed meaning. As a policy file has it: `90d`.
     pub max_age: Option<String>,
-    /// The content of `registries.d`'s files, for a `policy.json`.
-    pub registries_d: Option<String>,
+    /// The content of each of `registries.d`'s files, for a `policy.json`.
+    pub registries_d: Vec<String>,
     /// Whether there is a place for files beside the policies, such as trust roots.
     pub files: bool,
 }
@@ -86,6 +86,7 @@ struct Import {
     /// Trust roots by the name they have in the source.
     roots: HashMap<String, sigstore::Root>,
     scopes: containers::Scopes,
+    attachments: containers::Attachments,
     /// Whether it was said that policy-controller looks at labelled namespaces only.
     told_of_labels: bool,
 }
@@ -96,7 +97,8 @@ struct Import {
 /// The input cannot be read, or holds no policy of a known kind.
 pub fn import(file: &Path, text: &str, options: &Options) -> Result<Imported, Problems> {
     let nodes = source::documents(file, text)?;
-    let mut import = Import { options: options.clone(), ..Import::default() };
+    let attachments = containers::Attachments::read(&options.registries_d)?;
+    let mut import = Import { options: options.clone(), attachments, ..Import::default() };
     let unreadable = |error: Unreadable| Problems(vec![error.problem(file)]);
     let documents: Vec<Item<'_>> = nodes.iter().map(Item::root).collect();
     // Trust roots first: a policy that names one may stand before it.

@@ -92,13 +92,10 @@ impl Arguments {
     }
 
     fn import(&self) -> Result<Imported, String> {
-        let mut registries_d = String::new();
-        for path in &self.registries_d {
-            registries_d.push_str(&yaml::read_file(path).map_err(|problem| problem.to_string())?);
-        }
+        let registries_d: Result<Vec<String>, _> = self.registries_d.iter().map(|path| yaml::read_file(path)).collect();
         let options = Options {
             max_age: self.max_age.clone(),
-            registries_d: (!registries_d.is_empty()).then_some(registries_d),
+            registries_d: registries_d.map_err(|problem| problem.to_string())?,
             files: self.output_dir.is_some(),
         };
         let Some(file) = &self.file else { return import::import_gh(&self.flags, &self.images, &options) };

@@ -1,13 +1,14 @@
 //! `policy.json` of containers/image, and OpenShift's image policies, which become one.
 
+mod attachments;
 mod openshift;
 mod scopes;
 mod trust;
 
 use std::collections::BTreeMap;
 
-pub(super) use self::scopes::Scopes;
 use self::scopes::{REJECT, Reach};
+pub(super) use self::{attachments::Attachments, scopes::Scopes};
 use super::{
     Effect, Import, Lint,
     draft::{Attestor, Keyless, Text},
@@ -38,12 +39,12 @@ impl Import {
                     docker_default = Some(requirements);
                     continue;
                 }
-                let asked = self.requirements(&requirements)?;
+                let asked = self.requirements(&requirements, scope)?;
                 self.scope(scope, Reach::Everywhere, requirements.spot(), asked);
             }
         }
         let everything = docker_default.unwrap_or(default.clone());
-        let asked = self.requirements(&everything)?;
+        let asked = self.requirements(&everything, "")?;
         if everything.spot() != default.spot() {
             self.findings.note(default.spot(), None, "`transports.docker[\"\"]` stands before `default` for registries");
         }
@@ -62,7 +63,7 @@ impl Import {
     }
 
     /// The requirements of a scope, each as an attestor; none where anything is accepted.
-    fn requirements(&mut self, item: &Item<'_>) -> Result<Vec<Attestor>, Unreadable> {
+    fn requirements(&mut self, item: &Item<'_>, scope: &str) -> Result<Vec<Attestor>, Unreadable> {
         let mut asked = Vec::new();
         for requirement in required(item)? {
             let map = requirement.map()?;
@@ -71,7 +72,7 @@ impl Import {
                     self.findings.note(map.spot(), Lint::I20, "`insecureAcceptAnything`: nothing is asked");
                 }
                 Some("reject") => asked.push(Attestor::Never(REJECT.into())),
-                Some("sigstoreSigned") => asked.push(self.requires_sigstore(&map)?),
+                Some("sigstoreSigned") => asked.push(self.requires_sigstore(&map, scope)?),
                 Some("signedBy") => {
                     for key in ["keyType", "keyPath", "keyPaths", "keyData", "signedIdentity"] {
                         map.get(key);
@@ -88,12 +89,8 @@ impl Import {
         Ok(asked)
     }
 
-    fn requires_sigstore(&mut self, map: &Map<'_>) -> Result<Attestor, Unreadable> {
-        let attachments = self.options.registries_d.as_deref().is_some_and(|text| {
-            let plain: String = text.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
-            plain.contains("use-sigstore-attachments:true")
-        });
-        if !attachments {
+    fn requires_sigstore(&mut self, map: &Map<'_>, scope: &str) -> Result<Attestor, Unreadable> {
+        if !self.attachments.looks_in(scope) {
             let message = "unless registries.d says `use-sigstore-attachments: true` for this scope, no signature is found there and every pull is refused; pullgate looks for them by itself";
             self.findings.note(map.spot(), Lint::I19, message);
         }

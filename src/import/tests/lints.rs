@@ -121,12 +121,16 @@ fn i20_every_accepted_risk_is_listed() {
 #[test]
 fn i19_is_not_raised_where_registries_d_looks_for_attachments() {
     let text = std::fs::read_to_string(fixtures().join("containers/policy.json")).unwrap();
-    let raised = |registries_d: Option<&str>| {
-        let options = Options { registries_d: registries_d.map(str::to_owned), ..Options::default() };
-        let report = import(Path::new("policy.json"), &text, &options).unwrap().report;
-        report.findings.iter().any(|finding| finding.lint == Some(Lint::I19))
+    let raised = |registries_d: &[&str]| {
+        let registries_d = registries_d.iter().map(|text| (*text).to_owned()).collect();
+        let report = import(Path::new("policy.json"), &text, &Options { registries_d, ..Options::default() }).unwrap().report;
+        report.findings.iter().filter(|finding| finding.lint == Some(Lint::I19)).count()
     };
-    assert!(raised(None));
-    assert!(raised(Some("default-docker: {use-sigstore-attachments: false}")));
-    assert!(!raised(Some("default-docker:\n  use-sigstore-attachments: true\n")));
+    // Once for each of the four requirements: one in `ghcr.io/acme`, one in `*.acme.test`, two in `docker.io/acme`.
+    assert_eq!(raised(&[]), 4);
+    assert_eq!(raised(&["default-docker: {use-sigstore-attachments: false}"]), 4);
+    assert_eq!(raised(&["# use-sigstore-attachments: true\ndefault-docker: {}\n"]), 4);
+    assert_eq!(raised(&["docker: {quay.io: {use-sigstore-attachments: true}}"]), 4);
+    assert_eq!(raised(&["docker: {docker.io: {use-sigstore-attachments: true}}"]), 2);
+    assert_eq!(raised(&["default-docker:\n  use-sigstore-attachments: true\n", "docker: {}\n"]), 0);
 }
