@@ -23,6 +23,7 @@ mod images;
 mod kyverno;
 mod regex;
 mod report;
+mod roots;
 mod settle;
 mod sigstore;
 mod source;
@@ -85,6 +86,7 @@ struct Import {
     trust_roots: Vec<(String, String)>,
     /// Trust roots by the name they have in the source.
     roots: HashMap<String, sigstore::Root>,
+    root_names: roots::Names,
     scopes: containers::Scopes,
     attachments: containers::Attachments,
     /// Whether it was said that policy-controller looks at labelled namespaces only.

@@ -170,6 +170,39 @@ impl<'n> Item<'n> {
         }
     }
 
+    /// The last two keys it stands under, such as `rekor.pubkey`, without their places in lists.
+    pub(super) fn place(&self) -> String {
+        let mut keys = self.spot.path.rsplit('.').map(|key| key.split('[').next().unwrap_or_default());
+        let (last, before) = (keys.next().unwrap_or_default(), keys.next().unwrap_or_default());
+        format!("{before}.{last}")
+    }
+
+    /// All that is written in it, wherever it stands.
+    pub(super) fn content(&self) -> String {
+        fn write(value: &Value, out: &mut String) {
+            match value {
+                Value::List(items) => {
+                    out.push('[');
+                    items.iter().for_each(|item| write(&item.value, out));
+                    out.push(']');
+                }
+                Value::Map(entries) => {
+                    out.push('{');
+                    for (key, _, node) in entries {
+                        out.push_str(&format!("{key:?}:"));
+                        write(&node.value, out);
+                    }
+                    out.push('}');
+                }
+                Value::Null => out.push_str("null,"),
+                Value::Text { text, .. } => out.push_str(&format!("{text:?},")),
+            }
+        }
+        let mut out = String::new();
+        write(&self.node.value, &mut out);
+        out
+    }
+
     /// Whether it is text in quotes, which a number or `true` in quotes is too.
     pub(super) fn is_quoted(&self) -> bool {
         matches!(self.node.value, Value::Text { plain: false, .. })

@@ -41,8 +41,12 @@ impl Import {
         inline: &[(&'static str, String, Spot)],
         paths: &[String],
     ) -> Result<String, Unreadable> {
-        let key = format!("{inline:?}{paths:?}");
-        let name = format!("policy-json-{}", &crate::oci::Digest::sha256(key.as_bytes()).to_hex()[..8]);
+        // What they are, and not where each stands: scopes with the same keys have one trust root.
+        let keys: Vec<_> =
+            inline.iter().map(|(key, text, _)| (is_ca(key), text.split_whitespace().collect::<String>())).collect();
+        let content = format!("{keys:?}{paths:?}");
+        let wanted = format!("policy-json-{}", &crate::oci::Digest::sha256(content.as_bytes()).to_hex()[..8]);
+        let name = self.root_name(&wanted, &content);
         let without = "the source never checks SCTs, so the trust root has no log of certificates";
         self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json, dangerous_no_sct: true}}}}"), without);
         if !paths.is_empty() {
@@ -58,7 +62,7 @@ impl Import {
         for (key, text, spot) in inline {
             let wrong = |why: &str| Unreadable::at(spot, format!("`{key}` {why}"));
             let pem = STANDARD.decode(text.split_whitespace().collect::<String>()).map_err(|_| wrong("is not base64"))?;
-            if key.starts_with("ca") || key.starts_with("fulcioCA") {
+            if is_ca(key) {
                 authorities.push(super::super::sigstore::certificates(&pem).map_err(|why| wrong(&why))?);
             } else {
                 match super::super::sigstore::log_of(&pem, "SHA2_256", "") {
@@ -72,8 +76,7 @@ impl Import {
                 }
             }
         }
-        let file = format!("{name}.json");
-        if !self.trust_roots.iter().any(|(known, _)| *known == file) {
+        self.root_file(&name, || {
             let root = json!({
                 "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
                 "tlogs": logs,
@@ -81,8 +84,13 @@ impl Import {
                 "ctlogs": [],
                 "timestampAuthorities": [],
             });
-            self.trust_roots.push((file, serde_json::to_string_pretty(&root).unwrap_or_default()));
-        }
+            serde_json::to_string_pretty(&root).unwrap_or_default()
+        });
         Ok(name)
     }
+}
+
+/// Whether a key is about a CA; the others are about a log.
+fn is_ca(key: &str) -> bool {
+    matches!(key, "caData" | "fulcioCAData")
 }

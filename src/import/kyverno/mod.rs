@@ -13,7 +13,7 @@ mod selection;
 mod statement;
 mod trust;
 
-pub(super) use self::{claims::claims, compare::quoted, condition::is_sbom, trust::trust_root_name};
+pub(super) use self::{claims::claims, compare::quoted, condition::is_sbom};
 
 use super::{
     Effect, Import, Lint,

@@ -12,7 +12,8 @@ const PUBLIC_REKOR: &str = "https://rekor.sigstore.dev";
 impl Import {
     /// The trust root an entry names by its keys, and what it leaves out of the verification.
     pub(super) fn trust(&mut self, map: &Map<'_>, bundle: bool) -> Result<Option<String>, Unreadable> {
-        let mut own = map.get("roots").map(|item| item.spot().clone());
+        let mut own = Vec::from_iter(map.get("roots"));
+        let mut log = None;
         if let Some(rekor) = map.map("rekor")? {
             if let Some(url) = rekor.get("url")
                 && url.text()?.trim_end_matches('/') != PUBLIC_REKOR
@@ -20,8 +21,9 @@ impl Import {
             {
                 let message = format!("the log {} must be in the trust root that pullgate.yaml names", shown(url.text()?));
                 self.findings.changed(url.spot(), Effect::Other, None, message);
+                log = Some(url);
             }
-            own = own.or(rekor.get("pubkey").map(|item| item.spot().clone()));
+            own.extend(rekor.get("pubkey"));
             if rekor.flag("ignoreTlog")? == Some(true) {
                 let message = "the log is always asked for here: without it a keyless certificate has no trusted time";
                 self.findings.changed(rekor.spot(), Effect::Stricter, Lint::I16, message);
@@ -29,8 +31,7 @@ impl Import {
             self.findings.unread(&rekor);
         }
         if let Some(ctlog) = map.map("ctlog")? {
-            own = own.or(["pubkey", "tsaCertChain"].iter().find_map(|key| ctlog.get(key)).map(|item| item.spot().clone()));
-            ctlog.get("tsaCertChain");
+            own.extend(["pubkey", "tsaCertChain"].iter().filter_map(|key| ctlog.get(key)));
             if ctlog.flag("ignoreSCT")? == Some(true) {
                 let (lint, message) = if bundle {
                     (
@@ -44,12 +45,13 @@ impl Import {
             }
             self.findings.unread(&ctlog);
         }
-        let Some(at) = own else { return Ok(None) };
+        let Some(at) = own.first().map(|item| item.spot().clone()) else { return Ok(None) };
         if bundle {
             self.findings.note(&at, None, "roots and keys of an entry are not used for a SigstoreBundle there, so nor here");
             return Ok(None);
         }
-        let name = trust_root_name(&self.findings.document);
+        own.extend(log);
+        let name = self.own_root_name(&own);
         let message = format!(
             "roots and keys of its own: make a trusted_root.json of them (`cosign trusted-root create`) and name it `{name}` in pullgate.yaml"
         );
@@ -58,10 +60,4 @@ impl Import {
             .setting(format!("trust_roots: {{{name}: {{path: {name}.json}}}}"), "an entry has roots and keys of its own");
         Ok(Some(name))
     }
-}
-
-/// A name for a trust root of `document`.
-pub(in crate::import) fn trust_root_name(document: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '-' };
-    document.rsplit('/').next().unwrap_or_default().chars().map(plain).take(40).collect()
 }

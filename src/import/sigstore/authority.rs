@@ -4,7 +4,7 @@ use super::{
     super::{
         Effect, Import, Lint,
         draft::{Attestation, Attestor, Keyless, Text},
-        kyverno::{is_sbom, trust_root_name},
+        kyverno::is_sbom,
         settle::NEVER,
         source::{Item, Map, Unreadable},
         write::NOBODY,
@@ -208,11 +208,10 @@ impl Import {
             by_time = time.text("trustRootRef")?;
             self.findings.unread(&time);
         }
-        if let Some(certificate) = map.map("ca-cert")? {
-            for key in ["secretRef", "data", "kms"] {
-                certificate.get(key);
-            }
-            let name = trust_root_name(&self.findings.document);
+        if let Some(certificate) = map.get("ca-cert") {
+            // The log it is used with is a part of that root.
+            let parts: Vec<_> = [Some(certificate.clone()), authority.get("ctlog"), authority.get("rfc3161timestamp")].into();
+            let name = self.own_root_name(&parts.into_iter().flatten().collect::<Vec<_>>());
             let message = format!(
                 "`ca-cert`: make a trusted_root.json with it (`cosign trusted-root create`) and name it `{name}` in pullgate.yaml"
             );
@@ -234,7 +233,7 @@ impl Import {
             self.findings.lost(map.spot(), Effect::Refuses, None, why.clone());
             return Ok(Err(why));
         }
-        let name = trust_root_name(first);
+        let name = self.trust_root_name(first);
         match self.roots.get(*first) {
             Some(Root::Built) => {}
             Some(Root::Missing(why)) => {

@@ -11,9 +11,9 @@ use x509_cert::{
 
 use super::super::{
     Effect, Import,
-    kyverno::trust_root_name,
     source::{Item, Map, Unreadable},
 };
+use crate::yaml::shown;
 
 /// What became of a trust root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +35,16 @@ const CURVES: [(ObjectIdentifier, &str); 3] = [
 impl Import {
     pub(in crate::import) fn trust_root(&mut self, document: &Map<'_>, name: &str) -> Result<(), Unreadable> {
         let Some(spec) = document.map("spec")? else { return Err(Unreadable::at(document.spot(), "has no `spec`")) };
+        if self.roots.contains_key(name) {
+            return Err(Unreadable::at(document.spot(), format!("TrustRoot `{}` stands twice in this input", shown(name))));
+        }
         let root = if let Some(keys) = spec.map("sigstoreKeys")? {
             match self.keys_themselves(&keys)? {
                 Ok(root) => {
-                    let text = serde_json::to_string_pretty(&root).unwrap_or_default();
-                    let file = format!("{}.json", trust_root_name(name));
+                    let name = self.trust_root_name(name);
+                    let file = self.root_file(&name, || serde_json::to_string_pretty(&root).unwrap_or_default());
                     let message = format!("written as {file}; its keys are good for all time, as there");
                     self.findings.note(document.spot(), None, message);
-                    self.trust_roots.push((file, text));
                     Root::Built
                 }
                 Err(why) => Root::Missing(why),
@@ -62,6 +64,11 @@ impl Import {
         self.findings.unread(&spec);
         self.roots.insert(name.to_owned(), root);
         Ok(())
+    }
+
+    /// Our name of the TrustRoot `name`, whatever it holds.
+    pub(super) fn trust_root_name(&mut self, name: &str) -> String {
+        self.root_name(name, &format!("TrustRoot {name}"))
     }
 
     /// The inner error is why it cannot be built exactly.

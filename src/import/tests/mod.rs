@@ -5,6 +5,7 @@ mod exact;
 mod flags;
 mod lints;
 mod reading;
+mod roots;
 
 use std::path::PathBuf;
 
@@ -151,36 +152,4 @@ fn every_statement_s_age_is_bounded_as_chosen_or_as_reported() {
     assert!(default.report.text().contains("365d was written, choose with --max-age"));
     let given = chosen(Some("30d"));
     assert!(given.policies.contains("max_age: 30d") && given.report.text().contains("none may be older than 30d, as chosen"));
-}
-
-#[test]
-fn trust_roots_are_built_where_all_of_them_is_there() {
-    let imported = example("sigstore/trust-root");
-    let [(file, root)] = imported.trust_roots.as_slice() else { panic!("{:?}", imported.trust_roots) };
-    assert_eq!(file, "acme-sigstore.json");
-    let (root, recorded) = (serde_json::from_str::<serde_json::Value>(root).unwrap(), {
-        let path = fixtures().join("../acme/trusted_root.json");
-        serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).unwrap()
-    });
-    assert_eq!(root["certificateAuthorities"][0]["certChain"], recorded["certificateAuthorities"][0]["certChain"]);
-    for (logs, i) in [("tlogs", 0), ("ctlogs", 0)] {
-        for field in ["logId", "hashAlgorithm", "baseUrl"] {
-            assert_eq!(root[logs][0][field], recorded[logs][i][field], "{logs} {field}");
-        }
-        assert_eq!(root[logs][0]["publicKey"]["keyDetails"], recorded[logs][i]["publicKey"]["keyDetails"]);
-    }
-    assert_eq!(root["timestampAuthorities"][0]["certChain"], recorded["timestampAuthorities"][0]["certChain"]);
-    // Without a place for it, it is lost, and the policy names a trust root that is not configured.
-    let text = std::fs::read_to_string(fixtures().join("sigstore/trust-root.yaml")).unwrap();
-    let without = import(Path::new("p.yaml"), &text, &Options::default()).unwrap();
-    assert!(
-        !without.report.exact && without.report.text().contains("acme-sigstore.json were not written"),
-        "{}",
-        without.report.text()
-    );
-    assert!(without.policies.contains("trust_root: acme-sigstore"));
-    // One that is fetched, absent, or of two parts is never the default one.
-    for policy in example("sigstore/trust-elsewhere").policies.split("---\n") {
-        assert!(policy.contains("trust_root: ") || policy.contains("# nobody: "), "{policy}");
-    }
 }

@@ -4,8 +4,8 @@ use super::{
     super::{
         Effect, Import, Lint,
         draft::{Attestor, Keyless},
-        kyverno::{claims, trust_root_name},
-        source::{Map, Spot, Unreadable},
+        kyverno::claims,
+        source::{Item, Map, Unreadable},
     },
     Named,
 };
@@ -49,7 +49,7 @@ impl Import {
             let message = "evidence in another repository is not looked for: sign into the image's own";
             self.findings.lost(source.spot(), Effect::Stricter, None, message);
         }
-        let mut own = ["tuf", "trustedRoot"].iter().find_map(|key| map.get(key)).map(|item| item.spot().clone());
+        let mut own: Vec<Item<'_>> = ["trustedRoot", "tuf"].iter().filter_map(|key| map.get(key)).collect();
         if let Some(log) = map.map("ctlog")? {
             if log.flag("insecureIgnoreTlog")? == Some(true) {
                 let message = "the log is always asked for here: without it a keyless certificate has no trusted time";
@@ -64,9 +64,7 @@ impl Import {
                 let message = format!("the log {} must be in the trust root that pullgate.yaml names", shown(url));
                 self.findings.changed(log.spot(), Effect::Other, None, message);
             }
-            for key in ["rekorPubKey", "ctLogPubKey", "tsaCertChain"] {
-                own = log.get(key).map(|item| item.spot().clone()).or(own);
-            }
+            own.extend(["rekorPubKey", "ctLogPubKey", "tsaCertChain"].iter().filter_map(|key| log.get(key)));
             self.findings.unread(&log);
         }
         if let Some(annotations) = map.get("annotations") {
@@ -77,8 +75,8 @@ impl Import {
             return Ok(self.nobody(map.spot(), "keys and certificates: pullgate verifies keyless signatures only".into()));
         };
         self.findings.unread(map);
-        own = keyless.get("roots").map(|item| item.spot().clone()).or(own);
-        let trust_root = own.map(|at| self.own_root(&at));
+        own.extend(keyless.get("roots"));
+        let trust_root = if own.is_empty() { None } else { Some(self.own_root(&own)?) };
         let identities = keyless.list("identities")?;
         if identities.len() > 1 {
             let message = "more than one identity fails there when the evidence is a bundle; here any of them is accepted";
@@ -98,13 +96,27 @@ impl Import {
         Ok(attestor)
     }
 
-    fn own_root(&mut self, at: &Spot) -> String {
-        let name = trust_root_name(&self.findings.document);
-        let message = format!("a trust root of its own: give pullgate.yaml its trusted_root.json under the name `{name}`");
-        self.findings.lost(at, Effect::Refuses, None, message);
+    /// The name of the trust root that `own` make. A `trustedRoot` alone is the file itself.
+    fn own_root(&mut self, own: &[Item<'_>]) -> Result<String, Unreadable> {
+        let name = self.own_root_name(own);
         self.findings
             .setting(format!("trust_roots: {{{name}: {{path: {name}.json}}}}"), "an attestor has a trust root of its own");
-        name
+        let value = match own {
+            [one] if one.place() == "cosign.trustedRoot" => one.map()?.text("value")?,
+            _ => None,
+        };
+        let is_root = |text: &&str| {
+            let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
+            document.is_some_and(|document| document["certificateAuthorities"].is_array())
+        };
+        if let (Some(text), Some(first)) = (value.filter(is_root), own.first()) {
+            let file = self.root_file(&name, || text.to_owned());
+            self.findings.note(first.spot(), None, format!("written as {file}, as it is"));
+        } else if let Some(first) = own.first() {
+            let message = format!("a trust root of its own: give pullgate.yaml its trusted_root.json under the name `{name}`");
+            self.findings.lost(first.spot(), Effect::Refuses, None, message);
+        }
+        Ok(name)
     }
 
     fn extended(&mut self, attestor: Attestor, extensions: &Map<'_>) -> Result<Attestor, Unreadable> {

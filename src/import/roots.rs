@@ -1,0 +1,76 @@
+//! Names for trust roots: one for each content, and none that an operator's own root has already.
+
+use super::{Import, source::Item};
+use crate::oci::Digest;
+
+/// Names that mean something else in a configuration: what every policy is about that names no root, and what an import of
+/// gh's flags names. Under one of them the images of a private root would be admitted as those of another.
+const TAKEN: [&str; 3] = ["default", "gh", "github"];
+
+/// The names given out, and the content each stands for.
+pub(super) type Names = Vec<(String, String)>;
+
+impl Import {
+    /// The name of the trust root of `content`: as `wanted`, unless that is the name of another. Two roots under one name
+    /// would be one to whoever counts signers, and either would be believed for the other.
+    pub(super) fn root_name(&mut self, wanted: &str, content: &str) -> String {
+        if let Some((name, _)) = self.root_names.iter().find(|(_, known)| known == content) {
+            return name.clone();
+        }
+        let letter = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '-' };
+        let wanted = wanted.rsplit('/').next().unwrap_or_default();
+        let plain: String = wanted.chars().map(letter).take(32).collect();
+        // What is called so already keeps its name; what only reads so here is told apart.
+        let itself = Some(plain.clone()).filter(|plain| plain == wanted && !TAKEN.contains(&plain.as_str()));
+        let stem = if plain.is_empty() || TAKEN.contains(&plain.as_str()) { format!("imported-{plain}") } else { plain };
+        let hash = Digest::sha256(content.as_bytes()).to_hex();
+        let longer = [8, 20].into_iter().map(|length| format!("{stem}-{}", &hash[..length]));
+        let free = |name: &String| !self.root_names.iter().any(|(known, _)| known == name);
+        let name = itself.into_iter().chain(longer).find(free).unwrap_or_else(|| hash[..60].to_owned());
+        self.root_names.push((name.clone(), content.to_owned()));
+        name
+    }
+
+    /// The name of a trust root that `parts` of an entry make, called after its document.
+    pub(super) fn own_root_name(&mut self, parts: &[Item<'_>]) -> String {
+        let content: Vec<_> = parts.iter().map(|item| format!("{} {}", item.place(), item.content())).collect();
+        let document = self.findings.document.clone();
+        self.root_name(&document, &content.join("\n"))
+    }
+
+    /// A file for a trust root, once.
+    pub(super) fn root_file(&mut self, name: &str, text: impl FnOnce() -> String) -> String {
+        let file = format!("{name}.json");
+        if !self.trust_roots.iter().any(|(known, _)| *known == file) {
+            self.trust_roots.push((file.clone(), text()));
+        }
+        file
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_content_has_a_name_of_its_own_and_none_that_is_taken() {
+        let mut import = Import::default();
+        let mut name = |wanted: &str, content: &str| import.root_name(wanted, content);
+        assert_eq!(name("ClusterPolicy/acme", "a"), "acme");
+        assert_eq!(name("acme", "a"), "acme");
+        let other = name("acme", "b");
+        assert!(other.starts_with("acme-") && other.len() == 13, "{other}");
+        assert_eq!(name("acme", "b"), other);
+        // Another may be called as the hash of this one would have it.
+        let c = Digest::sha256(b"c").to_hex();
+        assert_eq!(name(&format!("acme-{}", &c[..8]), "d"), format!("acme-{}", &c[..8]));
+        assert_eq!(name("acme", "c"), format!("acme-{}", &c[..20]));
+        assert_ne!(name("a.b", "e"), "a-b");
+        assert_eq!(name("a-b", "f"), "a-b");
+        for taken in ["default", "Default", "gh", "github", "ClusterPolicy/default"] {
+            let name = name(taken, taken);
+            assert!(name.starts_with("imported-"), "{name}");
+        }
+        assert!(name(&"x".repeat(200), "g").len() <= 63 && name(&"x".repeat(200), "h").len() <= 63);
+    }
+}
