@@ -283,7 +283,15 @@ fn policy_import_exits_by_what_was_lost_and_writes_over_nothing() {
     assert!(directory.join("trust-root.yaml").exists() && directory.join("acme-sigstore.json").exists());
     let output = import(&["sigstore/trust-root.yaml", "--output-dir", to]);
     assert_eq!(code(&output), 64);
-    assert!(stderr(&output).contains("trust-root.yaml cannot be written"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("trust-root.yaml is there already"), "{}", stderr(&output));
+    // Whichever of them is there, none is written.
+    let other = home.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("acme-sigstore.json"), "mine").unwrap();
+    let output = import(&["sigstore/trust-root.yaml", "--output-dir", other.to_str().unwrap()]);
+    assert_eq!((code(&output), std::fs::read_dir(&other).unwrap().count()), (64, 1), "{}", stderr(&output));
+    let output = import(&["sigstore/trust-names.yaml", "--output-dir", home.path().join("names").to_str().unwrap()]);
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
 
     for (wrong, why) in [
         (&["/nonexistent"][..], "cannot be opened"),

@@ -31,7 +31,10 @@ mod validating;
 mod wildcard;
 mod write;
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 pub use self::report::{Effect, Finding, Kind, Lint, Report, Setting, Written};
 use self::{
@@ -89,6 +92,8 @@ struct Import {
     root_names: roots::Names,
     scopes: containers::Scopes,
     attachments: containers::Attachments,
+    /// How many documents were lost for being of a group nobody here knows.
+    foreign: usize,
     /// Whether it was said that policy-controller looks at labelled namespaces only.
     told_of_labels: bool,
 }
@@ -130,6 +135,10 @@ enum Pass {
     Policies,
 }
 
+/// Kinds that other projects call as one of these: they are about no image's evidence.
+const OTHERS: [(&str, &str); 3] =
+    [("audit.k8s.io", "Policy"), ("image.toolkit.fluxcd.io", "ImagePolicy"), ("nvidia.com", "ClusterPolicy")];
+
 impl Import {
     fn document(&mut self, document: &Item<'_>, pass: Pass) -> Result<(), Unreadable> {
         let map = document.map()?;
@@ -161,6 +170,24 @@ impl Import {
             }
             ("kyverno.io" | "policies.kyverno.io" | "policy.sigstore.dev" | "config.openshift.io", _, _) => {
                 self.findings.lost(map.spot(), Effect::Other, None, format!("{} is no kind this importer knows", shown(kind)));
+                Ok(())
+            }
+            (
+                _,
+                "ClusterImagePolicy"
+                | "ClusterPolicy"
+                | "ImagePolicy"
+                | "ImageValidatingPolicy"
+                | "NamespacedImageValidatingPolicy"
+                | "Policy"
+                | "TrustRoot",
+                _,
+            ) if !OTHERS.contains(&(group, kind)) => {
+                // Perhaps a misspelt group: what it asks would be gone without a word.
+                self.foreign += 1;
+                let message =
+                    format!("{} of `{}` is not known to this importer, and was not carried over", shown(kind), shown(version));
+                self.findings.lost(map.spot(), Effect::Wider, None, message);
                 Ok(())
             }
             _ => {
@@ -199,7 +226,8 @@ impl Import {
     }
 
     fn finish(mut self, source: &str, what: &str) -> Result<Imported, String> {
-        if self.made.is_empty() && self.findings.list.iter().all(|finding| finding.kind == Kind::Note) && self.roots.is_empty() {
+        let lost = self.findings.list.iter().filter(|finding| finding.kind != Kind::Note).count();
+        if self.made.is_empty() && lost == self.foreign && self.roots.is_empty() {
             return Err(format!(
                 "{what} holds no policy this importer knows: Kyverno's with verifyImages, ImageValidatingPolicy, ClusterImagePolicy, policy.json"
             ));
@@ -238,16 +266,23 @@ impl Import {
     }
 }
 
-/// Makes names that our format takes, each once.
+/// Makes names that our format takes, each once. Whoever is first of a name keeps it, so that what is numbered makes way
+/// for a name that reads like its number.
 fn name_uniquely(made: &mut [Made]) {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for Made { draft, .. } in made {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/') { c } else { '-' };
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/') { c } else { '-' };
+    for Made { draft, .. } in made.iter_mut() {
         let name: String = draft.name.chars().map(plain).take(58).collect();
-        let name = if name.is_empty() { "imported".to_owned() } else { name };
-        let count = seen.entry(name.clone()).or_insert(0);
-        *count += 1;
-        draft.name = if *count == 1 { name } else { format!("{name}-{count}") };
+        draft.name = if name.is_empty() { "imported".to_owned() } else { name };
+    }
+    let mut taken: HashSet<String> = made.iter().map(|made| made.draft.name.clone()).collect();
+    let mut seen: HashSet<String> = HashSet::new();
+    for Made { draft, .. } in made {
+        if seen.insert(draft.name.clone()) {
+            continue;
+        }
+        let numbered = (2..).map(|number: usize| format!("{}-{number}", draft.name)).find(|name| !taken.contains(name));
+        draft.name = numbered.unwrap_or_default();
+        taken.insert(draft.name.clone());
     }
 }
 

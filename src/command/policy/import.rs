@@ -117,10 +117,14 @@ impl Arguments {
             _ => None,
         };
         let policies = (format!("{}.yaml", stem.unwrap_or_else(|| "imported".into())), imported.policies.clone());
-        // A policy in force is not replaced by accident.
-        for (name, text) in std::iter::once(&policies).chain(&imported.trust_roots) {
-            let path = directory.join(name);
-            std::fs::File::create_new(&path)
+        let files: Vec<_> =
+            std::iter::once(&policies).chain(&imported.trust_roots).map(|(name, text)| (directory.join(name), text)).collect();
+        // A policy in force is not replaced by accident, nor half of the files written before that is seen.
+        if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
+            return Err(format!("{} is there already; nothing was written", path.display()));
+        }
+        for (path, text) in &files {
+            std::fs::File::create_new(path)
                 .and_then(|mut file| file.write_all(text.as_bytes()))
                 .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
         }

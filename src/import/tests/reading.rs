@@ -17,6 +17,18 @@ fn lists_several_documents_and_other_kinds_are_read() {
 }
 
 #[test]
+fn a_known_kind_of_an_unknown_group_is_a_loss_and_no_policy_alone() {
+    let misspelt = "apiVersion: kyverno/v1\nkind: ClusterPolicy\nmetadata: {name: x}\nspec: {}\n";
+    assert!(wrong(misspelt).contains("holds no policy this importer knows"));
+    let good = std::fs::read_to_string(fixtures().join("sigstore/keyless.yaml")).unwrap();
+    let report = text(&format!("{misspelt}---\n{good}")).report;
+    assert!(!report.exact && report.text().contains("ClusterPolicy of `kyverno/v1` is not known"), "{}", report.text());
+    // Another project's kind of that name is about something else.
+    let other = "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImagePolicy\nmetadata: {name: x}\nspec: {}\n";
+    assert!(text(&format!("{other}---\n{good}")).report.exact);
+}
+
+#[test]
 fn the_two_kinds_called_cluster_image_policy_are_told_apart() {
     let names = |name: &str| example(name).report.policies.iter().map(|policy| policy.name.clone()).collect::<Vec<_>>();
     assert_eq!(names("sigstore/keyless"), ["keyless"]);
@@ -124,9 +136,9 @@ fn policies_of_one_name_get_names_of_their_own() {
              images: [{{glob: 'ghcr.io/a/**'}}]\n  authorities: [{{static: {{action: pass}}}}]\n"
         )
     };
-    let imported = text(&format!("{}---\n{}---\n{}", one("a"), one("a"), one(&"b".repeat(100))));
-    let names: Vec<_> = imported.report.policies.iter().map(|policy| policy.name.clone()).collect();
-    assert_eq!(names, ["a".to_owned(), "a-2".into(), "b".repeat(58)]);
+    let all: Vec<_> = ["a", "a", "a-2", "a", "a-2", &"b".repeat(100)].map(one).into();
+    let names: Vec<_> = text(&all.join("---\n")).report.policies.iter().map(|policy| policy.name.clone()).collect();
+    assert_eq!(names, ["a".to_owned(), "a-3".into(), "a-2".into(), "a-4".into(), "a-2-2".into(), "b".repeat(58)]);
 }
 
 #[test]
