@@ -10,6 +10,9 @@
 //! - Deprecated ids mean what replaced them (`GPL-2.0+` is `GPL-2.0-or-later`), and ids are compared in any capitals.
 //! - A text that is no expression of known licences is allowed only by an entry that says it, in any capitals; it is denied
 //!   where it names a denied licence, by id or by SPDX's full name, anywhere.
+//! - A `LicenseRef-…` is itself and what the document calls it (`hasExtractedLicensingInfos`): allowed by an entry that says
+//!   either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
+//!   the words of a denied text (`LicenseRef-Commons-Clause`).
 //! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. What stands for
 //!   the image itself, its operating system or a file need not state one.
 //! - SPDX 3's sets of licences are the `AND` and `OR` of their members, each evaluated as what it is: a custom licence whose
@@ -24,7 +27,10 @@ use spdx::{Expression, LicenseItem, LicenseReq, ParseMode};
 use self::list::{License, canonical};
 use super::{CheckFailure, Form, Package, Reason, named, short};
 use crate::{
-    policy::{documents::sbom::Licensing, sentence::any_of},
+    policy::{
+        documents::sbom::{Foreign, Licensing},
+        sentence::any_of,
+    },
     yaml::{Cursor, Value, closest, shown},
 };
 
@@ -108,6 +114,20 @@ impl Entry {
         }
     }
 
+    /// Whether the words of a text outside SPDX's list are words of `reference`, as tools make one of a name.
+    fn is_spelled_in(&self, reference: &str) -> bool {
+        let words = |text: &str| -> Vec<String> {
+            text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+        };
+        match &self.what {
+            What::Text(own) => {
+                let own = words(own);
+                !own.is_empty() && words(reference).windows(own.len()).any(|some| some == own)
+            }
+            What::Listed(..) | What::Nothing(_) | What::Ref(_) => false,
+        }
+    }
+
     /// Whether a text in small letters, which is no expression, names it somewhere; `ids` are the licences whose id is in it.
     fn is_named_in(&self, text: &str, ids: &[License]) -> bool {
         match &self.what {
@@ -178,7 +198,9 @@ impl Licenses {
         if package.licenses.is_empty() && !package.is_frame && !self.nothing(NOASSERTION) {
             return fail(format!("wants {}; found no stated licence of {}", self.told(), named(package)));
         }
-        let Some(license) = package.licenses.iter().find_map(|license| self.first_refused(license)) else { return Ok(()) };
+        let Some(license) = package.licenses.iter().find_map(|license| self.first_refused(license, &package.foreign)) else {
+            return Ok(());
+        };
         let wants = match license {
             Licensing::All(_) | Licensing::Any(_) | Licensing::Said(_) => self.told(),
             Licensing::Unread(_) => "licences in a form that is read".to_owned(),
@@ -187,11 +209,13 @@ impl Licenses {
     }
 
     /// The first part that does not pass where all must; all of them where one would do.
-    fn first_refused<'l>(&self, license: &'l Licensing) -> Option<&'l Licensing> {
+    fn first_refused<'l>(&self, license: &'l Licensing, foreign: &[Foreign]) -> Option<&'l Licensing> {
         match license {
-            Licensing::All(members) => members.iter().find_map(|member| self.first_refused(member)),
-            Licensing::Any(members) => members.iter().all(|member| self.first_refused(member).is_some()).then_some(license),
-            Licensing::Said(text) => (!self.passes(text.trim())).then_some(license),
+            Licensing::All(members) => members.iter().find_map(|member| self.first_refused(member, foreign)),
+            Licensing::Any(members) => {
+                members.iter().all(|member| self.first_refused(member, foreign).is_some()).then_some(license)
+            }
+            Licensing::Said(text) => (!self.passes(text.trim(), foreign)).then_some(license),
             Licensing::Unread(_) => Some(license),
         }
     }
@@ -202,24 +226,23 @@ impl Licenses {
         !lists(&self.deny) && self.allow.as_ref().is_none_or(|allow| lists(allow))
     }
 
-    fn passes(&self, text: &str) -> bool {
+    fn passes(&self, text: &str, foreign: &[Foreign]) -> bool {
         if let Some(nothing) = [NOASSERTION, NONE].into_iter().find(|nothing| *nothing == text) {
             return self.nothing(nothing);
         }
         if let Ok(expression) = Expression::parse_mode(&canonical(text), MODE) {
-            return expression.evaluate(|requirement| self.passes_one(requirement));
+            return expression.evaluate(|requirement| self.passes_one(requirement, foreign));
         }
         if let Some(id) = list::id_of_name(text) {
             let exception = list::built_in_exception(id);
             return License::of(id, false).choices().any(|choice| self.passes_listed(choice, exception));
         }
-        let lower = text.to_lowercase();
-        let ids = if self.deny.is_empty() { Vec::new() } else { list::ids_in(&lower) };
-        !self.deny.iter().any(|entry| entry.is_named_in(&lower, &ids))
+        !self.denies_text(text)
+            && !foreign.iter().any(|foreign| self.denies_foreign(&foreign.reference, Some(foreign)))
             && self.allow.as_ref().is_none_or(|allow| allow.iter().any(|entry| entry.is_text(text)))
     }
 
-    fn passes_one(&self, requirement: &LicenseReq) -> bool {
+    fn passes_one(&self, requirement: &LicenseReq, foreign: &[Foreign]) -> bool {
         let exception = requirement.addition.as_ref().map(ToString::to_string);
         match &requirement.license {
             LicenseItem::Spdx { id, or_later } => {
@@ -230,10 +253,30 @@ impl Licenses {
             }
             LicenseItem::Other(reference) => {
                 let reference = reference.to_string();
-                !self.deny.iter().any(|entry| entry.is_text(&reference))
-                    && self.allow.as_ref().is_none_or(|allow| allow.iter().any(|entry| entry.is_text(&reference)))
+                let known = foreign.iter().find(|foreign| foreign.reference.eq_ignore_ascii_case(&reference));
+                !self.denies_foreign(&reference, known)
+                    && self.allow.as_ref().is_none_or(|allow| {
+                        let says = |text: &str| allow.iter().any(|entry| entry.is_text(text));
+                        // Called two things, it is allowed where both are.
+                        let names = known.map(|known| known.names.as_slice()).unwrap_or_default();
+                        says(&reference) || !names.is_empty() && names.iter().all(|name| says(name))
+                    })
             }
         }
+    }
+
+    /// Whether a text, which is no expression, names a denied licence.
+    fn denies_text(&self, text: &str) -> bool {
+        let lower = text.to_lowercase();
+        let ids = if self.deny.is_empty() { Vec::new() } else { list::ids_in(&lower) };
+        self.deny.iter().any(|entry| entry.is_named_in(&lower, &ids))
+    }
+
+    /// Whether a licence outside SPDX's list is denied, by its reference or by what the document says of it.
+    fn denies_foreign(&self, reference: &str, known: Option<&Foreign>) -> bool {
+        let said = known.into_iter().flat_map(|known| known.names.iter().chain(&known.texts));
+        self.deny.iter().any(|entry| entry.is_text(reference) || entry.is_spelled_in(reference))
+            || said.into_iter().any(|text| self.denies_text(text))
     }
 
     fn passes_listed(&self, license: License, exception: Option<&str>) -> bool {

@@ -172,6 +172,20 @@ impl<'r> Json<'r> {
         if self.kind()? == Kind::Text { self.text_or_null() } else { self.skip().map(|()| None) }
     }
 
+    /// A text of at most `max` bytes; a longer one is passed over, whatever its size, as any other value is.
+    pub(super) fn text_up_to(&mut self, max: usize) -> Result<Option<String>, DocumentError> {
+        if self.kind()? != Kind::Text {
+            return self.skip().map(|()| None);
+        }
+        let broken = |error: io::Error| DocumentError::Malformed(format!("is not JSON: {error}"));
+        let mut string = self.inner.next_string_reader().map_err(malformed)?;
+        let mut text = Vec::new();
+        (&mut string).take(max as u64 + 1).read_to_end(&mut text).map_err(broken)?;
+        io::copy(&mut string, &mut io::sink()).map_err(broken)?;
+        let text = Some(text).filter(|text| text.len() <= max).and_then(|text| String::from_utf8(text).ok());
+        Ok(text.filter(|text| !text.trim().is_empty()))
+    }
+
     /// Begins to count what is kept anew: what came before has been let go.
     pub(super) fn fresh(&mut self) {
         self.kept = 0;
@@ -250,6 +264,19 @@ mod tests {
         let most = format!(r#""{}""#, "x".repeat(60_000));
         assert!(read(&format!(r#"{{"a": [{}]}}"#, vec![most; 18].join(","))).is_err());
         assert!(read(&format!(r#"{{"c": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000))).is_err());
+    }
+
+    #[test]
+    fn a11_a_text_that_is_too_long_to_be_a_name_is_passed_over() {
+        let mut json = Json::new(r#"["abc", "abcd", "éa", "éé\n", " ", null, {"a": []}, "x"]"#.as_bytes());
+        let mut read = Vec::new();
+        json.list(|json| json.text_up_to(3).map(|text| read.push(text))).unwrap();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read, [some("abc"), None, some("éa"), None, None, None, None, some("x")]);
+        json.end().unwrap();
+        let long = format!("[\"{}\", 1]", "x".repeat(MAX_TEXT * 4));
+        assert_eq!(Json::new(long.as_bytes()).list(|json| json.text_up_to(3).map(drop)), Ok(()));
+        assert!(Json::new(&b"[\"abcdef"[..]).list(|json| json.text_up_to(3).map(drop)).is_err());
     }
 
     #[test]

@@ -21,11 +21,24 @@ pub(crate) struct Package {
     pub(crate) purls: Vec<String>,
     /// Its licences; all of them hold. "Nothing stated" is absent.
     pub(crate) licenses: Vec<Licensing>,
+    /// What the document says of the `LicenseRef-…` in its licences, where it keeps that elsewhere.
+    pub(crate) foreign: Vec<Foreign>,
     /// Who supplied it; "nothing stated" is absent.
     pub(crate) supplier: Option<String>,
     /// It stands for the image itself, its operating system, or a file: none of its packages, so it is not counted, and what
     /// it does not state is not asked.
     pub(crate) is_frame: bool,
+}
+
+/// A licence outside SPDX's list, as a document describes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    /// `LicenseRef-…`.
+    pub(crate) reference: String,
+    /// What it is called.
+    pub(crate) names: Vec<String>,
+    /// What is said of it beside a name, in a few words.
+    pub(crate) texts: Vec<String>,
 }
 
 /// One thing a document says of a package's licence.

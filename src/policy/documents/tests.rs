@@ -46,7 +46,9 @@ fn syft_s_spdx_is_read() {
     assert_eq!(packages[0].purls, ["pkg:apk/alpine/busybox@1.36.1-r29?arch=x86_64&distro=alpine-3.20.3"]);
     assert!(packages[0].supplier.as_deref().unwrap().starts_with("Person: S"));
     assert!(packages[1].licenses.is_empty() && packages[1].supplier.is_none(), "NOASSERTION is nothing");
-    assert_eq!(packages.iter().map(|package| package.is_frame).collect::<Vec<_>>(), [false, false, false, true]);
+    // The one whose licence is described elsewhere comes last.
+    assert_eq!(packages.iter().map(|package| package.is_frame).collect::<Vec<_>>(), [false, false, true, false]);
+    assert_eq!(packages[3].foreign[0].names, ["https://www.apache.org/licenses/LICENSE-2.0.txt"]);
     let files = include_str!("testdata/bom-spdx-2.2-files.json");
     assert_eq!(super::tests::packages(files).unwrap().0, Sbom { version: "SPDX-2.2", packages: 0, files: 1 });
 }

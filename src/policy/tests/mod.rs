@@ -359,3 +359,18 @@ fn a_signature_of_the_manifest_as_a_file_is_no_signature_of_the_image() {
     assert!(summary.contains("as a file"), "{summary}");
     assert!(judge(STRICT, &[as_file, signature(MAIN), spdx_by(MAIN)]).is_ok());
 }
+
+/// As the shipped example has it, and as tools write a licence that they know by name only.
+#[test]
+fn a_denied_licence_that_spdx_2_calls_by_reference_is_found() {
+    let text = format!(
+        "{STRICT}attestations:\n  - predicate_type: https://spdx.dev/Document\n    licenses: {{deny: [{{text: Commons Clause}}]}}\n"
+    );
+    let package = r#"{"name":"redis","licenseDeclared":"BSD-3-Clause AND LicenseRef-1"}"#;
+    let extracted =
+        r#""hasExtractedLicensingInfos":[{"licenseId":"LicenseRef-1","extractedText":"Commons Clause"}],"packages":["#;
+    let with = |extracted: &str| SPDX.replace("\"packages\":[", &format!("{extracted}{package},"));
+    let judged = |extracted: &str| judge(&text, &[signature(MAIN), attestation(MAIN, spdx::TYPE, &with(extracted))]);
+    assert_eq!(judged(extracted).unwrap_err().reason, Reason::LicenseDenied);
+    assert!(judged(&extracted.replace("Commons Clause", "Other")).is_ok());
+}

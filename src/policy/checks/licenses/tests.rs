@@ -217,3 +217,45 @@ proptest! {
         }
     }
 }
+
+/// What a document calls a `LicenseRef-…` counts as its text elsewhere would: else a name would be denied in one tool's
+/// documents and pass in another's.
+#[test]
+fn a_reference_is_itself_and_what_the_document_calls_it() {
+    let foreign = |names: &[&str], texts: &[&str]| {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Foreign { reference: "LicenseRef-x".into(), names: own(names), texts: own(texts) }
+    };
+    let judged = |yaml: &str, license: &str, foreign: Foreign| {
+        let package = Package { foreign: vec![foreign], ..package(&[license]) };
+        parsed(yaml, Licenses::parse).unwrap().judge(&package).is_ok()
+    };
+    let commons = || foreign(&["Commons Clause License"], &[]);
+    let none = || foreign(&[], &[]);
+    for (yaml, license, known, passes) in [
+        ("{deny: [{text: Commons Clause}]}", "LicenseRef-x", commons(), false),
+        ("{deny: [{text: Commons Clause}]}", "MIT AND LicenseRef-x", commons(), false),
+        ("{deny: [{text: Commons Clause}]}", "MIT OR LicenseRef-x", commons(), true),
+        ("{deny: [{text: Commons Clause}]}", "LicenseRef-x", foreign(&["x"], &["with the commons clause"]), false),
+        ("{deny: [{text: Commons Clause}]}", "licensed as LicenseRef-x", commons(), false),
+        ("{deny: [{text: Commons Clause}]}", "LicenseRef-x", none(), true),
+        ("{deny: [{text: Commons Clause}]}", "LicenseRef-y", commons(), true),
+        ("{deny: [{text: Commons Clause}]}", "LicenseRef-Commons-Clause", none(), false),
+        ("{deny: [{text: Commons Clause}]}", "LicenseRef-syft-commons.clause-1", none(), false),
+        ("{deny: [{text: Commons Clause}]}", "LicenseRef-uncommons-clause", none(), true),
+        ("{deny: [LicenseRef-x]}", "LicenseRef-x", commons(), false),
+        ("{deny: [AGPL-3.0-only]}", "LicenseRef-x", foreign(&["GNU Affero General Public License v3.0"], &[]), false),
+        ("{deny: [AGPL-3.0-only]}", "LicenseRef-x", foreign(&["AGPL-3.0"], &[]), false),
+        ("{allow: [MIT, {text: Acme EULA}]}", "LicenseRef-x", foreign(&["acme eula"], &["whatever"]), true),
+        ("{allow: [MIT, {text: Acme EULA}]}", "MIT AND LicenseRef-x", foreign(&["Acme EULA"], &[]), true),
+        ("{allow: [MIT, {text: Acme EULA}]}", "LicenseRef-x", foreign(&["Acme EULA", "Evil EULA"], &[]), false),
+        ("{allow: [MIT, {text: Acme EULA}]}", "LicenseRef-x", foreign(&[], &["Acme EULA"]), false),
+        ("{allow: [MIT, {text: Acme EULA}]}", "LicenseRef-x", none(), false),
+        // A name of SPDX's list is no licence of it: what is behind the reference is another text.
+        ("{allow: [MIT]}", "LicenseRef-x", foreign(&["MIT License"], &[]), false),
+        ("{allow: [LicenseRef-x]}", "LicenseRef-x", foreign(&["Evil EULA"], &[]), true),
+        ("{allow: [LicenseRef-x], deny: [{text: Evil}]}", "LicenseRef-x", foreign(&["Evil EULA"], &[]), false),
+    ] {
+        assert_eq!(judged(yaml, license, known.clone()), passes, "{yaml} {license} {known:?}");
+    }
+}

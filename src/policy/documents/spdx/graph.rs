@@ -295,6 +295,7 @@ impl Element {
                 version: self.package_version.clone(),
                 purls: self.purls.clone(),
                 licenses,
+                foreign: Vec::new(),
                 supplier,
                 is_frame: self.is_frame(),
             });

@@ -1,4 +1,5 @@
-//! What SPDX 3 keeps away from its packages: relationships to licences, licence expressions, suppliers' names.
+//! What SPDX keeps away from its packages. SPDX 3: relationships to licences, licence expressions, suppliers' names. SPDX 2:
+//! what a `LicenseRef-…` is called.
 //!
 //! A first pass gathers them, a second hands out packages with what belongs to them. Elements are known by a keyed hash of
 //! their id, so an entry costs 16 bytes; texts that say the same are kept once. Both have bounds, a refusal beyond.
@@ -14,7 +15,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{super::sbom::Licensing, DocumentError};
+use super::{
+    super::sbom::{Foreign, Licensing},
+    DocumentError,
+};
 
 /// Relationships to licences, and elements that are a licence or an agent, each.
 const MAX_ENTRIES: usize = 1 << 18;
@@ -65,6 +69,8 @@ pub(super) struct Gathered {
     /// Parts put together so far.
     parts: Cell<usize>,
     referred: HashMap<u64, Referred>,
+    /// What SPDX 2 calls a licence outside the list, and whether that is its name; sorted after the first pass.
+    foreign: Vec<(u64, bool, Arc<str>)>,
     texts: HashSet<Arc<str>>,
     bytes: usize,
 }
@@ -132,7 +138,30 @@ impl Gathered {
         if self.licensed.len() > MAX_ENTRIES { Err(too_many("relationships to licences")) } else { Ok(()) }
     }
 
+    /// Notes what the licence `reference` of SPDX 2 is called, or what is said of it. A second entry of one reference adds to
+    /// the first: what is said of a licence anywhere is said of it.
+    pub(super) fn foreign(&mut self, reference: &str, is_name: bool, text: &str) -> Result<(), DocumentError> {
+        let text = self.kept(text)?;
+        let entry = (self.hash(&reference.to_ascii_lowercase()), is_name, text);
+        self.foreign.push(entry);
+        if self.foreign.len() > MAX_ENTRIES { Err(too_many("names of licences")) } else { Ok(()) }
+    }
+
+    /// What is known of the licence `reference` of SPDX 2.
+    pub(super) fn described(&self, reference: &str) -> Foreign {
+        let hash = self.hash(&reference.to_ascii_lowercase());
+        let from = self.foreign.partition_point(|(other, ..)| *other < hash);
+        let mut found = Foreign { reference: reference.to_owned(), ..Foreign::default() };
+        for (_, is_name, text) in self.foreign.iter().skip(from).take_while(|(other, ..)| *other == hash) {
+            let list = if *is_name { &mut found.names } else { &mut found.texts };
+            list.push(text.as_ref().to_owned());
+        }
+        found
+    }
+
     pub(super) fn sorted(mut self) -> Self {
+        self.foreign.sort_unstable();
+        self.foreign.dedup();
         self.licensed.sort_unstable();
         self.licensed.dedup();
         // As the document has them, so that a sentence about them reads as the document does, every time.
@@ -283,6 +312,10 @@ mod tests {
         let mut elements = Gathered::default();
         assert!((0..MAX_ENTRIES).all(|at| elements.note(&at.to_string(), Referred::License, "MIT").is_ok()));
         assert!(elements.note("a", Referred::License, "MIT").is_err());
+        let mut names = Gathered::default();
+        assert!((0..MAX_ENTRIES).all(|_| names.foreign("LicenseRef-a", true, "A").is_ok()));
+        assert!(names.foreign("LicenseRef-a", true, "A").is_err());
+        assert_eq!(names.sorted().described("licenseref-A").names, ["A"], "written twice, it is one");
         let mut texts = Gathered::default();
         let long = |at: usize| format!("{at:064}").repeat(1 << 10);
         assert!((0..64).all(|at| texts.note(&at.to_string(), Referred::Agent, &long(at)).is_ok()));

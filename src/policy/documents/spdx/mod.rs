@@ -13,7 +13,7 @@ use self::{
 };
 use super::{
     DocumentError, Json, Kind,
-    sbom::{self, EachPackage, Format, Sbom},
+    sbom::{self, EachPackage, Format, Package, Sbom},
 };
 use crate::verify::Predicate;
 
@@ -51,12 +51,12 @@ impl Version {
     }
 }
 
-/// Whether a reader of packages asks for what SPDX 3 keeps elsewhere in the document: licences and suppliers' names.
+/// Whether a reader of packages asks for what SPDX keeps elsewhere in the document: licences, their and suppliers' names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
     /// Names, versions and package URLs suffice. One pass.
     Shallow,
-    /// Licences and suppliers too: SPDX 3 takes a second pass.
+    /// Licences and suppliers too: SPDX 3 takes a second pass, and SPDX 2 where a package has a `LicenseRef-…`.
     Deep,
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn read(predicate: &Predicate, depth: Depth, each: EachPackage<'_>) -
     let mut first = Document::new(&mut *each, join);
     sbom::read(predicate, &mut first)?;
     let gathered = match &mut first.join {
-        Join::Gather(gathered) if first.graph.is_some() => std::mem::take(gathered),
+        Join::Gather(gathered) if first.graph.is_some() || first.deferred => std::mem::take(gathered),
         Join::Gather(_) | Join::With(_) | Join::Without => return first.judge(),
     };
     let mut second = Document::new(each, Join::With(gathered.sorted()));
@@ -90,6 +90,8 @@ struct Document<'p> {
     creation: bool,
     packages: usize,
     files: usize,
+    /// Packages wait for the second pass, because their licences may be described further on.
+    deferred: bool,
     context: Option<bool>,
     graph: Option<Graph>,
     /// A key of 2.x that a 3.0 document has no use for.
@@ -106,6 +108,7 @@ impl Format for Document<'_> {
         "creationInfo",
         "packages",
         "files",
+        "hasExtractedLicensingInfos",
         "@context",
         "@graph",
     ];
@@ -127,16 +130,23 @@ impl Format for Document<'_> {
                 json.fresh();
                 let (package, has_id) = package::read(json)?;
                 self.packages += usize::from(!package.is_frame && (has_id || !package.name.is_empty()));
-                (self.each)(&package);
+                self.hand_out(package);
                 Ok(())
             })?,
+            "hasExtractedLicensingInfos" => match &mut self.join {
+                Join::Gather(gathered) => json.list(|json| {
+                    json.fresh();
+                    package::extracted(json, gathered)
+                })?,
+                Join::With(_) | Join::Without => json.skip()?,
+            },
             _ => json.list(|json| {
                 json.fresh();
                 self.files += usize::from(package::file(json)?);
                 Ok(())
             })?,
         }
-        if matches!(key, "spdxVersion" | "SPDXID" | "documentNamespace" | "packages" | "files") {
+        if matches!(key, "spdxVersion" | "SPDXID" | "documentNamespace" | "packages" | "files" | "hasExtractedLicensingInfos") {
             self.two = Some(key);
         }
         Ok(())
@@ -155,10 +165,28 @@ impl<'p> Document<'p> {
             creation: false,
             packages: 0,
             files: 0,
+            deferred: false,
             context: None,
             graph: None,
             two: None,
         }
+    }
+
+    /// Hands out a package of SPDX 2, each in one of the passes.
+    fn hand_out(&mut self, mut package: Package) {
+        let references = package::references(&package);
+        match &self.join {
+            Join::Gather(_) if !references.is_empty() => {
+                self.deferred = true;
+                return;
+            }
+            Join::With(_) if references.is_empty() => return,
+            Join::With(gathered) => {
+                package.foreign = references.into_iter().map(|reference| gathered.described(reference)).collect();
+            }
+            Join::Gather(_) | Join::Without => {}
+        }
+        (self.each)(&package);
     }
 
     fn judge(self) -> Result<(Version, Sbom), DocumentError> {

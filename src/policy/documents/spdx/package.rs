@@ -1,9 +1,12 @@
-//! A package of SPDX 2.x.
+//! A package of SPDX 2.x, and what the document says of licences outside SPDX's list.
 
 use super::{
     super::sbom::{Licensing, Package, asserted},
-    DocumentError, Json,
+    DocumentError, Gathered, Json,
 };
+
+/// Bytes of a licence's text that is no more than a name, as tools write it that know no text.
+const MAX_TEXT_OF_A_NAME: usize = 256;
 
 const PACKAGE: &[&str] = &[
     "SPDXID",
@@ -37,6 +40,41 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
         Ok(())
     })?;
     Ok((package, has_id))
+}
+
+/// The `LicenseRef-…` in what a package says of its licences.
+pub(super) fn references(package: &Package) -> Vec<&str> {
+    let of_reference = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let texts = package.licenses.iter().filter_map(|license| match license {
+        Licensing::Said(text) => Some(text),
+        Licensing::All(_) | Licensing::Any(_) | Licensing::Unread(_) => None,
+    });
+    let words = texts.flat_map(|text| text.split(move |c: char| !of_reference(c)));
+    let mut found: Vec<&str> =
+        words.filter(|word| word.get(..REFERENCE.len()).is_some_and(|start| start.eq_ignore_ascii_case(REFERENCE))).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+const REFERENCE: &str = "LicenseRef-";
+
+/// Reads an entry of `hasExtractedLicensingInfos`. Its text, which may be a whole licence, counts where it is so short that
+/// it is a name.
+pub(super) fn extracted(json: &mut Json<'_>, gathered: &mut Gathered) -> Result<(), DocumentError> {
+    let (mut id, mut name, mut text) = (None, None, None);
+    json.object(&["licenseId", "name", "extractedText"], |json, key| {
+        match key {
+            "licenseId" => id = json.text_or_null()?,
+            "name" => name = asserted(json.text_or_null()?),
+            _ => text = asserted(json.text_up_to(MAX_TEXT_OF_A_NAME)?),
+        }
+        Ok(())
+    })?;
+    let Some(id) = id else { return Ok(()) };
+    let is_name = name.is_none();
+    name.map_or(Ok(()), |name| gathered.foreign(&id, true, name.trim()))?;
+    text.map_or(Ok(()), |text| gathered.foreign(&id, is_name, text.trim()))
 }
 
 fn purl(json: &mut Json<'_>, purls: &mut Vec<String>) -> Result<(), DocumentError> {

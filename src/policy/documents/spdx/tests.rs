@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::policy::documents::sbom::{Licensing, Package};
+use crate::policy::documents::sbom::{Foreign, Licensing};
 
 fn document() -> Value {
     json!({
@@ -279,4 +279,60 @@ fn spdx_3_licences_that_cannot_be_known_are_not_read() {
         };
         assert!(inside(read), "{license}: {read:?}");
     }
+}
+
+/// A `LicenseRef-…` comes with what the document calls it, whichever of the two stands first.
+#[test]
+fn spdx_2_licences_outside_the_list_come_with_their_names() {
+    let packages = json!([
+        {"name": "plain", "licenseDeclared": "MIT"},
+        {"name": "ref", "licenseDeclared": "MIT AND (LicenseRef-a OR LicenseRef-A)", "licenseConcluded": "LicenseRef-b"},
+        {"name": "other", "licenseDeclared": "DocumentRef-x:LicenseRef-c"},
+    ]);
+    let long = "All rights reserved. ".repeat(10_000);
+    let extracted = json!([
+        {"licenseId": "LicenseRef-a", "name": "Commons Clause", "extractedText": long},
+        {"licenseId": "LicenseRef-b", "extractedText": " Acme EULA "},
+        {"licenseId": "LicenseRef-b", "name": "NOASSERTION", "extractedText": "Acme EULA"},
+        {"licenseId": "LicenseRef-c", "name": "C", "extractedText": "see C"},
+        {"name": "of nothing"},
+    ]);
+    let mut document = document();
+    for key in ["packages", "files"] {
+        document.as_object_mut().unwrap().remove(key);
+    }
+    let start = document.to_string();
+    let start = start.trim_end_matches('}');
+    let (packages, extracted) = (format!("\"packages\":{packages}"), format!("\"hasExtractedLicensingInfos\":{extracted}"));
+    for text in [format!("{start},{packages},{extracted}}}"), format!("{start},{extracted},{packages}}}")] {
+        for text in [text.clone(), json!(text).to_string(), format!("{{\"Data\":{text}}}")] {
+            let (version, sbom, packages) = read_text(&text, Depth::Deep).unwrap();
+            assert_eq!((version, sbom.packages), (Version::V2_3, 3));
+            let told: Vec<_> = packages
+                .iter()
+                .map(|package| {
+                    let told = |foreign: &Foreign| format!("{} {:?} {:?}", foreign.reference, foreign.names, foreign.texts);
+                    (package.name.as_str(), package.foreign.iter().map(told).collect::<Vec<_>>())
+                })
+                .collect();
+            let foreign = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            let of_ref = [
+                r#"LicenseRef-A ["Commons Clause"] []"#,
+                r#"LicenseRef-a ["Commons Clause"] []"#,
+                r#"LicenseRef-b ["Acme EULA"] []"#,
+            ];
+            assert_eq!(
+                told,
+                [("plain", vec![]), ("ref", foreign(&of_ref)), ("other", foreign(&[r#"LicenseRef-c ["C"] ["see C"]"#])),]
+            );
+        }
+        let (_, _, packages) = read_text(&text, Depth::Shallow).unwrap();
+        assert!(packages.len() == 3 && packages.iter().all(|package| package.foreign.is_empty()));
+        // Twice, it would be another list to another reader.
+        let twice = text.replacen('{', "{\"hasExtractedLicensingInfos\":[],", 1);
+        assert!(read_text(&twice, Depth::Shallow).is_err());
+    }
+    let mut three = graph(&[package("urn:a")]);
+    three["hasExtractedLicensingInfos"] = json!([]);
+    assert!(read_value(&three).unwrap_err().to_string().contains("two documents in one"));
 }
