@@ -131,7 +131,16 @@ impl Import {
         }
         let mut all = Vec::new();
         for item in &identities {
-            all.push(self.plain_identity(item, trust_root.clone(), ["issuerRegExp", "subjectRegExp"])?);
+            let identity = item.map()?;
+            // Its webhook takes no policy with such an identity: nobody was ever met by it.
+            let missing = ["issuer", "subject"]
+                .into_iter()
+                .zip(["issuerRegExp", "subjectRegExp"])
+                .find(|(exact, regex)| [exact, regex].iter().all(|key| matches!(identity.text(key), Ok(None))));
+            all.push(match missing {
+                Some((exact, _)) => self.nobody(identity.spot(), format!("policy-controller takes no identity without {exact}")),
+                None => self.plain_identity(item, trust_root.clone(), ["issuerRegExp", "subjectRegExp"])?,
+            });
         }
         self.findings.unread(map);
         if all.is_empty() {

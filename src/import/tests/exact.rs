@@ -140,6 +140,22 @@ fn an_identity_that_is_none_is_nobody() {
 }
 
 #[test]
+fn an_identity_that_policy_controller_takes_from_nobody_is_nobody() {
+    for (identity, is_nobody) in [
+        ("issuer: https://i.test, subject: https://s.test", false),
+        ("issuer: https://i.test", true),
+        ("issuer: https://i.test, subject: ''", true),
+        ("subjectRegExp: '^https://s.test$'", true),
+    ] {
+        let made = text(&format!(
+            "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: x}}\nspec:\n  images: [{{glob: \"**\"}}]\n\
+             \x20 authorities: [{{keyless: {{url: https://fulcio.sigstore.dev, identities: [{{{identity}}}]}}}}]\n"
+        ));
+        assert_eq!(made.policies.contains("# nobody: ") && !made.report.exact, is_nobody, "{identity}\n{}", made.policies);
+    }
+}
+
+#[test]
 fn what_stands_in_quotes_stays_as_it_is() {
     let source = std::fs::read_to_string(fixtures().join("validating/content.yaml")).unwrap();
     let spaced = source.replace("'https://actions.github.io/buildtypes/workflow/v1'", "'a ,b  c'");
