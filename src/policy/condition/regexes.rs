@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
-use regex_syntax::ast::{self, Assertion, AssertionKind, Ast, ClassPerl, ClassPerlKind, ClassSetItem, Span, Visitor};
+use regex_syntax::ast::{
+    self, Assertion, AssertionKind, Ast, ClassPerl, ClassPerlKind, ClassSetBinaryOp, ClassSetItem, Flag, Flags, FlagsItemKind,
+    Span, Visitor,
+};
 use regex_syntax::hir::Look;
 
 use super::expr::Pattern;
@@ -19,7 +22,8 @@ const MAX_CACHE: usize = 1 << 20;
 /// What is wrong, for a person.
 pub(super) fn compile(text: &str) -> Result<Pattern, String> {
     let wrong = |error: &dyn std::fmt::Display| error.to_string().lines().last().unwrap_or_default().replace("error: ", "");
-    let ascii = ascii(text).map_err(|error| wrong(&error.kind()))?;
+    let tree = ast::parse::ParserBuilder::new().nest_limit(50).build().parse(text).map_err(|error| wrong(error.kind()))?;
+    let ascii = ascii(text, &tree)?;
     let build = |size: usize| RegexBuilder::new(&ascii).size_limit(size).dfa_size_limit(MAX_CACHE).nest_limit(50).build();
     let largest = build(MAX_SIZE).map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => format!("is compiled to more than {MAX_SIZE} bytes; write a shorter one"),
@@ -37,10 +41,10 @@ pub(super) fn compile(text: &str) -> Result<Pattern, String> {
     Ok(Pattern { text: Arc::from(text), regex, cost: size >> 8, begins })
 }
 
-/// `text` with the classes that the regex crate reads as Unicode's, and RE2 as ASCII's, written out.
-fn ascii(text: &str) -> Result<String, Box<ast::Error>> {
-    let tree = ast::parse::ParserBuilder::new().nest_limit(50).build().parse(text)?;
-    let replaced = ast::visit(&tree, Classes(Vec::new())).unwrap_or_default();
+/// `text` with the classes that the regex crate reads as Unicode's, and RE2 as ASCII's, written out. What else the two read
+/// differently is an error: a policy must not mean here what its words mean nowhere else.
+fn ascii(text: &str, tree: &Ast) -> Result<String, String> {
+    let replaced = ast::visit(tree, Classes { text, replaced: Vec::new() })?;
     let mut ascii = String::with_capacity(text.len());
     let mut done = 0;
     for (span, class) in replaced {
@@ -52,9 +56,12 @@ fn ascii(text: &str) -> Result<String, Box<ast::Error>> {
     Ok(ascii)
 }
 
-struct Classes(Vec<(Span, String)>);
+struct Classes<'t> {
+    text: &'t str,
+    replaced: Vec<(Span, String)>,
+}
 
-impl Classes {
+impl Classes<'_> {
     fn class(&mut self, class: &ClassPerl, bracketed: bool) {
         let name = match class.kind {
             ClassPerlKind::Digit => "digit",
@@ -62,39 +69,70 @@ impl Classes {
             ClassPerlKind::Word => "word",
         };
         let class_text = format!("[:{}{name}:]", if class.negated { "^" } else { "" });
-        self.0.push((class.span, if bracketed { class_text } else { format!("[{class_text}]") }));
+        self.replaced.push((class.span, if bracketed { class_text } else { format!("[{class_text}]") }));
     }
 
-    fn boundary(&mut self, Assertion { span, kind }: &Assertion) {
-        // `\B` stays: in ASCII it would also match between the bytes of one character, which is no place in a text.
-        if matches!(kind, AssertionKind::WordBoundary) {
-            self.0.push((*span, r"(?-u:\b)".into()));
+    fn assertion(&mut self, Assertion { span, kind }: &Assertion) -> Result<(), String> {
+        match kind {
+            AssertionKind::WordBoundary => self.replaced.push((*span, r"(?-u:\b)".into())),
+            // `\B` stays: in ASCII it would also match between the bytes of one character, which is no place in a text.
+            AssertionKind::NotWordBoundary
+            | AssertionKind::StartLine
+            | AssertionKind::EndLine
+            | AssertionKind::StartText
+            | AssertionKind::EndText => {}
+            _ => return self.other(span, "a border of words is `\\b`"),
         }
+        Ok(())
+    }
+
+    fn flags(&self, flags: &Flags) -> Result<(), String> {
+        let other = |flag: &Flag| matches!(flag, Flag::CRLF | Flag::IgnoreWhitespace | Flag::Unicode);
+        match flags.items.iter().find(|item| matches!(&item.kind, FlagsItemKind::Flag(flag) if other(flag))) {
+            Some(item) => self.other(&item.span, "the flags are i, m, s and U"),
+            None => Ok(()),
+        }
+    }
+
+    /// Something that is none of RE2's, or means something else there.
+    fn other(&self, span: &Span, write: &str) -> Result<(), String> {
+        Err(format!("`{}` is not RE2's: {write}", &self.text[span.start.offset..span.end.offset]))
     }
 }
 
-impl Visitor for Classes {
+impl Visitor for Classes<'_> {
     type Output = Vec<(Span, String)>;
-    type Err = std::convert::Infallible;
+    type Err = String;
 
     fn finish(self) -> Result<Self::Output, Self::Err> {
-        Ok(self.0)
+        Ok(self.replaced)
     }
 
     fn visit_pre(&mut self, ast: &Ast) -> Result<(), Self::Err> {
         match ast {
-            Ast::Assertion(assertion) => self.boundary(assertion),
+            Ast::Assertion(assertion) => self.assertion(assertion)?,
             Ast::ClassPerl(class) => self.class(class, false),
+            Ast::Flags(set) => self.flags(&set.flags)?,
+            Ast::Group(group) => group.flags().map_or(Ok(()), |flags| self.flags(flags))?,
+            Ast::Repetition(repetition) if self.text[repetition.op.span.start.offset..].starts_with("{,") => {
+                self.other(&repetition.op.span, "say the least too, as in {0,2}")?;
+            }
             _ => {}
         }
         Ok(())
     }
 
     fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), Self::Err> {
-        if let ClassSetItem::Perl(class) = item {
-            self.class(class, true);
+        match item {
+            ClassSetItem::Perl(class) => self.class(class, true),
+            ClassSetItem::Bracketed(inner) => self.other(&inner.span, "within brackets a `[` is written `\\[`")?,
+            _ => {}
         }
         Ok(())
+    }
+
+    fn visit_class_set_binary_op_pre(&mut self, op: &ClassSetBinaryOp) -> Result<(), Self::Err> {
+        self.other(&op.span, "write out which characters are meant")
     }
 }
 
@@ -120,6 +158,26 @@ mod tests {
             for text in no {
                 assert!(!pattern.regex.is_match(text), "{} {text:?}", pattern.text);
             }
+        }
+    }
+
+    #[test]
+    fn what_re2_does_not_have_or_reads_otherwise_is_refused() {
+        for (pattern, message) in [
+            (r"^https://\<x", r"`\<` is not RE2's: a border of words is `\b`"),
+            (r"\b{start}x", r"`\b{start}` is not RE2's"),
+            ("[a-z&&[^x]]", "`a-z&&[^x]` is not RE2's: write out which characters are meant"),
+            ("[a-z--x]", "`a-z--x` is not RE2's"),
+            ("[ab[cd]]", r"`[cd]` is not RE2's: within brackets a `[` is written `\[`"),
+            ("a{,2}", "`{,2}` is not RE2's: say the least too, as in {0,2}"),
+            ("(?x) a b", "`x` is not RE2's: the flags are i, m, s and U"),
+            ("(?iu:a)", "`u` is not RE2's"),
+        ] {
+            let error = compile(pattern).unwrap_err();
+            assert!(error.starts_with(message), "{pattern}: {error}");
+        }
+        for pattern in [r"(?i)a(?-s:.)(?U:b*)(?m:^x$)", r"[[:alpha:]\[\]&-]", "a{0,2}b{2}c{2,}", r"\A\B\z", "(?:a)(b)(?P<n>c)"] {
+            assert!(compile(pattern).is_ok(), "{pattern}: {:?}", compile(pattern).err());
         }
     }
 
