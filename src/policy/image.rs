@@ -109,7 +109,7 @@ fn host(text: &str) -> Result<HostPattern, PatternError> {
     let lower = lower.strip_suffix(":443").unwrap_or(&lower);
     let glob = Glob::new(lower)?;
     if let Some(wrong) = lower.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':') || is_wildcard(*c))) {
-        return Err(if wrong == '@' { PatternError::Tag } else { PatternError::Repository(wrong) });
+        return Err(PatternError::Host(wrong));
     }
     if !lower.contains(is_wildcard) {
         // Not a host, and no wildcard to make one: `a..b`.
@@ -219,6 +219,7 @@ mod tests {
             assert_eq!(ImagePattern::new(text).unwrap_err().to_string(), message, "{text}");
         }
         assert!(matches!(ImagePattern::new("ghcr.io/Acme/app"), Err(PatternError::Repository('A'))));
+        assert!(matches!(ImagePattern::new("*.acme_2.test/app"), Err(PatternError::Host('_'))));
         assert!(matches!(ImagePattern::new("ghcr.io/a\\b"), Err(PatternError::Repository('\\'))));
         assert!(matches!(ImagePattern::new("a..b/c"), Err(PatternError::NoHost(_))));
         assert!(matches!(ImagePattern::new("user@ghcr.io/c"), Err(PatternError::NoHost(_))));

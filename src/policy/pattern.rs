@@ -53,6 +53,9 @@ pub enum PatternError {
     /// Nothing there, or `a//b`.
     #[error("has an empty segment")]
     Empty,
+    /// A character no host has.
+    #[error("`{0}` can be in no host: only letters, digits, `.`, `-`, `:`, and the wildcards `*`, `?`, `{{a,b}}`")]
+    Host(char),
     /// No host.
     #[error("begins with no host; write `ghcr.io/{0}` or `*/{0}`")]
     NoHost(String),
