@@ -86,6 +86,7 @@ fn what_is_short_is_said() {
     assert!(sentence.ends_with("; found none"), "{sentence}");
     let (reason, sentence) = refused(&count(2, &three), &[FORK]);
     assert_eq!(reason, Reason::IdentityMismatch);
+    assert!(sentence.starts_with("wants signatures by 2 different signers of https://git"), "{sentence}");
     assert!(sentence.contains("; found one by https://github.com/mallory/a"), "{sentence}");
     let (reason, sentence) = refused(&any_of(&three), &[FORK]);
     assert_eq!(reason, Reason::IdentityMismatch);
@@ -161,6 +162,22 @@ fn i11_of_a_count_the_claim_that_the_last_entry_lacks_is_told() {
 }
 
 #[test]
+fn of_several_identities_the_one_that_came_nearest_is_told() {
+    let mut near = signature(BOB);
+    near.signer.issuer = "https://oidc.evil.test".into();
+    let three = [keyless(ALICE), keyless(BOB), keyless(CAROL)];
+    for entry in [any_of(&three), count(2, &three)] {
+        let (reason, sentence) = refusal(&signatures(&entry), &[near.clone(), signature(FORK)]);
+        assert_eq!(reason, Reason::IssuerMismatch, "{entry}");
+        assert!(sentence.contains("bob.yml@refs/heads/main of issuer https://token"), "{sentence}");
+    }
+    // Of those that came equally near, the first.
+    let of = |issuer: &str| format!("{{keyless: {{issuer: {issuer}, subject: {BOB:?}}}}}");
+    let (_, sentence) = refusal(&signatures(&any_of(&[of("https://a.test"), of("https://b.test")])), &[near]);
+    assert!(sentence.contains("of issuer https://a.test; found"), "{sentence}");
+}
+
+#[test]
 fn a_wanted_claim_that_is_absent_or_not_of_the_pattern_says_so() {
     let claims = "{keyless: {issuer: https://token.actions.githubusercontent.com, subject_pattern: \"https://github.com/acme/**\", \
                   claims_pattern: {source_repository_ref: [\"refs/heads/release-*\", \"refs/tags/**\"]}}}";
@@ -178,6 +195,10 @@ fn a_wanted_claim_that_is_absent_or_not_of_the_pattern_says_so() {
     let (reason, sentence) = refusal(&text, &[on(None)]);
     assert_eq!(reason, Reason::ClaimMissing);
     assert!(sentence.starts_with(&format!("{wants}; the certificate has no such claim")), "{sentence}");
+    let text = format!("{STRICT}attestations: [{{predicate_type: {}, {}}}]\n", spdx::TYPE, &claims[1..claims.len() - 1]);
+    let (reason, sentence) = refusal(&text, &[signature(MAIN), spdx_by(ALICE)]);
+    assert_eq!(reason, Reason::AttestationIdentityMismatch);
+    assert!(sentence.starts_with(&format!("attestation https://spdx.dev/Document: {wants}; the certificate has")), "{sentence}");
 }
 
 #[test]
@@ -200,9 +221,11 @@ fn i2_a_regex_that_other_tools_would_find_in_the_middle_says_that_it_must_match_
 fn another_trust_root_is_told_apart_from_another_signer() {
     let mut other = signature(MAIN);
     other.signer.trust_root = "github".into();
-    let (reason, sentence) = refusal(STRICT, std::slice::from_ref(&other));
-    assert_eq!(reason, Reason::TrustRootMismatch);
-    assert!(sentence.ends_with("under trust root default; found one under github"), "{sentence}");
+    let unmet = judge(STRICT, &[signature(FORK), other.clone()]).unwrap_err();
+    assert_eq!(unmet.reason, Reason::TrustRootMismatch);
+    assert!(unmet.summary.ends_with("under trust root default; found one under github"), "{}", unmet.summary);
+    let roots: Vec<_> = unmet.details.iter().map(|line| line.contains(", trust root github")).collect();
+    assert_eq!(roots[roots.len() - 2..], [false, true], "{unmet:?}");
     let named = STRICT.replace("      subject:", "      trust_root: github\n      subject:") + "dangerous_no_attestation: true\n";
     assert!(judge(&named, &[other]).is_ok());
     assert_eq!(refusal(&named, &[signature(MAIN)]).0, Reason::TrustRootMismatch);

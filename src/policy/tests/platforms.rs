@@ -45,6 +45,27 @@ fn each_platform_admits_if_and_only_if_every_one_has_its_own() {
 }
 
 #[test]
+fn a_condition_sees_the_platform_that_carries_the_sbom_as_the_image() {
+    let platform = amd64(&[spdx_by(MAIN)]);
+    let text = |digest: &Digest| {
+        format!(
+            "{STRICT}attestations: [{{predicate_type: {}, sbom_on: each_platform, require: 'image.digest == \"{digest}\"'}}]\n",
+            spdx::TYPE
+        )
+    };
+    let asked = |digest: &Digest| {
+        ask_with(
+            &set(&text(digest)).policies[0],
+            &[signature(MAIN)],
+            Some(std::slice::from_ref(&platform)),
+            time("2026-01-01T00:00:00Z"),
+        )
+    };
+    assert!(asked(&platform.digest).is_ok());
+    assert_eq!(asked(&Digest::sha256(b"image")).unwrap_err().reason, Reason::ConditionFalse);
+}
+
+#[test]
 fn an_image_without_platforms_is_its_own_only_one() {
     for sbom_on in ["each_platform", "either"] {
         assert!(asked(sbom_on, &[signature(MAIN), spdx_by(MAIN)], Some(&[])).is_ok());
