@@ -157,3 +157,46 @@ impl<P> Account<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_has_the_name_in_words_that_it_has_in_json() {
+        for part in [
+            Part::Age,
+            Part::Claim,
+            Part::Content,
+            Part::Document,
+            Part::Issuer,
+            Part::Log,
+            Part::Newest,
+            Part::Signer,
+            Part::Subject,
+            Part::TrustRoot,
+            Part::Type,
+        ] {
+            assert_eq!(serde_json::to_value(part).unwrap(), part.as_words().replace(' ', "_"));
+        }
+    }
+
+    #[test]
+    fn of_two_platforms_a_requirement_must_be_met_with_both_and_each_manifest_is_told_once() {
+        let on = |name: &str| -> On<()> {
+            let digest = Digest::sha256(name.as_bytes());
+            On { digest, platform: None, met: true, reason: None, summary: None, evidence: Vec::new(), left_out: 0 }
+        };
+        let account = |met: bool, names: &[&str]| {
+            let on = names.iter().map(|name| on(name)).collect();
+            let requirement = Requirement { entry: "attestations[0]".into(), wants: "an SBOM".into(), met, on };
+            Account { requirements: vec![requirement], exceptions: Vec::new() }
+        };
+        let mut both = account(true, &["index", "amd64"]);
+        both.absorb(account(false, &["index", "arm64"]));
+        assert_eq!(both, account(false, &["index", "amd64", "arm64"]));
+        let mut both = account(true, &["index"]);
+        both.absorb(account(true, &["index"]));
+        assert_eq!(both, account(true, &["index"]));
+    }
+}

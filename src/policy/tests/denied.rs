@@ -122,6 +122,7 @@ fn what_is_wrong_is_told_with_its_place() {
     for (text, wanted) in [
         ("", "is empty; write [] to deny nothing"),
         ("# nothing\n", "is empty; write [] to deny nothing"),
+        ("---\n", "is empty; write [] to deny nothing"),
         ("{}", "wants a list"),
         ("[]\n---\n[]\n", "a second document"),
         ("- {reason: x}", "digest"),

@@ -207,6 +207,7 @@ fn o10_what_relaxes_a_rule_is_said() {
     };
     assert!(weak(STRICT).is_empty());
     assert_eq!(weak(&format!("{STRICT}mode: audit\ndangerous_no_attestation: true\n")), ["audit", "dangerous_no_attestation"]);
+    assert_eq!(weak(&format!("{STRICT}attestations: []\ndangerous_no_attestation: true\n")), ["dangerous_no_attestation"]);
     assert_eq!(weak("name: a\nimages: [a.b/c]\nsignatures: [{keyless: {issuer: i, subject_regex: .*}}]\n"), ["any_identity"]);
 }
 
@@ -339,6 +340,34 @@ attestations:
     for (line, start) in pairs.iter().zip(starts) {
         assert!(line.starts_with(start), "{line}\n{start}");
     }
+}
+
+#[test]
+fn names_and_times_are_bounded() {
+    set(&STRICT.replace("name: acme", &format!("name: {}", "a".repeat(63))));
+    assert!(wrong(&STRICT.replace("name: acme", &format!("name: {}", "a".repeat(64))))[0].contains("wants at most 63 letters"));
+    for (key, least, most, [less, more]) in
+        [("cooldown", "1m", "90d", ["59s", "91d"]), ("max_signature_age", "1m", "3650d", ["59s", "3651d"])]
+    {
+        let text = |value: &str| format!("{STRICT}{key}: {value}\n");
+        set(&text(least));
+        set(&text(most));
+        assert!(wrong(&text(less))[0].contains("wants a time from 1m to") && wrong(&text(more)).len() == 1, "{key}");
+    }
+}
+
+#[test]
+fn what_the_gate_asks_of_a_policy_is_what_its_file_says() {
+    let said = |text: &str| {
+        let policy = &set(text).policies[0];
+        (policy.mode(), policy.cooldown(), policy.tag_guard(), policy.wants_proof(), policy.weighs_all_evidence())
+    };
+    assert_eq!(said(STRICT), (Mode::Enforce, None, false, false, false));
+    let all = format!("attestations: [{{predicate_type: {}, match: all, max_age: 1d}}]", spdx::TYPE);
+    let text = format!("{STRICT}mode: audit\ncooldown: 1h\ntag_guard: true\nlog: proof\n{all}\n");
+    assert_eq!(said(&text), (Mode::Audit, Some(Duration::from_secs(3600)), true, true, true));
+    let policy = &set(STRICT).policies[0];
+    assert!(policy.names_host(&"ghcr.io".parse().unwrap()) && !policy.names_host(&"quay.io".parse().unwrap()));
 }
 
 #[test]
