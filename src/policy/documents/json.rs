@@ -263,6 +263,8 @@ mod tests {
         assert_eq!(read(&format!(r#"{{"c": "{long}", "a": []}}"#)), Ok(vec![]), "what is passed over may have any length");
         let most = format!(r#""{}""#, "x".repeat(60_000));
         assert!(read(&format!(r#"{{"a": [{}]}}"#, vec![most; 18].join(","))).is_err());
+        let whole = vec![format!(r#""{}""#, "x".repeat(MAX_ITEM / 32)); 32].join(",");
+        assert!(read(&format!(r#"{{"a": [{whole}]}}"#)).is_ok() && read(&format!(r#"{{"a": [{whole}, "x"]}}"#)).is_err());
         assert!(read(&format!(r#"{{"c": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000))).is_err());
     }
 

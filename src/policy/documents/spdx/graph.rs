@@ -35,15 +35,15 @@ pub(super) struct Graph {
 
 /// Whether `@context` is SPDX 3.0's and nothing else.
 pub(super) fn context(json: &mut Json<'_>) -> Result<bool, DocumentError> {
-    let (mut known, mut other) = (0, 0);
+    let (mut known, mut other) = (0, false);
     json.one_or_list(|json| {
         match json.text_if_any()?.as_deref() {
             Some(text) if CONTEXTS.contains(&text) => known += 1,
-            Some(_) | None => other += 1,
+            Some(_) | None => other = true,
         }
         Ok(())
     })?;
-    Ok(known == 1 && other == 0)
+    Ok(known == 1 && !other)
 }
 
 /// Reads the list of elements.

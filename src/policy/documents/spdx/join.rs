@@ -205,7 +205,7 @@ impl Gathered {
             Some(Referred::Addition(text) | Referred::Agent(text) | Referred::Unread(text)) => {
                 Licensing::Unread(text.as_ref().to_owned())
             }
-            None => Licensing::Unread("an element that is not in the document".to_owned()),
+            None => Licensing::Unread("an element that is no licence in the document".to_owned()),
         }
     }
 
@@ -278,7 +278,7 @@ mod tests {
             gathered.set(&format!("urn:again:{at}"), false, &[id(at + 1), format!("urn:again:{}", at + 1)]).unwrap();
         }
         gathered.set("urn:loop", true, &["urn:loop".into()]).unwrap();
-        for (package, license) in [("a", "urn:0"), ("b", "urn:0"), ("c", "urn:loop")] {
+        for (package, license) in [("a", "urn:0"), ("b", "urn:0"), ("c", "urn:loop"), ("d", "urn:nowhere")] {
             gathered.license(package, license).unwrap();
         }
         let gathered = gathered.sorted();
@@ -292,7 +292,11 @@ mod tests {
         }
         // The bound is the document's: what comes behind it is not read, and no work is made of it.
         assert!(gathered.parts.get() > MAX_PARTS && gathered.parts.get() < MAX_PARTS + 8 * 1_000);
-        assert_eq!(gathered.licenses("b")[..], [Licensing::Unread(format!("more than {MAX_PARTS} licences in sets"))]);
+        let beyond = [Licensing::Unread(format!("more than {MAX_PARTS} licences in sets"))];
+        assert_eq!(gathered.licenses("b")[..], beyond);
+        gathered.parts.set(MAX_PARTS - 1);
+        assert_ne!(gathered.licenses("d")[..], beyond);
+        assert_eq!(gathered.licenses("d")[..], beyond);
     }
 
     #[test]

@@ -100,6 +100,7 @@ fn a8_packages_and_files_are_counted_apart() {
     assert_eq!(read_value(&with("packages", json!(null))), Ok((Version::V2_3, 0, 1)));
     let hollow = json!([{}, {"versionInfo": "1"}, {"SPDXID": "", "name": ""}]);
     assert_eq!(read_value(&with("packages", hollow)), Ok((Version::V2_3, 0, 1)));
+    assert_eq!(read_value(&with("packages", json!([{"SPDXID": "a"}, {"name": "b"}]))), Ok((Version::V2_3, 2, 1)));
     assert_eq!(read_value(&with("files", json!([]))), Ok((Version::V2_3, 2, 0)));
 }
 
@@ -218,6 +219,45 @@ fn spdx_3_packages_come_with_licences_and_suppliers_from_elsewhere() {
     assert!(read_text(&twice, Depth::Deep).unwrap_err().to_string().contains("two elements of one id"));
 }
 
+#[test]
+fn a_version_and_what_is_a_purl_by_its_type_or_its_scheme_are_read_of_2_and_3() {
+    let found = [("other", "pkg:npm/a@1"), ("purl", "PKG:npm/b@1"), ("cpe23Type", "cpe:2.3:a:a:a")];
+    let references = found.map(|(kind, locator)| json!({"referenceType": kind, "referenceLocator": locator}));
+    let two = with("packages", json!([{"name": "a", "versionInfo": "1.2", "externalRefs": references}]));
+    let identifiers = found.map(|(kind, locator)| {
+        let kind = if kind == "purl" { "packageUrl" } else { kind };
+        json!({"type": "ExternalIdentifier", "externalIdentifierType": kind, "identifier": locator})
+    });
+    let mut package = package("urn:a");
+    package["software_packageVersion"] = json!("1.2");
+    package["externalIdentifier"] = json!(identifiers);
+    for document in [two, graph(&[package])] {
+        let (.., packages) = read_text(&document.to_string(), Depth::Shallow).unwrap();
+        assert_eq!(
+            (packages[0].version.as_deref(), packages[0].purls.join(" ")),
+            (Some("1.2"), "pkg:npm/a@1 PKG:npm/b@1".to_owned())
+        );
+    }
+}
+
+#[test]
+fn spdx_3_licences_of_files_take_nothing_from_what_packages_may_have() {
+    let licensed = |from: &str, to: &str| json!({"type": "Relationship", "from": from, "relationshipType": "hasDeclaredLicense", "to": [to]});
+    let mut elements = vec![package("urn:a"), licensed("urn:a", "https://spdx.org/licenses/MIT")];
+    // Each set has the next one twice, and each file all of them: more together than is read of a document.
+    elements.extend((0..15).map(|at| {
+        let next = format!("urn:set:{}", at + 1);
+        json!({"type": "expandedlicensing_ConjunctiveLicenseSet", "spdxId": format!("urn:set:{at}"), "expandedlicensing_member": [next, next]})
+    }));
+    for at in 0..40 {
+        let file = format!("urn:file:{at}");
+        elements.insert(0, json!({"type": "software_File", "spdxId": file, "creationInfo": "_:c"}));
+        elements.push(licensed(&file, "urn:set:0"));
+    }
+    let (.., packages) = read_text(&graph(&elements).to_string(), Depth::Deep).unwrap();
+    assert_eq!(packages[0].licenses, [Licensing::Said("MIT".into())]);
+}
+
 /// A document with expanded licensing as SPDX's own tools write it: a package whose licence is each of these in turn.
 fn expanded(licenses: &[&str]) -> Vec<Vec<Licensing>> {
     let document: Value = serde_json::from_str(include_str!("../testdata/spdx-3.0.1-expanded-licensing.json")).unwrap();
@@ -256,7 +296,54 @@ fn spdx_3_sets_and_operators_are_what_their_members_are() {
         let unread = format!("{read:?}").contains("Unread");
         assert!(!unread, "{license}: {read:?}");
     }
-    assert_eq!(expanded(&["http://spdx.org/licenses/MIT"])[0], [Licensing::Said("MIT".into())]);
+    for (license, reads) in [
+        ("http://spdx.org/licenses/MIT", "MIT"),
+        ("https://spdx.org/rdf/3.0.1/terms/ExpandedLicensing/NoneLicense", "NONE"),
+        ("expandedlicensing_NoneLicense", "NONE"),
+    ] {
+        assert_eq!(expanded(&[license])[0], [Licensing::Said(reads.into())], "{license}");
+    }
+}
+
+#[test]
+fn spdx_3_operators_take_one_licence_of_the_list_and_one_exception() {
+    let listed = |id: &str| format!("https://spdx.org/licenses/{id}");
+    let exception =
+        |id: &str, name: &str| json!({"type": "expandedlicensing_ListedLicenseException", "spdxId": id, "name": name});
+    let with = |id: &str, license: &str, addition: &str| {
+        json!({"type": "expandedlicensing_WithAdditionOperator", "spdxId": id,
+            "expandedlicensing_subjectExtendableLicense": license, "expandedlicensing_subjectAddition": addition})
+    };
+    let unread = || Licensing::Unread("an operator on what is not of SPDX's list".into());
+    for (license, reads) in [
+        (
+            with("urn:with", &listed("GPL-2.0-only"), "urn:id"),
+            Licensing::Said("GPL-2.0-only WITH Classpath-exception-2.0".into()),
+        ),
+        (with("urn:by-name", &listed("GPL-2.0-only"), "urn:prose"), unread()),
+        (with("urn:twice", "urn:with", "urn:id"), unread()),
+        (
+            json!({"type": "expandedlicensing_OrLaterOperator", "spdxId": "urn:later",
+                "expandedlicensing_subjectLicense": listed("GPL-2.0-or-later")}),
+            Licensing::Said("GPL-2.0-or-later".into()),
+        ),
+        (
+            json!({"type": "simplelicensing_SimpleLicensingText", "spdxId": "urn:text", "name": "Acme"}),
+            Licensing::Said("Acme".into()),
+        ),
+        (package("urn:b"), Licensing::Unread("an element that is no licence in the document".into())),
+    ] {
+        let elements = [
+            exception("urn:id", "Classpath-exception-2.0"),
+            exception("urn:prose", "Classpath exception 2.0"),
+            with("urn:with", &listed("GPL-2.0-only"), "urn:id"),
+            json!({"type": "Relationship", "from": "urn:a", "relationshipType": "hasDeclaredLicense", "to": license["spdxId"]}),
+            package("urn:a"),
+            license,
+        ];
+        let (.., packages) = read_text(&graph(&elements).to_string(), Depth::Deep).unwrap();
+        assert_eq!(packages[0].licenses, [reads]);
+    }
 }
 
 #[test]
@@ -268,7 +355,7 @@ fn spdx_3_licences_that_cannot_be_known_are_not_read() {
         ("license-custom-later", "an operator on what is not of SPDX's list"),
         ("license-with-set", "an operator on what is not of SPDX's list"),
         ("license-empty", "a set of no licences"),
-        ("license-dangling", "an element that is not in the document"),
+        ("license-dangling", "an element that is no licence in the document"),
         ("addition-custom", "https://acme.test/spdx/app#addition-custom"),
     ] {
         let read = &expanded(&[&format!("{base}{license}")])[0];
