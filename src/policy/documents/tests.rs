@@ -134,6 +134,8 @@ fn grype_and_trivy_say_the_same_in_their_own_shapes() {
         assert_eq!((&*medium.id, medium.severity, medium.fixed), ("CVE-2023-42366", Some(vuln::Severity::Medium), false));
     }
     assert_eq!(findings(GRYPE).unwrap().1[0].aliases, ["CVE-2021-44228"]);
+    let unfixed = json!({"scanner": {"result": {"matches": [{"vulnerability": {"id": "CVE-1", "fix": null}}]}}, "metadata": {}});
+    assert!(!findings(&unfixed.to_string()).unwrap().1[0].fixed);
     assert!(findings(&TRIVY.replace("FixedVersion", "Fixed")).unwrap().1[1].fixed, "by its status");
     assert!(findings(&TRIVY.replace("\"fixed\"", "\"affected\"")).unwrap().1[1].fixed, "by its version");
     let clean = json!({"scanner": {"result": {"SchemaVersion": 2, "ArtifactName": "scratch"}}, "metadata": {}}).to_string();
@@ -174,6 +176,12 @@ fn provenance_of_github_slsa_github_generator_and_buildkit_is_read() {
     let dependency =
         resolved.replace("\"resolvedDependencies\": [", "\"resolvedDependencies\": [{\"uri\": \"pkg:docker/alpine@3\"},");
     assert_eq!(read(&dependency, provenance::Version::V1).unwrap().sources, ["git+https://github.com/acme/app@refs/heads/main"]);
+    let mut other: Value = serde_json::from_str(GITHUB).unwrap();
+    for parameters in [json!(null), json!("workflow"), json!([{"workflow": {}}])] {
+        other["buildDefinition"]["externalParameters"] = parameters;
+        let read = read(&other.to_string(), provenance::Version::V1).unwrap();
+        assert_eq!(read.sources, ["git+https://github.com/acme/app@refs/heads/main"], "they name none");
+    }
     assert_eq!(read(GITHUB, provenance::Version::V0_2), Err(DocumentError::Missing("builder id")));
     assert_eq!(read(GENERATOR, provenance::Version::V1), Err(DocumentError::Missing("builder id")));
     assert_eq!(read(&GITHUB.replace("buildType", "kind"), provenance::Version::V1), Err(DocumentError::Missing("buildType")));
