@@ -132,6 +132,9 @@ fn an_attestation_that_is_not_wanted_is_told_with_the_values_of_its_condition() 
         (why.wanted.as_deref(), why.found.as_deref()),
         (Some("an attestation https://spdx.dev/Document"), Some("an attestation https://cyclonedx.org/bom"))
     );
+    let unsigned = account(STRICT, &[spdx_by(MAIN)], None);
+    let nobody = Some("a signer of the image, and there is none");
+    assert_eq!(failure(&unsigned.requirements[1].on[0]), (Part::Signer, nobody, Some(MAIN)));
     let hollow = on("predicate_type: https://spdx.dev/Document", &[by(MAIN, spdx::TYPE, "{}")]);
     assert_eq!(failing(&hollow)[0], ("1", Part::Document));
     assert!(hollow.evidence[0].failed.as_ref().unwrap().why.ends_with("its predicate has no spdxVersion"), "{hollow:?}");

@@ -310,6 +310,12 @@ fn attestations_may_want_several_signers_too() {
     let unmet = judge(&text, &[signature(MAIN), spdx_by(ALICE), attestation(CAROL, spdx::TYPE, "{}")]).unwrap_err();
     assert!(unmet.details.iter().any(|line| line.contains("carol.yml") && line.contains("no spdxVersion")), "{unmet:?}");
     assert_eq!(refusal(&text, &[signature(MAIN)]).0, Reason::AttestationMissing);
+    // Each would do for either entry.
+    let pattern = |glob: &str| format!("{{keyless: {{issuer: {ISSUER}, subject_pattern: {glob:?}}}}}");
+    let both = format!("{}, {}", pattern("https://github.com/acme/**"), pattern("https://github.com/*/app/**"));
+    let text = format!("{STRICT}attestations: [{{predicate_type: {}, count: 2, of: [{both}]}}]\n", spdx::TYPE);
+    assert!(judge(&text, &[signature(MAIN), spdx_by(ALICE), spdx_by(BOB)]).is_ok());
+    assert!(judge(&text, &[signature(MAIN), spdx_by(ALICE), spdx_by(ALICE)]).is_err());
 }
 
 #[test]
