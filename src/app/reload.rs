@@ -1,4 +1,5 @@
-//! Reading the configuration again: all of the new one or none of it.
+//! Reading the configuration again: all of the new one or none of it, but for the deny-list. Who denies a digest in an incident
+//! must not have to mend somebody else's half-written policy first.
 
 use std::{
     io::Read as _,
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 use super::{Live, StartError, load, routes, say_weaknesses, trust_roots, watch::Watch};
 use crate::{
     config::{Config, Problems},
+    policy::{PolicySet, deny::DenyList},
     server::Tls,
     telemetry,
     verify::trust_root::{TrustRootSource, TrustRoots},
@@ -87,6 +89,10 @@ impl Reloads {
             Err(error) => Sha256::digest(error.to_string()).into(),
         };
         if seen == self.seen && !by_hand {
+            // Wrong as it was before, and perhaps denying more.
+            if read.is_err() {
+                self.take_denials(None).await;
+            }
             return None;
         }
         if read.is_ok() {
@@ -94,6 +100,7 @@ impl Reloads {
             read = load(&self.file).await;
         }
         self.seen = seen;
+        let denials = read.as_ref().ok().map(|config| Arc::clone(config.policies.deny()));
         let taken = match read {
             Ok(config) => self.take(config).await,
             Err(error) => Err(error.into()),
@@ -115,12 +122,31 @@ impl Reloads {
                 Outcome::Refused
             }
         };
+        if outcome == Outcome::Refused {
+            self.take_denials(denials).await;
+        }
         let label = match outcome {
             Outcome::Applied => "applied",
             Outcome::Refused => "refused",
         };
         metrics::counter!(telemetry::RELOADS, "outcome" => label).increment(1);
         Some(outcome)
+    }
+
+    /// Puts the deny-list of a configuration that is refused in force alone: `denials`, or what can be read of it.
+    async fn take_denials(&self, denials: Option<Arc<DenyList>>) {
+        let denials = match denials {
+            Some(denials) => Some(denials),
+            None => {
+                let file = self.file.clone();
+                let read = tokio::task::spawn_blocking(move || Config::denials(&file)).await;
+                read.ok().flatten().map(Arc::new)
+            }
+        };
+        let policies = self.live.policies.load_full();
+        let Some(denials) = denials.filter(|denials| !denials.says_the_same_as(policies.deny())) else { return };
+        tracing::error!(denied = denials.len(), "of the configuration that is refused the deny-list alone is in force");
+        self.live.policies.store(Arc::new(PolicySet::clone(&policies).with_deny(denials)));
     }
 
     /// Prepares everything that can fail, then swaps.
@@ -233,6 +259,44 @@ mod tests {
         assert_eq!(reloads.attempt(false).await, Some(Outcome::Applied));
         assert!(!Arc::ptr_eq(&policies, &reloads.live.policies.load_full()));
         assert_eq!(reloads.attempt(true).await, Some(Outcome::Applied), "asked, it is taken again");
+    }
+
+    #[tokio::test]
+    async fn d4_what_is_denied_is_denied_though_the_rest_of_the_configuration_is_wrong() {
+        let home = Home::new();
+        let deny = home.path().join("deny.yaml");
+        let list = |count: u8| {
+            let denial = |at: u8| format!("- {{digest: \"{}\", reason: INC-{at}}}\n", crate::oci::Digest::sha256(&[at]));
+            let text: String = (0..count).map(denial).collect();
+            std::fs::write(&deny, if text.is_empty() { "[]".to_owned() } else { text }).unwrap();
+        };
+        list(0);
+        home.write(&(home.config() + "deny: [deny.yaml]\n"));
+        let (mut reloads, _trust) = reloads(&home).await;
+        let policies = reloads.live.policies.load_full();
+        let denied = |reloads: &Reloads| reloads.live.policies.load().deny().len();
+        // A policy that is half written, and half written still when the next digest is denied.
+        let whole = home.policy();
+        std::fs::write(home.policy_file(), &whole[..whole.len() / 2]).unwrap();
+        list(1);
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
+        assert_eq!(denied(&reloads), 1);
+        list(2);
+        assert_eq!(reloads.attempt(false).await, None);
+        assert_eq!(denied(&reloads), 2);
+        assert_eq!(reloads.live.policies.load().policies().len(), policies.policies().len());
+        // A list that cannot be read lifts nothing, nor does a file that names none any more.
+        std::fs::write(&deny, "").unwrap();
+        assert_eq!(reloads.attempt(true).await, Some(Outcome::Refused));
+        home.write(&home.config());
+        assert_eq!(reloads.attempt(true).await, Some(Outcome::Refused));
+        assert_eq!(denied(&reloads), 2);
+        // What needs a restart, or cannot be taken for another reason, holds up no denial either.
+        std::fs::write(home.policy_file(), &whole).unwrap();
+        home.write(&(home.config().replace("admin: 127.0.0.1:0", "admin: 127.0.0.1:1") + "deny: [deny.yaml]\n"));
+        list(3);
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
+        assert_eq!(denied(&reloads), 3);
     }
 
     #[tokio::test]

@@ -19,7 +19,13 @@ use std::{
 };
 
 pub use crate::yaml::{Problem, Problems};
-use crate::{gate, oci::Host, policy::PolicySet, registry, server, store, upstream, verify::trust_root::RootConfig};
+use crate::{
+    gate,
+    oci::Host,
+    policy::{PolicySet, deny::DenyList},
+    registry, server, store, upstream,
+    verify::trust_root::RootConfig,
+};
 
 /// Everything `serve` needs, converted and checked.
 #[derive(Debug, Clone)]
@@ -75,6 +81,12 @@ impl Config {
     /// [`Problems`]: every one, with file, line, column and key path.
     pub fn load(path: &Path) -> Result<Self, Problems> {
         schema::load(path)
+    }
+
+    /// The deny-list alone that the file at `path` names, whatever else is wrong; `None` where it cannot be told.
+    #[must_use]
+    pub fn denials(path: &Path) -> Option<DenyList> {
+        schema::denials(path)
     }
 }
 

@@ -217,6 +217,23 @@ fn deny(paths: &[PathBuf], problems: &mut Vec<Problem>) -> DenyList {
     DenyList::new(denials)
 }
 
+/// The deny-list that the file at `path` names, whatever else is wrong with it or with what it names. `None` where that list
+/// cannot be told, or not all of it.
+pub(super) fn denials(path: &Path) -> Option<DenyList> {
+    let (text, sink) = (yaml::read_file(path).ok()?, Sink::new(path));
+    let documents = yaml::documents(&text, &sink)?;
+    let [root] = documents.as_slice() else { return None };
+    let paths = {
+        let files = Files::beside(path);
+        // Where the key is gone, what was denied stays denied until the rest is right too.
+        let (_, _, deny) = Cursor::new(root, &sink).entries()?.into_iter().find(|(key, ..)| *key == "deny")?;
+        listed_files(&deny, &files)
+    };
+    let mut problems = sink.into_problems();
+    let list = deny(&paths, &mut problems);
+    problems.is_empty().then_some(list)
+}
+
 /// What is allowed and probably not meant (I9, O8).
 fn notices(policies: &PolicySet, upstreams: &[upstream::Config]) -> Vec<String> {
     let mut notices = Vec::new();

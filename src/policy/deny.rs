@@ -100,6 +100,12 @@ impl DenyList {
         self.forms.is_empty()
     }
 
+    /// Whether both deny the same, for the same reasons.
+    #[must_use]
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        self.forms == other.forms
+    }
+
     /// Why `digest` is denied, if it is. One look-up.
     #[must_use]
     pub fn digest(&self, digest: &Digest) -> Option<&Arc<str>> {

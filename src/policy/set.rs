@@ -110,13 +110,13 @@ impl PolicySet {
 
     /// The same set under a deny-list, in place of the one it had.
     #[must_use]
-    pub fn with_deny(self, deny: DenyList) -> Self {
-        Self { deny: Arc::new(deny), ..self }
+    pub fn with_deny(self, deny: impl Into<Arc<DenyList>>) -> Self {
+        Self { deny: deny.into(), ..self }
     }
 
     /// What is denied whatever the policies say.
     #[must_use]
-    pub fn deny(&self) -> &DenyList {
+    pub const fn deny(&self) -> &Arc<DenyList> {
         &self.deny
     }
 
