@@ -23,8 +23,10 @@ pub const VERIFY_SECONDS: &str = "pullgate_verify_seconds";
 pub const VERIFY_PANICS: &str = "pullgate_verify_panics_total";
 /// Requests to upstreams: `what` (manifest, referrers, tags, blob, token), `outcome`.
 pub const UPSTREAM_REQUESTS: &str = "pullgate_upstream_requests_total";
-/// Permits that rest on an exception of a policy: `what` (digest, dangerous_repository).
+/// Each time a permit that rests on an exception of a policy is given, recalled ones too: `what` (digest, dangerous_repository).
 pub const EXCEPTIONS_USED: &str = "pullgate_exceptions_used_total";
+/// Each time an audit policy would have answered otherwise: `outcome` (would_refuse, would_undecided).
+pub const AUDITED: &str = "pullgate_audit_total";
 /// Bytes of blobs sent to clients: `from` (store, upstream).
 pub const BLOB_BYTES: &str = "pullgate_blob_bytes_total";
 /// Answers given from stale tags or evidence because the upstream could not be asked: `what`.
@@ -119,6 +121,12 @@ enum Kind {
 /// Every metric: name, kind, unit, what it says.
 const ALL: &[(&str, Kind, Unit, &str)] = &[
     (ACCEPT_ERRORS, Kind::Counter, Unit::Count, "Accepts that failed, as when the process is out of descriptors"),
+    (
+        AUDITED,
+        Kind::Counter,
+        Unit::Count,
+        "Judgements about which an audit policy would have answered otherwise, by what it would",
+    ),
     (BLOB_BYTES, Kind::Counter, Unit::Bytes, "Bytes of blobs sent to clients, by where they came from"),
     (BUILD, Kind::Gauge, Unit::Count, "1, labelled with the version that runs"),
     (CONNECTIONS, Kind::Gauge, Unit::Count, "Open client connections"),
@@ -126,7 +134,12 @@ const ALL: &[(&str, Kind, Unit, &str)] = &[
     (DECISIONS, Kind::Counter, Unit::Count, "Judgements made (not recalled), by outcome and reason"),
     (DECISION_SECONDS, Kind::Histogram, Unit::Seconds, "How long a judgement took"),
     (DENIED, Kind::Counter, Unit::Count, "Uses of the deny-list, by what it names"),
-    (EXCEPTIONS_USED, Kind::Counter, Unit::Count, "Permits that rest on an exception of a policy, by what it is for"),
+    (
+        EXCEPTIONS_USED,
+        Kind::Counter,
+        Unit::Count,
+        "Permits given or recalled that rest on an exception of a policy, by what it is for",
+    ),
     (IN_FLIGHT, Kind::Gauge, Unit::Count, "Requests whose last byte has not left"),
     (LOG_DROPPED, Kind::Counter, Unit::Count, "Log events dropped because nobody read the log"),
     (RECALLS, Kind::Counter, Unit::Count, "Verdicts recalled from memory, by outcome"),

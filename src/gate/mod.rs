@@ -216,6 +216,9 @@ impl Gate {
         for _ in 0..SETTLE {
             let answer = self.admit_at(subject, Trail::default()).await;
             if self.is_settled(&answer) {
+                if let Ok(Verdict::Admit(permit)) = &answer {
+                    count_exceptions(permit);
+                }
                 return answer;
             }
         }
@@ -265,6 +268,7 @@ impl Gate {
     pub fn recall(&self, subject: &Subject) -> Option<Permit> {
         let permit = self.memory.permit(asked(subject), &self.basis(subject)?, Instant::now())?.whole()?;
         self.recalled_permits.increment(1);
+        count_exceptions(&permit);
         Some(permit)
     }
 
@@ -325,6 +329,13 @@ impl Gate {
         let selections = Arc::new(Selections::new(policies));
         self.selections.store(Arc::clone(&selections));
         selections.select(image)
+    }
+}
+
+/// Counts each use, a recalled one and a child's too: how much is served by exception is what an operator asks.
+fn count_exceptions(permit: &Permit) {
+    for what in permit.exceptions() {
+        metrics::counter!(telemetry::EXCEPTIONS_USED, "what" => *what).increment(1);
     }
 }
 

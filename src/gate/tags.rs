@@ -36,6 +36,11 @@ pub struct Guard {
     mode: Mode,
     newest: Timestamp,
     signers: Vec<TagSigner>,
+    /// What audit policies say beside the enforcing ones.
+    beside: Option<Arc<Self>>,
+    /// An enforcing policy guards tags too, so what they mean to the audit policies is a history of its own: who signs for these
+    /// must not become who may sign for those.
+    apart: bool,
 }
 
 /// Who signed, by what does not change from release to release. A workflow's own name contains the ref it ran for, and every
@@ -149,10 +154,10 @@ impl Gate {
     /// is not known.
     #[must_use]
     pub fn recall_tag(&self, tag: &Tag, permit: &Permit) -> bool {
-        permit.guard().is_none() || {
-            let known = self.tags.known.get(&(permit.image().clone(), tag.clone()));
-            known.is_some_and(|known| known == *permit.manifest().digest())
-        }
+        permit.guard().is_none_or(|guard| {
+            let known = || self.tags.known.get(&(permit.image().clone(), tag.clone()));
+            guard.is_alone() && known().is_some_and(|known| known == *permit.manifest().digest())
+        })
     }
 
     /// Whether `tag` may be answered with what `permit` is for, and remembers it if so.
@@ -165,11 +170,20 @@ impl Gate {
             return Ok(TagVerdict::Fine);
         }
         let (image, digest) = (permit.image(), *permit.manifest().digest());
+        match (&guard.beside, self.ask_guard(image, tag, digest, guard).await?) {
+            (Some(beside), TagVerdict::Fine) => self.ask_guard(image, tag, digest, beside).await,
+            (_, verdict) => Ok(verdict),
+        }
+    }
+
+    async fn ask_guard(&self, image: &ImageName, tag: &Tag, digest: Digest, guard: &Guard) -> Result<TagVerdict, NoVerdict> {
         let moved = match self.move_tag(image, tag, digest, guard).await {
             Ok(None) => return Ok(TagVerdict::Fine),
             Ok(Some(moved)) => moved,
             Err(error) if guard.mode == Mode::Audit => {
-                return Ok(TagVerdict::Warn(warning(299, &format!("audit: could not tell what tag {tag} meant: {error}"))));
+                let would = format!("could not tell what tag {tag} meant: {error}");
+                tell_audited("would_undecided", &guard.policy, image, &digest, &would);
+                return Ok(TagVerdict::Warn(warning(299, &format!("audit: {would}"))));
             }
             Err(error) => {
                 let why = format!("what tag {tag} meant before cannot be told: {error}; {}", command(image, tag, &digest));
@@ -180,7 +194,7 @@ impl Gate {
         let refusal = Refusal { image: image.clone(), digest, reason, explanation: Arc::default() };
         if guard.mode == Mode::Audit {
             let would = refusal.reason.to_string();
-            tracing::info!(audit = "would_refuse", %image, %tag, %digest, would, "audited");
+            tell_audited("would_refuse", &guard.policy, image, &digest, &format!("tag {tag}: {would}"));
             return Ok(TagVerdict::Warn(warning(299, &format!("audit: would refuse: {would}"))));
         }
         let (reason, detail) = (refusal.code(), refusal.sentence());
@@ -197,34 +211,45 @@ impl Gate {
         digest: Digest,
         guard: &Guard,
     ) -> Result<Option<TagMoved>, StoreError> {
-        let (facts, key) = (&*self.facts, key(image, tag));
+        let (facts, accepted) = (&*self.facts, key(image, tag));
+        let key = if guard.apart { format!("{accepted} audit") } else { accepted.clone() };
         let at = usize::try_from(self.tags.hasher.hash_one(&key) % self.tags.turns.len() as u64).unwrap_or_default();
         let _turn = self.tags.turns[at].lock().await;
         let before = history(facts, &key).await;
-        let known = (image.clone(), tag.clone());
         let mut signers = guard.signers.clone();
         match &before {
             Ok(Some(before)) if before.digest == digest => {
-                self.tags.known.insert(known, digest);
+                self.know(image, tag, digest, guard);
                 return Ok(None);
             }
             Ok(Some(before)) => match guard.compare(before) {
                 // Only those who signed before and sign again: two at once today must not let the second alone tomorrow.
                 Ok(common) => signers = common,
-                Err(how) if !is_accepted(facts, &key, Some(before.digest), digest).await? => {
+                Err(how) if !is_accepted(facts, &accepted, Some(before.digest), digest).await? => {
                     let policy = guard.policy.clone();
                     return Ok(Some(TagMoved { tag: tag.clone(), policy, how, was: before.digest }));
                 }
                 Err(_) => tracing::info!(%image, %tag, was = %before.digest, %digest, "a tag moved as an operator accepts"),
             },
             Ok(None) => tracing::debug!(%image, %tag, %digest, "a tag's first use is trusted"),
-            Err(StoreError::Damaged { .. }) if is_accepted(facts, &key, None, digest).await? => {}
+            Err(StoreError::Damaged { .. }) if is_accepted(facts, &accepted, None, digest).await? => {}
             Err(error) => return Err(error.clone()),
         }
         let json = serde_json::to_vec(&History { digest, newest: guard.newest, signers }).unwrap_or_default();
         facts.set_fact(FactKind::Tag, &key, &json).await?;
-        self.tags.known.insert(known, digest);
+        self.know(image, tag, digest, guard);
         Ok(None)
+    }
+
+    /// Remembers what a tag means by its history; while its turn is held, so that it is never older than that. Where two guards
+    /// must be asked each time, nothing is remembered, nor what was before.
+    fn know(&self, image: &ImageName, tag: &Tag, digest: Digest, guard: &Guard) {
+        let known = (image.clone(), tag.clone());
+        if guard.is_alone() {
+            self.tags.known.insert(known, digest);
+        } else if !guard.apart {
+            self.tags.known.remove(&known);
+        }
     }
 }
 
@@ -232,7 +257,12 @@ impl Guard {
     /// What the policies that guard tags say of a digest on which they hold; `None` where none guards them, or where none of
     /// them knows a signature: what an exception admits says nothing of age or signer.
     pub(super) fn of(held: &[(Arc<Policy>, Held)], watched: &[(Arc<Policy>, Held)]) -> Option<Arc<Self>> {
-        Self::among(held, Mode::Enforce).or_else(|| Self::among(watched, Mode::Audit)).map(Arc::new)
+        let apart = held.iter().any(|(policy, _)| policy.tag_guard());
+        let audit = Self::among(watched, Mode::Audit).map(|audit| Arc::new(Self { apart, ..audit }));
+        match Self::among(held, Mode::Enforce) {
+            Some(enforce) => Some(Arc::new(Self { beside: audit, ..enforce })),
+            None => audit,
+        }
     }
 
     fn among(held: &[(Arc<Policy>, Held)], mode: Mode) -> Option<Self> {
@@ -247,7 +277,12 @@ impl Guard {
                 signers.push(signer);
             }
         }
-        Some(Self { policy: first.name.clone(), mode, newest, signers })
+        Some(Self { policy: first.name.clone(), mode, newest, signers, beside: None, apart: false })
+    }
+
+    /// Whether there is no other guard, nor another history.
+    const fn is_alone(&self) -> bool {
+        self.beside.is_none() && !self.apart
     }
 
     /// The signers both have, if a tag may move from there to here.
@@ -296,6 +331,12 @@ impl TagMoved {
 /// How to accept that a tag means a digest.
 pub(super) fn command(image: &ImageName, tag: &Tag, digest: &Digest) -> String {
     format!("to accept it: pullgate policy tag accept {image}:{tag}@{digest}")
+}
+
+/// Tells what an audit policy would have answered: one event, one count.
+pub(super) fn tell_audited(event: &'static str, policy: &str, image: &ImageName, digest: &Digest, would: &str) {
+    metrics::counter!(telemetry::AUDITED, "outcome" => event).increment(1);
+    tracing::info!(audit = event, policy, %image, %digest, would, "audited");
 }
 
 /// `https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1` without what follows the workflow.

@@ -70,6 +70,8 @@ pub(in crate::gate) struct Terms {
     pub(in crate::gate) warnings: Vec<String>,
     /// What it says to the guard of tags.
     pub(in crate::gate) guard: Option<Arc<Guard>>,
+    /// What the exceptions are for that it rests on.
+    pub(in crate::gate) exceptions: Vec<&'static str>,
 }
 
 impl Hash for Terms {
@@ -127,6 +129,11 @@ impl Permit {
     #[must_use]
     pub fn guard(&self) -> Option<&Arc<Guard>> {
         self.granted.terms.guard.as_ref()
+    }
+
+    /// What the exceptions are for that it rests on; seldom any.
+    pub(in crate::gate) fn exceptions(&self) -> &[&'static str] {
+        &self.granted.terms.exceptions
     }
 
     /// Until when it may be recalled, by the monotonic clock (threats D4, R8).

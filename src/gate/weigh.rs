@@ -6,7 +6,7 @@ mod platforms;
 mod unread;
 mod unreadable;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -150,7 +150,7 @@ impl Scales {
     }
 
     /// Whether all that is published was seen and could be judged.
-    const fn is_whole(&self) -> bool {
+    pub(super) const fn is_whole(&self) -> bool {
         self.looked && !self.partial && !self.overloaded && self.ahead.is_none() && self.unreadable.is_none()
     }
 
@@ -329,9 +329,4 @@ impl Scales {
             Err(error) => tracing::error!(%error, "judging failed unexpectedly; please report it"),
         }
     }
-}
-
-/// How long a client waits before it asks again about a signature from the near future.
-pub(super) fn clock_wait(ahead_seconds: u64) -> Duration {
-    Duration::from_secs(ahead_seconds.clamp(1, 60))
 }

@@ -27,6 +27,8 @@ pub(super) struct Cooling {
     pub(super) unmet: Vec<Unmet>,
     /// Audit policies whose time has not come.
     pub(super) audit: Vec<Unmet>,
+    /// Audit policies of which nobody can say whether it has.
+    pub(super) unsure: Vec<Unmet>,
     /// How long until the first of them may hold.
     pub(super) wait: Option<Duration>,
 }
@@ -49,7 +51,7 @@ impl Judgement {
                     return Err(undecided(UndecidedReason::EvidenceUnavailable(why), None));
                 }
                 // Only audit policies ask: they do not change the answer.
-                cooling.audit.extend(scales.watched.iter().filter(waits).map(|(policy, _)| unmet(policy, why.clone())));
+                cooling.unsure.extend(scales.watched.iter().filter(waits).map(|(policy, _)| unmet(policy, why.clone())));
                 return Ok(cooling);
             }
         };

@@ -3,6 +3,7 @@
 //! Here is the order of its steps; [`manifest`] reads what is judged, [`parents`] asks who vouches for it, [`cooldown`] how long
 //! it has been known, [`platforms`] what is proven about each platform, [`outcome`] makes what comes of it.
 
+mod audit;
 mod cooldown;
 mod manifest;
 mod outcome;
@@ -16,7 +17,12 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::parents::Trail;
-use self::{manifest::Got, parents::Parentage, platforms::Platforms};
+use self::{
+    manifest::Got,
+    outcome::Said,
+    parents::Parentage,
+    platforms::{Platforms, cannot_tell},
+};
 use super::{
     Explanation, Gate, Question,
     memory::{Asked, Basis},
@@ -35,7 +41,7 @@ use crate::{
 /// How long a permit on stale evidence is remembered before the upstream is tried again.
 const STALE_LIFE: Duration = Duration::from_secs(60);
 /// When to ask again, where nobody said.
-const RETRY: Duration = Duration::from_secs(5);
+pub(super) const RETRY: Duration = Duration::from_secs(5);
 /// The longest wait passed on to a client.
 const MAX_RETRY: Duration = Duration::from_secs(60);
 
@@ -219,11 +225,14 @@ impl Judgement {
             let evidence = kept.collect(&self.reader, &self.gate.config.limits).await;
             let mut scales = weigh().await;
             scales.add(verifier, &evidence).await;
+            let missing = evidence.missing.first().cloned();
             drop(evidence);
-            let Platforms { life, warnings, .. } = self.look_at_platforms(got, &mut scales, verifier).await;
+            let Platforms { life, warnings, doubt, .. } = self.look_at_platforms(got, &mut scales, verifier).await;
             if scales.suffice() {
                 let life = life.min(self.gate.config.verdict_ttl - age);
-                return self.admit_on_policy(got, &mut scales, life, warnings).await;
+                let doubt = missing.map(UndecidedReason::EvidenceUnavailable).or(doubt);
+                let doubt = doubt.or_else(|| scales.doubt(verifier.as_ref()).map(|(reason, _)| reason));
+                return self.admit_on_policy(got, &mut scales, life, warnings, doubt).await;
             }
         }
 
@@ -249,18 +258,17 @@ impl Judgement {
             Err(other) => return Err(other),
         };
         let (Some(verifier), Some(searching)) = (verifier, searching) else {
-            if scales.suffice() {
-                self.keep_manifest(&got).await;
-                // Without a trust root nobody can say what audit policies would; the answer is not theirs.
-                let unsure = !std::mem::take(&mut scales.audit).is_empty();
-                let warnings = unsure.then(|| warning(299, "audit: could not tell: no trust root")).into_iter().collect();
-                return self.admit_on_policy(&got, &mut scales, self.gate.config.verdict_ttl, warnings).await;
-            }
             let why = match self.trust.as_ref() {
                 TrustState::NotReady(why) => why.clone(),
                 TrustState::Ready { .. } => String::new(),
             };
             let reason = UndecidedReason::NoTrustRoot(why);
+            if scales.suffice() {
+                self.keep_manifest(&got).await;
+                // Without a trust root nobody can say what audit policies would; the answer is not theirs.
+                let doubt = (!scales.audit.is_empty()).then_some(reason);
+                return self.admit_on_policy(&got, &mut scales, self.gate.config.verdict_ttl, Vec::new(), doubt).await;
+            }
             return self.no_or_audited(&got, &mut scales, Parentage::none(), Some((reason, RETRY))).await;
         };
         let mut evidence = match searching.await {
@@ -282,7 +290,8 @@ impl Judgement {
         }
         let mut platforms = self.look_at_platforms(&got, &mut scales, &verifier).await;
         if scales.suffice() {
-            return self.admit_on_policy(&got, &mut scales, platforms.life, platforms.warnings).await;
+            let doubt = cannot_tell(&evidence, &scales, verifier.as_ref()).map(|(reason, _)| reason).or(platforms.doubt);
+            return self.admit_on_policy(&got, &mut scales, platforms.life, platforms.warnings, doubt).await;
         }
         if evidence.missing.is_empty() {
             // Everything was seen, and it is not enough. What was kept from before no longer counts: withdrawn evidence
@@ -301,7 +310,8 @@ impl Judgement {
             if scales.suffice() {
                 metrics::counter!(telemetry::STALE, "what" => "evidence").increment(1);
                 let text = format!("the upstream cannot be asked; admitted on evidence listed {} s ago", age.as_secs());
-                return self.admit_on_policy(&got, &mut scales, STALE_LIFE, vec![warning(110, &text)]).await;
+                let doubt = evidence.missing.first().cloned().map(UndecidedReason::EvidenceUnavailable);
+                return self.admit_on_policy(&got, &mut scales, STALE_LIFE, vec![warning(110, &text)], doubt).await;
             }
         }
         let cannot_tell = if evidence.missing.is_empty() {
@@ -330,7 +340,8 @@ impl Judgement {
             Unmatched::DangerousAllow => {
                 let text = "no policy names this image; served because of `unmatched: dangerous_allow`";
                 let warnings = vec![warning(299, text)];
-                self.admit(&got, Grounds::Unmatched, None, self.gate.config.verdict_ttl, warnings, None).await
+                let said = Said { warnings, ..Said::default() };
+                self.admit(&got, Grounds::Unmatched, None, self.gate.config.verdict_ttl, said).await
             }
         }
     }

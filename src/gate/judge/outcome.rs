@@ -4,23 +4,32 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Answer, Got, Judgement, Parentage, RETRY, cooldown::Cooling, undecided};
+use super::{Answer, Got, Judgement, Parentage, RETRY, audit::Audited, cooldown::Cooling, undecided};
 use crate::{
     evidence::{Kept, Shape, Unread, shape_of},
     gate::{
         explain,
         memory::Basis,
-        sentence::{printable, warning},
+        sentence::warning,
         tags::Guard,
         verdict::{Absent, Grounds, NoVerdict, Permit, Refusal, RefusalReason, Terms, UndecidedReason, Verdict},
-        weigh::{Scales, clock_wait},
+        weigh::Scales,
     },
     oci::{ManifestError, ManifestKind, Reference},
-    policy::{ExceptionUse, Reason, Unmet},
+    policy::{ExceptionUse, Reason},
     telemetry,
     upstream::UpstreamError,
     verify::Epoch,
 };
+
+/// What a permit says beside why it is given.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) warnings: Vec<String>,
+    pub(super) guard: Option<Arc<Guard>>,
+    /// What the exceptions are for that it rests on.
+    pub(super) exceptions: Vec<&'static str>,
+}
 
 impl Judgement {
     /// Requirements are unmet. Undecided if something could have changed that, else refused; and whichever it is,
@@ -41,13 +50,10 @@ impl Judgement {
             .or_else(|| scales.overloaded.then_some((UndecidedReason::Overloaded, RETRY)))
             .or_else(|| Some((UndecidedReason::EvidenceUnavailable(scales.unreadable.clone()?), RETRY)))
             .or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)))
-            .or_else(|| {
-                let ahead = scales.ahead?;
-                let why = format!("signed {ahead} s in the future: the clock here may be slow");
-                Some((UndecidedReason::Clock(why), clock_wait(ahead)))
-            });
+            .or_else(|| scales.clock());
         if self.selection.enforce.is_empty() {
-            return self.admit_audited(got, scales, cannot_tell.map(|(reason, _)| reason)).await;
+            let audited = Audited::of(scales, cannot_tell.as_ref().map(|(reason, _)| reason), &[], &[]);
+            return self.admit_audited(got, audited).await;
         }
         if let Some((reason, wait)) = cannot_tell {
             return Err(undecided(despite_exception(scales, reason), Some(wait)));
@@ -76,27 +82,6 @@ impl Judgement {
         }
     }
 
-    /// Serves what only audit policies ask about, saying what they would have said.
-    pub(super) async fn admit_audited(&mut self, got: &Got, scales: &Scales, cannot_tell: Option<UndecidedReason>) -> Answer {
-        let would = match &cannot_tell {
-            Some(reason) => reason.to_string(),
-            None => scales
-                .audit
-                .iter()
-                .map(|unmet| format!("policy {} {}", unmet.policy, unmet.summary))
-                .collect::<Vec<_>>()
-                .join("; "),
-        };
-        let (verb, event) =
-            if cannot_tell.is_some() { ("could not tell", "would_undecided") } else { ("would refuse", "would_refuse") };
-        let warnings = vec![warning(299, &format!("audit: {verb}: {would}"))];
-        tracing::info!(audit = event, image = %self.subject.image, digest = %self.subject.digest, would, "audited");
-        // What could not be told is asked again soon; a would-be refusal lives as long as a refusal, so that the warning
-        // goes when the signature comes.
-        let life = self.gate.config.refusal_ttl;
-        self.admit(got, Grounds::Audited { would: printable(&would) }, None, life, warnings, None).await
-    }
-
     /// Every enforcing policy holds; audit policies may still have something to say, and the time may not have come.
     pub(super) async fn admit_on_policy(
         &mut self,
@@ -104,47 +89,41 @@ impl Judgement {
         scales: &mut Scales,
         mut life: Duration,
         mut warnings: Vec<String>,
+        doubt: Option<UndecidedReason>,
     ) -> Answer {
         self.signers = scales.signers();
         self.note(scales).await;
-        let Cooling { unmet, audit, wait } = self.cooling(scales).await?;
+        let Cooling { unmet, audit, unsure, wait } = self.cooling(scales).await?;
+        let audited = Audited::of(scales, doubt.as_ref(), &audit, &unsure);
         scales.unmet.extend(unmet);
-        scales.audit.extend(audit);
+        scales.audit.extend(audit.into_iter().chain(unsure));
         self.note(scales).await;
         if !scales.unmet.is_empty() {
             self.refusal_life = self.refusal_life.min(wait.unwrap_or(self.refusal_life));
             let reason = RefusalReason::Unmet { unmet: std::mem::take(&mut scales.unmet), notes: scales.explanation.notes() };
             return self.refuse(reason, std::mem::take(&mut scales.explanation), got).await;
         }
-        if self.selection.enforce.is_empty() && !scales.audit.is_empty() {
-            return self.admit_audited(got, scales, None).await;
+        if self.selection.enforce.is_empty() && !audited.is_empty() {
+            return self.admit_audited(got, audited).await;
         }
         // The permit lives no longer than what it rests on, nor than what is said of it.
         life = life.min(wait.unwrap_or(life));
         if let Some(until) = scales.valid_until() {
             life = life.min(Duration::try_from(until.duration_since((self.gate.clock)())).unwrap_or_default());
         }
-        self.tell_exceptions(scales, &mut warnings);
-        for Unmet { policy, summary, .. } in &scales.audit {
-            warnings.push(warning(299, &format!("audit: policy {policy} would refuse: {summary}")));
-            tracing::info!(
-                audit = "would_refuse",
-                policy,
-                image = %self.subject.image,
-                digest = %self.subject.digest,
-                would = summary,
-                "audited"
-            );
+        let exceptions = self.tell_exceptions(scales, &mut warnings);
+        if audited.tell(self, &mut warnings) {
+            life = life.min(self.gate.config.refusal_ttl);
         }
         let guard = Guard::of(&scales.held, &scales.watched);
-        self.admit(got, Grounds::Policy, self.basis.epoch, life, warnings, guard).await
+        self.admit(got, Grounds::Policy, self.basis.epoch, life, Said { warnings, guard, exceptions }).await
     }
 
-    /// Tells of each exception that stands in for evidence: an event, a count, a warning.
-    fn tell_exceptions(&self, scales: &Scales, warnings: &mut Vec<String>) {
-        for used in scales.held.iter().chain(&scales.watched).filter_map(|(_, held)| held.exception.as_ref()) {
+    /// Tells of each exception that stands in for evidence, an event and a warning; and what each is for.
+    fn tell_exceptions(&self, scales: &Scales, warnings: &mut Vec<String>) -> Vec<&'static str> {
+        let used = scales.held.iter().chain(&scales.watched).filter_map(|(_, held)| held.exception.as_ref());
+        let tell = |used: &ExceptionUse| {
             let ExceptionUse { policy, what, reason, expires } = used;
-            metrics::counter!(telemetry::EXCEPTIONS_USED, "what" => *what).increment(1);
             tracing::warn!(
                 policy,
                 what,
@@ -155,7 +134,9 @@ impl Judgement {
                 "admitted by an exception"
             );
             warnings.push(warning(299, &format!("exception: policy {policy} asks for no evidence until {expires}: {reason}")));
-        }
+            *what
+        };
+        used.map(tell).collect()
     }
 
     /// An admitted index of this repository lists the subject.
@@ -171,8 +152,12 @@ impl Judgement {
         // The child lives no longer than what vouches for it (D8).
         let life = parent.until().saturating_duration_since(Instant::now()).min(self.gate.config.verdict_ttl);
         let grounds = Grounds::Parent(*parent.manifest().digest());
-        let guard = parent.guard().cloned();
-        self.admit(&got, grounds, parent.epoch(), life, parent.warnings().to_vec(), guard).await
+        let said = Said {
+            warnings: parent.warnings().to_vec(),
+            guard: parent.guard().cloned(),
+            exceptions: parent.exceptions().to_vec(),
+        };
+        self.admit(&got, grounds, parent.epoch(), life, said).await
     }
 
     /// Admits the manifest if it is evidence itself (D9). What could not be read to know it is no answer yet: the manifest
@@ -180,7 +165,7 @@ impl Judgement {
     pub(super) async fn as_evidence(&mut self, got: &Got) -> Result<Option<Verdict>, NoVerdict> {
         match shape_of(&self.reader, &got.manifest, &self.gate.config.limits).await {
             Ok(Shape::Evidence) => {
-                self.admit(got, Grounds::Evidence, None, self.gate.config.verdict_ttl, Vec::new(), None).await.map(Some)
+                self.admit(got, Grounds::Evidence, None, self.gate.config.verdict_ttl, Said::default()).await.map(Some)
             }
             Ok(Shape::Other(why)) => {
                 tracing::debug!(digest = %self.subject.digest, why, "not evidence");
@@ -200,8 +185,7 @@ impl Judgement {
         grounds: Grounds,
         epoch: Option<Epoch>,
         life: Duration,
-        warnings: Vec<String>,
-        guard: Option<Arc<Guard>>,
+        Said { warnings, guard, exceptions }: Said,
     ) -> Answer {
         // Asked for by another algorithm, it may be denied all the same.
         if let Some(reason) = self.selection.deny.content(&self.subject.digest, got.manifest.bytes()) {
@@ -217,7 +201,7 @@ impl Judgement {
         }
         let until = Instant::now() + life;
         let (image, basis) = (self.subject.image.clone(), Basis { policy: self.selection.id, epoch });
-        let terms = self.gate.memory.shared(Terms { image, grounds, basis, warnings, guard });
+        let terms = self.gate.memory.shared(Terms { image, grounds, basis, warnings, guard, exceptions });
         let permit = Permit::grant(terms, Arc::clone(&got.manifest), until);
         self.gate.lineage.record(&permit).await;
         Ok(Verdict::Admit(permit))

@@ -11,11 +11,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use super::{Got, Judgement, RETRY, STALE_LIFE};
 use crate::{
     evidence::{Evidence, Kept, search},
-    gate::{
-        sentence::warning,
-        verdict::UndecidedReason,
-        weigh::{Scales, clock_wait},
-    },
+    gate::{sentence::warning, verdict::UndecidedReason, weigh::Scales},
     oci::{Algorithm, Descriptor, Digest, Manifest, ManifestKind},
     policy::{MAX_PLATFORMS, PlatformFacts},
     telemetry,
@@ -34,6 +30,8 @@ const NOTHING_THAT_RUNS: &str = "unknown/unknown";
 pub(super) struct Platforms {
     /// Why a requirement that is unmet might be met after all.
     pub(super) cannot_tell: Option<(UndecidedReason, Duration)>,
+    /// Why what audit policies say might be otherwise.
+    pub(super) doubt: Option<UndecidedReason>,
     /// How long a permit on it may live.
     pub(super) life: Duration,
     /// `Warning` values: something was stale.
@@ -44,14 +42,25 @@ pub(super) struct Platforms {
 struct Weighed {
     scales: Scales,
     cannot_tell: Option<(UndecidedReason, Duration)>,
+    /// The same, though it suffices.
+    doubt: Option<UndecidedReason>,
     life: Duration,
     stale: Option<Duration>,
+}
+
+impl Weighed {
+    /// Why what audit policies say of one of `children` might be otherwise: unless they would refuse one that was seen.
+    fn doubt_of(children: &[Self]) -> Option<UndecidedReason> {
+        let certain = |child: &Self| child.doubt.is_none() && !child.scales.audit.is_empty();
+        if children.iter().any(certain) { None } else { children.iter().find_map(|child| child.doubt.clone()) }
+    }
 }
 
 impl Judgement {
     /// Looks at the platforms of `got`, if that is all that policies still want, and says on `scales` what they say then.
     pub(super) async fn look_at_platforms(&self, got: &Got, scales: &mut Scales, verifier: &Arc<dyn Verifier>) -> Platforms {
-        let mut platforms = Platforms { cannot_tell: None, life: self.gate.config.verdict_ttl, warnings: Vec::new() };
+        let mut platforms =
+            Platforms { cannot_tell: None, doubt: None, life: self.gate.config.verdict_ttl, warnings: Vec::new() };
         if !scales.wants_platforms() {
             return platforms;
         }
@@ -70,6 +79,7 @@ impl Judgement {
             child.scales.account().await;
         }
         platforms.life = weighed.iter().map(|child| child.life).min().unwrap_or(platforms.life);
+        platforms.doubt = Weighed::doubt_of(&weighed);
         let unsettled = |child: &&Weighed| !child.scales.suffice();
         // One that lacks what it needs, all of it seen, decides, whatever could not be seen of others.
         if weighed.iter().filter(unsettled).all(|child| child.cannot_tell.is_some()) {
@@ -93,8 +103,9 @@ impl Judgement {
             Err(why) => {
                 let mut scales = index.of_platform(child.digest, name(child));
                 scales.rejudge().await;
-                let cannot_tell = Some((UndecidedReason::EvidenceUnavailable(why), RETRY));
-                return Weighed { scales, cannot_tell, life: ttl, stale: None };
+                let reason = UndecidedReason::EvidenceUnavailable(why);
+                let (cannot_tell, doubt) = (Some((reason.clone(), RETRY)), Some(reason));
+                return Weighed { scales, cannot_tell, doubt, life: ttl, stale: None };
             }
         };
         let about = names.first().copied().unwrap_or(child.digest);
@@ -105,10 +116,12 @@ impl Judgement {
             && let Some(age) = kept.age((self.gate.clock)()).filter(|age| *age < ttl)
         {
             let mut scales = index.of_platform(about, name(child));
-            scales.add(verifier, &kept.collect(&self.reader, limits).await).await;
+            let evidence = kept.collect(&self.reader, limits).await;
+            scales.add(verifier, &evidence).await;
             scales.rejudge().await;
             if scales.suffice() {
-                return Weighed { scales, cannot_tell: None, life: ttl - age, stale: None };
+                let doubt = cannot_tell(&evidence, &scales, verifier.as_ref()).map(|(reason, _)| reason);
+                return Weighed { scales, cannot_tell: None, doubt, life: ttl - age, stale: None };
             }
         }
         let mut scales = index.of_platform(about, name(child));
@@ -119,7 +132,8 @@ impl Judgement {
         let listing = Kept::of(&evidence, listed_at, &child.media_type);
         if scales.suffice() {
             listing.save(documents, &key, &evidence).await;
-            return Weighed { scales, cannot_tell: None, life: ttl, stale: None };
+            let doubt = cannot_tell(&evidence, &scales, verifier.as_ref()).map(|(reason, _)| reason);
+            return Weighed { scales, cannot_tell: None, doubt, life: ttl, stale: None };
         }
         if evidence.missing.is_empty() {
             if kept.is_some() {
@@ -131,11 +145,13 @@ impl Judgement {
             before.stale = Some(age);
             scales.add(verifier, &before).await;
             if scales.suffice() {
-                return Weighed { scales, cannot_tell: None, life: STALE_LIFE, stale: Some(age) };
+                let doubt = evidence.missing.first().cloned().map(UndecidedReason::EvidenceUnavailable);
+                return Weighed { scales, cannot_tell: None, doubt, life: STALE_LIFE, stale: Some(age) };
             }
         }
         let cannot_tell = cannot_tell(&evidence, &scales, verifier.as_ref());
-        Weighed { scales, cannot_tell, life: ttl, stale: None }
+        let doubt = cannot_tell.as_ref().map(|(reason, _)| reason.clone());
+        Weighed { scales, cannot_tell, doubt, life: ttl, stale: None }
     }
 
     /// What a child is called by: its SHA-256 digest first, which evidence is about, and the digest it is listed by.
@@ -149,21 +165,11 @@ impl Judgement {
 }
 
 /// Why what a child lacks may be there all the same.
-fn cannot_tell(evidence: &Evidence, scales: &Scales, verifier: &dyn Verifier) -> Option<(UndecidedReason, Duration)> {
+pub(super) fn cannot_tell(evidence: &Evidence, scales: &Scales, verifier: &dyn Verifier) -> Option<(UndecidedReason, Duration)> {
     if let Some(why) = evidence.missing.first() {
         return Some((UndecidedReason::EvidenceUnavailable(why.clone()), evidence.retry_after.unwrap_or(RETRY)));
     }
-    if scales.overloaded {
-        return Some((UndecidedReason::Overloaded, RETRY));
-    }
-    if let Some(why) = &scales.unreadable {
-        return Some((UndecidedReason::EvidenceUnavailable(why.clone()), RETRY));
-    }
-    if let Some(why) = scales.unready(verifier) {
-        return Some((UndecidedReason::NoTrustRoot(why), RETRY));
-    }
-    let ahead = scales.ahead?;
-    Some((UndecidedReason::Clock(format!("signed {ahead} s in the future: the clock here may be slow")), clock_wait(ahead)))
+    scales.doubt(verifier)
 }
 
 /// The children of an index that can run, each once. An attestation manifest is none; what says of itself that it is one and

@@ -97,6 +97,69 @@ async fn audit_beside_enforce_never_changes_the_answer() {
     world.refusal(other).await;
 }
 
+fn audited(recorder: &metrics_exporter_prometheus::PrometheusRecorder, outcome: &str) -> bool {
+    recorder.handle().render().contains(&format!("pullgate_audit_total{{outcome=\"{outcome}\"}} 1"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn audit_beside_enforce_does_not_call_a_refusal_what_it_could_not_tell() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = World::new();
+    let both = policy("a", "reg.test/acme/**", RELEASE, "enforce") + "---\n" + &policy("b", "reg.test/**", MALLORY, "audit");
+    world.set_policies(&both, Unmatched::Deny);
+    let image = world.signed("a");
+    world.fault(Ask::ManifestByTag, Fault::Down);
+    let permit = world.permit(image).await;
+    assert_eq!(permit.grounds(), &Grounds::Policy);
+    assert!(
+        permit.warnings()[0].starts_with("299 - \"audit: policy b could not tell: it cannot be told now"),
+        "{:?}",
+        permit.warnings()
+    );
+    assert!(audited(&recorder, "would_undecided") && !audited(&recorder, "would_refuse"));
+    world.mend();
+    tokio::time::advance(std::time::Duration::from_secs(11)).await;
+    assert!(world.gate.recall(&world.subject(REPO, image)).is_none(), "it is asked again soon");
+    let other = world.signed("b");
+    let permit = world.permit(other).await;
+    assert!(permit.warnings()[0].starts_with("299 - \"audit: policy b would refuse"), "{:?}", permit.warnings());
+    assert!(audited(&recorder, "would_undecided") && audited(&recorder, "would_refuse"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn audit_beside_enforce_could_not_tell_what_a_clock_a_disk_or_a_platform_hid() {
+    let audit = policy("b", "reg.test/**", MALLORY, "audit");
+    let each = "attestations: [{predicate_type: https://spdx.dev/Document, sbom_on: each_platform}]\n";
+    let newest = "attestations: [{predicate_type: https://spdx.dev/Document, match: newest, max_age: 3650d}]\n";
+    for (case, lines, hidden) in [
+        ("clock", "", json!({"ahead": 40})),
+        ("disk", "", json!({"unreadable": "the disk"})),
+        ("a newer one", newest, json!({"unreadable": "the disk"})),
+        ("platform", each, json!({"garbage": 1})),
+    ] {
+        let world = World::new();
+        let both = policy("a", "reg.test/acme/**", RELEASE, "enforce") + "---\n" + &audit + lines;
+        world.set_policies(&both, Unmatched::Deny);
+        let child = world.image(REPO, "amd64");
+        let image = world.platforms(&[(child, Some("linux/amd64"))]);
+        world.sign(REPO, image, RELEASE);
+        world.attach(REPO, image, &bundle(hidden));
+        if case != "clock" && case != "disk" {
+            world.attach(REPO, image, &signature(image, MALLORY));
+        }
+        if case == "a newer one" {
+            let at = "2026-11-20T00:00:00Z";
+            let sbom =
+                json!({"about": image, "by": MALLORY, "proves": "https://spdx.dev/Document", "predicate": spdx(), "at": at});
+            world.attach(REPO, image, &bundle(sbom));
+        }
+        world.hide_referrers(child);
+        let warnings = world.permit(image).await.warnings().to_vec();
+        assert!(warnings[0].starts_with("299 - \"audit: policy b could not tell"), "{case}: {warnings:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn unmatched_images_are_served_with_a_warning_where_that_is_configured() {
     let world = World::new();

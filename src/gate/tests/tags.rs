@@ -195,6 +195,33 @@ async fn without_a_guard_nothing_is_remembered_and_an_audit_policy_only_says_so(
     }
 }
 
+/// Two guards, two histories: what the audit policy finds wrong is told, and neither lets the other's signers in.
+#[tokio::test(start_paused = true)]
+async fn an_audit_policy_beside_an_enforcing_one_is_asked_too() {
+    let world = World::new();
+    let audit = guarded("audit")
+        .replace("name: release", "name: watch")
+        .replace("https://ci.acme.test/**", "https://ci.acme.test/release.yml@*/*/*");
+    world.set_policies(&format!("{}---\n{audit}", guarded("enforce")), Unmatched::Deny);
+    let both = [(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-03-01T00:00:00Z")];
+    let old = signed(&world, "old", &both);
+    assert!(fine(&world, old).await);
+    // Newer for the one, and older for the other.
+    let back = [(FIRST, "2025-12-01T00:00:00Z"), (OTHER, "2026-04-01T00:00:00Z")];
+    let new = signed(&world, "new", &back);
+    for _ in 0..2 {
+        match ask(&world, new).await {
+            Ok(TagVerdict::Warn(warning)) => {
+                assert!(warning.contains("audit: would refuse: policy watch guards tags, and this one went back"), "{warning}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    accept(&*world.facts, &name(REPO), &v1(), &new).await.unwrap();
+    // Neither is asked about what it does not hold for; what the enforcing one refuses is refused.
+    assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tag_that_did_not_move_is_fine_though_its_newest_signature_is_gone() {
     let mut world = guarding();

@@ -4,10 +4,14 @@
 //! refuses. The search ends at its limit, and what is left would admit. That is a no and not a don't know: who asks again
 //! finds the same junk.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::Scales;
-use crate::policy::{Held, Policy, Reason, Selection, Unmet};
+use crate::{
+    gate::{judge::RETRY, verdict::UndecidedReason},
+    policy::{Held, Policy, Reason, Selection, Unmet},
+    verify::Verifier,
+};
 
 /// What a person can do about it.
 const WEIGHED: &str = "raise the limit that is named, or delete what is attached to the image and is no evidence of yours; \
@@ -20,6 +24,33 @@ impl Scales {
     /// exception while the deny-list names packages, and the SBOM that lists one may be what was not seen.
     pub(super) fn minds_unseen(&self, policy: &Policy, held: &Held) -> bool {
         minds_unseen(&self.selection, policy, held)
+    }
+
+    /// Why what is unmet, or holds only on all there is, might be otherwise: something was there and could not be judged.
+    pub(in crate::gate) fn doubt(&self, verifier: &dyn Verifier) -> Option<(UndecidedReason, Duration)> {
+        if self.overloaded {
+            return Some((UndecidedReason::Overloaded, RETRY));
+        }
+        if let Some(why) = &self.unreadable {
+            return Some((UndecidedReason::EvidenceUnavailable(why.clone()), RETRY));
+        }
+        if let Some(why) = self.unready(verifier) {
+            return Some((UndecidedReason::NoTrustRoot(why), RETRY));
+        }
+        self.clock()
+    }
+
+    /// The same of the clock alone: something was signed in the near future.
+    pub(in crate::gate) fn clock(&self) -> Option<(UndecidedReason, Duration)> {
+        let ahead = self.ahead?;
+        let why = format!("signed {ahead} s in the future: the clock here may be slow");
+        Some((UndecidedReason::Clock(why), Duration::from_secs(ahead.clamp(1, 60))))
+    }
+
+    /// Audit policies that hold on what was seen, and might not on what was not.
+    pub(in crate::gate) fn watched_in_doubt(&self) -> Vec<String> {
+        let minds = self.watched.iter().filter(|(policy, held)| !self.is_whole() && self.minds_unseen(policy, held));
+        minds.map(|(policy, _)| policy.name.clone()).collect()
     }
 
     /// Policies that hold by an exception, and ask for evidence all the same because the deny-list names packages.
