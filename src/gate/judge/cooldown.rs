@@ -34,18 +34,35 @@ pub(super) struct Cooling {
 }
 
 impl Judgement {
+    /// Keeps when the digest was first seen here, where a policy with a cooldown names the image: before any answer, a refusal
+    /// too, so that who attests late has not lost the time. An image that no such policy names leaves nothing behind.
+    pub(super) async fn sight(&mut self, scales: &Scales) {
+        let mut policies = self.selection.enforce.iter().chain(&self.selection.audit);
+        if self.seen.is_some() || policies.all(|policy| policy.cooldown().is_none()) {
+            return;
+        }
+        let seen = self.gate.facts.first_seen(&scales.name(), (self.gate.clock)()).await;
+        if let Err(error) = &seen {
+            tracing::warn!(image = %scales.name(), %error, "when it was first seen here is not kept");
+        }
+        self.seen = Some(seen);
+    }
+
     /// Which policies that hold otherwise are still waiting. The first sighting is kept before this answers.
-    pub(super) async fn cooling(&self, scales: &Scales) -> Result<Cooling, NoVerdict> {
+    pub(super) async fn cooling(&mut self, scales: &Scales) -> Result<Cooling, NoVerdict> {
         let mut cooling = Cooling::default();
+        self.sight(scales).await;
         // What an exception admits has somebody's word that it is needed now.
         let waits = |(policy, held): &&(Arc<Policy>, Held)| policy.cooldown().is_some() && held.exception.is_none();
         if !scales.held.iter().chain(&scales.watched).any(|pair| waits(&pair)) {
             return Ok(cooling);
         }
         let now = (self.gate.clock)();
-        let seen = match self.gate.facts.first_seen(&scales.name(), now).await {
-            Ok(seen) => seen,
-            Err(error) => {
+        let seen = match &self.seen {
+            Some(Ok(seen)) => *seen,
+            // A policy waits only where one has a cooldown, and then it was asked.
+            None => return Ok(cooling),
+            Some(Err(error)) => {
                 let why = format!("when it was first seen here cannot be kept: {error}");
                 if scales.held.iter().any(|pair| waits(&pair)) {
                     return Err(undecided(UndecidedReason::EvidenceUnavailable(why), None));

@@ -13,6 +13,7 @@ mod platforms;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -34,6 +35,7 @@ use crate::{
     evidence::{Evidence, Kept, Reader, search},
     oci::{Algorithm, Digest},
     policy::{Selection, Unmatched},
+    store::StoreError,
     telemetry,
     verify::{TrustState, Verifier},
 };
@@ -66,6 +68,8 @@ pub(super) struct Judgement {
     signers: Vec<String>,
     /// How long a refusal holds at most: until the time from which it would be none.
     refusal_life: Duration,
+    /// When the digest was first seen here, where a cooldown asks.
+    seen: Option<Result<Timestamp, StoreError>>,
     /// Somebody asked why: nothing is recalled, everything is looked at, and what was found is kept here.
     story: Option<Explanation>,
 }
@@ -86,8 +90,8 @@ impl Judgement {
             shapes: gate.shapes.clone(),
         };
         let refusal_life = gate.config.refusal_ttl;
-        let (kept, looks, signers, story) = (None, 0, Vec::new(), None);
-        Self { gate, subject, selection, trust, basis, reader, kept, trail, began, looks, signers, refusal_life, story }
+        let (kept, looks, signers, seen, story) = (None, 0, Vec::new(), None, None);
+        Self { gate, subject, selection, trust, basis, reader, kept, trail, began, looks, signers, refusal_life, seen, story }
     }
 
     /// Judges, remembers what may be remembered, and tells it once.
@@ -257,6 +261,8 @@ impl Judgement {
             Err(NoVerdict::Undecided(Undecided { reason, retry_after })) => Some((reason, retry_after)),
             Err(other) => return Err(other),
         };
+        // Whatever is answered now: an image that is attested tomorrow has been known since today.
+        self.sight(&scales).await;
         let (Some(verifier), Some(searching)) = (verifier, searching) else {
             let why = match self.trust.as_ref() {
                 TrustState::NotReady(why) => why.clone(),

@@ -153,15 +153,58 @@ async fn a_child_waits_with_its_index_and_its_own_signature_is_no_way_round() {
     assert_eq!(world.permit(child).await.grounds(), &Grounds::Parent(index));
 }
 
+/// An image that waits for its SBOM has been known all the while.
 #[tokio::test(start_paused = true)]
-async fn what_meets_no_policy_leaves_no_fact_behind() {
+async fn the_first_sighting_is_kept_before_the_first_refusal_whatever_that_is_for() {
     let world = cooling("24h");
+    let image = world.image(REPO, "a");
+    world.attach(REPO, image, &signature_at(image, RELEASE, "2026-01-01T00:00:00Z"));
+    assert_eq!(world.refusal(image).await.code(), "attestation_missing");
+    let kept = world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap().unwrap();
+    assert!(kept.starts_with(b"2026-11-22T12:00:00"), "{kept:?}");
+    wait(20 * HOUR).await;
+    world.attach(REPO, image, &attestation(image, RELEASE));
+    cools(&world, image, "2026-11-23T12:00:01Z").await;
+    wait(4 * HOUR + 1).await;
+    world.permit(image).await;
+    // Nor does it matter whether the answer was one at all.
+    let unsure = world.image(REPO, "b");
+    world.fault(Ask::Referrers, Fault::Down);
+    world.undecided(unsure).await;
+    assert!(world.facts.fact(FactKind::FirstSeen, &key(unsure)).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_and_what_no_cooldown_names_leaves_no_fact_behind() {
+    let world = cooling("24h");
+    let nowhere = Digest::sha256(b"nowhere");
+    assert!(matches!(world.admit(nowhere).await, Err(NoVerdict::Absent(_))));
+    let evidence = world.artifact(REPO, nowhere, BUNDLE, &signature(nowhere, MALLORY).to_string());
+    world.permit(evidence).await;
+    world.set_policies(&policy("release", "reg.test/acme/**", RELEASE, "enforce"), Unmatched::Deny);
     let unsigned = world.image(REPO, "a");
-    let foreign = world.image(REPO, "b");
-    world.sign(REPO, foreign, MALLORY);
-    for image in [unsigned, foreign] {
-        world.refusal(image).await;
-        assert_eq!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap(), None);
+    world.refusal(unsigned).await;
+    for digest in [nowhere, evidence, unsigned] {
+        assert_eq!(world.facts.fact(FactKind::FirstSeen, &key(digest)).await.unwrap(), None);
+    }
+}
+
+/// Replicas have a store each, so their clocks are their own; an import, or a command beside a gate, brings the earlier time.
+#[tokio::test(start_paused = true)]
+async fn of_two_gates_on_the_same_facts_the_earlier_sighting_holds() {
+    let mut world = cooling("24h");
+    let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
+    let first = Arc::clone(&world.gate);
+    wait(HOUR).await;
+    world.restart();
+    cools(&world, image, "2026-11-23T13:00:01Z").await;
+    let brought: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    world.facts.first_seen(&key(image), brought).await.unwrap();
+    wait(11).await;
+    cools(&world, image, "2026-11-23T12:00:00Z").await;
+    match first.admit(&world.subject(REPO, image)).await {
+        Ok(Verdict::Refuse(refusal)) => assert!(refusal.sentence().contains("admitted from 2026-11-23T12:00:00Z"), "{refusal}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -173,7 +216,7 @@ async fn what_an_exception_admits_is_needed_now_and_waits_for_nothing() {
     let exception = format!("exceptions: [{{digest: \"{image}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
     world.set_policies(&format!("{text}cooldown: 24h\n{exception}"), Unmatched::Deny);
     world.permit(image).await;
-    assert_eq!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap(), None);
+    assert!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap().is_some(), "it is known from now on all the same");
 }
 
 #[derive(Debug)]
