@@ -177,6 +177,12 @@ impl Policy {
         self.signatures.is_empty() && self.cooldown.is_some()
     }
 
+    /// Whether it asks for attestations on an index's platforms, be it instead of on the index.
+    #[must_use]
+    pub fn asks_platforms(&self) -> bool {
+        self.attestations.iter().any(|rule| rule.sbom_on != SbomOn::Subject)
+    }
+
     /// Every identity it names, of signatures and attestations.
     #[must_use]
     pub fn identities(&self) -> Vec<&Identity> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Answer, Got, Judgement, Parentage, RETRY, audit::Audited, cooldown::Cooling, undecided};
+use super::{Answer, Got, Judgement, Parentage, RETRY, audit::Audited, cooldown::Cooling, platforms::is_index, undecided};
 use crate::{
     evidence::{Kept, Shape, Unread, shape_of},
     gate::{
@@ -149,6 +149,16 @@ impl Judgement {
                 Err(error) => return self.refuse_content(error),
             },
         };
+        // Listed as an image it was taken for one platform; what it lists itself was asked for nothing.
+        let asks_platforms = || self.selection.enforce.iter().any(|policy| policy.asks_platforms());
+        if let Some(said) = said
+            && asks_platforms()
+            && !is_index(&said.media_type)
+            && got.manifest.kind() == ManifestKind::Index
+        {
+            let why = format!("the index that lists it says it is {}, and it is an index itself", said.media_type);
+            return self.refuse_content(ManifestError::Malformed(why));
+        }
         // The child lives no longer than what vouches for it (D8).
         let life = parent.until().saturating_duration_since(Instant::now()).min(self.gate.config.verdict_ttl);
         let grounds = Grounds::Parent(*parent.manifest().digest());

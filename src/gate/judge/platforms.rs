@@ -12,7 +12,7 @@ use super::{Got, Judgement, RETRY, STALE_LIFE};
 use crate::{
     evidence::{Evidence, Kept, search},
     gate::{sentence::warning, verdict::UndecidedReason, weigh::Scales},
-    oci::{Algorithm, Descriptor, Digest, Manifest, ManifestKind},
+    oci::{Algorithm, Descriptor, Digest, Manifest, ManifestKind, media_type},
     policy::{MAX_PLATFORMS, PlatformFacts},
     telemetry,
     verify::Verifier,
@@ -98,6 +98,13 @@ impl Judgement {
     async fn weigh_platform(&self, child: &Descriptor, index: &Scales, verifier: &Arc<dyn Verifier>) -> Weighed {
         let (documents, limits) = (self.gate.documents.as_ref(), &self.gate.config.limits);
         let ttl = self.gate.config.verdict_ttl;
+        if is_index(&child.media_type) {
+            // Its own SBOM would stand for platforms that have none: nobody looks below it.
+            let mut scales = index.of_platform(child.digest, name(child));
+            scales.rejudge().await;
+            scales.refuse_nested(&child.digest);
+            return Weighed { scales, cannot_tell: None, doubt: None, life: ttl, stale: None };
+        }
         let names = match self.names_of(child).await {
             Ok(names) => names,
             Err(why) => {
@@ -172,24 +179,26 @@ pub(super) fn cannot_tell(evidence: &Evidence, scales: &Scales, verifier: &dyn V
     scales.doubt(verifier)
 }
 
-/// The children of an index that can run, each once. An attestation manifest is none; what says of itself that it is one and
-/// names a platform can be run by it, and is.
+/// The children of an index that can run, each once. BuildKit's attestation manifests are none: they say so, and their platform
+/// is unknown. What says so and names a platform can be run by it; what says so and names none that can be read is, for
+/// containerd, a candidate for every platform.
 fn platforms_of(manifest: &Manifest) -> Vec<&Descriptor> {
     let mut platforms: Vec<&Descriptor> = Vec::new();
     if manifest.kind() == ManifestKind::Index {
         for child in &manifest.manifests {
             let attests = child.annotations.get(REFERENCE_TYPE.0).is_some_and(|value| value == REFERENCE_TYPE.1);
-            let exempt = match child.platform.as_deref() {
-                Some(NOTHING_THAT_RUNS) => true,
-                Some(_) => false,
-                None => attests,
-            };
+            let exempt = attests && child.platform.as_deref() == Some(NOTHING_THAT_RUNS);
             if !exempt && platforms.iter().all(|known| known.digest != child.digest) {
                 platforms.push(child);
             }
         }
     }
     platforms
+}
+
+/// Whether what an index lists under this media type is an index itself.
+pub(super) fn is_index(name: &str) -> bool {
+    matches!(name, media_type::OCI_INDEX | media_type::DOCKER_LIST)
 }
 
 fn name(child: &Descriptor) -> String {

@@ -180,13 +180,55 @@ async fn attestation_manifests_need_none_unless_they_can_be_run() {
         index
     };
     let plain = child(image, Some(("linux", "amd64")), false);
-    let index = of(&[plain.clone(), child(unknown, Some(("unknown", "unknown")), true), child(said, None, true)]);
+    let index =
+        of(&[plain.clone(), child(unknown, Some(("unknown", "unknown")), true), child(said, Some(("unknown", "unknown")), true)]);
     world.permit(index).await;
-    // What names a platform is what a node pulls, whatever it says of itself; and so is what says nothing.
-    for runnable in [child(runs, Some(("linux", "arm64")), true), child(runs, None, false)] {
+    // What names a platform is what a node pulls, whatever it says of itself; and so is what names none, for containerd, or one
+    // that cannot be read; and what does not say what it is.
+    let mut odd = child(runs, None, true);
+    odd["platform"] = json!({"os": "linux"});
+    for runnable in [
+        child(runs, Some(("linux", "arm64")), true),
+        child(runs, Some(("unknown", "unknown")), false),
+        child(runs, None, false),
+        child(runs, None, true),
+        odd,
+    ] {
         let index = of(&[plain.clone(), runnable]);
         assert_eq!(world.refusal(index).await.code(), "attestation_missing");
     }
+}
+
+/// Its own SBOM says nothing of what runs.
+#[tokio::test(start_paused = true)]
+async fn an_index_in_an_index_is_no_platform_whatever_it_carries_and_whatever_it_is_listed_as() {
+    let world = wanting("each_platform");
+    let [amd64, arm64] = ["amd64", "arm64"].map(|seed| world.image(REPO, seed));
+    attest(&world, amd64, RELEASE);
+    let nested = world.platforms(&[(arm64, Some("linux/arm64"))]);
+    attest(&world, nested, RELEASE);
+    let of = |listed_as: &str| {
+        let mut children = [descriptor(media_type::OCI_MANIFEST, amd64, 100), descriptor(listed_as, nested, 100)];
+        children[0]["platform"] = json!({"os": "linux", "architecture": "amd64"});
+        children[1]["platform"] = json!({"os": "linux", "architecture": "arm64"});
+        let index = world.raw(REPO, index_of(&children), Some(media_type::OCI_INDEX.into()));
+        world.attach(REPO, index, &signature(index, RELEASE));
+        index
+    };
+    for listed_as in [media_type::OCI_INDEX, media_type::DOCKER_LIST] {
+        let refusal = world.refusal(of(listed_as)).await;
+        assert_eq!(refusal.code(), "attestation_missing");
+        let told = format!("wants an attestation on each platform; {} is an index in the index", nested.short());
+        assert!(refusal.sentence().contains(&told), "{refusal}");
+        world.refusal(nested).await;
+        world.refusal(arm64).await;
+    }
+    // Listed as an image, it passes for one, and is not served as another.
+    let index = of(media_type::OCI_MANIFEST);
+    world.permit(index).await;
+    wait(11).await;
+    assert_eq!(world.refusal(nested).await.code(), "content");
+    world.refusal(arm64).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -293,7 +335,10 @@ async fn an_image_is_its_own_only_platform() {
         world.attach(REPO, without, &signature(without, RELEASE));
         assert_eq!(world.refusal(without).await.code(), "attestation_missing", "{sbom_on}");
         // An index of nothing that runs answers for itself: no platforms are not all platforms.
-        let empty = world.platforms(&[(image, Some("unknown/unknown"))]);
+        let mut attests = descriptor(media_type::OCI_MANIFEST, image, 100);
+        attests["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+        attests["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest"});
+        let empty = world.raw(REPO, index_of(&[attests]), Some(media_type::OCI_INDEX.into()));
         world.attach(REPO, empty, &signature(empty, RELEASE));
         assert_eq!(world.refusal(empty).await.code(), "attestation_missing", "{sbom_on}");
     }

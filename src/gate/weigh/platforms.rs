@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use super::{Explanation, Platforms, Scales, unread::Unread};
 use crate::{
     oci::Digest,
-    policy::{Held, PlatformFacts, Policy, Unmet},
+    policy::{Held, PlatformFacts, Policy, Reason, Unmet},
 };
 
 impl Scales {
@@ -44,6 +44,16 @@ impl Scales {
             unread: Unread::default(),
             provable: false,
             explanation: Explanation { whole: self.explanation.whole, ..Explanation::default() },
+        }
+    }
+
+    /// Says of a platform that is an index itself why its policies do not hold.
+    pub(in crate::gate) fn refuse_nested(&mut self, digest: &Digest) {
+        for unmet in self.unmet.iter_mut().chain(&mut self.audit).filter(|unmet| unmet.reason == Reason::AttestationMissing) {
+            unmet.summary = format!("wants an attestation on each platform; {} is an index in the index", digest.short());
+            unmet.details.push(format!(
+                "{digest} is an index itself, and what it lists is not looked at: list each platform in the index that is signed"
+            ));
         }
     }
 
