@@ -1,7 +1,7 @@
 //! Suppliers: who made a package, as its SBOM says.
 //!
 //! SPDX 2 writes `Organization: Acme (mail@acme.test)`; an entry matches all of that or the name alone. SPDX 3 names an
-//! agent, CycloneDX `supplier.name`. Allowed names are compared exactly, denied ones in any capitals. With `allow`, a
+//! agent, CycloneDX `supplier.name`: there all of it is the name, and `Acme (Evil Corp)` is not Acme. Allowed names are compared exactly, denied ones in any capitals. With `allow`, a
 //! package must say its supplier unless `required: false`; what stands for the image itself, its operating system or a file
 //! need not.
 
@@ -39,12 +39,13 @@ impl Suppliers {
                 Ok(())
             };
         };
-        let forms = [supplier.as_str(), name_of(supplier)];
-        if let Some(denied) = self.deny.iter().find(|denied| forms.iter().any(|form| form.eq_ignore_ascii_case(denied))) {
+        let forms = [Some(supplier.as_str()), package.supplier_name.as_deref()];
+        if let Some(denied) = self.deny.iter().find(|denied| forms.iter().flatten().any(|form| form.eq_ignore_ascii_case(denied)))
+        {
             return failure(format!("wants no package of supplier {}; found {}", short(denied, 60), named(package)));
         }
         match &self.allow {
-            Some(allow) if !allow.iter().any(|allowed| forms.contains(&allowed.as_str())) => {
+            Some(allow) if !allow.iter().any(|allowed| forms.contains(&Some(allowed.as_str()))) => {
                 failure(format!("wants suppliers {}; found {} of {}", any_of(allow, 40), short(supplier, 60), named(package)))
             }
             Some(_) | None => Ok(()),
@@ -59,27 +60,42 @@ impl Suppliers {
     }
 }
 
-/// The name in SPDX 2's form.
-fn name_of(supplier: &str) -> &str {
-    let name =
-        ["Organization:", "Person:", "Tool:"].iter().find_map(|kind| supplier.strip_prefix(kind)).unwrap_or(supplier).trim();
-    match name.split_once(" (") {
-        Some((name, mail)) if mail.ends_with(')') => name.trim_end(),
-        Some(_) | None => name,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{super::tests::parsed, *};
+    use crate::{policy::documents::spdx, verify::Predicate};
 
     fn package(supplier: Option<&str>, is_frame: bool) -> Package {
         Package { name: "zlib".into(), supplier: supplier.map(Into::into), is_frame, ..Package::default() }
     }
 
+    /// As a document of SPDX 2 has it.
     fn judge(yaml: &str, supplier: Option<&str>) -> Result<(), String> {
         let check = parsed(yaml, Suppliers::parse).unwrap();
-        check.judge(&package(supplier, false)).map_err(|failure| failure.summary)
+        let document = json!({
+            "spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "a", "documentNamespace": "https://a", "creationInfo": {},
+            "packages": [{"name": "zlib", "supplier": supplier}],
+        });
+        let mut judged = None;
+        spdx::read(&Predicate::from(document.to_string()), spdx::Depth::Deep, &mut |package| judged = Some(check.judge(package)))
+            .unwrap();
+        judged.unwrap().map_err(|failure| failure.summary)
+    }
+
+    #[test]
+    fn what_other_formats_write_behind_a_name_is_part_of_it() {
+        let allowed = parsed("{allow: [Acme]}", Suppliers::parse).unwrap();
+        for (supplier, passes) in [
+            ("Acme", true),
+            ("Acme (Evil Corp)", false),
+            ("Organization: Acme", false),
+            ("Organization: Acme (Evil Corp)", false),
+        ] {
+            assert_eq!(allowed.judge(&package(Some(supplier), false)).is_ok(), passes, "{supplier}");
+        }
+        assert!(judge("{allow: [Acme]}", Some("Acme (Evil Corp)")).is_err(), "without its kind it is no agent of SPDX 2");
     }
 
     #[test]

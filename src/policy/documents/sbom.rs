@@ -25,6 +25,8 @@ pub(crate) struct Package {
     pub(crate) foreign: Vec<Foreign>,
     /// Who supplied it; "nothing stated" is absent.
     pub(crate) supplier: Option<String>,
+    /// The name within that, where the format writes more than the name.
+    pub(crate) supplier_name: Option<String>,
     /// It stands for the image itself, its operating system, or a file: none of its packages, so it is not counted, and what
     /// it does not state is not asked.
     pub(crate) is_frame: bool,

@@ -1,7 +1,7 @@
 //! SPDX 3.0: the elements of `@graph`, and those written inside others (CMake and others do that).
 //!
-//! An element is told by its `type` as SPDX's own `@context` spells it; only that context is accepted, because another one
-//! could give every key another meaning. Licences are relationships `hasDeclaredLicense` and `hasConcludedLicense` to
+//! An element is told by its `type` as SPDX's own `@context` spells it, or by the IRI that this stands for; only that context
+//! is accepted, because another one could give every key another meaning. Licences are relationships `hasDeclaredLicense` and `hasConcludedLicense` to
 //! licence expressions, to simple licensing texts, to `https://spdx.org/licenses/…`, or to what the expanded licensing profile
 //! makes of these: sets, operators, listed and custom licences.
 
@@ -247,9 +247,12 @@ struct Element {
 }
 
 impl Element {
-    fn text(&mut self, key: &'static str, text: Option<String>) -> Result<(), DocumentError> {
+    fn text(&mut self, key: &'static str, mut text: Option<String>) -> Result<(), DocumentError> {
         let slot = match key {
-            "type" | "@type" => &mut self.kind,
+            "type" | "@type" => {
+                text = text.map(term);
+                &mut self.kind
+            }
             "spdxId" | "@id" => &mut self.id,
             "name" => &mut self.name,
             "specVersion" => &mut self.version,
@@ -261,7 +264,10 @@ impl Element {
             "software_primaryPurpose" => &mut self.purpose,
             "externalIdentifierType" => &mut self.identifier_type,
             "identifier" => &mut self.identifier,
-            "relationshipType" => &mut self.relationship,
+            "relationshipType" => {
+                text = text.map(term);
+                &mut self.relationship
+            }
             _ => &mut self.expression,
         };
         if slot.is_some() && text.is_some() {
@@ -297,6 +303,7 @@ impl Element {
                 licenses,
                 foreign: Vec::new(),
                 supplier,
+                supplier_name: None,
                 is_frame: self.is_frame(),
             });
         }
@@ -344,6 +351,18 @@ impl Element {
             (kind, _) if kind.starts_with("expandedlicensing_") => gathered.note(id, Referred::Unread, id),
             _ => Ok(()),
         }
+    }
+}
+
+/// What SPDX's context calls a class or a relationship that is written as an IRI, as JSON-LD allows. A package by its IRI is one
+/// all the same: unknown, it would be one that nobody looks at.
+fn term(text: String) -> String {
+    let iri = |start: &str| text.strip_prefix(start).and_then(|rest| rest.split_once("/terms/")).map(|(_, path)| path);
+    let path = iri("https://spdx.org/rdf/").or_else(|| iri("http://spdx.org/rdf/")).or_else(|| text.strip_prefix("spdx:"));
+    match path.and_then(|path| path.split_once('/')) {
+        Some(("Core", name)) => name.rsplit('/').next().unwrap_or(name).to_owned(),
+        Some((profile, name)) => format!("{}_{name}", profile.to_ascii_lowercase()),
+        None => text,
     }
 }
 

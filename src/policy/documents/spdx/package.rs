@@ -30,7 +30,10 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
             "SPDXID" => has_id = json.text_or_null()?.is_some(),
             "name" => package.name = json.text_or_null()?.unwrap_or_default(),
             "versionInfo" => package.version = json.text_or_null()?,
-            "supplier" => package.supplier = asserted(json.text_or_null()?),
+            "supplier" => {
+                package.supplier = asserted(json.text_or_null()?);
+                package.supplier_name = package.supplier.as_deref().and_then(name_of).map(str::to_owned);
+            }
             "primaryPackagePurpose" => {
                 package.is_frame = matches!(json.text_or_null()?.as_deref(), Some("CONTAINER" | "OPERATING-SYSTEM"));
             }
@@ -40,6 +43,16 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
         Ok(())
     })?;
     Ok((package, has_id))
+}
+
+/// The name in `Organization: name (mail)`, as this version writes an agent. No other does: elsewhere what stands in
+/// parentheses is part of the name.
+fn name_of(agent: &str) -> Option<&str> {
+    let name = ["Organization:", "Person:", "Tool:"].iter().find_map(|kind| agent.strip_prefix(kind))?.trim();
+    match name.split_once(" (") {
+        Some((name, mail)) if mail.ends_with(')') => Some(name.trim_end()),
+        Some(_) | None => Some(name),
+    }
 }
 
 /// The `LicenseRef-…` in what a package says of its licences.

@@ -423,3 +423,26 @@ fn spdx_2_licences_outside_the_list_come_with_their_names() {
     three["hasExtractedLicensingInfos"] = json!([]);
     assert!(read_value(&three).unwrap_err().to_string().contains("two documents in one"));
 }
+
+/// As an IRI, a package would else be one that nobody looks at.
+#[test]
+fn spdx_3_types_may_be_iris() {
+    let terms = "https://spdx.org/rdf/3.0.1/terms";
+    for kind in [
+        format!("{terms}/Software/Package"),
+        "http://spdx.org/rdf/3.0/terms/Software/Package".to_owned(),
+        "spdx:Software/Package".to_owned(),
+        format!("{terms}/AI/AIPackage"),
+        format!("{terms}/Dataset/DatasetPackage"),
+    ] {
+        let license = json!({"type": format!("{terms}/Core/Relationship"), "from": "urn:a", "to": ["https://spdx.org/licenses/MIT"],
+            "relationshipType": format!("{terms}/Core/RelationshipType/hasDeclaredLicense")});
+        for key in ["type", "@type"] {
+            let package = json!({key: kind, "spdxId": "urn:a", "name": "a"});
+            let (_, sbom, packages) = read_text(&graph(&[package, license.clone()]).to_string(), Depth::Deep).unwrap();
+            assert_eq!((sbom.packages, &packages[0].licenses[..]), (1, &[Licensing::Said("MIT".into())][..]), "{kind}");
+        }
+    }
+    let other = json!({"type": "https://acme.test/terms/Software/Package", "spdxId": "urn:x", "name": "x"});
+    assert_eq!(read_value(&graph(&[other, package("urn:a")])), Ok((Version::V3_0, 1, 0)), "a class of others is none of SPDX's");
+}
