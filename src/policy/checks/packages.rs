@@ -2,8 +2,8 @@
 //!
 //! A package URL matches package URLs: type, namespace and name after the type's own rules, its version and qualifiers where
 //! the entry has them. A name matches the package's name, `group/name`, and the names in its package URLs, in any capitals.
-//! A package that does not say its version is denied whatever versions an entry names: a document could else hide one by
-//! leaving it out. For the same reason one that does not say its ecosystem is denied where any way to read its version is:
+//! A package that does not say its version, or a qualifier that an entry has, is denied whatever the entry says of it: a
+//! document could else hide one by leaving it out. For the same reason one that does not say its ecosystem is denied where any way to read its version is:
 //! `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
 
 use std::{collections::BTreeMap, fmt, str::FromStr as _};
@@ -72,12 +72,13 @@ impl Purl {
         self.namespace.as_ref().map_or_else(|| self.name.clone(), |namespace| format!("{namespace}/{}", self.name))
     }
 
-    /// Whether `found` is the package that this one, of a policy, names; its version is another matter.
+    /// Whether `found` may be the package that this one, of a policy, names; its version is another matter. A qualifier that it
+    /// leaves out may be any.
     fn names(&self, found: &Self) -> bool {
         self.kind == found.kind
             && self.namespace == found.namespace
             && self.name == found.name
-            && self.qualifiers.iter().all(|(key, value)| found.qualifiers.get(key) == Some(value))
+            && self.qualifiers.iter().all(|(key, value)| found.qualifiers.get(key).is_none_or(|found| found == value))
     }
 }
 
@@ -295,136 +296,4 @@ fn versions(cursor: &Cursor<'_>) -> Option<Vec<Range>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{super::tests::parsed, *};
-
-    fn package(name: &str, version: Option<&str>, purls: &[&str]) -> Package {
-        Package {
-            name: name.into(),
-            version: version.map(Into::into),
-            purls: purls.iter().map(|purl| (*purl).to_owned()).collect(),
-            ..Package::default()
-        }
-    }
-
-    fn denies(entry: &Denied, package: &Package) -> bool {
-        entry.denies(&Listed::of(package))
-    }
-
-    fn denied(yaml: &str) -> Denied {
-        parsed(yaml, Denied::parse).unwrap()
-    }
-
-    #[test]
-    fn a_package_url_matches_as_its_type_says() {
-        for (entry, yes, no) in [
-            (
-                "pkg:npm/event-stream",
-                &["pkg:npm/event-stream@3.3.6", "pkg:npm/event-stream", "pkg:npm/event-stream@1?a=b#c"][..],
-                &["pkg:npm/event-streams@1", "pkg:pypi/event-stream@1", "pkg:npm/%40x/event-stream@1"][..],
-            ),
-            (
-                "pkg:npm/event-stream@3.3.6",
-                &["pkg:npm/event-stream@3.3.6", "pkg:npm/event-stream"],
-                &["pkg:npm/event-stream@3.3.5"],
-            ),
-            ("pkg:npm/%40babel/core", &["pkg:npm/@babel/core@7.0.0", "pkg:npm/%40babel/core@7.0.0"], &["pkg:npm/core@7.0.0"]),
-            ("pkg:pypi/Django_Rest", &["pkg:pypi/django-rest@1", "pkg:pypi/DJANGO_rest@1"], &["pkg:pypi/django@1"]),
-            (
-                "pkg:deb/debian/openssl?arch=amd64",
-                &["pkg:deb/debian/openssl@3.0?arch=amd64&distro=debian-12"],
-                &["pkg:deb/debian/openssl@3.0?arch=arm64", "pkg:deb/debian/openssl@3.0"],
-            ),
-            (
-                "{purl: \"pkg:maven/org.apache.logging.log4j/log4j-core\", versions: \"<2.17.1\"}",
-                &["pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1", "pkg:maven/org.apache.logging.log4j/log4j-core"],
-                &["pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1", "pkg:maven/org.evil/log4j-core@2.14.1"],
-            ),
-            ("pkg:deb/debian/xz-utils@5.6.1", &["pkg:deb/debian/xz-utils@5.6.1-1"], &["pkg:deb/debian/xz-utils@5.6.2-1"]),
-            (
-                "{purl: \"pkg:deb/debian/openssl\", versions: \"<3.0.11-1~deb12u2\"}",
-                &["pkg:deb/debian/openssl@3.0.11-1~deb12u1"],
-                &["pkg:deb/debian/openssl@3.0.11-1~deb12u2"],
-            ),
-        ] {
-            let entry = denied(entry);
-            for purl in yes {
-                assert!(denies(&entry, &package("x", None, &[purl])), "{entry} {purl}");
-                assert!(denies(&entry, &package("x", None, &["pkg:generic/other@1", purl])), "{entry} {purl}");
-            }
-            for purl in no {
-                assert!(!denies(&entry, &package("x", None, &[purl])), "{entry} {purl}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_package_url_that_breaks_its_rules_is_compared_as_text() {
-        let entry = denied("pkg:swift/github.com/acme/evil");
-        assert!(
-            denies(&entry, &package("x", None, &["pkg:swift/github.com/acme/evil@1%"]))
-                || Purl::parse("pkg:swift/github.com/acme/evil@1%").is_ok()
-        );
-        let entry = denied("pkg:npm/evil");
-        assert!(Purl::parse("pkg:npm/evil@%ff").is_err() && denies(&entry, &package("x", None, &["PKG:npm/evil@%ff"])));
-        assert!(!denies(&entry, &package("x", None, &["pkg:npm/evil2@%ff"])));
-    }
-
-    #[test]
-    fn a_name_matches_in_any_ecosystem_and_any_capitals() {
-        let entry = denied("{name: log4j-core, versions: [\"<2.12.2\", \">=2.13, <2.17.1\"]}");
-        assert!(denies(&entry, &package("Log4j-Core", Some("2.14.1"), &[])));
-        assert!(denies(&entry, &package("jar", None, &["pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1"])));
-        assert!(!denies(&entry, &package("log4j-core", Some("2.12.4"), &[])));
-        assert!(!denies(&entry, &package("log4j-core-extra", Some("2.14.1"), &[])));
-        // Two versions are said: one of them is denied.
-        assert!(denies(&entry, &package("log4j-core", Some("2.99"), &["pkg:maven/a/log4j-core@2.14.1"])));
-        let grouped = Package { group: Some("@babel".into()), ..package("core", Some("7"), &[]) };
-        let scoped = package("jar", None, &["pkg:npm/%40babel/core@7.0.0"]);
-        for package in [&grouped, &scoped] {
-            assert!(denies(&denied("{name: \"@babel/core\"}"), package) && denies(&denied("{name: core}"), package));
-            assert!(!denies(&denied("{name: \"@evil/core\"}"), package) && !denies(&denied("{name: \"@babel\"}"), package));
-        }
-    }
-
-    /// A distribution's package that brings no package URL is the version that it is with one.
-    #[test]
-    fn a_version_of_no_stated_ecosystem_is_read_in_every_way() {
-        let purl = |kind: &str| format!("pkg:{kind}/xz-utils");
-        for (versions, version, without, deb, npm) in [
-            ("5.6.1", "5.6.1-1", true, true, false),
-            ("5.6.1", "1:5.6.1-1.el9", true, true, false),
-            ("5.6.1", "5.6.1", true, true, true),
-            ("5.6.1", "5.6.10-1", false, false, false),
-            (">=5.6.0, <=5.6.1", "5.6.1-1", true, true, true),
-            (">=5.6.1", "5.6.1-1", true, true, false),
-            ("<5.6.1", "5.6.1-rc.1", true, false, true),
-            ("<5.6.1", "5.6.1-1", true, false, true),
-            ("<5.6.1", "5.6.2-1", false, false, false),
-        ] {
-            let entry = denied(&format!("{{name: xz-utils, versions: {versions:?}}}"));
-            let of = |purls: &[&str]| denies(&entry, &package("xz-utils", Some(version), purls));
-            assert_eq!([of(&[]), of(&[&purl("generic")])], [without; 2], "{versions} {version}");
-            assert_eq!([of(&[&purl("deb/debian")]), of(&[&purl("npm")])], [deb, npm], "{versions} {version}");
-        }
-        let entry = denied("{purl: \"pkg:generic/xz-utils\", versions: \"5.6.1\"}");
-        assert!(denies(&entry, &package("xz", None, &["pkg:generic/xz-utils@5.6.1-1"])));
-    }
-
-    #[test]
-    fn a_package_of_no_stated_version_is_denied_by_any_range() {
-        let check = parsed("{deny: [{name: evil, versions: \"<2\"}]}", Packages::parse).unwrap();
-        let failure = check.judge(&package("evil", None, &[])).unwrap_err();
-        assert_eq!(
-            (failure.reason, &*failure.summary),
-            (Reason::PackageDenied, "wants no package evil <2; found evil of no stated version")
-        );
-        let failure = check.judge(&package("evil", Some("1.9"), &[])).unwrap_err();
-        assert_eq!(failure.summary, "wants no package evil <2; found evil 1.9");
-        assert!(check.judge(&package("evil", Some("2"), &[])).is_ok());
-        for unsaid in ["UNKNOWN", "(devel)", "latest"] {
-            assert!(check.judge(&package("evil", Some(unsaid), &[])).is_err());
-            assert!(denies(&denied("{name: evil, versions: \">1\"}"), &package("evil", Some(unsaid), &[])));
-        }
-    }
-}
+mod tests;
