@@ -20,6 +20,8 @@ pub(super) struct Why {
 const VALUE: usize = 90;
 const PATH: usize = 90;
 const TOLD: usize = 3;
+/// The same of a value and its path beside what was spent.
+const INPUT: usize = 34;
 
 impl<'c> Evaluator<'c, '_> {
     /// Why `node`, which was found to be false, is so. Takes of the budget that is left; what it cannot pay for it leaves out.
@@ -61,6 +63,23 @@ impl<'c> Evaluator<'c, '_> {
             }
             _ => self.values(node),
         }
+    }
+
+    /// What the document and its signer say where `node` looks: the paths in it that depend on no element, each with its
+    /// value. What cannot be paid for is left out.
+    pub(super) fn inputs_of(&mut self, node: &'c Node) -> String {
+        let mut paths = Vec::new();
+        gather_paths(node, &mut paths);
+        let mut told: Vec<String> = Vec::new();
+        for path in paths {
+            if told.len() < TOLD
+                && let Ok(value) = self.value(path)
+            {
+                let text = format!("{} is {}", short(&self.shown(path), INPUT), shown::value(&value, INPUT));
+                told.extend(Some(text).filter(|text| !told.contains(text)));
+            }
+        }
+        told.join(" and ")
     }
 
     fn plainly(&mut self, node: &'c Node) -> Why {
@@ -132,6 +151,24 @@ impl<'c> Evaluator<'c, '_> {
             told = format!("{told}, the first {}", shown::value(&first, VALUE));
         }
         told
+    }
+}
+
+/// The paths from a root in `node`, the longest of each.
+fn gather_paths<'c>(node: &'c Node, paths: &mut Vec<&'c Node>) {
+    if is_path(node) {
+        paths.push(node);
+    } else {
+        node.parts().into_iter().for_each(|part| gather_paths(part, paths));
+    }
+}
+
+fn is_path(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Root(_) => true,
+        Kind::Select(of, _) => is_path(of),
+        Kind::Index(parts) => is_path(&parts[0]) && matches!(parts[1].kind, Kind::Literal(_)),
+        _ => false,
     }
 }
 

@@ -30,6 +30,11 @@ impl Meter {
         Self { steps: Cell::new(MAX_STEPS), made: Cell::new(MAX_MADE) }
     }
 
+    /// For a sentence about values that cost too much: a hundredth of it.
+    pub(super) const fn to_tell() -> Self {
+        Self { steps: Cell::new(MAX_STEPS / 100), made: Cell::new(MAX_MADE / 100) }
+    }
+
     /// Takes `count` steps.
     pub(super) fn steps(&self, count: usize) -> Result<(), Spent> {
         let left = self.steps.get().checked_sub(count as u64);

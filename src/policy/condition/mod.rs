@@ -45,7 +45,7 @@ use self::{
     time::Time,
     value::{Text, Value},
 };
-use super::{Case, Reason, checks::CheckFailure, fingerprint::Form, predicate::PredicateType, sentence::short, spdx};
+use super::{Case, Reason, checks::CheckFailure, fingerprint::Form, predicate::PredicateType, sentence::short};
 use crate::{
     oci::{Digest, ImageName},
     verify::{Signer, Statement, Verified},
@@ -162,7 +162,13 @@ impl Expression {
                 let why = Evaluator::new(inputs, &meter).why_false(&self.node);
                 Err(failure(Reason::ConditionFalse, &why.clause, &why.found))
             }
-            Err(Fault::Spent(spent)) => Err(failure(Reason::ConditionBudget, &self.text, &spent.to_string())),
+            Err(Fault::Spent(spent)) => {
+                // What it is about is told from a budget of its own, and a small one.
+                let meter = Meter::to_tell();
+                let values = Evaluator::new(inputs, &meter).inputs_of(&self.node);
+                let values = if values.is_empty() { values } else { format!("; {values}") };
+                Err(failure(Reason::ConditionBudget, &self.text, &format!("{spent}{values}")))
+            }
             Err(Fault::Trouble(trouble)) => Err(failure(Reason::ConditionError, &trouble.clause(), &trouble.found())),
         }
     }
@@ -205,7 +211,8 @@ fn document(statement: &Statement) -> Result<Document, (Reason, String)> {
         );
         return Err((Reason::ConditionTooLarge, found));
     };
-    let wrapped = predicate_type.starts_with(spdx::TYPE) || predicate_type.starts_with(samples::CYCLONEDX);
+    // By what the rules take for one, old names and all.
+    let wrapped = [PredicateType::Spdx, PredicateType::CycloneDx].iter().any(|sbom| sbom.covers(predicate_type));
     let read = Document::read(&json).and_then(|document| if wrapped { document.unwrapped() } else { Ok(document) });
     read.map_err(|error| {
         let reason = match error {

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How the types of CycloneDX begin.
-pub(super) const CYCLONEDX: &str = "https://cyclonedx.org/bom";
+const CYCLONEDX: &str = "https://cyclonedx.org/bom";
 
 const SPDX_2: &str = include_str!("samples/spdx-2.3.json");
 const SPDX_3: &str = include_str!("samples/spdx-3.0.json");

@@ -101,6 +101,24 @@ fn what_is_read_or_made_once_is_far_from_the_budget() {
 }
 
 #[test]
+fn what_costs_too_much_is_told_with_the_values_it_is_about() {
+    let predicate = json!({"a": (0..10_000).collect::<Vec<_>>(), "b": {"limit": -1}, "text": "x".repeat(1 << 20)});
+    let text = "predicate.a.exists(a, predicate.a.exists(b, a + b == predicate.b.limit && predicate.text != image.digest))";
+    let (reason, summary) = summary(text, &predicate);
+    assert_eq!(reason, Reason::ConditionBudget);
+    assert!(summary.starts_with("wants predicate.a.exists(a, predicate.a.exists(b, a + b == predicate.b.limit"), "{summary}");
+    assert!(summary.contains("all that a condition may take; predicate.a is [0, 1, 2, "), "{summary}");
+    assert!(summary.contains(" and predicate.b.limit is -1 and predicate.text is \"xxx"), "{summary}");
+    // What is not there has no value to tell of.
+    finds(
+        "predicate.a.exists(a, predicate.a.exists(b, a + b == -1)) || predicate.none == 1",
+        &predicate,
+        Reason::ConditionBudget,
+        "steps of work, all that a condition may take; predicate.a is [0, 1",
+    );
+}
+
+#[test]
 fn a_spent_budget_is_not_made_up_for_by_what_absorbs() {
     let items: Vec<usize> = (0..10_000).collect();
     let predicate = json!({"a": items, "flag": true});

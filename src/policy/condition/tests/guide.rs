@@ -193,3 +193,13 @@ fn c9_every_expression_is_part_of_the_fingerprint() {
         assert!(ids[..i].iter().all(|b| a != b), "{i}");
     }
 }
+
+/// What `externalParameters` hold is the build type's own affair: what GitHub's workflows write says nothing of others.
+#[test]
+fn a_condition_on_another_build_types_parameters_is_no_error() {
+    let text = "predicate.buildDefinition.externalParameters.workflow.startsWith('https://x')";
+    let document = json!({"buildDefinition": {"externalParameters": {"workflow": "https://x/y"}}}).to_string();
+    super::judge(&[text], "https://slsa.dev/provenance/v1", document).unwrap();
+    let wrong = "predicate.buildDefinition.externalParameters.startsWith('x')";
+    assert!(super::parse(wrong, "https://slsa.dev/provenance/v1").is_err(), "they are a map in all of them");
+}

@@ -300,6 +300,11 @@ fn cosigns_wrappings_of_an_sbom_change_nothing() {
         let string = json!(document.to_string());
         for wrapped in [document.clone(), string.clone(), json!({"Data": document, "Timestamp": ""}), json!({"Data": string})] {
             judge(&[text], predicate_type, wrapped.to_string()).unwrap();
+            if predicate_type.contains("cyclonedx") {
+                // As cosign 1 called it, and wrapped it.
+                let condition = super::Condition { expressions: vec![parse(text, predicate_type).unwrap()] };
+                super::judge_parsed(&condition, &super::statement("https://cyclonedx.org/schema", wrapped.to_string())).unwrap();
+            }
         }
         // Of any other type, `Data` is a key as any.
         about("predicate.Data.x == 1", &json!({"Data": {"x": 1}})).unwrap();
