@@ -94,7 +94,7 @@ impl Attestor {
     pub(super) fn canonical(&self) -> Vec<u8> {
         let mut form = Form::default();
         match self {
-            Self::Keyless(identity) => form.identity(identity),
+            Self::Keyless(identity) => form.identity(&identity.canonical()),
             Self::AnyOf(_) | Self::AllOf(_) | Self::Count { .. } => {
                 form.attestor_kind(self);
                 let mut entries: Vec<_> = self.entries().iter().map(Self::canonical).collect();

@@ -7,7 +7,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use super::{Case, ExceptionUse, Policy, image::ImagePattern};
+use super::{Case, ExceptionUse, Policy, fingerprint::Form, image::ImagePattern};
 use crate::oci::Digest;
 
 /// One exception.
@@ -30,6 +30,13 @@ pub(crate) enum Excepted {
 }
 
 impl Exception {
+    /// The same for two that say the same.
+    pub(super) fn canonical(&self) -> Vec<u8> {
+        let mut form = Form::default();
+        form.exception(self);
+        form.into_bytes()
+    }
+
     /// The key it is written under.
     pub(super) const fn kind(&self) -> &'static str {
         match self.of {

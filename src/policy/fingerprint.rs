@@ -119,7 +119,7 @@ impl Form {
         condition.form(self);
     }
 
-    fn exception(&mut self, Exception { of, reason, expires }: &Exception) {
+    pub(super) fn exception(&mut self, Exception { of, reason, expires }: &Exception) {
         match of {
             Excepted::Digest(digest) => {
                 self.text("digest");

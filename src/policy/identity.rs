@@ -84,6 +84,16 @@ impl Matcher {
             .any(|nobody| self.matches(nobody))
     }
 
+    /// The exact text, where only that matches.
+    fn canonical(&self) -> Self {
+        let exact = match self {
+            Self::Exact(_) => None,
+            Self::Pattern(glob) => Some(glob.as_str()).filter(|text| !text.contains(['*', '?', '{'])).map(str::to_owned),
+            Self::Regex(regex) => regex.literal(),
+        };
+        exact.map_or_else(|| self.clone(), Self::Exact)
+    }
+
     /// The form's name in a policy file, without `issuer` or `subject`.
     pub(super) const fn form(&self) -> &'static str {
         match self {
@@ -134,6 +144,23 @@ impl Identity {
     pub fn check_under_any_root<'s>(&self, signer: &'s Signer) -> Result<(), Mismatch<'s>> {
         self.check_name(signer)?;
         self.check_claims(signer)
+    }
+
+    /// The same for two that ask the same: values of a claim in one order and each once, and what has no wildcards as the exact
+    /// text that it is.
+    pub(super) fn canonical(&self) -> Self {
+        let claims = self.claims.iter().map(|(name, wanted)| {
+            let mut wanted: Vec<Matcher> = wanted.iter().map(Matcher::canonical).collect();
+            wanted.sort_by(|a, b| (a.form(), a.as_str()).cmp(&(b.form(), b.as_str())));
+            wanted.dedup_by(|a, b| (a.form(), a.as_str()) == (b.form(), b.as_str()));
+            (*name, wanted)
+        });
+        Self {
+            issuer: self.issuer.canonical(),
+            subject: self.subject.canonical(),
+            claims: claims.collect(),
+            trust_root: Arc::clone(&self.trust_root),
+        }
     }
 
     fn check_name<'s>(&self, signer: &Signer) -> Result<(), Mismatch<'s>> {

@@ -13,6 +13,7 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::HirKind;
 
 /// Bytes of one pattern.
 pub(super) const MAX_PATTERN: usize = 1024;
@@ -184,6 +185,14 @@ impl AnchoredRegex {
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         self.regex.is_match(text)
+    }
+
+    /// The one text that it matches, if it is a plain text with nothing but escapes in it.
+    pub(super) fn literal(&self) -> Option<String> {
+        match regex_syntax::parse(&self.text).ok()?.into_kind() {
+            HirKind::Literal(text) => String::from_utf8(text.0.into_vec()).ok(),
+            _ => None,
+        }
     }
 
     /// As written.

@@ -137,7 +137,8 @@ fn policy(cursor: &Cursor<'_>) -> Option<Parsed> {
     let exceptions = or_default(&fields, "exceptions", |cursor| {
         let items = listed(cursor, "an empty list excepts nothing; leave `exceptions` out")?;
         let exceptions: Vec<_> = items.iter().map(exception).collect();
-        exceptions.into_iter().collect()
+        let exceptions: Vec<super::exception::Exception> = exceptions.into_iter().collect::<Option<_>>()?;
+        twice(&items, &exceptions.iter().map(super::exception::Exception::canonical).collect::<Vec<_>>()).then_some(exceptions)
     });
     let cooldown = or_default(&fields, "cooldown", |cursor| cursor.duration(MINUTE..=MAX_COOLDOWN).map(Some));
     let tag_guard = or_default(&fields, "tag_guard", |cursor| cursor.boolean());
@@ -274,5 +275,6 @@ fn images_excluded(cursor: &Cursor<'_>) -> Option<Vec<ImagePattern>> {
 fn patterns(cursor: &Cursor<'_>, empty: &str) -> Option<Vec<ImagePattern>> {
     let items = listed(cursor, empty)?;
     let patterns: Vec<_> = items.iter().map(|item| item.parse("an image pattern", ImagePattern::new)).collect();
-    patterns.into_iter().collect()
+    let patterns: Vec<ImagePattern> = patterns.into_iter().collect::<Option<_>>()?;
+    twice(&items, &patterns.iter().map(|pattern| pattern.as_str().into()).collect::<Vec<_>>()).then_some(patterns)
 }

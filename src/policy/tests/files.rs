@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn wrong(text: &str) -> Vec<String> {
+pub(super) fn wrong(text: &str) -> Vec<String> {
     let problems = PolicySet::from_text(Path::new("p.yaml"), text, Unmatched::Deny).unwrap_err();
     problems.0.iter().map(ToString::to_string).collect()
 }

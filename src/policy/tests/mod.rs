@@ -8,6 +8,7 @@ mod platforms;
 mod properties;
 mod shipped;
 mod statements;
+mod twice;
 
 use std::{path::Path, sync::Arc};
 
