@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Match, Policy, exception::Excepted, identity::Matcher};
+use super::{Match, Policy, exception::Excepted, identity::Matcher, overlap};
 
 impl Policy {
     /// What can be read and is probably not meant, or has a consequence that is easily overlooked: an id from a closed list,
@@ -25,6 +25,7 @@ impl Policy {
                 format!("policy {name}: the exception for {of} ended {expires} ({reason}); leave it out"),
             ));
         }
+        self.lint_names(&mut lints);
         for rule in &self.attestations {
             let matching = match rule.matching {
                 Match::All => "all",
@@ -45,7 +46,8 @@ impl Policy {
                 "condition_open_pattern",
                 format!(
                     "policy {name}: {clause} matches anywhere in the text, as CEL has it, so what stands around it may be anything; \
-                     write '^{pattern}$' for all of the text"
+                     write '{}' for all of the text",
+                    anchored(&pattern)
                 ),
             ));
         }
@@ -62,7 +64,7 @@ impl Policy {
                         ),
                     ));
                 }
-                if what == "subject" && begins_open(text) {
+                if what == "subject" && begins_open(text) && !is_of_mail(text) {
                     lints.push((
                         "regex_open_start",
                         format!(
@@ -71,10 +73,63 @@ impl Policy {
                         ),
                     ));
                 }
+                if what == "issuer" && begins_open(text) {
+                    lints.push((
+                        "regex_open_start",
+                        format!(
+                            "policy {name}: issuer_regex {matcher} does not say how the issuer begins, so whatever host of others \
+                             it is true of may vouch for any subject; write https:// and the host"
+                        ),
+                    ));
+                }
+                if ends_open(text) {
+                    lints.push((
+                        "regex_open_end",
+                        format!(
+                            "policy {name}: {what}_regex {matcher} goes on in the middle of a word, so it is also met by names that \
+                             only begin like that, as acme-evil begins like acme; write what ends the word, such as `/`"
+                        ),
+                    ));
+                }
             }
         }
         lints
     }
+}
+
+impl Policy {
+    /// Patterns of images that take each other's meaning away.
+    fn lint_names(&self, lints: &mut Vec<(&'static str, String)>) {
+        let name = &self.name;
+        if self.images.iter().all(|image| self.exclude.iter().any(|exclude| overlap::covers(exclude, image))) {
+            lints.push((
+                "exclude_all",
+                format!("policy {name}: what `exclude` names is all that `images` names: it holds for nothing"),
+            ));
+        }
+        for exception in &self.exceptions {
+            let Excepted::Repository(pattern) = &exception.of else { continue };
+            if !self.images.iter().any(|image| overlap::meet(pattern.as_str(), image.as_str())) {
+                lints.push((
+                    "exception_unreachable",
+                    format!(
+                        "policy {name}: the exception for {} is for no image that the policy names, so it does nothing",
+                        pattern.as_str()
+                    ),
+                ));
+            }
+        }
+    }
+}
+
+/// `pattern` as one that is about all of a text.
+fn anchored(pattern: &str) -> String {
+    let slashes = |text: &str| text.bytes().rev().take_while(|byte| *byte == b'\\').count();
+    let core = match pattern.strip_suffix('$') {
+        Some(core) if slashes(core) % 2 == 0 && !pattern.contains('|') => core,
+        Some(_) | None => pattern,
+    };
+    if pattern.contains('|') { format!("^(?:{core})$") } else { format!("^{core}$") }
 }
 
 /// Whether a dot of the host part stands for any one character.
@@ -95,10 +150,32 @@ fn has_open_dot(text: &str) -> bool {
     false
 }
 
-/// Whether a regex for a URI lets it begin with anything. An e-mail address has no part that others choose.
+/// What stands for anything.
+const OPEN: [&str; 10] = [".*", ".+", "(?:.*)", "(?:.+)", "(.*)", "(.+)", "\\S*", "\\S+", "(?:.*?)", ".*?"];
+
+/// Whether a regex lets a text begin with anything.
 fn begins_open(text: &str) -> bool {
-    let open = [".*", ".+", "(?:.*)", "(.*)"].iter().any(|open| text.starts_with(open));
-    open && text.contains('/')
+    let text = text.trim_start_matches(['^', '(']).trim_start_matches("?:");
+    OPEN.iter().any(|open| text.starts_with(open.trim_start_matches('(').trim_start_matches("?:")))
+}
+
+/// Whether a regex is about e-mail addresses only, which have no part that others choose: a workflow's subject has slashes, and
+/// behind its `@` a branch that may be called anything.
+fn is_of_mail(text: &str) -> bool {
+    let domain = text.rsplit_once('@').map(|(_, domain)| domain);
+    !text.contains('/') && domain.is_some_and(|domain| OPEN.iter().all(|open| !domain.contains(open)))
+}
+
+/// Whether a regex goes on with anything directly behind a part of a word. Not behind a workflow's `@refs/`: which tags begin with
+/// `v` is decided in the repository that is named before it.
+fn ends_open(text: &str) -> bool {
+    let text = text.trim_end_matches('$');
+    let Some(before) = OPEN.iter().filter_map(|open| text.strip_suffix(open)).min_by_key(|before| before.len()) else {
+        return false;
+    };
+    let word = before.trim_end_matches(')');
+    let escaped = word.char_indices().nth_back(1).is_some_and(|(_, c)| c == '\\');
+    word.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && !escaped && !before.contains("@refs/")
 }
 
 #[cfg(test)]
@@ -124,9 +201,75 @@ mod tests {
             (r"https://github\.com/acme/a.b", &[]),
             (r".*/\.github/workflows/release\.yml@refs/heads/main", &["regex_open_start"]),
             (r"(?:.*)(?:github\.com/acme/)(?:.*)", &["regex_open_start"]),
+            (r"(?:.*)(?:acme)(?:.*)", &["regex_open_start", "regex_open_end"]),
+            (r".*release\.yml@refs/heads/main", &["regex_open_start"]),
+            (r"(.+)/acme/x", &["regex_open_start"]),
+            (r".*release\.yml@.*", &["regex_open_start"]),
+            (r".*@.*\.acme\.test", &["regex_open_start"]),
             (r".*@acme\.test", &[]),
+            (r"(?:.+)@(acme|other)\.test", &[]),
+            (r"https://github\.com/acme.*", &["regex_open_end"]),
+            (r"https://github\.com/(acme|other)(?:.+)", &["regex_open_end"]),
+            (r"https://github\.com/acme/.*$", &[]),
+            (r"https://github\.com/acme/\d.*", &[]),
+            (r"https://github\.com/acme/app/\.github/workflows/x\.yml@refs/tags/v.*", &[]),
+            (r".*@acme.*", &["regex_open_start", "regex_open_end"]),
         ] {
             assert_eq!(ids(&format!("issuer: 'https://i.test', subject_regex: '{subject}'"), ""), found, "{subject}");
+        }
+        for (issuer, found) in [
+            (r"https://token\.actions\.githubusercontent\.com", &[][..]),
+            (r"https://[a-z]+\.acme\.test", &[]),
+            (r"(?:.*)(?:github)(?:.*)", &["regex_open_start", "regex_open_end"]),
+            (r".*@acme\.test", &["regex_open_start"]),
+            (r"https://token\.actions.*", &["regex_open_end"]),
+        ] {
+            assert_eq!(ids(&format!("issuer_regex: '{issuer}', subject: 'a@b.test'"), ""), found, "{issuer}");
+        }
+    }
+
+    #[test]
+    fn patterns_of_images_that_leave_nothing_are_told() {
+        let found = |images: &str, more: &str| {
+            let text = format!("name: a\nimages: [{images}]\nsignatures: [{{keyless: {{issuer: i, subject: s}}}}]\n{more}");
+            let set = PolicySet::from_text(Path::new("a.yaml"), &text, Unmatched::Deny).unwrap();
+            set.policies()[0].lints("2027-01-01T00:00:00Z".parse().unwrap()).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        let exclude = |pattern: &str| format!("exclude: [{pattern}]\n");
+        for (images, exclude, all) in [
+            ("ghcr.io/acme/app", exclude("ghcr.io/acme/**"), true),
+            ("ghcr.io/acme/app, ghcr.io/acme/b", exclude("ghcr.io/acme/*"), true),
+            ("ghcr.io/acme/app, ghcr.io/other/b", exclude("ghcr.io/acme/**"), false),
+            ("ghcr.io/acme/app, ghcr.io/other/b", exclude("'ghcr.io/acme/**', ghcr.io/other/b"), true),
+            ("ghcr.io/acme/**", exclude("ghcr.io/acme/*"), false),
+            ("ghcr.io/acme/*", exclude("ghcr.io/acme/dev-*"), false),
+            ("'ghcr.io/{acme,other}/app'", exclude("ghcr.io/acme/*"), false),
+            ("'ghcr.io/{acme,other}/app'", exclude("'*/*/*'"), true),
+            ("'*/acme/app'", exclude("ghcr.io/acme/app"), false),
+        ] {
+            assert_eq!(found(images, &exclude), if all { &["exclude_all"][..] } else { &[] }, "{images} {exclude}");
+        }
+        for (pattern, reachable) in [
+            ("ghcr.io/acme/app", true),
+            ("ghcr.io/**", true),
+            ("'*/acme/*'", true),
+            ("ghcr.io/*/dev-x", true),
+            ("'ghcr.io/{acme,b}/x'", true),
+            ("quay.io/acme/app", false),
+            ("ghcr.io/acme-evil/app", false),
+            ("ghcr.io/*/other-*", false),
+        ] {
+            let more = format!("exceptions: [{{dangerous_repository: {pattern}, reason: J-1, expires: 2028-01-31}}]\n");
+            let found = found("ghcr.io/acme/app, 'ghcr.io/acme/dev-*', ghcr.io/acme/x", &more);
+            assert_eq!(found, if reachable { &[][..] } else { &["exception_unreachable"] }, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_advised_as_one_of_all_the_text() {
+        for (pattern, advised) in [("a", "^a$"), ("a$", "^a$"), (r"a\$", r"^a\$$"), (r"a\\$", r"^a\\$"), ("^a|b$", "^(?:^a|b$)$")]
+        {
+            assert_eq!(super::anchored(pattern), advised);
         }
     }
 

@@ -16,6 +16,7 @@ pub mod image;
 mod judge;
 mod lint;
 mod matching;
+mod overlap;
 mod parse;
 pub mod pattern;
 pub mod predicate;

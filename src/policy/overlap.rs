@@ -1,0 +1,78 @@
+//! Whether patterns of images can name the same ones: for lints, so where it is unsure it says what leads to none.
+
+use super::image::ImagePattern;
+use crate::oci::ImageName;
+
+/// Patterns that braces stand for; beyond, nobody looks.
+const MAX_ALTERNATIVES: usize = 256;
+
+/// Whether some image may be named by both.
+pub(super) fn meet(a: &str, b: &str) -> bool {
+    let (Some(a), Some(b)) = (alternatives(a), alternatives(b)) else { return true };
+    let one = |a: &str, b: &str| {
+        let (a, b): (Vec<&str>, Vec<&str>) = (a.split('/').collect(), b.split('/').collect());
+        both(&a, &b, &|segment| *segment == "**", &|a, b| {
+            let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+            both(&a, &b, &|c| *c == '*', &|a, b| a == b || [a, b].contains(&&'?'))
+        })
+    };
+    a.iter().any(|a| b.iter().any(|b| one(a, b)))
+}
+
+/// Whether `wide` names all that `narrow` names, as far as examples say: what no policy would name stands for each wildcard.
+pub(super) fn covers(wide: &ImagePattern, narrow: &ImagePattern) -> bool {
+    let Some(alternatives) = alternatives(narrow.as_str()) else { return false };
+    let image = |text: String| {
+        let (host, repository) = text.split_once('/')?;
+        Some(ImageName::new(host.parse().ok()?, repository.parse().ok()?))
+    };
+    let example = |pattern: &String, deep: &str| {
+        let (host, repository) = pattern.split_once('/')?;
+        let host = host.replace('*', "h7f0c.invalid").replace('?', "7");
+        let segment = |segment: &str| match segment {
+            "**" => deep.to_owned(),
+            other => other.replace('*', "7f0c").replace('?', "7"),
+        };
+        image(format!("{host}/{}", repository.split('/').map(segment).collect::<Vec<_>>().join("/")))
+    };
+    alternatives.iter().all(|pattern| {
+        ["7f0c", "7f0c/b2", "7f0c/b2/c8/d1"].iter().all(|deep| example(pattern, deep).is_some_and(|image| wide.matches(&image)))
+    })
+}
+
+/// The patterns without braces that one with them stands for.
+fn alternatives(pattern: &str) -> Option<Vec<String>> {
+    let mut all = vec![String::new()];
+    let mut rest = pattern;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let (choices, behind) = behind.split_once('}')?;
+        let choices: Vec<&str> = choices.split(',').collect();
+        if all.len() * choices.len() > MAX_ALTERNATIVES {
+            return None;
+        }
+        all = all.iter().flat_map(|start| choices.iter().map(move |choice| format!("{start}{before}{choice}"))).collect();
+        rest = behind;
+    }
+    Some(all.into_iter().map(|start| start + rest).collect())
+}
+
+/// Whether some sequence is one of both, where a star stands for any number of things: a table from the ends, so that no
+/// pattern takes long.
+fn both<T>(a: &[T], b: &[T], star: &impl Fn(&T) -> bool, same: &impl Fn(&T, &T) -> bool) -> bool {
+    let mut below = vec![false; b.len() + 1];
+    for i in (0..=a.len()).rev() {
+        let mut row = vec![false; b.len() + 1];
+        for j in (0..=b.len()).rev() {
+            row[j] = match (a.get(i), b.get(j)) {
+                (None, None) => true,
+                (Some(x), Some(y)) if !star(x) && !star(y) => same(x, y) && below[j + 1],
+                (x, y) => {
+                    x.is_some_and(star) && (below[j] || j < b.len() && row[j + 1])
+                        || y.is_some_and(star) && (row[j + 1] || i < a.len() && below[j])
+                }
+            };
+        }
+        below = row;
+    }
+    below[0]
+}
