@@ -8,9 +8,10 @@ use std::{cmp::Reverse, collections::BTreeSet};
 use super::{
     DETAIL, Roll, SUMMARY, Voucher,
     failure::{Failed, OF_ANOTHER_TYPE},
-    gap::{Gap, What, named},
+    gap::{Gap, What},
     statements::{Candidate, Entry},
     vouchers_of,
+    words::named,
 };
 use crate::{
     policy::{

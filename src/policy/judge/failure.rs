@@ -2,7 +2,10 @@
 
 use std::slice;
 
-use super::gap::{Miss, Near, What, logged, of_one, when};
+use super::{
+    gap::{Miss, Near, What, of_one},
+    words::{logged, when},
+};
 use crate::{
     policy::{
         identity::{Identity, Mismatch},

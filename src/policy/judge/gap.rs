@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
+use super::words::{logged, named, signers_in, told, types, when};
 use crate::{
     policy::{
         Attestor, Reason,
@@ -13,16 +14,16 @@ use crate::{
         matching::Need,
         sentence::{any_of, apart, short},
     },
-    verify::{DEFAULT_TRUST_ROOT, LogEvidence, Proven, Verified},
+    verify::{DEFAULT_TRUST_ROOT, Proven, Verified},
 };
 
 /// Bytes of a subject or type in a summary.
 const NAME: usize = 75;
 /// Bytes of several subjects in a summary, and of each.
 const NAMES: usize = 95;
-const NAME_OF_SEVERAL: usize = 28;
+pub(super) const NAME_OF_SEVERAL: usize = 28;
 /// Bytes of a name before it is cut beside others.
-const WHOLE: usize = 512;
+pub(super) const WHOLE: usize = 512;
 /// Lines of details about one requirement.
 const LINES: usize = 16;
 
@@ -330,21 +331,6 @@ fn nearest<'m, 'i, 'f>(misses: &'m [Near<'i, 'f>]) -> Option<&'m Near<'i, 'f>> {
     misses.iter().rev().max_by_key(|near| near.nearness())
 }
 
-/// Whoever would do, in a few words.
-pub(super) fn named(attestor: &Attestor, max: usize) -> String {
-    let each = max.min(NAME_OF_SEVERAL);
-    let any = |entries: &[Attestor]| {
-        let names: Vec<String> = entries.iter().map(|entry| named(entry, WHOLE)).collect();
-        any_of(&apart(&names, each), each)
-    };
-    match attestor {
-        Attestor::Keyless(identity) => short(&identity.subject.to_string(), max),
-        Attestor::AnyOf(entries) => any(entries),
-        Attestor::AllOf(entries) => format!("all of {}", any(entries).replace(" or ", " and ")),
-        Attestor::Count { count, of } => format!("{count} of {}", any(of)),
-    }
-}
-
 /// `one by X`, `2 by others, X among them`.
 fn signers_of(misses: &[Near<'_, '_>]) -> String {
     let subjects: BTreeSet<&str> = misses.iter().map(|near| near.fact.signer.subject.as_str()).collect();
@@ -355,47 +341,12 @@ fn signers_of(misses: &[Near<'_, '_>]) -> String {
     }
 }
 
-/// The subjects of those who would do for some entry.
-fn signers_in(need: &Need, facts: &[Verified]) -> String {
-    let signers: BTreeSet<(usize, &str)> =
-        need.offers().iter().filter_map(|offer| Some((offer.signer, facts.get(offer.fact)?.signer.subject.as_str()))).collect();
-    any_of(&signers.into_iter().map(|(_, subject)| subject.to_owned()).collect::<Vec<_>>(), 50).replace(" or ", " and ")
-}
-
 const fn no_signature(facts: &[Verified]) -> &'static str {
     match facts.first() {
         // `cosign attest` without `cosign sign`: worth a word, because cosign 3's own verify accepts it.
         Some(Verified { content: Proven::Attestation(_), .. }) => "only attestations, which are no signature",
         Some(Verified { content: Proven::File, .. }) => "a signature of its bytes as a file, which is none of an image",
         Some(Verified { content: Proven::Signature, .. }) | None => "none",
-    }
-}
-
-/// The types of attestations there are.
-fn types(facts: &[Verified]) -> String {
-    let types: BTreeSet<&str> = facts
-        .iter()
-        .filter_map(|fact| match &fact.content {
-            Proven::Attestation(statement) => Some(statement.predicate_type.as_str()),
-            Proven::File | Proven::Signature => None,
-        })
-        .collect();
-    if types.is_empty() {
-        return "none".to_owned();
-    }
-    any_of(&types.into_iter().map(str::to_owned).collect::<Vec<_>>(), 40).replace(" or ", " and ")
-}
-
-/// When something was made.
-pub(super) fn when(made: Option<Timestamp>) -> String {
-    made.map_or_else(|| "at no known time".to_owned(), |made| format!("{made:.0}"))
-}
-
-/// What there is where a proof is wanted.
-pub(super) const fn logged(fact: &Verified) -> &'static str {
-    match fact.log {
-        LogEvidence::Absent => "no log entry",
-        LogEvidence::Promise | LogEvidence::Proof => "a promise (SET) only",
     }
 }
 
@@ -414,26 +365,4 @@ fn lines(misses: &[Near<'_, '_>]) -> Vec<String> {
         Some(format!("{}: {why}", told(near.fact)))
     };
     misses.iter().filter_map(line).take(LINES).collect()
-}
-
-/// What a fact is, on one line.
-pub(super) fn told(fact: &Verified) -> String {
-    let what = match &fact.content {
-        Proven::Attestation(statement) => format!("attestation {}", short(&statement.predicate_type, 100)),
-        Proven::File => "signature of a file".to_owned(),
-        Proven::Signature => "signature".to_owned(),
-    };
-    let log = match fact.log {
-        LogEvidence::Absent => "no log",
-        LogEvidence::Promise => "log promise",
-        LogEvidence::Proof => "log proof",
-    };
-    let root = if *fact.signer.trust_root == *DEFAULT_TRUST_ROOT {
-        String::new()
-    } else {
-        format!(", trust root {}", short(&fact.signer.trust_root, 63))
-    };
-    let made = fact.times.iter().min().map(|made| format!(", made {made:.0}")).unwrap_or_default();
-    let (subject, issuer) = (short(&fact.signer.subject, 200), short(&fact.signer.issuer, 100));
-    format!("{what} by {subject} of issuer {issuer} ({log}{root}{made})")
 }

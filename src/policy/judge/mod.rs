@@ -9,6 +9,7 @@ mod excepted;
 mod failure;
 mod gap;
 mod statements;
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -127,7 +128,8 @@ impl Policy {
             return Ok(Held { valid_until: end.into(), ..held });
         }
         details.extend(signed.iter().map(|(i, attestor, need)| {
-            let by: BTreeSet<String> = vouchers_of(attestor, need, case.facts).iter().map(|(fact, _)| gap::told(fact)).collect();
+            let by: BTreeSet<String> =
+                vouchers_of(attestor, need, case.facts).iter().map(|(fact, _)| words::told(fact)).collect();
             format!("signatures[{i}]: met by {}", by.into_iter().collect::<Vec<_>>().join("; "))
         }));
         details.extend(attested.iter().map(|(i, rule, _)| format!("attestations[{i}]: met, {}", rule.predicate_type)));
@@ -145,7 +147,7 @@ impl Policy {
             details.extend(gap.details);
         }
         details.extend(self.exceptions_told(case));
-        details.extend(case.facts.iter().map(|fact| format!("found about {}: {}", case.subject.short(), gap::told(fact))));
+        details.extend(case.facts.iter().map(|fact| format!("found about {}: {}", case.subject.short(), words::told(fact))));
         if case.facts.is_empty() {
             details.push(format!("found about {}: no verified signature or attestation", case.subject.short()));
         }

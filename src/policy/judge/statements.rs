@@ -4,7 +4,7 @@ use std::{cell::OnceCell, cmp::Reverse};
 
 use jiff::Timestamp;
 
-use super::{Gap, Miss, Near, Roll, Voucher, What, gap, need, who, young_enough};
+use super::{Gap, Miss, Near, Roll, Voucher, What, gap, need, who, words, young_enough};
 use crate::{
     policy::{
         AttestationRule, Attestor, Case, MAX_PLATFORMS, Match, PlatformFacts, Policy, Reason, SbomOn,
@@ -103,7 +103,7 @@ impl Policy {
                 Ok(met) => all = all.and(met),
                 Err(mut gap) => {
                     gap.details.push(format!("platform {} is {digest}", short(platform, 60)));
-                    gap.details.extend(facts.iter().map(|fact| format!("found about {}: {}", digest.short(), gap::told(fact))));
+                    gap.details.extend(facts.iter().map(|fact| format!("found about {}: {}", digest.short(), words::told(fact))));
                     gap.details.extend(subject_gap.map(|summary| format!("the index itself: {summary}")));
                     gap.summary = format!("platform {}: {}", short(platform, 30), gap.summary);
                     return Err(gap);
