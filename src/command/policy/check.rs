@@ -24,12 +24,45 @@ pub(in crate::command) struct Arguments {
     /// Policy files, and directories whose `*.yaml` and `*.yml` are policy files.
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
-    /// Make a finding of this id an error; `all` for any finding, `warning` for what relaxes a rule. May be repeated.
-    #[arg(long, value_name = "ID")]
+    /// Make a finding of this id an error; `all` for any finding, `warning` for what relaxes a rule, `note` for the others. May be
+    /// repeated.
+    #[arg(long, value_name = "ID", value_parser = denied)]
     deny: Vec<String>,
     /// What standard output has.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+}
+
+/// What `--deny` may name: both levels, and every id.
+const DENIED: [&str; 17] = [
+    "all",
+    "any_identity",
+    "audit",
+    "condition_open_pattern",
+    "dangerous_no_attestation",
+    "dangerous_no_signature",
+    "dangerous_repository",
+    "every_image",
+    "exception_expired",
+    "exception_unreachable",
+    "exclude_all",
+    "note",
+    "regex_open_end",
+    "regex_open_start",
+    "regex_unescaped_dot",
+    "warning",
+    "withholding",
+];
+
+/// One of these: a word misspelt would deny nothing, and whoever wrote it would go on believing that it does.
+fn denied(text: &str) -> Result<String, String> {
+    if DENIED.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(match yaml::closest(text, DENIED) {
+        Some(meant) => format!("no finding has this id; did you mean `{meant}`?"),
+        None => format!("no finding has this id; known: {}", DENIED.join(", ")),
+    })
 }
 
 /// A form of the report.
@@ -175,4 +208,26 @@ fn print_text(report: &Report, files: usize) {
     }
     let (policies, problems, findings) = (report.policies.len(), report.problems.len(), report.findings.len());
     eprintln!("{files} files, {policies} policies, {problems} problems, {findings} findings");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_finding_can_be_denied_by_its_id_and_nothing_else() {
+        // An id stands alone: first in a pair, or on a line of its own.
+        let told = |text: &'static str| {
+            let text = text.split("#[cfg(test)]").next().unwrap();
+            text.split("push((").skip(1).map(|rest| rest.split('"').nth(1).unwrap())
+        };
+        let mut known: BTreeSet<&str> = told(include_str!("../../policy/lint.rs")).collect();
+        known.extend(told(include_str!("../../policy/weakness.rs")));
+        known.extend(["all", "note", "warning"]);
+        assert_eq!(known, BTreeSet::from(DENIED));
+        assert_eq!(denied("audit"), Ok("audit".to_owned()));
+        assert!(denied("dangerous_no_signatures").unwrap_err().contains("did you mean `dangerous_no_signature`?"));
+    }
 }
