@@ -16,7 +16,7 @@ use crate::{
         weigh::Scales,
     },
     oci::{ManifestError, ManifestKind, Reference},
-    policy::{ExceptionUse, Reason},
+    policy::{ExceptionUse, Reason, Unmet},
     telemetry,
     upstream::UpstreamError,
     verify::Epoch,
@@ -284,13 +284,14 @@ impl Judgement {
 
 /// Says why evidence is asked for at all, where nothing but an exception is in question: who wrote it expects that none is.
 fn despite_exception(scales: &Scales, reason: UndecidedReason) -> UndecidedReason {
-    let Some(policy) = scales.unmet.is_empty().then(|| scales.excepted_but_for_packages().next()).flatten() else {
-        return reason;
-    };
+    let unlooked = |unmet: &&Unmet| unmet.reason == Reason::Denied && unmet.wants_platforms;
+    let excepted = scales.excepted_but_for_packages().next().map(|policy| &policy.name);
+    let excepted = excepted.or_else(|| scales.unmet.iter().find(unlooked).map(|unmet| &unmet.policy));
+    let Some(name) = excepted.filter(|_| scales.unmet.iter().all(|unmet| unlooked(&unmet))) else { return reason };
     let told = |why: String| {
-        let name = &policy.name;
         format!(
-            "the deny-list names packages, so the exception of policy {name} wants its SBOM looked for; deny digests instead, or ask again: {why}"
+            "the deny-list names packages, so the exception of policy {name} wants its SBOM looked for; deny digests instead, or \
+             ask again: {why}"
         )
     };
     match reason {

@@ -350,6 +350,11 @@ async fn d4_a_denied_package_on_one_platform_refuses_an_excepted_index() {
         world.permit(index).await;
         assert_eq!(world.asked(Ask::Referrers), 0);
         world.deny(OPENSSL);
+        world.trust.store(std::sync::Arc::new(crate::verify::TrustState::NotReady("not yet".into())));
+        assert!(
+            matches!(world.undecided(index).await.reason, UndecidedReason::NoTrustRoot(why) if why.contains("names packages"))
+        );
+        world.set_root(1, None);
         world.permit(index).await;
         world.attach(REPO, children[1], &attestation(children[1], RELEASE));
         world.hide_referrers(children[1]);
@@ -361,6 +366,18 @@ async fn d4_a_denied_package_on_one_platform_refuses_an_excepted_index() {
         assert_eq!(refusal.code(), "denied", "{refusal}");
         assert!(refusal.sentence().contains("platform linux/arm64: openssl is denied"), "{refusal}");
     }
+}
+
+/// Nobody looks into it, so no SBOM of it is one that the policy would rely on.
+#[tokio::test(start_paused = true)]
+async fn d4_where_packages_are_denied_an_excepted_index_with_an_index_in_it_is_still_excepted() {
+    let world = World::new();
+    let nested = world.index(REPO, &[world.image(REPO, "amd64")]);
+    let child = descriptor(crate::oci::media_type::OCI_INDEX, nested, 100);
+    let index = world.raw(REPO, index_of(&[child]), Some(crate::oci::media_type::OCI_INDEX.into()));
+    world.set_policies(&excepted(index, "each_platform"), Unmatched::Deny);
+    world.deny(OPENSSL);
+    assert!(world.permit(index).await.warnings()[0].contains("JIRA-1"));
 }
 
 #[tokio::test(start_paused = true)]

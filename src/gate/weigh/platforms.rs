@@ -49,6 +49,8 @@ impl Scales {
 
     /// Says of a platform that is an index itself why its policies do not hold.
     pub(in crate::gate) fn refuse_nested(&mut self, digest: &Digest) {
+        // There is nothing more to be seen of it.
+        self.looked = true;
         for unmet in self.unmet.iter_mut().chain(&mut self.audit).filter(|unmet| unmet.reason == Reason::AttestationMissing) {
             unmet.summary = format!("wants an attestation on each platform; {} is an index in the index", digest.short());
             unmet.details.push(format!(
