@@ -92,6 +92,9 @@ mod tests {
             of(&["a-very-long-name-of-a-workflow", "a-very-long-name-of-another"]),
             ["...-workflow....ads/main", "...nother.yml...ads/main"]
         );
+        // The word is begun with as long as what differs in it is among what is kept of its beginning.
+        assert_eq!(of(&["release-a", "release-b"]), ["...release-a....ads/main", "...release-b....ads/main"]);
+        assert_eq!(of(&["release-vv1", "release-vv2"]), ["...1.yml@refs/heads/main", "...2.yml@refs/heads/main"]);
         assert_eq!(apart(&["a".into(), "b\n".into()], 24), ["a", "b\\n"]);
         let evil = ["\u{202e}".repeat(1 << 10), "\u{202e}".repeat((1 << 10) + 1)];
         assert!(apart(&evil, 24).iter().all(|text| text.len() <= 24 && text.is_ascii()));
