@@ -47,8 +47,8 @@ pub struct Held {
     /// was asked for, or an exception stood in.
     pub signed: Vec<Signed>,
     /// When the last signature that was needed was there: the earliest time at which `signatures` was met by what had been
-    /// signed until then. So who signs again, or signs beside, makes no image younger. Where a cooldown is asked for and no signature, the same of
-    /// the attestations. `None` where nothing of it counted.
+    /// signed until then. So who signs again, or signs beside, makes no image younger. Where a cooldown is asked for and no
+    /// signature, the same of the attestations. `None` where nothing of it counted.
     pub signed_at: Option<Timestamp>,
 }
 

@@ -1,10 +1,10 @@
 //! Denied packages: by package URL or by name, all versions or some.
 //!
 //! A package URL matches package URLs: type, namespace and name after the type's own rules, its version and qualifiers where
-//! the entry has them. A name matches the package's name, `group/name`, and the names in its package URLs, in any capitals.
-//! A package that does not say its version, or a qualifier that an entry has, is denied whatever the entry says of it: a
-//! document could else hide one by leaving it out. For the same reason one that does not say its ecosystem is denied where any way to read its version is:
-//! `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
+//! the entry has them. A name matches the package's name, `group/name`, and the names in its package URLs, in any capitals. A
+//! package that does not say its version, or a qualifier that an entry has, is denied whatever the entry says of it: a document
+//! could else hide one by leaving it out. For the same reason one that does not say its ecosystem is denied where any way to
+//! read its version is: `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
 
 use std::{collections::BTreeMap, fmt, str::FromStr as _};
 

@@ -1,9 +1,9 @@
 //! Suppliers: who made a package, as its SBOM says.
 //!
-//! SPDX 2 writes `Organization: Acme (mail@acme.test)`; an entry matches all of that or the name alone. SPDX 3 names an
-//! agent, CycloneDX `supplier.name`: there all of it is the name, and `Acme (Evil Corp)` is not Acme. Allowed names are compared exactly, denied ones in any capitals. With `allow`, a
-//! package must say its supplier unless `required: false`; what stands for the image itself, its operating system or a file
-//! need not.
+//! SPDX 2 writes `Organization: Acme (mail@acme.test)`; an entry matches all of that or the name alone. SPDX 3 names an agent,
+//! CycloneDX `supplier.name`: there all of it is the name, and `Acme (Evil Corp)` is not Acme. Allowed names are compared
+//! exactly, denied ones in any capitals. With `allow`, a package must say its supplier unless `required: false`; what stands
+//! for the image itself, its operating system or a file need not.
 
 use super::{CheckFailure, Form, Package, Reason, named, short, texts};
 use crate::{policy::sentence::any_of, yaml::Cursor};

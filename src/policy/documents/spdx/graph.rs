@@ -1,9 +1,9 @@
 //! SPDX 3.0: the elements of `@graph`, and those written inside others (CMake and others do that).
 //!
 //! An element is told by its `type` as SPDX's own `@context` spells it, or by the IRI that this stands for; only that context
-//! is accepted, because another one could give every key another meaning. Licences are relationships `hasDeclaredLicense` and `hasConcludedLicense` to
-//! licence expressions, to simple licensing texts, to `https://spdx.org/licenses/…`, or to what the expanded licensing profile
-//! makes of these: sets, operators, listed and custom licences.
+//! is accepted, because another one could give every key another meaning. Licences are relationships `hasDeclaredLicense` and
+//! `hasConcludedLicense` to licence expressions, to simple licensing texts, to `https://spdx.org/licenses/…`, or to what the
+//! expanded licensing profile makes of these: sets, operators, listed and custom licences.
 
 use std::sync::Arc;
 
@@ -354,8 +354,8 @@ impl Element {
     }
 }
 
-/// What SPDX's context calls a class or a relationship that is written as an IRI, as JSON-LD allows. A package by its IRI is one
-/// all the same: unknown, it would be one that nobody looks at.
+/// What SPDX's context calls a class or a relationship that is written as an IRI, as JSON-LD allows. A package by its IRI is
+/// one all the same: unknown, it would be one that nobody looks at.
 fn term(text: String) -> String {
     let iri = |start: &str| text.strip_prefix(start).and_then(|rest| rest.split_once("/terms/")).map(|(_, path)| path);
     let path = iri("https://spdx.org/rdf/").or_else(|| iri("http://spdx.org/rdf/")).or_else(|| text.strip_prefix("spdx:"));
