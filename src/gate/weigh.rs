@@ -78,7 +78,14 @@ pub(super) struct Scales {
 impl Scales {
     /// Nothing proven yet. Policies that ask for nothing hold already.
     pub(super) async fn new(gate: Arc<Gate>, selection: Arc<Selection>, image: ImageName, subject: Digest) -> Self {
-        let mut scales = Self {
+        let mut scales = Self::empty(gate, selection, image, subject);
+        scales.judge().await;
+        scales
+    }
+
+    /// Nothing on them, and no policy asked.
+    fn empty(gate: Arc<Gate>, selection: Arc<Selection>, image: ImageName, subject: Digest) -> Self {
+        Self {
             gate,
             selection,
             image,
@@ -99,9 +106,7 @@ impl Scales {
             unread: Unread::default(),
             provable: false,
             explanation: Explanation::default(),
-        };
-        scales.judge().await;
-        scales
+        }
     }
 
     /// Looks at every piece, also where fewer would do: somebody asked why.

@@ -320,14 +320,8 @@ impl Judgement {
                 return self.admit_on_policy(&got, &mut scales, STALE_LIFE, vec![warning(110, &text)], doubt).await;
             }
         }
-        let cannot_tell = if evidence.missing.is_empty() {
-            let unready = scales.unready(verifier.as_ref());
-            shapeless.or(platforms.cannot_tell).or_else(|| unready.map(|why| (UndecidedReason::NoTrustRoot(why), RETRY)))
-        } else {
-            let why = evidence.missing.first().cloned().unwrap_or_default();
-            let wait = evidence.retry_after.unwrap_or(RETRY);
-            Some((UndecidedReason::EvidenceUnavailable(why), wait))
-        };
+        let shapes = shapeless.or(platforms.cannot_tell).filter(|_| evidence.missing.is_empty());
+        let cannot_tell = shapes.or_else(|| cannot_tell(&evidence, &scales, verifier.as_ref()));
         self.no_or_audited(&got, &mut scales, parentage, cannot_tell).await
     }
 

@@ -46,11 +46,7 @@ impl Judgement {
             Parentage::Admitted(_) => (Vec::new(), None),
             Parentage::None { refused, undecided } => (refused, undecided),
         };
-        let cannot_tell = cannot_tell
-            .or_else(|| scales.overloaded.then_some((UndecidedReason::Overloaded, RETRY)))
-            .or_else(|| Some((UndecidedReason::EvidenceUnavailable(scales.unreadable.clone()?), RETRY)))
-            .or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)))
-            .or_else(|| scales.clock());
+        let cannot_tell = cannot_tell.or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)));
         if self.selection.enforce.is_empty() {
             let audited = Audited::of(scales, cannot_tell.as_ref().map(|(reason, _)| reason), &[], &[]);
             return self.admit_audited(got, audited).await;

@@ -41,7 +41,7 @@ impl Scales {
     }
 
     /// The same of the clock alone: something was signed in the near future.
-    pub(in crate::gate) fn clock(&self) -> Option<(UndecidedReason, Duration)> {
+    fn clock(&self) -> Option<(UndecidedReason, Duration)> {
         let ahead = self.ahead?;
         let why = format!("signed {ahead} s in the future: the clock here may be slow");
         Some((UndecidedReason::Clock(why), Duration::from_secs(ahead.clamp(1, 60))))

@@ -1,8 +1,8 @@
 //! An index's platforms on the scales: each is weighed alone, then all of them together.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use super::{Explanation, Platforms, Scales, unread::Unread};
+use super::{Explanation, Platforms, Scales};
 use crate::{
     oci::Digest,
     policy::{Held, PlatformFacts, Policy, Reason, Unmet},
@@ -23,27 +23,15 @@ impl Scales {
 
     /// Scales for one platform of this index: what is added is about it, and the policies are asked about both.
     pub(in crate::gate) fn of_platform(&self, platform: Digest, name: String) -> Self {
+        let (gate, selection) = (Arc::clone(&self.gate), Arc::clone(&self.selection));
         Self {
-            gate: Arc::clone(&self.gate),
-            selection: Arc::clone(&self.selection),
-            image: self.image.clone(),
-            subject: platform,
-            facts: Arc::new([]),
             platforms: Platforms::One { index: self.subject, proven: Arc::clone(&self.facts), name: name.into() },
-            seen: HashSet::new(),
             unmet: self.unmet.clone(),
             audit: self.audit.clone(),
             held: self.held.clone(),
             watched: self.watched.clone(),
-            ahead: None,
-            unreadable: None,
-            overloaded: false,
-            partial: false,
-            looked: false,
-            limit: None,
-            unread: Unread::default(),
-            provable: false,
             explanation: Explanation { whole: self.explanation.whole, ..Explanation::default() },
+            ..Self::empty(gate, selection, self.image.clone(), platform)
         }
     }
 
