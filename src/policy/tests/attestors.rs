@@ -279,6 +279,10 @@ fn i7_an_attester_meets_what_the_signature_had_to_meet_claims_and_all() {
     let either = policy(&any_of(&[for_owner("acme"), for_owner("other")]));
     assert!(judge(&either, &[signed("acme"), sbom("acme")]).is_ok() && judge(&either, &[signed("acme"), sbom("other")]).is_err());
     assert!(judge(&either, &[signed("acme"), signed("other"), sbom("other")]).is_ok());
+    // Where it was signed by both and attested by neither, the first is told.
+    let both = policy(&format!("{}, {}", for_owner("acme"), for_owner("other")));
+    let (_, sentence) = refusal(&both, &[signed("acme"), signed("other"), sbom("mallory")]);
+    assert_eq!(sentence, format!("{wants}; found https://github.com/mallory"));
     // And not one that was not met for want of its others.
     let unmet = policy(&any_of(&[for_owner("acme"), all_of(&[keyless(SHARED), keyless(ALICE)])]));
     assert_eq!(refusal(&unmet, &[signed("acme"), sbom("mallory")]).0, Reason::ClaimMismatch);

@@ -3,6 +3,7 @@
 mod accounts;
 mod attestors;
 mod denied;
+mod excepted;
 mod files;
 mod platforms;
 mod properties;
