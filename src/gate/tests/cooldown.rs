@@ -250,6 +250,7 @@ async fn a_sighting_that_cannot_be_kept_is_not_known_and_decides_nothing() {
     world.set_policies(&format!("{audit}cooldown: 24h\n"), Unmatched::Deny);
     let permit = world.permit(image).await;
     assert!(permit.warnings()[0].contains("cannot be kept"), "{:?}", permit.warnings());
+    assert_eq!(permit.grounds().code(), "audited");
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,14 +258,17 @@ async fn audit_serves_what_still_cools_and_says_so_until_it_does_not() {
     let world = World::new();
     let enforce = policy("release", "reg.test/acme/**", RELEASE, "enforce");
     let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit") + "cooldown: 1h\n";
-    for text in [format!("{enforce}---\n{audit}"), audit.clone()] {
+    for (text, grounds) in [(format!("{enforce}---\n{audit}"), "policy"), (audit.clone(), "audited")] {
         world.set_policies(&text, Unmatched::Deny);
         let image = signed_at(&world, &text.len().to_string(), "2026-01-01T00:00:00Z");
         let permit = world.permit(image).await;
         assert!(permit.warnings()[0].contains("watch"), "{:?}", permit.warnings());
         assert!(permit.warnings()[0].contains("wants it known for 1h"), "{:?}", permit.warnings());
+        assert_eq!(permit.grounds().code(), grounds);
         wait(HOUR + 1).await;
-        assert!(world.permit(image).await.warnings().is_empty());
+        let permit = world.permit(image).await;
+        assert!(permit.warnings().is_empty());
+        assert_eq!(permit.grounds().code(), "policy");
     }
 }
 
