@@ -91,6 +91,11 @@ async fn x3_what_a_limit_hides_an_audit_policy_would_refuse() {
         let warning = world.permit(image).await.warnings()[0].clone();
         assert!(warning.contains("would refuse") && warning.contains("3 candidates are listed, 2 were read"), "{warning}");
     }
+    // What weighs nothing that was hidden holds as before, and until when it did.
+    let exception = format!("exceptions: [{{digest: \"{image}\", reason: JIRA-1, expires: 2026-11-22T12:30:00Z}}]\n");
+    world.set_policies(&format!("{enforce}{exception}---\n{audit}"), Unmatched::Deny);
+    let permit = world.permit(image).await;
+    assert!(permit.warnings().iter().any(|line| line.contains("until 2026-11-22T12:30:00Z: JIRA-1")), "{:?}", permit.warnings());
 }
 
 /// The listing is kept for the next look before the platforms are, and again for who asks within the hour.

@@ -26,10 +26,9 @@ impl Scales {
         let (gate, selection) = (Arc::clone(&self.gate), Arc::clone(&self.selection));
         Self {
             platforms: Platforms::One { index: self.subject, proven: Arc::clone(&self.facts), name: name.into() },
+            // Nothing is settled before the policies were asked about this one.
             unmet: self.unmet.clone(),
             audit: self.audit.clone(),
-            held: self.held.clone(),
-            watched: self.watched.clone(),
             explanation: Explanation { whole: self.explanation.whole, ..Explanation::default() },
             ..Self::empty(gate, selection, self.image.clone(), platform)
         }
