@@ -82,6 +82,7 @@ impl Arguments {
         if self.recording.is_wanted() {
             return record::add(&self.file, &suite, &self.recording).await;
         }
+        whole(&suite.layout)?;
         let wanted =
             |case: &&Case| self.filter.as_ref().is_none_or(|text| case.name.contains(text) || case.image.text.contains(text));
         let mut ran = Vec::new();
@@ -107,6 +108,16 @@ impl Arguments {
         eprintln!("{} cases, {failed} failures", ran.len());
         Ok(if failed > 0 || ran.is_empty() { Exit::Refused } else { Exit::Done })
     }
+}
+
+/// That nothing is missing which the layout names: an image whose evidence was lost would be refused for want of it, and a case
+/// that wants a refusal would pass.
+fn whole(layout: &Path) -> Result<(), Unusable> {
+    let unread = upstream::layout_unread(layout).map_err(|error| Unusable::Usage(format!("{}: {error}", layout.display())))?;
+    let Some(first) = unread.first() else { return Ok(()) };
+    let more = if unread.len() > 1 { format!(" and {} others", unread.len() - 1) } else { String::new() };
+    let why = "it is missing or damaged; bring it back, or record the image again";
+    Err(Unusable::Usage(format!("{}/index.json names {first}{more}: {why}", layout.display())))
 }
 
 /// Judges one case, in a gate of its own whose clocks stand still.

@@ -48,6 +48,15 @@ fn every_form_is_read_and_an_empty_list_denies_nothing() {
     assert!(list("[]").is_empty());
 }
 
+#[test]
+fn two_lists_say_the_same_if_they_deny_the_same_for_the_same_reasons() {
+    let one = format!("- {{digest: \"{DIGEST}\", reason: INC-1}}\n");
+    assert!(list(&one).says_the_same_as(&list(&one.replace('"', "'"))));
+    for other in ["[]".to_owned(), one.replace("INC-1", "INC-2"), one.replace("sha256:2c", "sha256:2d")] {
+        assert!(!list(&one).says_the_same_as(&list(&other)) && !list(&other).says_the_same_as(&list(&one)), "{other}");
+    }
+}
+
 fn signature(trust_root: &str, subject: &str, entry: LogEntry) -> Verified {
     let signer = Signer {
         trust_root: trust_root.into(),

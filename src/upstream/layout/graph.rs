@@ -50,6 +50,8 @@ pub(super) enum GraphError {
 pub(super) struct Graph {
     /// Which version of `index.json` this was read from.
     pub(super) stamp: Stamp,
+    /// What `index.json` names and is not there, or is not what its digest says, or is no manifest.
+    pub(super) unread: Vec<Digest>,
     nodes: HashMap<Digest, Node>,
     repositories: HashMap<Repository, Members>,
 }
@@ -75,6 +77,8 @@ pub(super) struct Members {
     parents: HashMap<Digest, BTreeSet<Digest>>,
     listing: HashMap<Digest, BTreeSet<Digest>>,
     referrers: HashMap<Digest, BTreeSet<Digest>>,
+    /// What is attached to an image by a tag, with what that lists.
+    attached: HashSet<Digest>,
 }
 
 /// An entry of `index.json`.
@@ -104,9 +108,14 @@ impl Graph {
         if unnamed > 0 {
             tracing::info!(layout = %root.display(), unnamed, "entries of index.json without a usable `repository:tag` are reached only as referrers");
         }
-        let mut graph = Self { stamp, nodes: HashMap::new(), repositories: HashMap::new() };
+        let mut graph = Self { stamp, unread: Vec::new(), nodes: HashMap::new(), repositories: HashMap::new() };
         for entry in &entries {
             graph.read_tree(root, entry.digest)?;
+        }
+        graph.unread = entries.iter().map(|entry| entry.digest).filter(|digest| !graph.nodes.contains_key(digest)).collect();
+        if let Some(first) = graph.unread.first() {
+            let unread = graph.unread.len();
+            tracing::warn!(layout = %root.display(), unread, %first, "index.json names manifests that are missing or damaged: if they are evidence, it is not seen");
         }
         graph.assign(&entries);
         Ok(graph)
@@ -147,6 +156,10 @@ impl Graph {
             let members = self.repositories.entry(repository.clone()).or_default();
             if let Some(tag) = tag {
                 members.tags.entry(tag.clone()).or_default().insert(entry.digest);
+                if tag.attachment_of().is_some() {
+                    members.attached.insert(entry.digest);
+                    members.attached.extend(self.nodes.get(&entry.digest).into_iter().flat_map(|node| &node.children));
+                }
             }
         }
         for (repository, mut waiting) in roots {
@@ -184,6 +197,14 @@ impl Graph {
         let mut images: Vec<_> = tagged.collect();
         images.sort();
         images
+    }
+
+    /// Whether `digest` is of what is attached to an image, by tag or subject: a manifest, or a blob that such a one lists.
+    pub(super) fn is_attached(&self, members: &Members, digest: &Digest) -> bool {
+        let attached = |digest: &Digest| {
+            members.attached.contains(digest) || self.nodes.get(digest).is_some_and(|node| node.subject.is_some())
+        };
+        attached(digest) || members.listing.get(digest).into_iter().flatten().any(attached)
     }
 
     /// The descriptor of a referrer, as a registry would answer it: `artifactType` falls back to the config's type.

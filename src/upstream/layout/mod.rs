@@ -22,7 +22,7 @@ mod tests;
 
 use self::{
     files::{FileError, Stamp},
-    graph::{Graph, GraphError},
+    graph::{Graph, GraphError, Members},
 };
 use super::{BlobStream, FetchedManifest, MAX_PAGE, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError};
 use crate::oci::{Digest, Host, Reference, Repository, Tag, manifest::MAX_MANIFEST, media_type::OCI_INDEX};
@@ -115,17 +115,24 @@ impl Layout {
         }
     }
 
-    async fn open_blob(&self, digest: &Digest) -> Result<(std::fs::File, u64), UpstreamError> {
-        let path = files::blob_path(&self.root, digest);
-        let opened = self.blocking(move || files::open(&path)).await?;
-        opened.map(|(file, metadata)| (file, metadata.len())).map_err(|error| self.file_error(error))
+    /// Why the file of `digest` cannot be given. A layout may hold a part of an image, but of what is attached to one a missing
+    /// file is damage: an attestation left out for that would make its image one without.
+    fn not_given(&self, graph: &Graph, members: &Members, digest: &Digest, error: FileError) -> UpstreamError {
+        match error {
+            FileError::Missing(_) if graph.is_attached(members, digest) => self.unreachable(error),
+            other => self.file_error(other),
+        }
     }
 
     /// A blob is there for those repositories only that list it (CVE-2024-39897), or whose manifest it is.
-    async fn require_blob(&self, repository: &Repository, digest: &Digest) -> Result<(), UpstreamError> {
+    async fn open_blob(&self, repository: &Repository, digest: &Digest) -> Result<(std::fs::File, u64), UpstreamError> {
         let graph = self.graph().await?;
-        let members = graph.members(repository).ok_or(UpstreamError::NotFound)?;
-        if members.lists(digest) || members.has(digest) { Ok(()) } else { Err(UpstreamError::NotFound) }
+        let members = graph.members(repository).filter(|members| members.lists(digest) || members.has(digest));
+        let members = members.ok_or(UpstreamError::NotFound)?;
+        let path = files::blob_path(&self.root, digest);
+        let opened = self.blocking(move || files::open(&path)).await?;
+        let (file, metadata) = opened.map_err(|error| self.not_given(&graph, members, digest, error))?;
+        Ok((file, metadata.len()))
     }
 }
 
@@ -136,6 +143,14 @@ impl Layout {
 /// What is wrong with the layout.
 pub fn images(root: &Path) -> Result<Vec<(Repository, Tag)>, Box<dyn std::error::Error + Send + Sync>> {
     Ok(Graph::read(root)?.images())
+}
+
+/// What `index.json` of the layout in `root` names, and is missing, or damaged, or no manifest. Blocks.
+///
+/// # Errors
+/// What is wrong with the layout.
+pub fn unread(root: &Path) -> Result<Vec<Digest>, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(Graph::read(root)?.unread)
 }
 
 #[async_trait]
@@ -155,12 +170,10 @@ impl Upstream for Layout {
             Reference::Digest(digest) => *digest,
             Reference::Tag(tag) => self.tagged(&graph, repository, tag)?,
         };
-        if !graph.members(repository).is_some_and(|members| members.has(&digest)) {
-            return Err(UpstreamError::NotFound);
-        }
+        let members = graph.members(repository).filter(|members| members.has(&digest)).ok_or(UpstreamError::NotFound)?;
         let path = files::blob_path(&self.root, &digest);
         let bytes = self.blocking(move || files::read(&path, MAX_MANIFEST)).await?;
-        let (bytes, _) = bytes.map_err(|error| self.file_error(error))?;
+        let (bytes, _) = bytes.map_err(|error| self.not_given(&graph, members, &digest, error))?;
         if !digest.matches(&bytes) {
             return Err(self.lied(format!("the file of manifest {digest} does not hash to it")));
         }
@@ -215,13 +228,11 @@ impl Upstream for Layout {
     }
 
     async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, UpstreamError> {
-        self.require_blob(repository, digest).await?;
-        self.open_blob(digest).await.map(|(_, size)| size)
+        self.open_blob(repository, digest).await.map(|(_, size)| size)
     }
 
     async fn blob(&self, repository: &Repository, digest: &Digest) -> Result<BlobStream, UpstreamError> {
-        self.require_blob(repository, digest).await?;
-        let (file, size) = self.open_blob(digest).await?;
+        let (file, size) = self.open_blob(repository, digest).await?;
         let mut file = tokio::fs::File::from_std(file);
         file.set_max_buf_size(PIECE);
         let host = self.host.to_string();

@@ -349,6 +349,44 @@ async fn links_and_directories_in_place_of_blobs_are_refused_and_missing_ones_ar
 }
 
 #[tokio::test]
+async fn what_is_attached_and_lost_is_not_taken_for_what_is_not_there() {
+    let mut draft = Draft::new();
+    let image = draft.image("layer", None, OCI_CONFIG);
+    let bundle = draft.image("bundle", Some(image), OCI_EMPTY);
+    let signature = draft.image("signature", None, OCI_CONFIG);
+    let listed = draft.image("listed", None, OCI_EMPTY);
+    let fallback = draft.index(&[listed]);
+    let hex = image.to_hex();
+    draft.entry(image, Some("a:v1"));
+    draft.entry(bundle, Some(&format!("a@{bundle}")));
+    draft.entry(signature, Some(&format!("a:sha256-{hex}.sig")));
+    draft.entry(fallback, Some(&format!("a:sha256-{hex}")));
+    let (layout, a) = (draft.open(), repository("a"));
+    let lose = |digest: &Digest| std::fs::remove_file(files::blob_path(draft.root.path(), digest)).unwrap();
+    let attached = ["bundle", "signature", "listed"].map(|layer| Digest::sha256(layer.as_bytes()));
+    for blob in attached {
+        assert!(layout.blob_size(&a, &blob).await.is_ok());
+        lose(&blob);
+        let Err(UpstreamError::Unreachable { source, .. }) = layout.blob_size(&a, &blob).await else { panic!("{blob}") };
+        assert!(source.to_string().ends_with(&format!("{} does not exist", blob.to_hex())), "{source}");
+        assert!(matches!(layout.blob(&a, &blob).await, Err(UpstreamError::Unreachable { .. })));
+    }
+    for manifest in [listed, signature, fallback] {
+        lose(&manifest);
+        let found = layout.manifest(&a, &Reference::Digest(manifest)).await;
+        assert!(matches!(found, Err(UpstreamError::Unreachable { .. })), "{found:?}");
+    }
+    // Of an image a part may be elsewhere.
+    let layer = Digest::sha256(b"layer");
+    lose(&layer);
+    lose(&image);
+    assert!(matches!(layout.blob_size(&a, &layer).await, Err(UpstreamError::NotFound)));
+    assert!(matches!(layout.manifest(&a, &Reference::Digest(image)).await, Err(UpstreamError::NotFound)));
+
+    assert_eq!(unread(draft.root.path()).unwrap(), [image, signature, fallback]);
+}
+
+#[tokio::test]
 async fn u10_a_blob_that_shrinks_while_it_is_read_breaks_the_stream() {
     let mut draft = Draft::new();
     let layer = "x".repeat(3 * PIECE);

@@ -272,6 +272,49 @@ async fn evidence_that_cannot_be_read_is_not_recorded_as_if_there_were_none() {
     assert_eq!(after.matches("image:").count(), 2, "{after}");
 }
 
+/// Lost from a recording, as by a clone without large files, evidence is not evidence that there never was.
+#[tokio::test]
+async fn a_recording_that_lost_evidence_is_told_and_not_taken_for_an_image_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let blob = |digest: &str| folder.path().join("registry/blobs/sha256").join(&digest["sha256:".len()..]);
+    let listed = |digest: &str, list: &str| -> Vec<String> {
+        let manifest: serde_json::Value = serde_json::from_slice(&fs::read(blob(digest)).unwrap()).unwrap();
+        let digests = manifest[list].as_array().unwrap().iter().map(|one| one["digest"].as_str().unwrap().to_owned());
+        digests.collect()
+    };
+    let copied = || {
+        let from = fixtures().join("registry");
+        assert!(std::process::Command::new("cp").arg("-r").args([&from, folder.path()]).status().unwrap().success());
+        write(folder.path(), "  - {image: \"registry.acme.test/acme/app:v1\", refuse: signature_missing}\n");
+        let file = folder.path().join("test.yaml");
+        let text = fs::read_to_string(&file).unwrap().replace(from.to_str().unwrap(), "registry");
+        fs::write(file, text).unwrap();
+    };
+    let tested = || pullgate_in(folder.path(), &["policy", "test", "test.yaml", "--filter", "acme/app"]);
+    copied();
+    assert!(stdout(&tested().await).contains("wants refused [signature_missing], found admitted"));
+    let tagged = "sha256:e07232215a2b88a3b5a2dda8c245851025e97b26742fb49f5f58a442be8b4358";
+    for manifest in listed(tagged, "manifests") {
+        for bundle in listed(&manifest, "layers") {
+            fs::remove_file(blob(&bundle)).unwrap();
+        }
+    }
+    let output = tested().await;
+    assert_eq!(code(&output), 1);
+    assert!(stdout(&output).contains("found undecided [evidence_unavailable]"), "{}", stdout(&output));
+    for manifest in listed(tagged, "manifests") {
+        fs::remove_file(blob(&manifest)).unwrap();
+    }
+    assert!(stdout(&tested().await).contains("found undecided [evidence_unavailable]"));
+    fs::remove_file(blob(tagged)).unwrap();
+    let output = tested().await;
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains(&format!("index.json names {tagged}: it is missing or damaged")), "{}", stderr(&output));
+    copied();
+    fs::write(blob(tagged), "{}").unwrap();
+    assert_eq!(code(&tested().await), 64);
+}
+
 #[tokio::test]
 async fn a_rollback_is_accepted_beside_the_gate() {
     let folder = tempfile::tempdir().unwrap();
