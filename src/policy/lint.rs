@@ -1,7 +1,10 @@
 //! What about a policy is probably not meant: for whoever writes one, before it holds.
 
+mod regex;
+
 use jiff::Timestamp;
 
+use self::regex::Openings;
 use super::{Match, Policy, exception::Excepted, identity::Matcher, overlap};
 
 impl Policy {
@@ -54,8 +57,8 @@ impl Policy {
         for identity in self.identities() {
             for (what, matcher) in [("issuer", &identity.issuer), ("subject", &identity.subject)] {
                 let Matcher::Regex(regex) = matcher else { continue };
-                let text = regex.as_str();
-                if has_open_dot(text) {
+                let open = Openings::of(regex.as_str());
+                if open.dot {
                     lints.push((
                         "regex_unescaped_dot",
                         format!(
@@ -64,7 +67,7 @@ impl Policy {
                         ),
                     ));
                 }
-                if what == "subject" && begins_open(text) && !is_of_mail(text) {
+                if what == "subject" && open.start_of_path {
                     lints.push((
                         "regex_open_start",
                         format!(
@@ -73,7 +76,7 @@ impl Policy {
                         ),
                     ));
                 }
-                if what == "issuer" && begins_open(text) {
+                if what == "issuer" && open.start {
                     lints.push((
                         "regex_open_start",
                         format!(
@@ -82,7 +85,7 @@ impl Policy {
                         ),
                     ));
                 }
-                if ends_open(text) {
+                if open.end {
                     lints.push((
                         "regex_open_end",
                         format!(
@@ -132,52 +135,6 @@ fn anchored(pattern: &str) -> String {
     if pattern.contains('|') { format!("^(?:{core})$") } else { format!("^{core}$") }
 }
 
-/// Whether a dot of the host part stands for any one character.
-fn has_open_dot(text: &str) -> bool {
-    let host = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let mut chars = host.chars().peekable();
-    let mut class = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => _ = chars.next(),
-            '[' => class = true,
-            ']' => class = false,
-            '/' if !class => return false,
-            '.' if !class && !matches!(chars.peek(), Some('*' | '+' | '?' | '{')) => return true,
-            _ => {}
-        }
-    }
-    false
-}
-
-/// What stands for anything.
-const OPEN: [&str; 10] = [".*", ".+", "(?:.*)", "(?:.+)", "(.*)", "(.+)", "\\S*", "\\S+", "(?:.*?)", ".*?"];
-
-/// Whether a regex lets a text begin with anything.
-fn begins_open(text: &str) -> bool {
-    let text = text.trim_start_matches(['^', '(']).trim_start_matches("?:");
-    OPEN.iter().any(|open| text.starts_with(open.trim_start_matches('(').trim_start_matches("?:")))
-}
-
-/// Whether a regex is about e-mail addresses only, which have no part that others choose: a workflow's subject has slashes, and
-/// behind its `@` a branch that may be called anything.
-fn is_of_mail(text: &str) -> bool {
-    let domain = text.rsplit_once('@').map(|(_, domain)| domain);
-    !text.contains('/') && domain.is_some_and(|domain| OPEN.iter().all(|open| !domain.contains(open)))
-}
-
-/// Whether a regex goes on with anything directly behind a part of a word. Not behind a workflow's `@refs/`: which tags begin with
-/// `v` is decided in the repository that is named before it.
-fn ends_open(text: &str) -> bool {
-    let text = text.trim_end_matches('$');
-    let Some(before) = OPEN.iter().filter_map(|open| text.strip_suffix(open)).min_by_key(|before| before.len()) else {
-        return false;
-    };
-    let word = before.trim_end_matches(')');
-    let escaped = word.char_indices().nth_back(1).is_some_and(|(_, c)| c == '\\');
-    word.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && !escaped && !before.contains("@refs/")
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -214,6 +171,33 @@ mod tests {
             (r"https://github\.com/acme/\d.*", &[]),
             (r"https://github\.com/acme/app/\.github/workflows/x\.yml@refs/tags/v.*", &[]),
             (r".*@acme.*", &["regex_open_start", "regex_open_end"]),
+            // Each alternative is a regex of its own.
+            (r"https://github\.com/a/x|.*/acme/app@refs/heads/main", &["regex_open_start"]),
+            (r"https://github\.com/acme/.*|https://gitlab.com/acme/.*", &["regex_unescaped_dot"]),
+            (r"(https://github\.com/acme/.*|https://gitlab.com/acme/.*)", &["regex_unescaped_dot"]),
+            (r"https://(github.com|gitlab\.com)/acme/.*", &["regex_unescaped_dot"]),
+            (r"https://(github\.com|gitlab\.com)/acme/.*", &[]),
+            (r"https://github\.com/acme.*|https://github\.com/b/x", &["regex_open_end"]),
+            (r"https://github\.com/(b/x|acme.*)", &["regex_open_end"]),
+            (r"(.*/acme|https://x)/app", &["regex_open_start"]),
+            (r".*@acme\.test|.*/app@refs/heads/main", &["regex_open_start"]),
+            (r".*@acme\.test|[^@]+@other\.test", &[]),
+            // Other ways to say anything.
+            (r"https://github\.com/acme[^ ]*", &["regex_open_end"]),
+            (r"https://github\.com/acme.{0,99}", &["regex_open_end"]),
+            (r"https://github\.com/acme[a-z-]*", &["regex_open_end"]),
+            (r"https://github\.com/acme[0-9]?", &[]),
+            (r"https://github\.com/acme_.*", &["regex_open_end"]),
+            (r"https://github\.com/acme(/.*)?", &[]),
+            (r"[^ ]*acme/app/.*", &["regex_open_start"]),
+            (r"(?s:.*)acme/app/.*", &["regex_open_start"]),
+            (r"(x|.*)/acme/app/.*", &["regex_open_start"]),
+            (r"x?.*/acme/app/.*", &["regex_open_start"]),
+            (r"^.*/acme/app/.*", &["regex_open_start"]),
+            (r"\w*://github\.com/acme/.*", &[]),
+            (r"https://.{3}\.acme\.test/x", &[]),
+            // So many alternatives that they are not all looked at.
+            (r"(a|b|c)(a|b|c)(a|b|c)(a|b|c)(a|b|c)(a|b|c)/x", &[]),
         ] {
             assert_eq!(ids(&format!("issuer: 'https://i.test', subject_regex: '{subject}'"), ""), found, "{subject}");
         }
