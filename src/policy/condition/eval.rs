@@ -265,6 +265,9 @@ impl<'c, 'd> Evaluator<'c, 'd> {
             _ => None,
         };
         if let Some(wanted) = equality {
+            if self.thorough && left.is_never(&right) {
+                return self.trouble(node, Problem::Types(left, sign.sign(), right));
+            }
             return Ok(left.equals(&right, self.meter)? == wanted);
         }
         let order = left.order(&right, self.meter)?;
@@ -290,12 +293,14 @@ impl<'c, 'd> Evaluator<'c, 'd> {
             };
         }
         let Some(items) = within.items() else { return self.trouble(node, Problem::Type(within, "a list or a map")) };
+        let mut never = self.thorough && items.left() > 0;
         for other in items {
             if item.equals(&other, self.meter)? {
                 return Ok(true);
             }
+            never &= item.is_never(&other);
         }
-        Ok(false)
+        if never { self.trouble(node, Problem::Types(item.clone(), "in", within)) } else { Ok(false) }
     }
 
     fn element(&self, node: &'c Node, of: Value<'d>, key: &Value<'d>) -> Outcome<'c, 'd> {

@@ -207,6 +207,13 @@ impl<'d> Value<'d> {
         })
     }
 
+    /// Whether it equals no value of the type of `other`: one of these types says so by a slip of the pen. What is null in one
+    /// document may be of a type in the next.
+    pub(super) fn is_never(&self, other: &Self) -> bool {
+        let comparable = self.is_number() && other.is_number() || matches!(self, Self::Null) || matches!(other, Self::Null);
+        !comparable && self.kind() != other.kind()
+    }
+
     /// Whether it is a number of any type.
     pub(super) const fn is_number(&self) -> bool {
         matches!(self, Self::Double(_) | Self::Int(_) | Self::UInt(_))

@@ -222,7 +222,7 @@ fn types_that_no_document_has_are_found_in_a_dry_run() {
         (spdx::TYPE, "predicate.packages.name == 'openssl'", "where a map is wanted"),
         (
             spdx::TYPE,
-            "predicate.packages.exists(p, p == 1) || predicate.name.all(c, c == 'x')",
+            "predicate.packages.exists(p, p.name == 'x') || predicate.name.all(c, c == 'x')",
             "where a list or a map is wanted",
         ),
         (spdx::TYPE, "predicate.name == 'x' && predicate.name > 3", "\"acme/app\" (a string) > 3 (an int)"),
@@ -234,6 +234,20 @@ fn types_that_no_document_has_are_found_in_a_dry_run() {
         ("https://cyclonedx.org/bom/v1.6", "predicate.version.startsWith('1')", "1 (an int) where a string is wanted"),
         ("https://slsa.dev/provenance/v0.2", "predicate.materials.uri == 'x'", "where a map is wanted"),
         (SLSA, "predicate.runDetails.builder.startsWith('https://github.com/')", "where a string is wanted"),
+        // What is never equal would be true of every document, or of none.
+        (spdx::TYPE, "predicate.spdxVersion != 2.2", "\"SPDX-2.3\" (a string) != 2.2 (a double)"),
+        (
+            spdx::TYPE,
+            "predicate.packages.all(p, p.licenseDeclared != ['AGPL-3.0-only'])",
+            "(a string) != [\"AGPL-3.0-only\"] (a list)",
+        ),
+        (
+            spdx::TYPE,
+            "!predicate.packages.exists(p, p.externalRefs == 'pkg:npm/evil')",
+            "(a list) == \"pkg:npm/evil\" (a string)",
+        ),
+        (spdx::TYPE, "!('log4j-core' in predicate.packages)", "\"log4j-core\" (a string) in "),
+        (spdx::TYPE, "predicate.packages[0] != predicate.packages", "(a map) != "),
         // As is what stands beside a part that decides.
         (
             spdx::TYPE,
@@ -263,7 +277,18 @@ fn types_that_no_document_has_are_found_in_a_dry_run() {
         assert!(parse(text, CUSTOM).is_ok(), "only the document shows it: {text}");
     }
     // What documents may lack is no error, and no example decides what is true.
-    for text in ["predicate.packages.all(p, p.nothing == 1)", "predicate.packages.size() > 1000", "predicate.nothing.at.all"] {
-        parse(text, spdx::TYPE).unwrap();
+    for text in [
+        "predicate.packages.all(p, p.name != null)",
+        "predicate.packages.all(p, !(p.name in ['a', 'b']))",
+        "!('Tool: x' in predicate.creationInfo.creators)",
+        "predicate.packages.all(p, !(p.name in []))",
+        "predicate.packages.all(p, !(p.name in [1, 'x', null]))",
+        "predicate.packages.all(p, !(p.name in [null]))",
+        "predicate.packages.size() != 1.5 && predicate.packages.size() in [1.0, 2u]",
+        "predicate.packages.all(p, p.nothing == 1)",
+        "predicate.packages.size() > 1000",
+        "predicate.nothing.at.all",
+    ] {
+        parse(text, spdx::TYPE).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 }
