@@ -156,7 +156,9 @@ mod tests {
             ("https://token@github.com/acme/app", "https://github.com/acme/app"),
             ("git+https://gitlab.com/acme/group/app.git@refs/heads/a@b", "https://gitlab.com/acme/group/app"),
             ("https://github.com/ACME/app", "https://github.com/ACME/app"),
-            ("https://github.com/acme/../mallory/app", "https://github.com/acme/../mallory/app"),
+            ("https://github.com/acme/../mallory/app", "https://github.com/mallory/app"),
+            ("https://github.com/acme/./x/../app", "https://github.com/acme/app"),
+            ("https://github.com/../../acme//app", "https://github.com/acme//app"),
             ("", ""),
         ] {
             assert_eq!(repository(written), is, "{written}");

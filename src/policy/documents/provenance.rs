@@ -123,7 +123,7 @@ fn keep(json: &mut Json<'_>, slot: &mut Option<String>) -> Result<(), DocumentEr
 /// The repository that a source URI is of: without `git+`, user, ref (`@refs/…`, `#ref`, `?…`), `.git` and a closing slash.
 ///
 /// `git+https://github.com/acme/app@refs/tags/v1` and `https://github.com/acme/app.git#main` are both
-/// `https://github.com/acme/app`.
+/// `https://github.com/acme/app`. A path that leads back (`acme/../mallory/app`) is followed, as whoever fetches it does.
 pub(crate) fn repository(uri: &str) -> String {
     let uri = uri.strip_prefix("git+").unwrap_or(uri);
     let uri = uri.split(['#', '?']).next().unwrap_or_default();
@@ -132,6 +132,15 @@ pub(crate) fn repository(uri: &str) -> String {
     let host = host.rsplit('@').next().unwrap_or_default();
     let path = path.split('@').next().unwrap_or_default().trim_end_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
+    let mut steps: Vec<&str> = Vec::new();
+    for step in path.split('/') {
+        match step {
+            "." => {}
+            ".." => _ = steps.pop(),
+            step => steps.push(step),
+        }
+    }
+    let path = steps.join("/");
     let scheme = if scheme.is_empty() { "" } else { &format!("{scheme}://") };
     if path.is_empty() { format!("{scheme}{host}") } else { format!("{scheme}{host}/{path}") }
 }

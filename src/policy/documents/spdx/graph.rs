@@ -284,7 +284,7 @@ impl Element {
     }
 
     fn is_frame(&self) -> bool {
-        matches!(self.purpose.as_deref(), Some("container" | "operatingSystem"))
+        matches!(self.purpose.as_deref(), Some("container" | "file" | "operatingSystem"))
     }
 
     /// What it is as an external identifier.

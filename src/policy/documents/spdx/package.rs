@@ -19,38 +19,50 @@ const PACKAGE: &[&str] = &[
     "primaryPackagePurpose",
 ];
 
+/// How package URLs of images begin.
+const IMAGES: [&str; 2] = ["pkg:oci/", "pkg:docker/"];
+/// How the ids begin that buildx and syft give to what they looked at.
+const ROOT: &str = "SPDXRef-DocumentRoot-";
+
 /// Reads a package, and whether it has an id.
+///
+/// What stands for the image itself is no package in it: SPDX 2.3 says so by a purpose, before it a tool's own signs do. A
+/// document that lists nothing else would pass for one of an image whose packages are known.
 ///
 /// Concluded and declared licence both hold; what was found in its files (`licenseInfoFromFiles`) is not the package's.
 pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError> {
     let mut package = Package::default();
-    let mut has_id = false;
+    let (mut id, mut purpose) = (None, None);
     json.object(PACKAGE, |json, key| {
         match key {
-            "SPDXID" => has_id = json.text_or_null()?.is_some(),
+            "SPDXID" => id = json.text_or_null()?,
             "name" => package.name = json.text_or_null()?.unwrap_or_default(),
             "versionInfo" => package.version = json.text_or_null()?,
             "supplier" => {
                 package.supplier = asserted(json.text_or_null()?);
                 package.supplier_name = package.supplier.as_deref().and_then(name_of).map(str::to_owned);
             }
-            "primaryPackagePurpose" => {
-                package.is_frame = matches!(json.text_or_null()?.as_deref(), Some("CONTAINER" | "OPERATING-SYSTEM"));
-            }
+            "primaryPackagePurpose" => purpose = json.text_or_null()?,
             "externalRefs" => json.list(|json| purl(json, &mut package.purls))?,
             _ => package.licenses.extend(asserted(json.text_or_null()?).map(Licensing::Said)),
         }
         Ok(())
     })?;
-    Ok((package, has_id))
+    let is_image = |purl: &String| IMAGES.iter().any(|kind| purl.starts_with(kind));
+    // The specification's table has the hyphen, its JSON schema the other.
+    package.is_frame = matches!(purpose.as_deref(), Some("CONTAINER" | "FILE" | "OPERATING-SYSTEM" | "OPERATING_SYSTEM"))
+        || id.as_ref().is_some_and(|id| id.starts_with(ROOT))
+        || package.purls.iter().any(is_image);
+    Ok((package, id.is_some()))
 }
 
 /// The name in `Organization: name (mail)`, as this version writes an agent. No other does: elsewhere what stands in
 /// parentheses is part of the name.
 fn name_of(agent: &str) -> Option<&str> {
     let name = ["Organization:", "Person:", "Tool:"].iter().find_map(|kind| agent.strip_prefix(kind))?.trim();
-    match name.split_once(" (") {
-        Some((name, mail)) if mail.ends_with(')') => Some(name.trim_end()),
+    match name.rsplit_once(" (") {
+        // `Acme (Evil Corp)` has no mail, and is not Acme.
+        Some((name, mail)) if mail.ends_with(')') && (mail == ")" || mail.contains('@')) => Some(name.trim_end()),
         Some(_) | None => Some(name),
     }
 }

@@ -60,6 +60,50 @@ fn every_wrapping_of_every_version_is_read() {
     }
 }
 
+/// A document that lists nothing but the image it is of has no packages.
+#[test]
+fn what_stands_for_the_image_itself_is_no_package() {
+    let of = |package: Value| read_value(&with("packages", json!([package]))).unwrap().1;
+    let purl = |locator: &str| json!([{"referenceType": "purl", "referenceLocator": locator}]);
+    for (package, packages) in [
+        (json!({"SPDXID": "SPDXRef-a", "name": "a"}), 1),
+        (json!({"SPDXID": "SPDXRef-a", "primaryPackagePurpose": "CONTAINER"}), 0),
+        (json!({"SPDXID": "SPDXRef-a", "primaryPackagePurpose": "FILE"}), 0),
+        (json!({"SPDXID": "SPDXRef-a", "primaryPackagePurpose": "OPERATING-SYSTEM"}), 0),
+        (json!({"SPDXID": "SPDXRef-a", "primaryPackagePurpose": "OPERATING_SYSTEM"}), 0),
+        (json!({"SPDXID": "SPDXRef-a", "primaryPackagePurpose": "APPLICATION"}), 1),
+        (json!({"SPDXID": "SPDXRef-DocumentRoot-Directory-sbom", "name": "sbom"}), 0),
+        (json!({"SPDXID": "SPDXRef-DocumentRoot"}), 1),
+        (json!({"SPDXID": "SPDXRef-a", "externalRefs": purl("pkg:oci/app@sha256:0?arch=amd64")}), 0),
+        (json!({"SPDXID": "SPDXRef-a", "externalRefs": purl("pkg:docker/acme/app@v1")}), 0),
+        (json!({"SPDXID": "SPDXRef-a", "externalRefs": purl("pkg:npm/oci@1")}), 1),
+    ] {
+        assert_eq!(of(package.clone()), packages, "{package}");
+    }
+    for (purpose, packages) in [("container", 0), ("file", 0), ("operatingSystem", 0), ("application", 1)] {
+        let mut package = package("urn:a");
+        package["software_primaryPurpose"] = purpose.into();
+        assert_eq!(read_value(&graph(&[package])).unwrap().1, packages, "{purpose}");
+    }
+}
+
+#[test]
+fn a_supplier_is_what_stands_before_its_mail() {
+    for (written, name) in [
+        ("Organization: Acme", Some("Acme")),
+        ("Organization: Acme (ops@acme.test)", Some("Acme")),
+        ("Person: Jane Doe ()", Some("Jane Doe")),
+        ("Organization: Acme (Evil Corp)", Some("Acme (Evil Corp)")),
+        ("Organization: Acme (Evil Corp) (x@evil.test)", Some("Acme (Evil Corp)")),
+        ("Organization: Acme (x@evil.test", Some("Acme (x@evil.test")),
+        ("Acme", None),
+    ] {
+        let document = with("packages", json!([{"SPDXID": "SPDXRef-a", "name": "a", "supplier": written}]));
+        let packages = read_text(&document.to_string(), Depth::Shallow).unwrap().2;
+        assert_eq!(packages[0].supplier_name.as_deref(), name, "{written}");
+    }
+}
+
 #[test]
 fn a4_what_only_claims_the_type_is_refused() {
     for (predicate, message) in [
