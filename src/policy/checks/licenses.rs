@@ -9,7 +9,8 @@
 //! - *WITH* gives permissions on top: an entry without it covers the licence with any exception, an entry with it only that.
 //! - Deprecated ids mean what replaced them (`GPL-2.0+` is `GPL-2.0-or-later`), and ids are compared in any capitals.
 //! - A text that is no expression of known licences is allowed only by an entry that says it, in any capitals; it is denied
-//!   where it names a denied licence, by id or by SPDX's full name, anywhere.
+//!   where it names a denied licence anywhere, by id, by SPDX's full name as people shorten it (`GNU Affero General Public
+//!   License v3`), or as they call it (`AGPLv3`). Whatever else it may be called, `deny` does not see; `allow` need not.
 //! - A `LicenseRef-…` is itself and what the document calls it (`hasExtractedLicensingInfos`): allowed by an entry that says
 //!   either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
 //!   the words of a denied text (`LicenseRef-Commons-Clause`).
@@ -56,7 +57,7 @@ pub(crate) struct Licenses {
 struct Entry {
     written: String,
     what: What,
-    /// SPDX's full names of what it covers, in small letters.
+    /// What people call what it covers, in small letters.
     names: Vec<String>,
 }
 
@@ -89,7 +90,7 @@ impl Entry {
             listed(cursor, text)?
         };
         let names = match &what {
-            What::Listed(license, _) => list::full_names(*license),
+            What::Listed(license, _) => list::spellings(*license),
             What::Nothing(_) | What::Ref(_) | What::Text(_) => Vec::new(),
         };
         Some(Self { written: text.to_owned(), what, names })
@@ -133,7 +134,7 @@ impl Entry {
         match &self.what {
             What::Listed(own, _) => {
                 ids.iter().any(|found| found.choices().any(|choice| own.covers(choice)))
-                    || self.names.iter().any(|name| text.contains(name.as_str()))
+                    || self.names.iter().any(|name| list::mentions(text, name))
             }
             What::Ref(own) | What::Text(own) => text.contains(&own.to_lowercase()),
             What::Nothing(_) => false,
@@ -275,7 +276,10 @@ impl Licenses {
     /// Whether a licence outside SPDX's list is denied, by its reference or by what the document says of it.
     fn denies_foreign(&self, reference: &str, known: Option<&Foreign>) -> bool {
         let said = known.into_iter().flat_map(|known| known.names.iter().chain(&known.texts));
+        // `LicenseRef-AGPL-3.0-only` was made of an id.
+        let own = reference.rsplit_once("LicenseRef-").map_or(reference, |(_, own)| own);
         self.deny.iter().any(|entry| entry.is_text(reference) || entry.is_spelled_in(reference))
+            || self.denies_text(own)
             || said.into_iter().any(|text| self.denies_text(text))
     }
 

@@ -1,12 +1,12 @@
 //! Denied packages: by package URL or by name, all versions or some.
 //!
-//! A package URL matches package URLs: type, namespace and name after the type's own rules, its version and qualifiers where
-//! the entry has them. A name matches the package's name, `group/name`, and the names in its package URLs, in any capitals. A
+//! A package URL matches package URLs: type, namespace and name in any capitals, Python's names by PEP 503, its version and
+//! qualifiers where the entry has them; rpm's and Debian's `epoch` is of the version. A name matches the package's name, `group/name`, and the names in its package URLs, in any capitals. A
 //! package that does not say its version, or a qualifier that an entry has, is denied whatever the entry says of it: a document
 //! could else hide one by leaving it out. For the same reason one that does not say its ecosystem is denied where any way to
 //! read its version is: `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
 
-use std::{collections::BTreeMap, fmt, str::FromStr as _};
+use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr as _};
 
 use packageurl::PackageUrl;
 
@@ -49,19 +49,15 @@ struct Purl {
     qualifiers: BTreeMap<String, String>,
 }
 
-/// Types whose versions end in a revision of the package.
-const DISTRIBUTIONS: [&str; 7] = ["alpm", "apk", "deb", "ebuild", "opkg", "qpkg", "rpm"];
-/// The type that says nothing about how versions are written.
-const GENERIC: &str = "generic";
-
 impl Purl {
     fn parse(text: &str) -> Result<(Self, bool), packageurl::Error> {
         let purl = PackageUrl::from_str(text)?;
         let own = |text: &str| text.to_owned();
+        let name = if purl.ty() == "pypi" { python_name(purl.name()) } else { own(purl.name()) };
         let parsed = Self {
             kind: own(purl.ty()),
             namespace: purl.namespace().map(own),
-            name: own(purl.name()),
+            name,
             version: purl.version().map(own),
             qualifiers: purl.qualifiers().iter().map(|(key, value)| (own(key), own(value))).collect(),
         };
@@ -73,13 +69,33 @@ impl Purl {
     }
 
     /// Whether `found` may be the package that this one, of a policy, names; its version is another matter. A qualifier that it
-    /// leaves out may be any.
+    /// leaves out may be any. Most types compare names in any capitals, and in the others no two differ in that alone.
     fn names(&self, found: &Self) -> bool {
+        let namespaces = (self.namespace.as_ref(), found.namespace.as_ref());
+        let same_namespace = match namespaces {
+            (Some(own), Some(found)) => own.eq_ignore_ascii_case(found),
+            (own, found) => own.is_none() && found.is_none(),
+        };
         self.kind == found.kind
-            && self.namespace == found.namespace
-            && self.name == found.name
+            && same_namespace
+            && self.name.eq_ignore_ascii_case(&found.name)
             && self.qualifiers.iter().all(|(key, value)| found.qualifiers.get(key).is_none_or(|found| found == value))
     }
+
+    /// Its version, with the epoch that distributions' package URLs have apart from it.
+    fn whole_version(&self) -> Option<Cow<'_, str>> {
+        let version = self.version.as_deref()?;
+        Some(match self.qualifiers.get("epoch") {
+            Some(epoch) if !version.contains(':') => format!("{epoch}:{version}").into(),
+            Some(_) | None => version.into(),
+        })
+    }
+}
+
+/// A name of Python's index, as PEP 503 compares them.
+fn python_name(name: &str) -> String {
+    let words: Vec<&str> = name.split(['-', '_', '.']).filter(|word| !word.is_empty()).collect();
+    words.join("-")
 }
 
 /// A package of a document, its package URLs read.
@@ -159,19 +175,19 @@ impl Denied {
     fn has_version<'p>(&self, package: &'p Package, purls: impl Iterator<Item = &'p Purl>) -> bool {
         let (mut kinds, mut said) = (Vec::new(), Vec::new());
         for purl in purls {
-            kinds.extend(Some(purl.kind.as_str()).filter(|kind| *kind != GENERIC));
-            said.extend(purl.version.as_deref());
+            kinds.extend(Scheme::of(&purl.kind));
+            said.extend(purl.whole_version());
         }
-        let schemes = match kinds.as_slice() {
-            [] => &[Scheme::Language, Scheme::Distribution][..],
-            kinds if kinds.iter().any(|kind| DISTRIBUTIONS.contains(kind)) => &[Scheme::Distribution],
-            _ => &[Scheme::Language],
-        };
-        let is_about = |said: &str| self.versions.iter().any(|range| schemes.iter().any(|scheme| range.contains(said, *scheme)));
         // `UNKNOWN` and `(devel)` are no versions.
-        said.extend(package.version.as_deref());
+        said.extend(package.version.as_deref().map(Cow::from));
         said.retain(|version| version.contains(|c: char| c.is_ascii_digit()));
-        self.versions.is_empty() || said.is_empty() || said.into_iter().any(is_about)
+        // One that is another without its epoch says no more than that other.
+        let without_epoch =
+            |version: &str| said.iter().any(|other| other.split_once(':').is_some_and(|(_, rest)| rest == version));
+        let mut said = said.iter().filter(|version| !without_epoch(version)).peekable();
+        let schemes = if kinds.is_empty() { &Scheme::ALL[..] } else { &kinds };
+        let is_about = |said: &str| self.versions.iter().any(|range| schemes.iter().any(|scheme| range.contains(said, *scheme)));
+        self.versions.is_empty() || said.peek().is_none() || said.any(|version| is_about(version))
     }
 
     /// Adds all that can change an answer.

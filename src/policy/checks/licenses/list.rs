@@ -62,7 +62,7 @@ impl License {
         let versions = match self.version {
             Some(version) if self.or_later => {
                 let known = VERSIONS.get(self.stem).map(Vec::as_slice).unwrap_or_default();
-                Some(known.iter().filter(move |known| compare(known, version, Scheme::Language).is_gt()))
+                Some(known.iter().filter(move |known| compare(known, version, Scheme::Semantic).is_gt()))
             }
             Some(_) | None => None,
         };
@@ -74,7 +74,7 @@ impl License {
     pub(super) fn covers(self, choice: Self) -> bool {
         self.stem == choice.stem
             && match (self.version, choice.version) {
-                (Some(own), Some(found)) if self.or_later => compare(found, own, Scheme::Language).is_ge(),
+                (Some(own), Some(found)) if self.or_later => compare(found, own, Scheme::Semantic).is_ge(),
                 (own, found) => own == found,
             }
     }
@@ -107,10 +107,52 @@ pub(super) fn id_of_name(text: &str) -> Option<&'static str> {
     NAMES.get(&text.to_lowercase()).copied()
 }
 
-/// The full names of all that `license`, as an entry, covers, in small letters.
-pub(super) fn full_names(license: License) -> Vec<String> {
+/// What people call all that `license`, as an entry, covers, in small letters: SPDX's full names and ids, and what is left of
+/// them where a version is written as people do.
+pub(super) fn spellings(license: License) -> Vec<String> {
     let covered = |id: &'static str| License::of(id, false).choices().any(|choice| license.covers(choice));
-    NAMES.iter().filter(|(_, id)| covered(id)).map(|(name, _)| name.clone()).collect()
+    // `GPL-1.0-or-later` leaves the choice, what is short for `GPL-1.0` does not.
+    let exactly = |id: &'static str| license.covers(License { or_later: false, ..License::of(id, false) });
+    let full = NAMES.iter().filter(|(_, id)| covered(id)).map(|(name, _)| name.clone());
+    let shorter = NAMES.iter().filter(|(_, id)| exactly(id)).flat_map(|(name, _)| shortened(name));
+    let short = LICENSES.iter().filter(|known| exactly(known.name)).flat_map(|known| {
+        let License { stem, version, .. } = License::of(known.name, false);
+        version.map(|version| versioned(&stem.to_lowercase(), version)).unwrap_or_default()
+    });
+    let mut spellings: Vec<String> = full.chain(shorter).chain(short).collect();
+    spellings.sort_unstable();
+    spellings.dedup();
+    spellings
+}
+
+/// A full name, and how people write it: `gnu general public license v2.0 only` without `only`, without `.0`, and with
+/// `version 2`.
+fn shortened(name: &str) -> Vec<String> {
+    let bare = [" only", " or later"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    let mut all = vec![bare.to_owned()];
+    if let Some((stem, version)) = bare.rsplit_once(' ') {
+        let version = version.strip_prefix('v').unwrap_or(version);
+        if version.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+            all.extend(versioned(stem, version));
+        }
+    }
+    all
+}
+
+/// `gplv2.0`, `gpl v2`, `gpl version 2` and so on.
+fn versioned(stem: &str, version: &str) -> Vec<String> {
+    const BETWEEN: [&str; 7] = ["", " ", "-", "v", " v", " version ", ", version "];
+    let versions = version.strip_suffix(".0").into_iter().chain([version]);
+    versions.flat_map(|version| BETWEEN.map(|between| format!("{stem}{between}{version}"))).collect()
+}
+
+/// Whether `text` has `name` in it, and not as a part of a longer word or version.
+pub(super) fn mentions(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        let goes_on = after.strip_prefix('.').unwrap_or(after).starts_with(|c: char| c.is_ascii_digit());
+        !before.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric) && !goes_on
+    })
 }
 
 /// `text` with the ids in it as the list spells them: SPDX compares them in any capitals.

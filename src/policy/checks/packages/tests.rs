@@ -38,6 +38,30 @@ fn a_package_url_matches_as_its_type_says() {
             &["pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1", "pkg:maven/org.apache.logging.log4j/log4j-core"],
             &["pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1", "pkg:maven/org.evil/log4j-core@2.14.1"],
         ),
+        (
+            "pkg:pypi/ruamel-yaml",
+            &["pkg:pypi/ruamel.yaml@0.17", "pkg:pypi/Ruamel__Yaml@1", "pkg:pypi/ruamel._yaml"],
+            &["pkg:pypi/ruamelyaml@1"],
+        ),
+        (
+            "pkg:golang/github.com/sirupsen/logrus",
+            &["pkg:golang/github.com/Sirupsen/Logrus@1.0"],
+            &["pkg:golang/github.com/x/logrus@1.0", "pkg:golang/logrus@1.0"],
+        ),
+        ("pkg:nuget/newtonsoft.json", &["pkg:nuget/Newtonsoft.Json@13.0.1"], &["pkg:nuget/x/newtonsoft.json@1"]),
+        (
+            "{purl: \"pkg:rpm/redhat/openssl\", versions: \">=1:3.0.0, <1:3.0.7-27.el9\"}",
+            &[
+                "pkg:rpm/redhat/openssl@3.0.7-20.el9?epoch=1",
+                "pkg:rpm/redhat/openssl@1:3.0.7-20.el9",
+                "pkg:rpm/redhat/openssl@1:3.0.7-20.el9?epoch=2",
+            ],
+            &[
+                "pkg:rpm/redhat/openssl@3.0.7-27.el9?arch=x86_64&epoch=1",
+                "pkg:rpm/redhat/openssl@3.0.7-20.el9?epoch=2",
+                "pkg:rpm/redhat/openssl@3.0.7-20.el9",
+            ],
+        ),
         ("pkg:deb/debian/xz-utils@5.6.1", &["pkg:deb/debian/xz-utils@5.6.1-1"], &["pkg:deb/debian/xz-utils@5.6.2-1"]),
         (
             "{purl: \"pkg:deb/debian/openssl\", versions: \"<3.0.11-1~deb12u2\"}",
@@ -107,6 +131,20 @@ fn a_version_of_no_stated_ecosystem_is_read_in_every_way() {
     }
     let entry = denied("{purl: \"pkg:generic/xz-utils\", versions: \"5.6.1\"}");
     assert!(denies(&entry, &package("xz", None, &["pkg:generic/xz-utils@5.6.1-1"])));
+}
+
+/// As syft and trivy write it: the epoch is in a qualifier of the package URL, and before the version beside it.
+#[test]
+fn a_version_without_its_epoch_says_no_more_than_the_one_with_it() {
+    let entry = denied("{purl: \"pkg:rpm/redhat/openssl\", versions: \"<1:3.0.7-27.el9\"}");
+    let of = |version: &str, purl: &str| denies(&entry, &package("openssl", Some(version), &[purl]));
+    assert!(!of("1:3.0.7-27.el9", "pkg:rpm/redhat/openssl@3.0.7-27.el9?epoch=1"));
+    assert!(!of("1:3.0.7-27.el9", "pkg:rpm/redhat/openssl@3.0.7-27.el9"));
+    assert!(!of("3.0.7-27.el9", "pkg:rpm/redhat/openssl@3.0.7-27.el9?epoch=1"));
+    assert!(of("1:3.0.7-20.el9", "pkg:rpm/redhat/openssl@3.0.7-20.el9"));
+    // Two versions are said.
+    assert!(of("1:3.0.7-27.el9", "pkg:rpm/redhat/openssl@3.0.7-20.el9"));
+    assert!(of("3.0.7-27.el9", "pkg:rpm/redhat/openssl@3.0.7-27.el9"));
 }
 
 #[test]

@@ -1,0 +1,257 @@
+//! The order of two versions, as each ecosystem has it.
+//!
+//! Debian's and rpm's are their tools' own (deb-version(7), rpm-version(7)). Semantic Versioning's holds where both are such
+//! versions, in every ecosystem that is none of the others here. What is left is compared leniently: an epoch (`1:`) first;
+//! then runs of digits as numbers and runs of letters as words, whatever separates them. A missing number is 0. Which words
+//! mean "before" differs: `1.0-rc1` is before 1.0 in most, a gem's `1.0.a` is, Maven's `1.0.Final` is 1.0, its `1.0-jre` behind
+//! it. Any other word is more than nothing, and less than a number.
+
+use std::{cmp::Ordering, iter};
+
+/// How versions are written, by the type of a package URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::policy::checks) enum Scheme {
+    Alpm,
+    /// Alpine's, and Gentoo's, which writes the same suffixes.
+    Apk,
+    Debian,
+    Gem,
+    Maven,
+    Python,
+    Rpm,
+    /// npm's, Cargo's, Go's, and all that are not known.
+    Semantic,
+}
+
+impl Scheme {
+    /// Whoever does not know of what kind a package is asks in every way.
+    pub(in crate::policy::checks) const ALL: [Self; 8] =
+        [Self::Alpm, Self::Apk, Self::Debian, Self::Gem, Self::Maven, Self::Python, Self::Rpm, Self::Semantic];
+
+    /// Of the type of a package URL; `None` for the one that says nothing of it.
+    pub(in crate::policy::checks) fn of(kind: &str) -> Option<Self> {
+        Some(match kind {
+            "alpm" => Self::Alpm,
+            "apk" | "ebuild" => Self::Apk,
+            "deb" | "opkg" => Self::Debian,
+            "gem" => Self::Gem,
+            "generic" => return None,
+            "maven" => Self::Maven,
+            "pypi" => Self::Python,
+            "qpkg" | "rpm" => Self::Rpm,
+            _ => Self::Semantic,
+        })
+    }
+
+    /// What sets an epoch off.
+    const fn epoch_mark(self) -> char {
+        if matches!(self, Self::Python) { '!' } else { ':' }
+    }
+
+    /// What a word in small letters is in a version. `glued` follows a digit, and `numbered` is followed by one.
+    fn word(self, word: String, glued: bool, numbered: bool) -> Option<Part<'static>> {
+        const BEFORE: [&str; 12] =
+            ["alpha", "beta", "canary", "cr", "dev", "ea", "milestone", "nightly", "pre", "preview", "rc", "snapshot"];
+        let is = |known: &[&str]| known.contains(&&*word);
+        let before = |word: &str| Some(Part::Before(word.to_owned()));
+        match self {
+            // `1.0rc` is before 1.0, `1.0.a` behind it.
+            Self::Alpm if glued => Some(Part::Before(word)),
+            Self::Apk if is(&["alpha", "beta", "pre", "rc"]) => Some(Part::Before(word)),
+            Self::Gem => Some(Part::Before(word)),
+            Self::Maven => match &*word {
+                "final" | "ga" | "release" => None,
+                "a" if numbered => before("alpha"),
+                "b" if numbered => before("beta"),
+                "m" if numbered => before("milestone"),
+                "cr" => before("rc"),
+                // A service pack: the first behind the release.
+                "sp" => Some(Part::Word(String::new())),
+                "alpha" | "beta" | "milestone" | "rc" | "snapshot" => Some(Part::Before(word)),
+                _ => Some(Part::Word(word)),
+            },
+            // PEP 440's spellings, and its order: dev, a, b, rc.
+            Self::Python => match &*word {
+                "dev" => before(""),
+                "alpha" => before("a"),
+                "beta" => before("b"),
+                "c" | "pre" | "preview" => before("rc"),
+                "a" | "b" | "rc" => Some(Part::Before(word)),
+                _ => Some(Part::Word(word)),
+            },
+            // `1.0a1` is before 1.0, `1.0.2a` is behind 1.0.2.
+            Self::Semantic if is(&BEFORE) || numbered && is(&["a", "b", "c", "m"]) => Some(Part::Before(word)),
+            Self::Alpm | Self::Apk | Self::Debian | Self::Rpm | Self::Semantic => Some(Part::Word(word)),
+        }
+    }
+}
+
+/// The order of two versions.
+pub(in crate::policy::checks) fn compare(a: &str, b: &str, scheme: Scheme) -> Ordering {
+    let (a, b) = (bare(a), bare(b));
+    if scheme == Scheme::Semantic
+        && let (Ok(a), Ok(b)) = (semver::Version::parse(a), semver::Version::parse(b))
+    {
+        return a.cmp_precedence(&b);
+    }
+    let ((epoch_a, a), (epoch_b, b)) = (epoch(a, scheme), epoch(b, scheme));
+    epoch_a.cmp(&epoch_b).then_with(|| match scheme {
+        Scheme::Debian => with_revision(a, b, debian),
+        Scheme::Rpm => with_revision(a, b, rpm),
+        _ => lenient(&parts(a, scheme), &parts(b, scheme)),
+    })
+}
+
+fn bare(version: &str) -> &str {
+    let rest = version.strip_prefix(['v', 'V']).unwrap_or(version);
+    if rest.starts_with(|c: char| c.is_ascii_digit()) { rest } else { version }
+}
+
+fn epoch(version: &str, scheme: Scheme) -> (Number<'_>, &str) {
+    match version.split_once(scheme.epoch_mark()) {
+        Some((epoch, rest)) if !epoch.is_empty() && epoch.bytes().all(|b| b.is_ascii_digit()) => (Number::of(epoch), rest),
+        Some(_) | None => (Number::of(""), version),
+    }
+}
+
+/// The upstream's versions first, then the revisions, none being less than any.
+fn with_revision(a: &str, b: &str, compare: impl Fn(&str, &str) -> Ordering) -> Ordering {
+    let split = |version| str::rsplit_once(version, '-').unwrap_or((version, ""));
+    let ((a, revision_a), (b, revision_b)) = (split(a), split(b));
+    compare(a, b).then_with(|| compare(revision_a, revision_b))
+}
+
+/// As dpkg compares: what is no digits by the letters' order, `~` before the end, the end before letters, letters before all
+/// else; then digits as a number; and so on.
+fn debian(mut a: &str, mut b: &str) -> Ordering {
+    let weight = |c: char| match c {
+        '~' => (0, c),
+        c if c.is_ascii_alphabetic() => (2, c),
+        c => (3, c),
+    };
+    let weighed = |text: &str| text.chars().map(weight).chain(iter::once((1, '\0'))).collect::<Vec<_>>();
+    while !a.is_empty() || !b.is_empty() {
+        let ((text_a, rest_a), (text_b, rest_b)) = (run(a, |c| !c.is_ascii_digit()), run(b, |c| !c.is_ascii_digit()));
+        let ((digits_a, rest_a), (digits_b, rest_b)) = (digits(rest_a), digits(rest_b));
+        let ordering = weighed(text_a).cmp(&weighed(text_b)).then_with(|| Number::of(digits_a).cmp(&Number::of(digits_b)));
+        if ordering.is_ne() {
+            return ordering;
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+    Ordering::Equal
+}
+
+/// As rpm compares: runs of digits as numbers and runs of letters as text, whatever separates them; `~` is before the end,
+/// `^` behind it and before all else; whichever is left over is more.
+fn rpm(mut a: &str, mut b: &str) -> Ordering {
+    let counts = |c: char| c.is_ascii_alphanumeric() || matches!(c, '~' | '^');
+    loop {
+        (a, b) = (a.trim_start_matches(|c| !counts(c)), b.trim_start_matches(|c| !counts(c)));
+        let weight = |text: &str| match text.chars().next() {
+            Some('~') => 0,
+            None => 1,
+            Some('^') => 2,
+            Some(c) if c.is_ascii_alphabetic() => 3,
+            Some(_) => 4,
+        };
+        let (kind_a, kind_b) = (weight(a), weight(b));
+        if kind_a != kind_b || kind_a == 1 {
+            return kind_a.cmp(&kind_b);
+        }
+        let (ordering, rest_a, rest_b) = match kind_a {
+            3 => {
+                let ((text_a, rest_a), (text_b, rest_b)) = (letters(a), letters(b));
+                (text_a.cmp(text_b), rest_a, rest_b)
+            }
+            4 => {
+                let ((digits_a, rest_a), (digits_b, rest_b)) = (digits(a), digits(b));
+                (Number::of(digits_a).cmp(&Number::of(digits_b)), rest_a, rest_b)
+            }
+            _ => (Ordering::Equal, a.split_at(1).1, b.split_at(1).1),
+        };
+        if ordering.is_ne() {
+            return ordering;
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+}
+
+/// How much of the beginning is of this kind, and what is behind it.
+fn run(text: &str, of: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !of(c)).unwrap_or(text.len()))
+}
+
+fn digits(text: &str) -> (&str, &str) {
+    run(text, |c| c.is_ascii_digit())
+}
+
+fn letters(text: &str) -> (&str, &str) {
+    run(text, |c| c.is_ascii_alphabetic())
+}
+
+/// A run of digits of any length, without leading zeros: longer is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Number<'v>(usize, &'v str);
+
+impl<'v> Number<'v> {
+    fn of(digits: &'v str) -> Self {
+        let digits = digits.trim_start_matches('0');
+        Self(digits.len(), digits)
+    }
+}
+
+/// A piece of a version, the least kind first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Part<'v> {
+    Tilde,
+    Before(String),
+    Nothing,
+    Word(String),
+    Number(Number<'v>),
+}
+
+fn parts(version: &str, scheme: Scheme) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = version;
+    let mut glued = false;
+    while let Some(first) = rest.chars().next() {
+        let behind = if first.is_ascii_digit() {
+            let (number, behind) = digits(rest);
+            parts.push(Part::Number(Number::of(number)));
+            behind
+        } else if first.is_alphabetic() {
+            let (word, behind) = run(rest, char::is_alphabetic);
+            parts.extend(scheme.word(word.to_lowercase(), glued, behind.starts_with(|c: char| c.is_ascii_digit())));
+            behind
+        } else {
+            parts.extend((first == '~').then_some(Part::Tilde));
+            rest.split_at(first.len_utf8()).1
+        };
+        glued = first.is_ascii_digit();
+        rest = behind;
+    }
+    parts
+}
+
+fn lenient(a: &[Part<'_>], b: &[Part<'_>]) -> Ordering {
+    let zero = Part::Number(Number::of(""));
+    for at in 0..a.len().max(b.len()) {
+        let ordering = match (a.get(at), b.get(at)) {
+            (Some(a), Some(b)) => a.cmp(b),
+            // 2.17.0 is 2.17.
+            (Some(only), None) if *only == zero => Ordering::Equal,
+            (None, Some(only)) if *only == zero => Ordering::Equal,
+            (Some(only), None) => only.cmp(&Part::Nothing),
+            (None, Some(only)) => Part::Nothing.cmp(only),
+            (None, None) => Ordering::Equal,
+        };
+        if ordering.is_ne() {
+            return ordering;
+        }
+    }
+    Ordering::Equal
+}
+
+#[cfg(test)]
+mod tests;

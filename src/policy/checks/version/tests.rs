@@ -1,0 +1,64 @@
+use super::*;
+
+#[test]
+fn ranges_say_which_versions() {
+    for (range, yes, no) in [
+        ("<2.17.1", &["2.17.0", "2.0-beta9", "1.0"][..], &["2.17.1", "2.18", "2.17.1.redhat-1"][..]),
+        (">=2.0, <2.12.2", &["2.0", "2.12.1"], &["1.9", "2.12.2"]),
+        ("3.3.6", &["3.3.6", "v3.3.6"], &["3.3.7", "3.3.60"]),
+        ("= 3.3.6", &["3.3.6"], &["3.3"]),
+        (">1, <=2", &["1.1", "2", "2.0.0"], &["1", "1.0", "2.1"]),
+    ] {
+        check(Scheme::Semantic, range, yes, no);
+    }
+    for wrong in ["", "<", "^1.2", "~>1", "!=1", "1.*", "1.x", "*", "<1,", "latest", "1 || 2", "<2.x y", "<-1", "+1", ".1"] {
+        assert!(Range::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+fn check(scheme: Scheme, range: &str, yes: &[&str], no: &[&str]) {
+    let parsed = Range::parse(range).unwrap();
+    for version in yes {
+        assert!(parsed.contains(version, scheme), "{range} {version} {scheme:?}");
+    }
+    for version in no {
+        assert!(!parsed.contains(version, scheme), "{range} {version} {scheme:?}");
+    }
+}
+
+#[test]
+fn a_bound_speaks_of_all_that_say_more() {
+    for scheme in [Scheme::Alpm, Scheme::Apk, Scheme::Debian, Scheme::Rpm] {
+        for (range, yes, no) in [
+            ("5.6.1", &["5.6.1-1", "5.6.1-r0", "1:5.6.1-1.el9", "5.6.1"][..], &["5.6.1.1-1", "5.6.10-1"][..]),
+            ("<=2.17.1", &["2.17.1-1", "2.17.0-1"], &["2.17.2-1"]),
+            (">2.17.1", &["2.17.2-1"], &["2.17.1-9"]),
+            ("<1:2.0", &["1:1.9-1", "9.9-1"], &["1:2.0-1", "2:0.1-1"]),
+            ("5.6.1-2", &["5.6.1-2", "0:5.6.1-2"], &["5.6.1-1", "5.6.1-20", "5.6.1"]),
+        ] {
+            check(scheme, range, yes, no);
+        }
+    }
+    for (scheme, range, yes, no) in [
+        (Scheme::Debian, "<=2.17.1", &["2.17.1~rc1-1"][..], &[][..]),
+        (Scheme::Debian, "<3.0.11-1~deb12u2", &["3.0.11-1~deb12u1", "3.0.10-9"], &["3.0.11-1~deb12u2", "3.0.11-1"]),
+        // Built anew, from the same source.
+        (Scheme::Debian, ">=5.2.15-2, <5.2.16", &["5.2.15-2+b7", "5.2.15-2"], &["5.2.15-1+b9"]),
+        (Scheme::Debian, "5.2.15-2", &["5.2.15-2+b7"], &["5.2.15-2+b", "5.2.15-2+b7x", "5.2.15-2+deb12u1"]),
+        (Scheme::Debian, "<5.2.15-2", &["5.2.15-1+b7"], &["5.2.15-2+b7"]),
+        (Scheme::Debian, "<5.2.15-2+b7", &["5.2.15-2+b6", "5.2.15-2"], &["5.2.15-2+b7", "5.2.15-2+b10"]),
+        (Scheme::Debian, "5.2.15", &["5.2.15-2+b7"], &[]),
+        (Scheme::Rpm, "<1.0.1", &["1.0^20230101git1-1.fc38", "1.0-1"], &["1.0.1-1", "1.0.1^1-1"]),
+        (Scheme::Rpm, "<1.0^2", &["1.0^1-1", "1.0-1"], &["1.0^2-1"]),
+        (Scheme::Rpm, "<1:3.0.7-27.el9", &["1:3.0.7-20.el9", "3.0.7-27.el9"], &["1:3.0.7-27.el9", "1:3.0.7-27.el9_2"]),
+        (Scheme::Python, "1.0", &["1.0+cu118", "1.0"], &["1.0.post1"]),
+        (Scheme::Python, "1.0+cu117", &["1.0+cu117"], &["1.0+cu118", "1.0"]),
+        (Scheme::Python, "<2.0", &["1.9"], &["1!0.5"]),
+        (Scheme::Python, "<1!1.0", &["1!0.5", "9.0"], &["1!1.0"]),
+        (Scheme::Gem, "<=1.13.6", &["1.13.6-x86_64-linux", "1.13.6"], &["1.13.7-x86_64-linux"]),
+        (Scheme::Gem, "1.13.6-java", &["1.13.6-java"], &["1.13.6-x86"]),
+        (Scheme::Semantic, "1.0.0", &["1.0.0+build"], &["1.0.0-1"]),
+    ] {
+        check(scheme, range, yes, no);
+    }
+}
