@@ -39,7 +39,7 @@ impl Refusal {
         let reason = unmet.first().map(|first| first.reason);
         let missing = matches!(reason, Some(Reason::SignatureMissing | Reason::AttestationMissing));
         if reason == Some(Reason::EvidenceTooLarge) {
-            " (set aside: one too large to be read)".into()
+            " (set aside: one too large, or nested too deep, to be read)".into()
         } else if reason == Some(Reason::UnsupportedLogEntry) {
             " (set aside: one logged in a form that is not verified)".into()
         } else if missing && self.explanation.denied > 0 {

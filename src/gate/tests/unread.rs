@@ -28,7 +28,7 @@ async fn what_could_not_be_read_gives_what_is_missing_its_code() {
     world.attach(REPO, image, &fails("too_large"));
     let (code, sentence) = refused(&world, image).await;
     assert_eq!(code, "evidence_too_large");
-    assert!(sentence.ends_with("found none (set aside: one too large to be read)"), "{sentence}");
+    assert!(sentence.ends_with("found none (set aside: one too large, or nested too deep, to be read)"), "{sentence}");
     // Once it is signed, the attestation is missing, and might be what was set aside.
     world.attach(REPO, image, &signature(image, RELEASE));
     let (code, sentence) = refused(&world, image).await;
