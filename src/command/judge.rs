@@ -14,6 +14,7 @@ use super::{
     lens::{Bundles, Lens},
     places::registry,
     reference::{Image, LAYOUT_HOST, Place, layout_name},
+    text::line,
 };
 use crate::{
     app,
@@ -22,7 +23,7 @@ use crate::{
     oci::{Algorithm, Digest, Host, ImageName, Reference},
     policy::{self, PolicySet, Unmatched},
     store::{self, FactKind, StoreError},
-    upstream::{self, Location, Upstream, UpstreamError},
+    upstream::{self, LayoutImages, Location, Nameless, Upstream, UpstreamError},
     verify::{
         DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, TrustState,
         trust_root::{self, RootConfig, Watched},
@@ -208,7 +209,7 @@ impl Judge {
     /// The images that were asked about: a layout without a name stands for all of its own.
     ///
     /// # Errors
-    /// A layout that cannot be read, or that has no image.
+    /// A layout that cannot be read, or that has no image, or one without a name.
     pub(super) fn each(&self, images: &[Image]) -> Result<Vec<Image>, Unusable> {
         let mut all = Vec::new();
         for image in images {
@@ -217,14 +218,23 @@ impl Judge {
                 continue;
             };
             let failed = |why: &dyn std::fmt::Display| Unusable::Usage(format!("oci:{}: {why}", directory.display()));
-            let named = upstream::layout_images(directory).map_err(|error| failed(&error))?;
+            let LayoutImages { named, nameless } = upstream::layout_images(directory).map_err(|error| failed(&error))?;
+            if let Some(Nameless { digest, name }) = nameless {
+                // Left out, it would be taken for admitted with all the others.
+                let called = name.map_or_else(|| "without a name".into(), |name| format!("as `{}`", line(&name)));
+                return Err(failed(&format_args!(
+                    "index.json has {digest} {called}, which cannot be asked for: name it `REPOSITORY:TAG` or \
+                     `REPOSITORY@{digest}` (org.opencontainers.image.ref.name), or ask for each image that has such a name"
+                )));
+            }
             if named.is_empty() {
                 return Err(failed(&"names no image"));
             }
-            for (repository, tag) in named {
+            for (repository, reference) in named {
                 let (name, prefix) = layout_name(&repository).map_err(|why| failed(&why))?;
-                let text = format!("oci:{}:{repository}:{tag}", directory.display());
-                all.push(Image { text, name: Some(name), prefix, reference: Some(Reference::Tag(tag)), ..image.clone() });
+                let sign = if matches!(reference, Reference::Tag(_)) { ':' } else { '@' };
+                let text = format!("oci:{}:{repository}{sign}{reference}", directory.display());
+                all.push(Image { text, name: Some(name), prefix, reference: Some(reference), ..image.clone() });
             }
         }
         Ok(all)
@@ -331,7 +341,7 @@ fn warn(weaknesses: &[Weakness]) {
     for weakness in weaknesses {
         // What nobody can meet here weakens nothing: listeners and files of a configuration are left alone.
         if !matches!(weakness.kind, "open_admin" | "open_listener" | "readable_secret") {
-            eprintln!("warning[{}]: {}", weakness.kind, super::text::line(&weakness.sentence));
+            eprintln!("warning[{}]: {}", weakness.kind, line(&weakness.sentence));
         }
     }
 }

@@ -12,6 +12,8 @@ pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list
 pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// OCI image config.
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Docker image config.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// A Sigstore bundle, any version: the type starts so.
 pub const SIGSTORE_BUNDLE_PREFIX: &str = "application/vnd.dev.sigstore.bundle";
 /// cosign's simple signing payload, the layer of a `.sig` manifest.
@@ -53,5 +55,6 @@ mod tests {
         }
         assert_eq!(MediaType::ImageManifest.to_docker_v2s2(), Ok(DOCKER_MANIFEST));
         assert_eq!(MediaType::ImageIndex.to_docker_v2s2(), Ok(DOCKER_LIST));
+        assert_eq!(MediaType::ImageConfig.to_docker_v2s2(), Ok(DOCKER_CONFIG));
     }
 }

@@ -31,7 +31,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use self::{
-    layout::{images as layout_images, unread as layout_unread},
+    layout::{Images as LayoutImages, Nameless, images as layout_images, unread as layout_unread},
     setup::{SetupError, connect},
     via::is_loop,
 };

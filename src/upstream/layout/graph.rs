@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::files::{self, FileError, Stamp};
 use crate::oci::{
-    Descriptor, Digest, Manifest, ManifestKind, Repository, Tag, json,
+    Descriptor, Digest, Manifest, ManifestKind, Reference, Repository, Tag, json,
     manifest::MAX_MANIFEST,
-    media_type::{self, OCI_INDEX},
+    media_type::{self, DOCKER_CONFIG, OCI_CONFIG, OCI_INDEX},
 };
 
 /// How large `index.json` may be.
@@ -52,6 +52,8 @@ pub(super) struct Graph {
     pub(super) stamp: Stamp,
     /// What `index.json` names and is not there, or is not what its digest says, or is no manifest.
     pub(super) unread: Vec<Digest>,
+    /// Entries of `index.json` by whose names nothing can be asked for.
+    nameless: Vec<Nameless>,
     nodes: HashMap<Digest, Node>,
     repositories: HashMap<Repository, Members>,
 }
@@ -64,6 +66,8 @@ struct Node {
     artifact_type: Option<String>,
     annotations: BTreeMap<String, String>,
     subject: Option<Digest>,
+    /// It lists manifests, or has the configuration of an image.
+    runs: bool,
     children: Vec<Digest>,
     blobs: Vec<Digest>,
 }
@@ -73,6 +77,8 @@ struct Node {
 pub(super) struct Members {
     /// What each tag was given as. More than one digest is a contradiction.
     pub(super) tags: BTreeMap<Tag, BTreeSet<Digest>>,
+    /// What is named by its digest.
+    digests: BTreeSet<Digest>,
     manifests: HashSet<Digest>,
     parents: HashMap<Digest, BTreeSet<Digest>>,
     listing: HashMap<Digest, BTreeSet<Digest>>,
@@ -84,7 +90,16 @@ pub(super) struct Members {
 /// An entry of `index.json`.
 struct Entry {
     digest: Digest,
-    name: Option<(Repository, Option<Tag>)>,
+    name: Result<(Repository, Option<Tag>), Nameless>,
+}
+
+/// An entry of `index.json` that is neither `repository:tag` nor `repository@digest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nameless {
+    /// What it is.
+    pub digest: Digest,
+    /// What it is called, if anything.
+    pub name: Option<String>,
 }
 
 impl Graph {
@@ -104,11 +119,12 @@ impl Graph {
         }
         let (index, stamp) = files::read(&root.join("index.json"), MAX_INDEX)?;
         let entries = entries(&strict("index.json", &index)?)?;
-        let unnamed = entries.iter().filter(|entry| entry.name.is_none()).count();
+        let nameless: Vec<_> = entries.iter().filter_map(|entry| entry.name.as_ref().err().cloned()).collect();
+        let unnamed = nameless.len();
         if unnamed > 0 {
             tracing::info!(layout = %root.display(), unnamed, "entries of index.json without a usable `repository:tag` are reached only as referrers");
         }
-        let mut graph = Self { stamp, unread: Vec::new(), nodes: HashMap::new(), repositories: HashMap::new() };
+        let mut graph = Self { stamp, unread: Vec::new(), nameless, nodes: HashMap::new(), repositories: HashMap::new() };
         for entry in &entries {
             graph.read_tree(root, entry.digest)?;
         }
@@ -151,7 +167,7 @@ impl Graph {
         }
         let mut roots: HashMap<&Repository, Vec<Digest>> = HashMap::new();
         for entry in entries {
-            let Some((repository, tag)) = &entry.name else { continue };
+            let Ok((repository, tag)) = &entry.name else { continue };
             roots.entry(repository).or_default().push(entry.digest);
             let members = self.repositories.entry(repository.clone()).or_default();
             if let Some(tag) = tag {
@@ -160,6 +176,8 @@ impl Graph {
                     members.attached.insert(entry.digest);
                     members.attached.extend(self.nodes.get(&entry.digest).into_iter().flat_map(|node| &node.children));
                 }
+            } else {
+                members.digests.insert(entry.digest);
             }
         }
         for (repository, mut waiting) in roots {
@@ -189,14 +207,33 @@ impl Graph {
         self.repositories.get(repository)
     }
 
-    /// Every `repository:tag` that is no attachment's, sorted.
-    pub(super) fn images(&self) -> Vec<(Repository, Tag)> {
-        let tagged = self.repositories.iter().flat_map(|(repository, members)| {
-            members.tags.keys().filter(|tag| tag.attachment_of().is_none()).map(|tag| (repository.clone(), tag.clone()))
-        });
-        let mut images: Vec<_> = tagged.collect();
-        images.sort();
+    /// Every image that `index.json` names: by its tag, unless evidence is attached by it, or by its digest, unless it has a tag or
+    /// is evidence. Sorted.
+    pub(super) fn images(&self) -> Vec<(Repository, Reference)> {
+        let mut images = Vec::new();
+        for (repository, members) in &self.repositories {
+            let tags = || members.tags.iter().filter(|(tag, _)| tag.attachment_of().is_none());
+            let tagged: HashSet<_> = tags().flat_map(|(_, digests)| digests).collect();
+            let untagged = members.digests.iter().filter(|digest| !tagged.contains(digest));
+            let untagged = untagged.filter(|digest| !members.attached.contains(digest) && !self.is_about_another(digest));
+            images.extend(tags().map(|(tag, _)| (repository.clone(), Reference::Tag(tag.clone()))));
+            images.extend(untagged.map(|digest| (repository.clone(), Reference::Digest(*digest))));
+        }
+        images.sort_by_cached_key(|(repository, reference)| (repository.clone(), reference.to_string()));
         images
+    }
+
+    /// The first image, or what may be one, that no repository of the layout has.
+    pub(super) fn nameless(&self) -> Option<&Nameless> {
+        self.nameless.iter().find(|Nameless { digest, .. }| {
+            !self.is_about_another(digest) && !self.repositories.values().any(|members| members.has(digest))
+        })
+    }
+
+    /// Whether `digest` is attached to another by its subject, and is nothing that could be run for all that: whoever wants an
+    /// image left out need only give it a subject.
+    fn is_about_another(&self, digest: &Digest) -> bool {
+        self.nodes.get(digest).is_some_and(|node| node.subject.is_some() && !node.runs)
     }
 
     /// Whether `digest` is of what is attached to an image, by tag or subject: a manifest, or a blob that such a one lists.
@@ -280,6 +317,13 @@ impl Node {
             size,
             artifact_type,
             subject: manifest.subject.as_ref().map(|subject| subject.digest),
+            runs: match manifest.kind() {
+                ManifestKind::Image => manifest
+                    .config
+                    .as_ref()
+                    .is_some_and(|config| matches!(media_type::essence(&config.media_type).as_str(), DOCKER_CONFIG | OCI_CONFIG)),
+                ManifestKind::Index => true,
+            },
             children: digests(&manifest.manifests),
             blobs: manifest.blobs().map(|descriptor| descriptor.digest).collect(),
             annotations: manifest.annotations,
@@ -313,8 +357,9 @@ fn entries(index: &Value) -> Result<Vec<Entry>, GraphError> {
     }
     let entry = |(at, value)| {
         let descriptor = Descriptor::from_value(value).map_err(|why| malformed(format!("`manifests[{at}]` {why}")))?;
-        let name = descriptor.annotations.get(REF_NAME).and_then(|name| entry_name(name, &descriptor.digest));
-        Ok(Entry { digest: descriptor.digest, name })
+        let (digest, name) = (descriptor.digest, descriptor.annotations.get(REF_NAME));
+        let usable = name.and_then(|name| entry_name(name, &digest));
+        Ok(Entry { digest, name: usable.ok_or_else(|| Nameless { digest, name: name.cloned() }) })
     };
     list.iter().enumerate().map(entry).collect()
 }

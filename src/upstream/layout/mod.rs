@@ -20,6 +20,7 @@ mod graph;
 #[cfg(test)]
 mod tests;
 
+pub use self::graph::Nameless;
 use self::{
     files::{FileError, Stamp},
     graph::{Graph, GraphError, Members},
@@ -136,13 +137,22 @@ impl Layout {
     }
 }
 
-/// The images of the layout in `root`: every `repository:tag` of `index.json` but those under which evidence is attached,
-/// sorted. Blocks.
+/// What images a layout has.
+#[derive(Debug)]
+pub struct Images {
+    /// Those that can be asked for: by `repository:tag`, or by `repository@digest` what has no tag and is no evidence. Sorted.
+    pub named: Vec<(Repository, Reference)>,
+    /// The first that cannot be: an entry that may be an image, belongs to no repository, and has no usable name.
+    pub nameless: Option<Nameless>,
+}
+
+/// The images that `index.json` of the layout in `root` has. Blocks.
 ///
 /// # Errors
 /// What is wrong with the layout.
-pub fn images(root: &Path) -> Result<Vec<(Repository, Tag)>, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(Graph::read(root)?.images())
+pub fn images(root: &Path) -> Result<Images, Box<dyn std::error::Error + Send + Sync>> {
+    let graph = Graph::read(root)?;
+    Ok(Images { named: graph.images(), nameless: graph.nameless().cloned() })
 }
 
 /// What `index.json` of the layout in `root` names, and is missing, or damaged, or no manifest. Blocks.

@@ -259,6 +259,45 @@ async fn x3_a_long_list_of_referrers_comes_in_pages_of_at_most_4_mib_and_is_comp
     assert!(layout.referrers(&repository("a"), &image, Some("2")).await.is_err());
 }
 
+#[test]
+fn every_image_is_listed_by_a_name_and_one_without_is_told() {
+    let mut draft = Draft::new();
+    let tagged = draft.image("tagged", None, OCI_CONFIG);
+    let untagged = draft.image("untagged", None, OCI_CONFIG);
+    let bundle = draft.image("bundle", Some(tagged), OCI_EMPTY);
+    let listed = draft.image("listed", None, OCI_EMPTY);
+    let fallback = draft.index(&[listed]);
+    // Hidden behind a subject, it runs all the same.
+    let disguised = draft.image("disguised", Some(tagged), OCI_CONFIG);
+    let disguised_index = draft.index(&[untagged]);
+    draft.entry(tagged, Some("a:v1"));
+    draft.entry(tagged, None);
+    for digest in [tagged, untagged, bundle, listed, disguised, disguised_index] {
+        draft.entry(digest, Some(&format!("a@{digest}")));
+    }
+    draft.entry(bundle, None);
+    draft.entry(fallback, Some(&format!("a:sha256-{}", tagged.to_hex())));
+    let mut wanted: Vec<_> = [untagged, disguised, disguised_index].map(|digest| format!("a {digest}")).to_vec();
+    wanted.sort();
+    wanted.push("a v1".into());
+    let Images { named, nameless } = images(draft.root.path()).unwrap();
+    let named: Vec<_> = named.into_iter().map(|(repository, reference)| format!("{repository} {reference}")).collect();
+    assert_eq!((named, nameless), (wanted, None));
+
+    let bare = draft.image("bare", None, OCI_CONFIG);
+    let other = format!("a@{tagged}");
+    for name in [None, Some("v9"), Some(other.as_str()), Some("A:v1")] {
+        draft.entry(bare, name);
+        let nameless = Nameless { digest: bare, name: name.map(str::to_owned) };
+        let Images { named, nameless: found } = images(draft.root.path()).unwrap();
+        assert_eq!((named.len(), found), (4, Some(nameless)), "{name:?}");
+        draft.entries.pop();
+    }
+    // What is not there may have been an image.
+    draft.entry(Digest::sha256(b"lost"), None);
+    assert_eq!(images(draft.root.path()).unwrap().nameless.unwrap().digest, Digest::sha256(b"lost"));
+}
+
 #[tokio::test]
 async fn a_changed_index_is_read_again_and_a_broken_one_is_not_taken_for_an_empty_one() {
     let mut draft = Draft::new();

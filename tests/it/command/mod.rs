@@ -47,6 +47,23 @@ pub fn layout() -> String {
     format!("oci:{}", fixtures().join("registry").display())
 }
 
+/// A layout in `folder` that has the recorded images under other names; an entry without a name has none.
+pub fn renamed(folder: &Path, entries: &[(&str, Option<&str>)]) -> String {
+    let root = fixtures().join("registry");
+    // Links are followed but for the files themselves.
+    let _ = std::os::unix::fs::symlink(root.join("blobs"), folder.join("blobs"));
+    std::fs::copy(root.join("oci-layout"), folder.join("oci-layout")).unwrap();
+    let entry = |(digest, name): &(&str, Option<&str>)| {
+        let size = std::fs::metadata(folder.join("blobs").join(digest.replace(':', "/"))).unwrap().len();
+        let annotations = name.map(|name| serde_json::json!({"org.opencontainers.image.ref.name": name}));
+        serde_json::json!({"mediaType": pullgate::oci::media_type::OCI_MANIFEST, "digest": digest, "size": size, "annotations": annotations})
+    };
+    let entries: Vec<Value> = entries.iter().map(entry).collect();
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": entries});
+    std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
+    format!("oci:{}", folder.display())
+}
+
 /// The flags that ask for what the recorded cases are about.
 pub fn identity() -> Vec<String> {
     let cases = cases();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
-use super::{ask, code, identity, json, layout, pullgate, stderr, stdout};
+use super::{ask, code, identity, json, layout, pullgate, renamed, stderr, stdout};
 use crate::support::{
     gate::Setup,
     layout::{Cases, cases, fixtures, recorded},
@@ -33,6 +33,41 @@ async fn every_recorded_image_of_the_layout_gets_the_answer_it_must() {
     let output = ask("verify", &["--output", "json", &layout()]).await;
     assert_eq!(code(&output), 1);
     assert_as_recorded(&json(&output));
+}
+
+#[tokio::test]
+async fn no_image_of_a_layout_is_left_out_for_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let unsigned = &cases().cases.iter().find(|case| case.repository == "acme/unsigned").unwrap().digest.clone();
+    let evidence = APP.replace(':', "-");
+    let evidence = &recorded().tags[&("acme/app".to_owned(), evidence.clone())].to_string();
+    let (attached, by_digest) = (format!("acme/app:{}", APP.replace(':', "-")), format!("acme/unsigned@{unsigned}"));
+    let mut entries = vec![(APP, Some("acme/app:v1")), (evidence.as_str(), Some(attached.as_str()))];
+    let layout = renamed(folder.path(), &entries);
+    let output = ask("verify", &[&layout]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    entries.push((unsigned, Some(&by_digest)));
+    let output = ask("verify", &["--output", "json", &renamed(folder.path(), &entries)]).await;
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["images"].as_array().unwrap().len(), 2, "the evidence is no image");
+    assert_eq!(
+        (&report["images"][1]["image"], &report["images"][1]["outcome"]),
+        (&format!("{layout}:{by_digest}").into(), &"refused".into())
+    );
+    for (name, told) in [(None, "without a name"), (Some("v9"), "as `v9`")] {
+        entries.pop();
+        entries.push((unsigned, name));
+        let output = ask("verify", &[&renamed(folder.path(), &entries)]).await;
+        assert_eq!((code(&output), stdout(&output).as_str()), (64, ""), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains(&format!("index.json has {unsigned} {told}, which cannot be asked for")),
+            "{}",
+            stderr(&output)
+        );
+    }
+    // What has a name can be asked for.
+    assert_eq!(code(&ask("verify", &[&format!("{layout}:acme/app:v1")]).await), 0);
 }
 
 #[tokio::test]
