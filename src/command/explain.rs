@@ -116,7 +116,11 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
         }
     };
     let subject = Subject { upstream: Arc::clone(upstream), image: name.clone(), digest };
-    let (verdict, explanation) = judge.gate.explain(&subject).await;
+    let (mut verdict, explanation) = judge.gate.explain(&subject).await;
+    if image.is_attachment() {
+        // What policies say of the digest is told; but by this tag it is evidence or nothing.
+        verdict = judge.gate.admit_attachment(&subject).await;
+    }
     let mut pinned = Pinned { digest: Some(digest), child: None };
     let answer = match &verdict {
         Ok(Verdict::Admit(permit)) => asking.beyond(image, &subject, permit, &mut pinned).await,

@@ -123,6 +123,11 @@ fn split(text: &str) -> Result<(&str, Reference), String> {
 }
 
 impl Image {
+    /// Whether it is named by a tag under which evidence is attached to another.
+    pub(super) fn is_attachment(&self) -> bool {
+        matches!(&self.reference, Some(Reference::Tag(tag)) if tag.attachment_of().is_some())
+    }
+
     /// How the image with `digest` is written, to be used again: `ghcr.io/acme/app@sha256:…`, `oci:DIR:acme/app@sha256:…`.
     pub(super) fn pinned(&self, name: &ImageName, digest: &Digest) -> String {
         match &self.place {

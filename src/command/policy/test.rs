@@ -149,7 +149,12 @@ pub(super) async fn judge(suite: &Suite, case: &Case) -> Result<(Answer, gate::E
     };
     let Some(name) = case.image.name.clone() else { return Err(usage(&"a case without an image's name")) };
     let Reference::Digest(digest) = reference else { return Err(usage(&"a tag that was not resolved")) };
-    let (verdict, explanation) = gate.explain(&Subject { upstream, image: name, digest }).await;
+    let subject = Subject { upstream, image: name, digest };
+    if case.image.is_attachment() {
+        // Evidence or nothing, whatever policies say of the digest: so it is a case of none of them.
+        return Ok((Answer::of(&gate.admit_attachment(&subject).await), gate::Explanation::default()));
+    }
+    let (verdict, explanation) = gate.explain(&subject).await;
     Ok((Answer::of(&verdict), explanation))
 }
 

@@ -82,7 +82,13 @@ impl Asking<'_> {
         pinned.digest = Some(digest);
         pinned.child = None;
         let subject = Subject { upstream: Arc::clone(upstream), image: name.clone(), digest };
-        let permit = match self.judge.gate.admit(&subject).await {
+        // As the proxy asks: such a tag serves evidence, whatever else its digest may be.
+        let verdict = if image.is_attachment() {
+            self.judge.gate.admit_attachment(&subject).await
+        } else {
+            self.judge.gate.admit(&subject).await
+        };
+        let permit = match verdict {
             Ok(Verdict::Admit(permit)) => permit,
             Ok(Verdict::Refuse(refusal)) => return self.refused(&refusal),
             Err(no_verdict) => return Answer::undecided(&no_verdict),

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{code, identity, layout, pullgate, pullgate_in, stderr, stdout};
+use super::{code, identity, layout, pullgate, pullgate_in, renamed, stderr, stdout};
 use crate::support::{
     gate::Setup,
     layout::{Cases, cases, fixtures},
@@ -119,6 +119,27 @@ async fn every_recorded_image_is_a_case() {
     let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
     assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
     assert_eq!(stdout(&output).matches("ok      ").count(), cases().cases.len());
+}
+
+#[tokio::test]
+async fn x15_an_image_under_a_tag_of_evidence_is_a_case_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let tag = format!("sha256-{}.sig", "a".repeat(64));
+    write(folder.path(), &format!("{PAIR}  - {{image: \"registry.acme.test/acme/app:{tag}\", refuse: not_evidence}}\n"));
+    let recorded = folder.path().join("recorded");
+    fs::create_dir(&recorded).unwrap();
+    let unsigned = &cases().cases.iter().find(|case| case.repository == "acme/unsigned").unwrap().digest.clone();
+    let attached = format!("acme/app:{}", APP.replace(':', "-"));
+    let evidence = &crate::support::layout::recorded().tags[&("acme/app".to_owned(), APP.replace(':', "-"))].to_string();
+    let tagged = format!("acme/app:{tag}");
+    renamed(
+        &recorded,
+        &[(APP, Some("acme/app:v1")), (APP, Some(&tagged)), (evidence, Some(&attached)), (unsigned, Some("acme/unsigned:v1"))],
+    );
+    let text = fs::read_to_string(folder.path().join("test.yaml")).unwrap();
+    fs::write(folder.path().join("test.yaml"), text.replace(fixtures().join("registry").to_str().unwrap(), "recorded")).unwrap();
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
 }
 
 #[tokio::test]

@@ -71,6 +71,24 @@ async fn no_image_of_a_layout_is_left_out_for_its_name() {
 }
 
 #[tokio::test]
+async fn x15_a_tag_of_evidence_admits_no_image_as_the_proxy_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let tag = format!("sha256-{}.sig", "a".repeat(64));
+    let attached = APP.replace(':', "-");
+    let evidence = recorded().tags[&("acme/app".to_owned(), attached.clone())].to_string();
+    let (attached, disguised) = (format!("acme/app:{attached}"), format!("acme/app:{tag}"));
+    let entries = [(APP, Some("acme/app:v1")), (evidence.as_str(), Some(attached.as_str())), (APP, Some(disguised.as_str()))];
+    let layout = renamed(folder.path(), &entries);
+    for command in ["verify", "explain"] {
+        let output = ask(command, &["--output", "json", &format!("{layout}:acme/app:{tag}")]).await;
+        assert_eq!(code(&output), 1, "{}", stderr(&output));
+        let judged = json(&output);
+        assert_eq!(if command == "verify" { &judged["images"][0] } else { &judged }["code"], "not_evidence", "{judged}");
+    }
+    assert_eq!(code(&ask("verify", &[&format!("{layout}:acme/app@{APP}")]).await), 0);
+}
+
+#[tokio::test]
 async fn every_recorded_image_at_a_registry_gets_the_answer_it_must() {
     for referrers_api in [true, false] {
         let registry = Registry::recorded(referrers_api).await;
