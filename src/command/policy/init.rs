@@ -22,7 +22,7 @@ use crate::{
         runtime,
         text::line,
     },
-    gate::{Subject, explain::Outcome as Piece},
+    gate::{RefusalReason, Subject, Verdict, explain::Outcome as Piece},
     oci::{Digest, media_type},
     policy::{PolicySet, Unmatched},
 };
@@ -83,9 +83,9 @@ impl Arguments {
         let policy = if self.basis.flags.is_empty() {
             match signer(&judge, &self.image).await? {
                 Ok(keyless) => json!({"name": self.name, "images": images, "signatures": [{"keyless": keyless}]}),
-                Err(why) => {
+                Err((exit, why)) => {
                     eprintln!("{}", line(&why));
-                    return Ok(Exit::Refused);
+                    return Ok(exit);
                 }
             }
         } else {
@@ -130,15 +130,29 @@ impl Arguments {
     }
 }
 
-/// The one who signed the image and attested its SBOM, as a policy says it. The inner error is for the person.
-async fn signer(judge: &Judge, image: &Image) -> Result<Result<Value, String>, Unusable> {
+/// The one who signed the image and attested its SBOM, as a policy says it. The inner error is for the person, and how the
+/// command ends.
+async fn signer(judge: &Judge, image: &Image) -> Result<Result<Value, (Exit, String)>, Unusable> {
     let (name, upstream) = judge.find(image)?;
     let Some(reference) = &image.reference else { return Err(Unusable::Usage(format!("{image} names no manifest"))) };
+    let unread = |why: &dyn std::fmt::Display| (Exit::Undecided, format!("{image} could not be read: {why}"));
     let digest = match judge.resolve(&name, &upstream, reference).await {
         Ok(digest) => digest,
-        Err(error) => return Ok(Err(format!("{image}: {error}"))),
+        Err(error) => return Ok(Err(unread(&error))),
     };
-    let (_, explanation) = judge.gate.explain(&Subject { upstream, image: name, digest }).await;
+    let (verdict, explanation) = judge.gate.explain(&Subject { upstream, image: name, digest }).await;
+    match &verdict {
+        Ok(Verdict::Admit(_)) => {}
+        Ok(Verdict::Refuse(refusal)) if matches!(refusal.reason, RefusalReason::Content(_)) => {
+            return Ok(Err((Exit::Refused, refusal.sentence())));
+        }
+        Ok(Verdict::Refuse(_)) => {}
+        Err(no_verdict) => return Ok(Err(unread(no_verdict))),
+    }
+    // Who signed is not known while a piece of evidence is unread, and least of all that nobody did.
+    if let Some(why) = explanation.missing.first().or_else(|| explanation.limits_hit.first()) {
+        return Ok(Err(unread(why)));
+    }
     let by = |attested: bool| -> BTreeSet<(String, String)> {
         let proofs = explanation.pieces.iter().filter_map(|piece| match &piece.outcome {
             Piece::Proved(proof) => Some(proof),
@@ -154,18 +168,20 @@ async fn signer(judge: &Judge, image: &Image) -> Result<Result<Value, String>, U
     let both: Vec<_> = signed.intersection(&attested).collect();
     Ok(match &both[..] {
         [(issuer, subject)] => Ok(keyless(issuer, subject)),
-        [] => Err(format!(
-            "nobody both signed {image} and attested an SPDX document about it ({} signed it, {} attested); flags say what a \
-             policy shall ask for instead",
-            signed.len(),
-            attested.len()
+        [] => Err((
+            Exit::Refused,
+            format!(
+                "nobody both signed {image} and attested an SPDX document about it ({} signed it, {} attested); flags say what a \
+                 policy shall ask for instead",
+                signed.len(),
+                attested.len()
+            ),
         )),
         several => {
             let listed: Vec<_> = several.iter().map(|(issuer, subject)| format!("{subject} of issuer {issuer}")).collect();
-            Err(format!(
-                "several signed {image}: {}; say who counts with --certificate-identity and --certificate-oidc-issuer",
-                listed.join("; ")
-            ))
+            let listed = listed.join("; ");
+            let why = "say who counts with --certificate-identity and --certificate-oidc-issuer";
+            Err((Exit::Refused, format!("several signed {image}: {listed}; {why}")))
         }
     })
 }

@@ -235,6 +235,32 @@ async fn a_first_policy_comes_with_a_pair_that_passes_offline() {
 }
 
 #[tokio::test]
+async fn no_policy_says_that_nobody_signed_what_could_not_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let registry = Registry::recorded(false).await;
+    let image = |name: &str| format!("{}/acme/{name}:v1", registry.addr);
+    let begun = async |name: &str| {
+        let output = pullgate_in(folder.path(), &["policy", "init", "--trusted-root", &root, &image(name)]).await;
+        (code(&output), stderr(&output))
+    };
+    let (ended, told) = begun("unsigned").await;
+    assert!(ended == 1 && told.contains("nobody both signed"), "{ended} {told}");
+    let tag = APP.replace(':', "-");
+    for broken in
+        [format!("/v2/acme/app/manifests/{tag}"), "/v2/acme/app/manifests/v1".into(), format!("/v2/acme/app/manifests/{APP}")]
+    {
+        registry.fault(&broken, Fault::Status(500));
+        let (ended, told) = begun("app").await;
+        assert!(ended == 2 && told.contains("could not be read"), "{broken}: {ended} {told}");
+        registry.fault(&broken, None);
+    }
+    registry.gone.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(begun("app").await.0, 2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[tokio::test]
 async fn images_are_recorded_with_all_their_evidence_from_every_shape_of_registry() {
     let folder = tempfile::tempdir().unwrap();
     let root = fixtures().join("trusted_root.json").display().to_string();
