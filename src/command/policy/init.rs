@@ -9,12 +9,15 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    parcel::{self, Parcel},
+    parcel::Parcel,
     record::{self, Recorded},
+    suite::Suite,
+    test,
 };
 use crate::{
     command::{
         Exit,
+        answer::Answer,
         flags::Flags,
         judge::{Basis, Judge, Unusable},
         reference::Image,
@@ -25,16 +28,18 @@ use crate::{
     gate::{RefusalReason, Subject, Verdict, explain::Outcome as Piece},
     oci::{Digest, media_type},
     policy::{PolicySet, Unmatched},
+    verify::TrustRootSource,
 };
 
 /// Write a first policy for an image, from who signed it, with a test that has an image it admits and one it refuses.
 ///
 /// DIR gets NAME.yaml, NAME-test.yaml for `policy test`, and evidence/, an OCI layout with the image's manifests and all
 /// evidence about it. The image that is refused is made here, and nobody signed it. Flags may say who must sign; without
-/// them it must be plain from the image: one signer, who also attested.
+/// them it must be plain from the image: one signer, who also attested. What is written is tested first, and a policy that
+/// does not admit the image is not written.
 ///
-/// Exit codes: 0 written; 1 nobody signed the image, or several did and no flag says who counts; 2 the image could not be
-/// read; 64 a command line or a file that cannot be used, or DIR has such files already.
+/// Exit codes: 0 written; 1 nobody signed the image, or several did and no flag says who counts, or what the flags ask for does
+/// not admit it; 2 the image could not be read; 64 a command line or a file that cannot be used, or DIR has such files already.
 #[derive(Debug, clap::Args)]
 pub(in crate::command) struct Arguments {
     /// The image.
@@ -68,18 +73,25 @@ impl Arguments {
         if self.basis.config.is_some() || !self.basis.policy.is_empty() {
             return Err(usage(&"a policy is there already; `policy test FILE --record IMAGE` records more images for it"));
         }
+        if !self.basis.bundle.is_empty() {
+            // Found beside the image by nobody, least of all by the gate the policy is for.
+            return Err(usage(
+                &"--bundle: evidence of a file is not recorded; push it to where the image is, and begin the policy then",
+            ));
+        }
         let (policy_file, test_file) = (format!("{}.yaml", self.name), format!("{}-test.yaml", self.name));
         for file in [&policy_file, &test_file] {
             if self.directory.join(file).exists() {
                 return Err(usage(&format_args!("{} is there already", self.directory.join(file).display())));
             }
         }
-        let named = self.named.clone().unwrap_or_else(|| self.image.clone());
-        let name = named.name.clone().ok_or_else(|| usage(&"the image has no name"))?;
-        let images = if self.images.is_empty() { vec![name.to_string()] } else { self.images.clone() };
-
         // Who signed is asked of a gate that accepts anybody, whose answer is not used: only what it proved.
         let judge = Judge::by(Flags::anybody().map_err(|error| usage(&error))?, &self.basis).await?;
+        // By the name that policies see: of a layout's image, with the host the command line says.
+        let (found, _) = judge.find(&self.image)?;
+        let named = self.named.clone().unwrap_or_else(|| Image { name: Some(found), ..self.image.clone() });
+        let name = named.name.clone().ok_or_else(|| usage(&"the name to record it under names no image"))?;
+        let images = if self.images.is_empty() { vec![name.to_string()] } else { self.images.clone() };
         let policy = if self.basis.flags.is_empty() {
             match signer(&judge, &self.image).await? {
                 Ok(keyless) => json!({"name": self.name, "images": images, "signatures": [{"keyless": keyless}]}),
@@ -92,14 +104,36 @@ impl Arguments {
             self.basis.flags.policy(&self.name, &images).map_err(|error| usage(&error))?
         };
         let text = written(&policy);
-        PolicySet::from_text(Path::new(&policy_file), &text, Unmatched::Deny).map_err(|problems| usage(&problems))?;
+        let policies =
+            PolicySet::from_text(Path::new(&policy_file), &text, Unmatched::Deny).map_err(|problems| usage(&problems))?;
 
-        let layout = self.directory.join("evidence");
-        let recorded = match record::record(&judge, &self.image, &named, &layout).await {
+        // Aside first: a pair that fails its own test is not written.
+        let aside = tempfile::tempdir().map_err(|error| Unusable::Failed(format!("a temporary directory: {error}")))?;
+        let recorded = match record::record(&judge, &self.image, &named, aside.path()).await {
             Ok(recorded) => recorded,
             Err(error) => return Ok(error.tell()),
         };
-        let unsigned = unsigned(&recorded, &layout).map_err(Unusable::Failed)?;
+        let unsigned = unsigned(&recorded, aside.path()).map_err(Unusable::Failed)?;
+        let at = record::now();
+        let source = self.basis.trusted_root.clone().map_or(TrustRootSource::Sigstore, TrustRootSource::File);
+        let suite = Suite::draft(policies, source, aside.path().to_owned());
+        let (signed, unsigned) = (format!("{name}@{}", recorded.digest), format!("{name}@{unsigned}"));
+        let answer = async |image: &str| {
+            let image: Image = image.parse().map_err(|error| usage(&error))?;
+            test::judge(&suite, &test::case(image, at)).await.map(|(answer, _)| answer)
+        };
+        let refused = answer(&unsigned).await?;
+        if let Some((exit, why)) = fails(&named, &answer(&signed).await?, &refused) {
+            eprintln!("{}", line(&why));
+            return Ok(exit);
+        }
+
+        let layout = self.directory.join("evidence");
+        let kept = Parcel::open(&layout).and_then(|mut parcel| {
+            parcel.adopt(Parcel::open(aside.path())?)?;
+            parcel.finish()
+        });
+        kept.map_err(Unusable::Failed)?;
         let trust_root = match &self.basis.trusted_root {
             None => "sigstore",
             Some(file) => {
@@ -108,18 +142,10 @@ impl Arguments {
                 "evidence/trusted_root.json"
             }
         };
-        let at = record::now();
-        let signed = format!("{name}@{}", recorded.digest);
         let test = format!(
             "# pullgate policy test {test_file}\npolicies: [{policy_file}]\ntrust_root: {trust_root}\nlayout: evidence\ncases:\n{}{}",
             record::entry(&format!("{named} as it was signed"), &signed, at, Outcome::Admitted, ""),
-            record::entry(
-                "an image that nobody signed",
-                &format!("{name}@{unsigned}"),
-                at,
-                Outcome::Refused,
-                "signature_missing"
-            ),
+            record::entry("an image that nobody signed", &unsigned, at, refused.outcome, &refused.code),
         );
         for (file, text) in [(&policy_file, text), (&test_file, test)] {
             let file = self.directory.join(file);
@@ -128,6 +154,21 @@ impl Arguments {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Why a pair fails its own test, if it does, and how the command ends then.
+fn fails(image: &Image, signed: &Answer, unsigned: &Answer) -> Option<(Exit, String)> {
+    let exit = match (signed.outcome, unsigned.outcome) {
+        (Outcome::Admitted, Outcome::Refused) => return None,
+        (Outcome::Undecided, _) | (Outcome::Admitted, Outcome::Undecided) => Exit::Undecided,
+        (Outcome::Refused, _) | (Outcome::Admitted, Outcome::Admitted) => Exit::Refused,
+    };
+    let (what, answer) = match signed.outcome {
+        Outcome::Admitted => ("an image that nobody signed".to_owned(), unsigned),
+        Outcome::Refused | Outcome::Undecided => (image.to_string(), signed),
+    };
+    let Answer { outcome, code, message, .. } = answer;
+    Some((exit, format!("nothing is written: by this policy {what} is {} [{code}]: {message}", outcome.as_str())))
 }
 
 /// The one who signed the image and attested its SBOM, as a policy says it. The inner error is for the person, and how the
@@ -237,7 +278,7 @@ fn unsigned(recorded: &Recorded, layout: &Path) -> Result<Digest, String> {
     .to_string()
     .into();
     let digest = Digest::sha256(&manifest);
-    let mut parcel: Parcel = parcel::Parcel::open(layout)?;
+    let mut parcel = Parcel::open(layout)?;
     parcel.blob(&Digest::sha256(&config), &config)?;
     parcel.blob(&digest, &manifest)?;
     parcel.name(&recorded.name, None, &digest, media_type::OCI_MANIFEST, manifest.len());

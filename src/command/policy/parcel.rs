@@ -67,9 +67,39 @@ impl Parcel {
     pub(super) fn name(&mut self, image: &ImageName, tag: Option<&str>, digest: &Digest, media_type: &str, size: usize) {
         let repository = format!("{}{}", prefix(&image.host), image.repository);
         let name = tag.map_or_else(|| format!("{repository}@{digest}"), |tag| format!("{repository}:{tag}"));
-        let named = |entry: &Value| entry.pointer(&format!("/annotations/{REF_NAME}")).and_then(Value::as_str) == Some(&name);
-        self.entries.retain(|entry| !named(entry));
-        self.entries.push(json!({"mediaType": media_type, "digest": digest, "size": size, "annotations": {REF_NAME: name}}));
+        self.add(json!({"mediaType": media_type, "digest": digest, "size": size, "annotations": {REF_NAME: name}}));
+    }
+
+    fn add(&mut self, entry: Value) {
+        let name = |entry: &Value| entry.pointer(&format!("/annotations/{REF_NAME}")).cloned();
+        let new = name(&entry);
+        self.entries.retain(|entry| new.is_none() || name(entry) != new);
+        self.entries.push(entry);
+    }
+
+    /// Adds all that another layout has.
+    ///
+    /// # Errors
+    /// What cannot be read, and what the disk refuses.
+    pub(super) fn adopt(&mut self, other: Self) -> Result<(), String> {
+        let Self { root, entries } = other;
+        let copied = || -> std::io::Result<()> {
+            for algorithm in std::fs::read_dir(root.join("blobs"))? {
+                let from = algorithm?;
+                let directory = self.root.join("blobs").join(from.file_name());
+                for blob in std::fs::read_dir(from.path())? {
+                    let blob = blob?;
+                    let path = directory.join(blob.file_name());
+                    if !path.exists() {
+                        publish(&directory, &path, &std::fs::read(blob.path())?)?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        copied().map_err(|error| format!("{}: {error}", self.root.display()))?;
+        entries.into_iter().for_each(|entry| self.add(entry));
+        Ok(())
     }
 
     /// Writes `index.json`, last of all: what it names is there.

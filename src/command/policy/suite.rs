@@ -53,6 +53,13 @@ impl std::fmt::Display for Expected {
     }
 }
 
+impl Suite {
+    /// One that is not written yet.
+    pub(super) fn draft(policies: PolicySet, source: TrustRootSource, layout: PathBuf) -> Self {
+        Self { policies, trust: under(source), layout, cases: Vec::new() }
+    }
+}
+
 /// Reads a file of cases and the policies it names.
 ///
 /// # Errors
@@ -131,10 +138,14 @@ fn by_files(fields: &Fields<'_>, base: &Path) -> Option<By> {
         let text = cursor.text("`sigstore`, or the path of a trusted_root.json")?;
         Some(if text == "sigstore" { TrustRootSource::Sigstore } else { TrustRootSource::File(base.join(text)) })
     });
-    let roots = [(DEFAULT_TRUST_ROOT.into(), RootConfig { source: source?, relaxed: Relaxed::default() })];
+    Some(By::Files(files?, under(source?)))
+}
+
+/// One trust root, as it is now for ever.
+fn under(source: TrustRootSource) -> TrustRootConfig {
+    let roots = [(DEFAULT_TRUST_ROOT.into(), RootConfig { source, relaxed: Relaxed::default() })];
     let forever = std::time::Duration::MAX;
-    let trust = TrustRootConfig { roots: roots.into(), cache_dir: PathBuf::new(), refresh: forever, hard_stale: forever };
-    Some(By::Files(files?, trust))
+    TrustRootConfig { roots: roots.into(), cache_dir: PathBuf::new(), refresh: forever, hard_stale: forever }
 }
 
 fn case(cursor: &Cursor<'_>, default: Option<Timestamp>) -> Option<Case> {

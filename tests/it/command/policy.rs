@@ -235,6 +235,43 @@ async fn a_first_policy_comes_with_a_pair_that_passes_offline() {
 }
 
 #[tokio::test]
+async fn a_pair_is_written_only_if_it_passes_its_own_test() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let image = format!("{}:acme/app:v1", layout());
+    let begun = async |name: &str, extra: &[&str]| {
+        let begun = ["policy", "init", "--trusted-root", &root, "--name", name, &image];
+        pullgate_in(folder.path(), &[&begun[..], extra].concat()).await
+    };
+    let issuer = ["--certificate-oidc-issuer", "https://token.actions.githubusercontent.com"];
+    for (extra, wanted, why) in [
+        (&["--owner", "nobody"][..], 1, "is refused [identity_mismatch]"),
+        (&[&issuer[..], &["--certificate-identity-regexp", "acme"]].concat(), 1, "is refused [identity_mismatch]"),
+        (&["-R", "acme/app", "--type", "vuln"], 1, "is refused [attestation_missing]"),
+        (&["--images", "ghcr.io/x/**"], 1, "is refused [no_policy]"),
+        (&["--bundle", "bundles.jsonl"], 64, "--bundle: evidence of a file is not recorded"),
+    ] {
+        let output = begun("policy", extra).await;
+        assert_eq!(code(&output), wanted, "{extra:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(why), "{extra:?}: {}", stderr(&output));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{extra:?}");
+    }
+    for (name, extra, images, refused) in [
+        ("plain", &[][..], "localhost/acme/app", "signature_missing"),
+        ("host", &["--layout-host", "ghcr.io"], "ghcr.io/acme/app", "signature_missing"),
+        ("attested", &["-R", "acme/app", "--dangerous-no-signature"], "localhost/acme/app", "attestation_missing"),
+    ] {
+        let output = begun(name, extra).await;
+        assert_eq!(code(&output), 0, "{name}: {}", stderr(&output));
+        let policy = fs::read_to_string(folder.path().join(format!("{name}.yaml"))).unwrap();
+        assert!(policy.contains(&format!("images: [\"{images}\"]")), "{policy}");
+        let output = pullgate_in(folder.path(), &["policy", "test", &format!("{name}-test.yaml")]).await;
+        assert_eq!(code(&output), 0, "{name}: {}{}", stdout(&output), stderr(&output));
+        assert!(stdout(&output).contains(&format!("refused [{refused}]")), "{name}: {}", stdout(&output));
+    }
+}
+
+#[tokio::test]
 async fn no_policy_says_that_nobody_signed_what_could_not_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let root = fixtures().join("trusted_root.json").display().to_string();
