@@ -121,7 +121,7 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
         // What policies say of the digest is told; but by this tag it is evidence or nothing.
         verdict = judge.gate.admit_attachment(&subject).await;
     }
-    let mut pinned = Pinned { digest: Some(digest), child: None };
+    let mut pinned = Pinned { digest: Some(digest), ..Pinned::default() };
     let answer = match &verdict {
         Ok(Verdict::Admit(permit)) => asking.beyond(image, &subject, permit, &mut pinned).await,
         Ok(Verdict::Refuse(_)) | Err(_) => {

@@ -12,7 +12,7 @@ use crate::{
         report::{Judged, Outcome},
     },
     evidence::{Budget, Reader},
-    gate::{Permit, Refusal, Subject, Verdict, tags::TagVerdict},
+    gate::{Grounds, Permit, Refusal, Subject, Verdict, tags::TagVerdict},
     oci::{Digest, ImageName, Manifest, ManifestKind, Reference, Tag, json},
     upstream::Upstream,
 };
@@ -40,21 +40,23 @@ pub(in crate::command) struct Pinned {
     pub(in crate::command) digest: Option<Digest>,
     /// The child chosen by platform.
     pub(in crate::command) child: Option<Digest>,
+    /// The children that an admitted index vouches for.
+    pub(in crate::command) vouched: Vec<Digest>,
 }
 
 impl Asking<'_> {
-    /// Judges `image`, again and again if told to wait.
+    /// Judges `image`, as far as it is not pinned yet, again and again if told to wait.
     ///
     /// # Errors
     /// An upstream that cannot be set up.
-    pub(super) async fn ask(self, image: &Image) -> Result<Judged, Unusable> {
+    pub(super) async fn ask(self, image: &Image, pinned: &mut Pinned) -> Result<Judged, Unusable> {
         let (name, upstream) = self.judge.find(image)?;
         let began = Instant::now();
         let until = began + self.wait.unwrap_or_default();
-        let (mut pinned, mut attempts, mut pause) = (Pinned::default(), 0, PAUSES.0);
+        let (mut attempts, mut pause) = (0, PAUSES.0);
         let answer = loop {
             attempts += 1;
-            let answer = self.attempt(image, &name, &upstream, &mut pinned).await;
+            let answer = self.attempt(image, &name, &upstream, pinned).await;
             let left = until.saturating_duration_since(Instant::now());
             if answer.outcome == Outcome::Admitted || left.is_zero() {
                 break answer;
@@ -93,6 +95,9 @@ impl Asking<'_> {
             Ok(Verdict::Refuse(refusal)) => return self.refused(&refusal),
             Err(no_verdict) => return Answer::undecided(&no_verdict),
         };
+        if *permit.grounds() != Grounds::Evidence {
+            pinned.vouched = permit.manifest().manifests.iter().map(|child| child.digest).collect();
+        }
         self.beyond(image, &subject, &permit, pinned).await
     }
 

@@ -3,23 +3,25 @@
 pub(super) mod ask;
 
 use std::{
+    collections::{HashMap, HashSet},
     io::{IsTerminal as _, Write as _},
     mem::ManuallyDrop,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use self::ask::Asking;
+use self::ask::{Asking, Pinned};
 use super::{
     Exit,
     judge::{Basis, Judge, Unusable},
     reference::Image,
-    report::{self, Output, Report},
+    report::{self, Judged, Outcome, Output, Report},
     runtime,
 };
+use crate::oci::Digest;
 
 /// Judge images as the proxy would, and say so by the exit code.
 ///
@@ -74,22 +76,32 @@ impl Arguments {
         let judge = ManuallyDrop::new(Judge::new(&self.basis).await?);
         ahead.into_iter().for_each(|ahead| judge.asked_ahead(ahead));
         let images = judge.each(&self.images)?;
+        let mut repositories: HashMap<String, usize> = HashMap::new();
         // Before the first is asked: a registry nobody configured is a mistake in the command, not an outcome.
         for image in &images {
-            judge.find(image)?;
+            *repositories.entry(judge.find(image)?.0.to_string()).or_default() += 1;
         }
         let asking = Asking { judge: &judge, platform: self.platform.as_deref(), wait: self.wait };
         let progress = progress(images.len(), self.wait.is_some());
-        let mut outcomes = stream::iter(images.iter().map(|image| asking.ask(image))).buffered(usize::from(self.jobs));
-        let mut judged = Vec::with_capacity(images.len());
-        while let Some(outcome) = outcomes.next().await {
-            let outcome = outcome?;
-            progress.suspend(|| eprint!("{}", report::lines(&outcome)));
+        let mut all: Vec<Asked<'_>> = images.iter().map(Asked::new).collect();
+        let mut asked = stream::iter(all.iter_mut().map(|one| one.ask(asking))).buffered(usize::from(self.jobs));
+        while let Some(one) = asked.next().await {
+            let one = one?;
+            // An index of the same repository may yet vouch for it.
+            one.is_told =
+                one.is_admitted() || one.judged.as_ref().is_none_or(|judged| repositories.get(&judged.name) == Some(&1));
+            if one.is_told {
+                progress.suspend(|| eprint!("{}", one.lines()));
+            }
             progress.inc(1);
-            judged.push(outcome);
         }
+        drop(asked);
+        vouched(&mut all, Asking { wait: None, ..asking }, usize::from(self.jobs)).await?;
         progress.finish_and_clear();
-        let report = Report::new(judged);
+        for one in all.iter().filter(|one| !one.is_told) {
+            eprint!("{}", one.lines());
+        }
+        let report = Report::new(all.into_iter().filter_map(|one| one.judged).collect());
         let text = report.render(self.output).map_err(Unusable::Failed)?;
         let failed = |what: &str, error: std::io::Error| Unusable::Failed(format!("{what} cannot be written: {error}"));
         std::io::stdout().write_all(text.as_bytes()).map_err(|error| failed("standard output", error))?;
@@ -103,6 +115,63 @@ impl Arguments {
         }
         Ok(report.exit())
     }
+}
+
+/// An image and what came of it.
+struct Asked<'i> {
+    image: &'i Image,
+    pinned: Pinned,
+    judged: Option<Judged>,
+    is_told: bool,
+}
+
+impl<'i> Asked<'i> {
+    fn new(image: &'i Image) -> Self {
+        Self { image, pinned: Pinned::default(), judged: None, is_told: false }
+    }
+
+    /// Asks, and counts what was asked before.
+    async fn ask(&mut self, asking: Asking<'_>) -> Result<&mut Self, Unusable> {
+        let mut judged = asking.ask(self.image, &mut self.pinned).await?;
+        if let Some(before) = &self.judged {
+            judged.attempts += before.attempts;
+            judged.took_ms += before.took_ms;
+        }
+        self.judged = Some(judged);
+        Ok(self)
+    }
+
+    fn is_admitted(&self) -> bool {
+        self.judged.as_ref().is_some_and(|judged| judged.outcome == Outcome::Admitted)
+    }
+
+    /// The children it vouches for, with their repository.
+    fn vouches(&self) -> impl Iterator<Item = (String, Digest)> {
+        let name = self.judged.as_ref().map(|judged| judged.name.clone()).unwrap_or_default();
+        self.pinned.vouched.iter().map(move |child| (name.clone(), *child))
+    }
+
+    fn lines(&self) -> String {
+        self.judged.as_ref().map(report::lines).unwrap_or_default()
+    }
+}
+
+/// Asks once more about what is not admitted where an index was that lists it: an answer must not be another for which of them
+/// was judged first.
+async fn vouched(all: &mut [Asked<'_>], asking: Asking<'_>, jobs: usize) -> Result<(), Unusable> {
+    let mut vouched: HashSet<_> = all.iter().flat_map(Asked::vouches).collect();
+    while !vouched.is_empty() {
+        let is_vouched = |one: &&mut Asked<'_>| {
+            let digest = one.pinned.digest.filter(|_| !one.is_admitted());
+            let name = one.judged.as_ref().map(|judged| judged.name.clone());
+            name.zip(digest).is_some_and(|key| vouched.contains(&key))
+        };
+        let again = all.iter_mut().filter(is_vouched).map(|one| one.ask(asking));
+        let again: Vec<_> = stream::iter(again).buffered(jobs).try_collect().await?;
+        // What was an index itself vouches now in its turn.
+        vouched = again.into_iter().filter(|one| one.is_admitted()).flat_map(|one| one.vouches().collect::<Vec<_>>()).collect();
+    }
+    Ok(())
 }
 
 /// A bar on a terminal, for what takes long enough to be watched; nothing elsewhere.

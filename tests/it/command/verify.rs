@@ -231,6 +231,36 @@ async fn a_platform_is_judged_through_its_index() {
 }
 
 #[tokio::test]
+async fn a_child_is_admitted_with_its_index_whichever_is_judged_first() {
+    let registry = Registry::recorded(true).await;
+    let tags = recorded().tags;
+    let digest = |tag: &str| tags[&("acme/multi".to_owned(), tag.to_owned())];
+    let of = |reference: String| format!("{}/acme/multi{reference}", registry.addr);
+    let (index, child) = (of(":v1".into()), of(format!("@{}", digest("c1"))));
+    assert_eq!(code(&ask("verify", &[&child]).await), 1, "alone nobody vouches for it");
+    for jobs in ["1", "2", "8"] {
+        for images in [[&index, &child], [&child, &index], [&of(":c1".into()), &index]] {
+            let output = ask("verify", &["--output", "json", "--jobs", jobs, images[0], images[1]]).await;
+            assert_eq!(code(&output), 0, "{jobs} {images:?}: {}", stderr(&output));
+            let codes: Vec<_> = json(&output)["images"].as_array().unwrap().iter().map(|image| image["code"].clone()).collect();
+            assert!(codes.contains(&"parent".into()), "{codes:?}");
+            assert!(!stderr(&output).contains("refused"), "{}", stderr(&output));
+        }
+    }
+    // One that is refused vouches for nothing.
+    let swapped = tags.iter().find(|((repository, tag), _)| repository == "acme/swapped" && tag == "v1").unwrap().1;
+    let manifest: Value = serde_json::from_slice(&recorded().blobs[swapped]).unwrap();
+    let child = manifest["manifests"][0]["digest"].as_str().unwrap();
+    let images = ["v1".to_owned(), child.to_owned()];
+    let images = images.map(|name| format!("{}/acme/swapped{}{name}", registry.addr, if name == "v1" { ':' } else { '@' }));
+    let output = ask("verify", &["--output", "json", &images[0], &images[1]]).await;
+    assert_eq!(code(&output), 1);
+    let outcomes: Vec<_> = json(&output)["images"].as_array().unwrap().iter().map(|image| image["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["refused", "refused"]);
+    assert_eq!(stderr(&output).matches("refused ").count(), 2, "each is told: {}", stderr(&output));
+}
+
+#[tokio::test]
 async fn attestations_are_asked_for_by_type_and_the_signature_alone_on_demand() {
     for (image, extra, wanted) in [
         ("acme/nosbom:v1", &["--signature-only"][..], 0),
