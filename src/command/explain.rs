@@ -15,7 +15,7 @@ use super::{
     reference::Image,
     report::{Judged, Outcome},
     runtime,
-    verify::ask::{Asking, Pinned},
+    verify::ask::{Asking, Pinned, platform},
 };
 use crate::{
     gate::{
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "IMAGE")]
     image: Image,
     /// Tell of the index, and of the child it has for this platform: os/architecture[/variant].
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
     platform: Option<String>,
     /// What standard output has.
     #[arg(long, value_enum, default_value_t)]

@@ -123,16 +123,20 @@ impl Asking<'_> {
 
     /// The platform asked for, of what is admitted.
     async fn of_platform(self, subject: &Subject, permit: &Permit, pinned: &mut Pinned) -> Answer {
-        let Some(platform) = self.platform else { return Answer::admitted(permit) };
+        let answer = Answer::admitted(permit);
+        let Some(platform) = self.platform else { return answer };
+        // Evidence is for no platform, and no index of it vouches for what it lists.
+        if answer.outcome == Outcome::Refused {
+            return answer;
+        }
+        let missing =
+            |found: &str| Answer::new(Outcome::Refused, "platform_missing", format!("wants platform {platform}; {found}"));
         match permit.manifest().kind() {
             ManifestKind::Index => self.child(subject, permit, platform, pinned).await,
             ManifestKind::Image => match self.platform_of(subject, permit.manifest()).await {
-                Ok(found) if matches(&found, platform) => Answer::admitted(permit),
-                Ok(found) => Answer::new(
-                    Outcome::Refused,
-                    "platform_missing",
-                    format!("wants platform {platform}; the image is for {found}"),
-                ),
+                Ok(Some(found)) if matches(&found, platform) => answer,
+                Ok(Some(found)) => missing(&format!("the image is for {found}")),
+                Ok(None) => missing("the image's configuration names none"),
                 Err(why) => Answer::new(Outcome::Undecided, "platform_unknown", format!("its platform cannot be told: {why}")),
             },
         }
@@ -151,10 +155,6 @@ impl Asking<'_> {
 
     /// Judges the child of an admitted index.
     async fn child(self, index: &Subject, permit: &Permit, platform: &str, pinned: &mut Pinned) -> Answer {
-        // Whoever is admitted without vouching for its children vouches for none here either.
-        if let refused @ Answer { outcome: Outcome::Refused, .. } = Answer::admitted(permit) {
-            return refused;
-        }
         let children = &permit.manifest().manifests;
         let found: Vec<_> =
             children.iter().filter(|child| child.platform.as_deref().is_some_and(|has| matches(has, platform))).collect();
@@ -173,8 +173,9 @@ impl Asking<'_> {
         }
     }
 
-    /// What platform an image's own configuration says.
-    async fn platform_of(self, subject: &Subject, manifest: &Manifest) -> Result<String, String> {
+    /// What platform an image's own configuration says, if it says any: what was read stays as it is. An error is what could not
+    /// be read.
+    async fn platform_of(self, subject: &Subject, manifest: &Manifest) -> Result<Option<String>, String> {
         let config = manifest.config.as_ref().ok_or("it has no configuration")?;
         let reader = Reader {
             upstream: Some(Arc::clone(&subject.upstream)),
@@ -186,10 +187,13 @@ impl Asking<'_> {
         };
         let read = reader.blob(&config.digest, config.size, MAX_CONFIG).await.map_err(|error| error.to_string())?;
         let bytes = read.document.whole(MAX_CONFIG).map_err(|error| error.to_string())?.unwrap_or_default();
-        let document = json::parse(&bytes).map_err(|error| error.to_string())?;
+        let Ok(document) = json::parse(&bytes) else { return Ok(None) };
         let text = |key: &str| document.get(key).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
-        let (os, architecture) = text("os").zip(text("architecture")).ok_or("its configuration names none")?;
-        Ok(text("variant").map_or_else(|| format!("{os}/{architecture}"), |variant| format!("{os}/{architecture}/{variant}")))
+        let named = text("os").zip(text("architecture"));
+        Ok(named.map(|(os, architecture)| {
+            let variant = text("variant").map(|variant| format!("/{variant}")).unwrap_or_default();
+            format!("{os}/{architecture}{variant}")
+        }))
     }
 
     fn refused(self, refusal: &Refusal) -> Answer {
@@ -197,6 +201,16 @@ impl Asking<'_> {
         answer.notes.extend(self.judge.unanchored(&refusal.explanation));
         answer
     }
+}
+
+/// A platform to be asked for.
+///
+/// # Errors
+/// It has another form, so that nothing could ever be for it.
+pub(in crate::command) fn platform(text: &str) -> Result<String, String> {
+    let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+    let is_one = matches!(text.split('/').count(), 2 | 3) && text.split('/').all(part);
+    if is_one { Ok(text.to_owned()) } else { Err("wants os/architecture[/variant], as in linux/arm64".into()) }
 }
 
 /// Whether a manifest for `found` is one for `wanted`; a variant that is not asked for may be any.
@@ -216,9 +230,12 @@ mod tests {
             ("linux/arm/v7", "linux/arm/v7", true),
             ("linux/arm/v6", "linux/arm/v7", false),
             ("linux/arm64", "linux/arm", false),
-            ("linux/amd64", "linux", false),
         ] {
             assert_eq!(matches(found, wanted), yes, "{found} {wanted}");
+            assert_eq!(platform(wanted), Ok(wanted.to_owned()));
+        }
+        for wrong in ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "linux/amd64 ", "linux//v7"] {
+            assert!(platform(wrong).is_err(), "{wrong}");
         }
     }
 }

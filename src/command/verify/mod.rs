@@ -40,8 +40,8 @@ pub(super) struct Arguments {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<Image>,
     /// Judge the index, then the child it has for this platform: os/architecture[/variant]. An image that is no index is
-    /// refused if its configuration names another.
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    /// refused unless its configuration names it.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = ask::platform)]
     platform: Option<String>,
     /// Ask again until the image is admitted, for so long (`60s`, `5m`): signatures are pushed after images.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]

@@ -157,6 +157,8 @@ async fn exit_codes_tell_refused_from_not_told_from_unusable() {
         &["verify", "--repo", "acme/app", "--trusted-root", "/nonexistent", &layout()],
         &["verify", "--repo", "acme/app", "--trusted-root", root, "oci:/nonexistent:app:v1"],
         &["verify", "--repo", "acme/app", "--trusted-root", root, "--wait", "60", &layout()],
+        &["verify", "--repo", "acme/app", "--trusted-root", root, "--platform", "linux", &layout()],
+        &["explain", "--repo", "acme/app", "--trusted-root", root, "--platform", "", &layout()],
         &["verify", "--config", "/nonexistent/pullgate.yaml", "ghcr.io/acme/app"],
         &["verify", "--policy", "/nonexistent/acme.yaml", "--trusted-root", root, "ghcr.io/acme/app"],
     ] {
@@ -364,9 +366,12 @@ async fn d9_evidence_is_no_image_that_could_be_admitted() {
         let legacy = cases().cases.into_iter().find(|case| case.repository == "acme/legacy").unwrap();
         format!("{}.sig", legacy.digest.replace(':', "-"))
     })];
-    let output = ask("verify", &["--output", "json", &format!("{}:acme/legacy@{evidence}", layout())]).await;
-    assert_eq!(code(&output), 1);
-    assert_eq!(json(&output)["images"][0]["code"], "evidence");
+    for platform in [&[][..], &["--platform", "linux/amd64"]] {
+        let image = format!("{}:acme/legacy@{evidence}", layout());
+        let output = ask("verify", &[&["--output", "json", &image], platform].concat()).await;
+        assert_eq!(code(&output), 1);
+        assert_eq!(json(&output)["images"][0]["code"], "evidence");
+    }
 }
 
 #[tokio::test]
