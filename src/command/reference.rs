@@ -85,15 +85,38 @@ fn in_layout(text: &str, rest: &str) -> Result<Image, String> {
     Ok(Image { name: Some(name), prefix, reference: Some(reference), ..all })
 }
 
+/// What a layout's names begin with for images of `host`. A port's colon is written `_`: a layout's names have none before
+/// the tag's.
+pub(super) fn layout_prefix(host: &Host) -> String {
+    let plain: String = host.as_str().chars().map(|c| if matches!(c, ':' | '[' | ']') { '_' } else { c }).collect();
+    format!("{}/", plain.trim_matches('_'))
+}
+
+/// The host that a layout's name begins with, as it is or as [`layout_prefix`] writes it. As with Docker only a dot or `localhost`
+/// makes a host of the first segment: `team_2024/app` is a repository.
+fn layout_host(segment: &str) -> Option<Host> {
+    let is_named = |name: &str| name.contains('.') || name == LAYOUT_HOST;
+    if let Some(host) = segment.parse().ok().filter(|_| is_named(segment)) {
+        return Some(host);
+    }
+    let (name, port) = segment.rsplit_once('_')?;
+    let named = is_named(name).then(|| format!("{name}:{port}"));
+    // `[::1]:5000` is written `1__5000`.
+    let address = name.strip_suffix('_').map(|address| address.replace('_', ":"));
+    let addresses = address.into_iter().flat_map(|address| [format!("[{address}]:{port}"), format!("[::{address}]:{port}")]);
+    let hosts = named.into_iter().chain(addresses).filter_map(|text| text.parse::<Host>().ok());
+    hosts.into_iter().find(|host| layout_prefix(host).strip_suffix('/') == Some(segment))
+}
+
 /// What policies match of a layout's repository, and what stands before it there. Layouts made by copying from registries
 /// have the host in their names; others have none.
 pub(super) fn layout_name(repository: &Repository) -> Result<(ImageName, String), String> {
     let text = repository.as_str();
-    let (host, rest, prefix) = match text.split_once('/') {
-        Some((host, rest)) if host.contains('.') || host == LAYOUT_HOST => (host, rest, format!("{host}/")),
-        _ => (LAYOUT_HOST, text, String::new()),
+    let named = text.split_once('/').and_then(|(first, rest)| Some((layout_host(first)?, rest, format!("{first}/"))));
+    let (host, rest, prefix) = match named {
+        Some(named) => named,
+        None => (LAYOUT_HOST.parse().map_err(|error| format!("{error}"))?, text, String::new()),
     };
-    let host: Host = host.parse().map_err(|error| format!("{error}"))?;
     let repository: Repository = rest.parse().map_err(|error| format!("{error}"))?;
     // As it stands there: a one-segment name of docker.io is `library/…` only where the layout says so.
     Ok((ImageName { host, repository }, prefix))
@@ -188,6 +211,30 @@ mod tests {
         assert_eq!((image.name.unwrap().to_string().as_str(), image.prefix.as_str()), ("localhost/acme/app", ""));
         let image: Image = "oci:parcel".parse().unwrap();
         assert_eq!((image.name, image.reference), (None, None));
+    }
+
+    #[test]
+    fn a_port_is_no_tag_in_a_layouts_names_and_is_read_back() {
+        for (host, prefix) in [
+            ("ghcr.io", "ghcr.io/"),
+            ("localhost:5000", "localhost_5000/"),
+            ("registry.example.com:5000", "registry.example.com_5000/"),
+            ("127.0.0.1:5000", "127.0.0.1_5000/"),
+            ("[::1]:5000", "1__5000/"),
+            ("[2001:db8::1]:5000", "2001_db8__1__5000/"),
+        ] {
+            let host: Host = host.parse().unwrap();
+            assert_eq!(layout_prefix(&host), prefix);
+            let image: Image = format!("oci:parcel:{prefix}acme/app@{DIGEST}").parse().unwrap();
+            let name = image.name.clone().unwrap();
+            assert_eq!((name.to_string(), image.prefix.as_str()), (format!("{host}/acme/app"), prefix));
+            assert_eq!(image.pinned(&name, &DIGEST.parse().unwrap()), image.text);
+        }
+        // No host, and so of the repository.
+        for repository in ["team_2024/app", "v1.2_x/app", "v1.2__3/app", "a.b_c/app", "a.b_70000/app", "1__2"] {
+            let image: Image = format!("oci:parcel:{repository}:v1").parse().unwrap();
+            assert_eq!((image.name.unwrap().to_string(), image.prefix.as_str()), (format!("localhost/{repository}"), ""));
+        }
     }
 
     #[test]

@@ -8,18 +8,14 @@ use std::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::oci::{Digest, Host, ImageName, json as strict, media_type::OCI_INDEX};
+use crate::{
+    command::reference::layout_prefix,
+    oci::{Digest, ImageName, json as strict, media_type::OCI_INDEX},
+};
 
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// How large an `index.json` that is added to may be.
 const MAX_INDEX: u64 = 16 << 20;
-
-/// What a layout's names begin with for images of `host`. A port's colon is written `_`: a layout's names have none before
-/// the tag's.
-pub(super) fn prefix(host: &Host) -> String {
-    let plain: String = host.as_str().chars().map(|c| if matches!(c, ':' | '[' | ']') { '_' } else { c }).collect();
-    format!("{}/", plain.trim_matches('_'))
-}
 
 /// The layout in a directory, with what is to be added.
 #[derive(Debug)]
@@ -65,7 +61,7 @@ impl Parcel {
 
     /// Names a manifest that was added, in place of what had that name: `reference` is a tag, or nothing.
     pub(super) fn name(&mut self, image: &ImageName, tag: Option<&str>, digest: &Digest, media_type: &str, size: usize) {
-        let repository = format!("{}{}", prefix(&image.host), image.repository);
+        let repository = format!("{}{}", layout_prefix(&image.host), image.repository);
         let name = tag.map_or_else(|| format!("{repository}@{digest}"), |tag| format!("{repository}:{tag}"));
         self.add(json!({"mediaType": media_type, "digest": digest, "size": size, "annotations": {REF_NAME: name}}));
     }
@@ -130,10 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_stands_once_and_a_port_is_no_tag() {
-        for (host, wanted) in [("ghcr.io", "ghcr.io/"), ("localhost:5000", "localhost_5000/"), ("[::1]:5000", "1__5000/")] {
-            assert_eq!(prefix(&host.parse().unwrap()), wanted);
-        }
+    fn a_name_stands_once() {
         let folder = tempfile::tempdir().unwrap();
         let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
         for text in ["one", "two"] {

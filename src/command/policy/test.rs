@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{
-    parcel,
     record::{self, Recording},
     suite::{self, Case, Expected, Suite},
 };
 use crate::{
-    command::{Exit, answer::Answer, judge::Unusable, lens::Lens, report::Outcome, runtime, text::line},
+    command::{
+        Exit, answer::Answer, judge::Unusable, lens::Lens, reference::layout_prefix, report::Outcome, runtime, text::line,
+    },
     gate::{self, Gate, Subject},
     oci::Reference,
     policy::PolicySet,
@@ -163,7 +164,7 @@ async fn find(suite: &Suite, case: &Case) -> Result<Option<(Arc<dyn Upstream>, R
     let (Some(name), Some(reference)) = (&case.image.name, &case.image.reference) else { return Ok(None) };
     let location = Location::Layout(suite.layout.clone());
     let inner = upstream::connect(&upstream::Config { host: name.host.clone(), location }).map_err(|error| error.to_string())?;
-    for prefix in [parcel::prefix(&name.host), String::new()] {
+    for prefix in [layout_prefix(&name.host), String::new()] {
         let upstream: Arc<dyn Upstream> =
             Arc::new(Lens { inner: Arc::clone(&inner), host: name.host.clone(), prefix, bundles: None });
         let found = match reference {

@@ -272,6 +272,22 @@ async fn a_pair_is_written_only_if_it_passes_its_own_test() {
 }
 
 #[tokio::test]
+async fn what_was_recorded_from_a_host_with_a_port_is_verified_in_its_layout() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let image = format!("{}:acme/app:v1", layout());
+    let begun = ["policy", "init", "--trusted-root", &root, "--as", "registry.example.com:5000/acme/app:v1", &image];
+    let output = pullgate_in(folder.path(), &begun).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let verify = ["verify", "--trusted-root", &root, "--policy", "policy.yaml", "oci:evidence"];
+    let output = pullgate_in(folder.path(), &verify).await;
+    // The image that nobody signed is there, too.
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_eq!(stdout(&output), format!("oci:evidence:registry.example.com_5000/acme/app@{APP}\n"), "{}", stderr(&output));
+    assert_eq!(stderr(&output).matches("refused ").count(), 1, "{}", stderr(&output));
+}
+
+#[tokio::test]
 async fn no_policy_says_that_nobody_signed_what_could_not_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let root = fixtures().join("trusted_root.json").display().to_string();
