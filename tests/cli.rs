@@ -249,6 +249,38 @@ fn policy_check_tells_every_problem_with_its_place_and_every_weakness_with_its_i
 }
 
 #[test]
+fn a_stream_that_cannot_be_written_is_no_panic_and_leaves_the_verdict() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/acme");
+    let (root, layout) = (fixtures.join("trusted_root.json"), format!("oci:{}", fixtures.join("registry").display()));
+    let (root, home) = (root.to_str().unwrap(), Home::new("127.0.0.1:0"));
+    let (policy, of) = (home.0.path().join("acme.yaml"), |name: &str| format!("{layout}:acme/{name}:v1"));
+    let (policy, app, unsigned) = (policy.to_str().unwrap(), of("app"), of("unsigned"));
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let judged = |command| [command, "--repo", "acme/app", "--trusted-root", root];
+    for arguments in [
+        &[&judged("explain")[..], &[&app]].concat()[..],
+        &[&judged("explain")[..], &["--output", "json", &app]].concat(),
+        &[&judged("verify")[..], &[&app]].concat(),
+        &["policy", "check", "--output", "json", policy],
+        &["policy", "test", concat!(env!("CARGO_MANIFEST_DIR"), "/config/quickstart/acme-test.yaml")],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_pullgate")).args(arguments).stdout(full()).output().unwrap();
+        assert_eq!(code(&output), 1, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("standard output cannot be written"), "{arguments:?}: {}", stderr(&output));
+    }
+    for (arguments, wanted) in [
+        (&[&judged("verify")[..], &[&app]].concat()[..], 0),
+        (&[&judged("verify")[..], &[&unsigned]].concat(), 1),
+        (&["policy", "check", policy], 0),
+        (&["policy", "check", "/nonexistent/"], 64),
+        (&["verify"], 64),
+    ] {
+        let status = Command::new(env!("CARGO_BIN_EXE_pullgate")).args(arguments).stderr(full()).stdout(Stdio::null()).status();
+        assert_eq!(status.unwrap().code(), Some(wanted), "{arguments:?}");
+    }
+}
+
+#[test]
 fn policy_import_exits_by_what_was_lost_and_writes_over_nothing() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import");
     let import = |arguments: &[&str]| {

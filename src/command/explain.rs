@@ -15,6 +15,7 @@ use super::{
     reference::Image,
     report::{Judged, Outcome},
     runtime,
+    streams::answer,
     verify::ask::{Asking, Pinned, platform},
 };
 use crate::{
@@ -90,9 +91,9 @@ impl Arguments {
         match self.output {
             Output::Json => {
                 let text = serde_json::to_string_pretty(&told).map_err(|error| Unusable::Failed(error.to_string()))?;
-                println!("{text}");
+                answer(&(text + "\n"))?;
             }
-            Output::Text => print!("{}", told.tree().render()),
+            Output::Text => answer(&told.tree().render())?,
         }
         Ok(match told.judged.outcome {
             Outcome::Admitted => Exit::Done,

@@ -14,6 +14,7 @@ use super::{
     lens::{Bundles, Lens},
     places::registry,
     reference::{Image, LAYOUT_HOST, Place, layout_name},
+    streams::tell,
     text::line,
 };
 use crate::{
@@ -103,7 +104,7 @@ pub(super) enum Unusable {
 impl Unusable {
     /// Says why, and what the process ends with.
     pub(super) fn tell(&self) -> Exit {
-        eprintln!("{self}");
+        tell(self);
         match self {
             Self::Failed(_) => Exit::Refused,
             Self::Usage(_) => Exit::Usage,
@@ -341,7 +342,7 @@ fn warn(weaknesses: &[Weakness]) {
     for weakness in weaknesses {
         // What nobody can meet here weakens nothing: listeners and files of a configuration are left alone.
         if !matches!(weakness.kind, "open_admin" | "open_listener" | "readable_secret") {
-            eprintln!("warning[{}]: {}", weakness.kind, line(&weakness.sentence));
+            tell(&format_args!("warning[{}]: {}", weakness.kind, line(&weakness.sentence)));
         }
     }
 }
@@ -383,7 +384,7 @@ async fn trusted(config: TrustRootConfig) -> Result<Arc<ArcSwap<TrustState>>, Un
         };
         let _ = tokio::time::timeout(REFRESH, changed).await;
         if let TrustState::Ready { stale: Some(why), .. } = trust.load().as_ref() {
-            eprintln!("warning[stale_trust_root]: {why}");
+            tell(&format_args!("warning[stale_trust_root]: {why}"));
         }
     }
     Ok(trust)

@@ -15,6 +15,7 @@ mod policy;
 mod reference;
 mod report;
 mod serve;
+mod streams;
 mod text;
 mod verify;
 mod verify_bundle;

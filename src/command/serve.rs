@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Exit;
+use super::{Exit, streams::tell};
 use crate::{
     app::{self, StartError},
     telemetry::log,
@@ -30,7 +30,7 @@ impl Arguments {
         let served = run(self.config);
         drop(log);
         served.unwrap_or_else(|error| {
-            eprintln!("{error}");
+            tell(&error);
             if error.is_configuration() { Exit::Usage } else { Exit::Refused }
         })
     }

@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Exit, text::line};
+use super::{
+    Exit,
+    streams::{answer, tell},
+    text::line,
+};
 use crate::{
     oci::{Algorithm, Digest},
     verify::{
@@ -82,12 +86,12 @@ impl Arguments {
     /// Verifies and says what was proven.
     pub(super) fn run(self) -> Exit {
         match self.verify() {
-            Ok(proven) => {
-                println!("{}", line(&proven));
-                Exit::Done
-            }
+            Ok(proven) => match answer(&(line(&proven) + "\n")) {
+                Ok(()) => Exit::Done,
+                Err(error) => error.tell(),
+            },
             Err(failed) => {
-                eprintln!("{}", line(&failed.to_string()));
+                tell(&line(&failed.to_string()));
                 failed.exit()
             }
         }

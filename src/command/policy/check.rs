@@ -6,7 +6,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    command::{Exit, text::line},
+    command::{
+        Exit,
+        judge::Unusable,
+        streams::{answer, tell},
+        text::line,
+    },
     policy::{self, PolicySet, Unmatched},
     yaml::{self, Problem},
 };
@@ -115,14 +120,22 @@ impl Arguments {
         let files = match files(&self.paths) {
             Ok(files) => files,
             Err(why) => {
-                eprintln!("{why}");
+                tell(&line(&why));
                 return Exit::Usage;
             }
         };
         let report = check(&files);
-        match self.output {
-            Output::Text => print_text(&report, files.len()),
-            Output::Json => println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default()),
+        let written = match self.output {
+            Output::Text => Ok(text(&report)),
+            Output::Json => serde_json::to_string_pretty(&report).map(|text| text + "\n"),
+        };
+        if let Err(error) = written.map_err(|error| Unusable::Failed(error.to_string())).and_then(|text| answer(&text)) {
+            return error.tell();
+        }
+        if self.output == Output::Text {
+            let (policies, problems, findings) = (report.policies.len(), report.problems.len(), report.findings.len());
+            let files = files.len();
+            tell(&format_args!("{files} files, {policies} policies, {problems} problems, {findings} findings"));
         }
         let denied = |finding: &Finding| self.deny.iter().any(|id| id == "all" || id == finding.level || id == finding.id);
         if !report.problems.is_empty() {
@@ -198,16 +211,16 @@ fn named(file: &Path, policy: &policy::Policy) -> Named {
     Named { file: file.to_owned(), name: policy.name.clone(), mode }
 }
 
-fn print_text(report: &Report, files: usize) {
+fn text(report: &Report) -> String {
+    let mut out = String::new();
     for Told { file, line, column, key, message } in &report.problems {
         let problem = Problem { file: file.clone(), line: *line, column: *column, key: key.clone(), message: message.clone() };
-        println!("{}", self::line(&problem.to_string()));
+        out += &(self::line(&problem.to_string()) + "\n");
     }
     for Finding { level, id, message, .. } in &report.findings {
-        println!("{level}[{id}]: {}", line(message));
+        out += &format!("{level}[{id}]: {}\n", line(message));
     }
-    let (policies, problems, findings) = (report.policies.len(), report.problems.len(), report.findings.len());
-    eprintln!("{files} files, {policies} policies, {problems} problems, {findings} findings");
+    out
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    command::{Exit, text::line},
+    command::{Exit, streams::tell, text::line},
     import::{self, Imported, Options},
     yaml,
 };
@@ -75,19 +75,21 @@ impl Arguments {
         let imported = match self.import() {
             Ok(imported) => imported,
             Err(why) => {
-                why.lines().for_each(|why| eprintln!("{}", line(why)));
+                why.lines().for_each(|why| tell(&line(why)));
                 return Exit::Usage;
             }
         };
         if let Err(why) = self.write(&imported) {
-            eprintln!("{}", line(&why));
+            tell(&line(&why));
             return Exit::Usage;
         }
-        let report = match self.report {
+        let report: String = match self.report {
             Form::Text => imported.report.text().lines().map(|text| line(text) + "\n").collect(),
             Form::Json => imported.report.json() + "\n",
         };
-        eprint!("{report}");
+        if !report.is_empty() {
+            tell(&report);
+        }
         if imported.report.exact { Exit::Done } else { Exit::Lossy }
     }
 

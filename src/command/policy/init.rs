@@ -23,6 +23,7 @@ use crate::{
         reference::Image,
         report::Outcome,
         runtime,
+        streams::{self, tell},
         text::line,
     },
     gate::{RefusalReason, Subject, Verdict, explain::Outcome as Piece},
@@ -96,7 +97,7 @@ impl Arguments {
             match signer(&judge, &self.image).await? {
                 Ok(keyless) => json!({"name": self.name, "images": images, "signatures": [{"keyless": keyless}]}),
                 Err((exit, why)) => {
-                    eprintln!("{}", line(&why));
+                    tell(&line(&why));
                     return Ok(exit);
                 }
             }
@@ -124,7 +125,7 @@ impl Arguments {
         };
         let refused = answer(&unsigned).await?;
         if let Some((exit, why)) = fails(&named, &answer(&signed).await?, &refused) {
-            eprintln!("{}", line(&why));
+            tell(&line(&why));
             return Ok(exit);
         }
 
@@ -147,11 +148,13 @@ impl Arguments {
             record::entry(&format!("{named} as it was signed"), &signed, at, Outcome::Admitted, ""),
             record::entry("an image that nobody signed", &unsigned, at, refused.outcome, &refused.code),
         );
+        let mut names = String::new();
         for (file, text) in [(&policy_file, text), (&test_file, test)] {
             let file = self.directory.join(file);
             std::fs::write(&file, text).map_err(|error| Unusable::Failed(format!("{}: {error}", file.display())))?;
-            println!("{}", line(&file.display().to_string()));
+            names += &(line(&file.display().to_string()) + "\n");
         }
+        streams::answer(&names)?;
         Ok(Exit::Done)
     }
 }

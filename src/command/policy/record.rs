@@ -16,6 +16,7 @@ use crate::{
         judge::{Judge, Unusable},
         reference::Image,
         report::Outcome,
+        streams::{self, tell},
         text::line,
     },
     evidence::{Budget, Limits, Origin, Reader, Unread, search},
@@ -59,7 +60,7 @@ pub(super) enum NotRecorded {
 impl NotRecorded {
     /// Says so, and how a command ends that needed it.
     pub(super) fn tell(&self) -> Exit {
-        eprintln!("{}", line(&self.to_string()));
+        tell(&line(&self.to_string()));
         match self {
             Self::Unread(_) => Exit::Undecided,
             Self::Unwritten(_) => Exit::Refused,
@@ -93,7 +94,8 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
     let name = named.text.clone();
     let entry = entry(&name, &text, at, answer.outcome, &answer.code);
     append(file, &entry)?;
-    println!("{}", line(&format!("{text}: {} [{}]: {}", answer.outcome.as_str(), answer.code, answer.message)));
+    let told = format!("{text}: {} [{}]: {}", answer.outcome.as_str(), answer.code, answer.message);
+    streams::answer(&(line(&told) + "\n"))?;
     Ok(Exit::Done)
 }
 

@@ -8,6 +8,7 @@ use crate::{
         judge::Unusable,
         reference::{Image, Place},
         runtime,
+        streams::answer,
     },
     config::Config,
     gate::tags,
@@ -65,10 +66,8 @@ impl Accept {
         let failed = |error: crate::store::StoreError| Unusable::Failed(error.to_string());
         let facts = FactFiles::open(&store).map_err(failed)?;
         let was = tags::accept(&facts, &name, &tag, &digest).await.map_err(failed)?;
-        match was {
-            Some(was) => println!("{name}:{tag} may mean {digest} from now on; it meant {was}"),
-            None => println!("{name}:{tag} may mean {digest} from now on; it had no history"),
-        }
+        let was = was.map_or_else(|| "it had no history".to_owned(), |was| format!("it meant {was}"));
+        answer(&format!("{name}:{tag} may mean {digest} from now on; {was}\n"))?;
         Ok(Exit::Done)
     }
 }

@@ -15,7 +15,15 @@ use super::{
 };
 use crate::{
     command::{
-        Exit, answer::Answer, judge::Unusable, lens::Lens, reference::layout_prefix, report::Outcome, runtime, text::line,
+        Exit,
+        answer::Answer,
+        judge::Unusable,
+        lens::Lens,
+        reference::layout_prefix,
+        report::Outcome,
+        runtime,
+        streams::{self, tell},
+        text::line,
     },
     gate::{self, Gate, Subject},
     oci::Reference,
@@ -91,22 +99,25 @@ impl Arguments {
             ran.push(run(&suite, case).await?);
         }
         let missing = if self.filter.is_none() { uncovered(&suite.policies, &ran) } else { Vec::new() };
+        let mut told = String::new();
         for Ran { case, wrong, .. } in &ran {
-            match wrong {
-                None => println!("ok      {}: {}", line(&case.name), case.expected),
-                Some(wrong) => println!("FAILED  {}: {}", line(&case.name), line(wrong)),
-            }
+            told += &match wrong {
+                None => format!("ok      {}: {}\n", line(&case.name), case.expected),
+                Some(wrong) => format!("FAILED  {}: {}\n", line(&case.name), line(wrong)),
+            };
         }
         for missing in &missing {
-            println!("FAILED  {missing}");
+            told += &format!("FAILED  {missing}\n");
         }
+        let told = streams::answer(&told);
         if let Some(file) = &self.junit {
             let failed = |error: &dyn std::fmt::Display| Unusable::Failed(format!("{}: {error}", file.display()));
             let text = junit(&self.file, &ran, &missing).map_err(|error| failed(&error))?;
             std::fs::write(file, text).map_err(|error| failed(&error))?;
         }
         let failed = ran.iter().filter(|ran| ran.wrong.is_some()).count() + missing.len();
-        eprintln!("{} cases, {failed} failures", ran.len());
+        tell(&format_args!("{} cases, {failed} failures", ran.len()));
+        told?;
         Ok(if failed > 0 || ran.is_empty() { Exit::Refused } else { Exit::Done })
     }
 }

@@ -20,6 +20,7 @@ use super::{
     reference::Image,
     report::{self, Judged, Outcome, Output, Report},
     runtime,
+    streams::{answer, tell},
 };
 use crate::oci::Digest;
 
@@ -91,7 +92,7 @@ impl Arguments {
             one.is_told =
                 one.is_admitted() || one.judged.as_ref().is_none_or(|judged| repositories.get(&judged.name) == Some(&1));
             if one.is_told {
-                progress.suspend(|| eprint!("{}", one.lines()));
+                progress.suspend(|| tell(&one.lines()));
             }
             progress.inc(1);
         }
@@ -99,19 +100,19 @@ impl Arguments {
         vouched(&mut all, Asking { wait: None, ..asking }, usize::from(self.jobs)).await?;
         progress.finish_and_clear();
         for one in all.iter().filter(|one| !one.is_told) {
-            eprint!("{}", one.lines());
+            tell(&one.lines());
         }
         let report = Report::new(all.into_iter().filter_map(|one| one.judged).collect());
         let text = report.render(self.output).map_err(Unusable::Failed)?;
         let failed = |what: &str, error: std::io::Error| Unusable::Failed(format!("{what} cannot be written: {error}"));
-        std::io::stdout().write_all(text.as_bytes()).map_err(|error| failed("standard output", error))?;
+        answer(&text)?;
         if let Some(file) = self.summary {
             append(&file, &report::markdown(&report)).map_err(|error| failed(&file.display().to_string(), error))?;
         } else if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()).map(PathBuf::from)
             && let Err(error) = append(&file, &report::markdown(&report))
         {
             // Nobody asked for it, and the exit code is about images.
-            eprintln!("{} cannot be written: {error}", file.display());
+            tell(&format_args!("{} cannot be written: {error}", file.display()));
         }
         Ok(report.exit())
     }
