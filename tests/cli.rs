@@ -116,6 +116,31 @@ fn a_command_line_that_cannot_be_used_is_64_and_help_is_0() {
 }
 
 #[test]
+fn j3_what_others_put_into_arguments_begins_no_line_and_moves_no_terminal() {
+    for (arguments, told) in [
+        (&["verify", "-R", "a/b", "x:\n::error::pwned\u{1b}[31m"][..], "::error::pwned"),
+        (&["policy", "test", "a.yaml", "--junit\n::error::pwned"], "::error::pwned"),
+        (
+            &[
+                "verify",
+                "-R",
+                "a/b",
+                "--trusted-root",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/acme/trusted_root.json"),
+                "oci:nowhere\n::error::pwned",
+            ],
+            "oci:nowhere\\n::error::pwned",
+        ),
+    ] {
+        let output = pullgate(arguments);
+        assert_eq!(code(&output), 64);
+        let text = stderr(&output);
+        assert!(text.contains(told) && !text.contains('\u{1b}'), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("::")), "{text}");
+    }
+}
+
+#[test]
 fn o9_a_bad_configuration_is_64_and_every_problem_has_its_line() {
     let home = Home::new("nowhere");
     let mut file = std::fs::OpenOptions::new().append(true).open(home.file()).unwrap();

@@ -218,7 +218,8 @@ impl Judge {
                 all.push(image.clone());
                 continue;
             };
-            let failed = |why: &dyn std::fmt::Display| Unusable::Usage(format!("oci:{}: {why}", directory.display()));
+            let shown = line(&directory.display().to_string());
+            let failed = |why: &dyn std::fmt::Display| Unusable::Usage(format!("oci:{shown}: {why}"));
             let LayoutImages { named, nameless } = upstream::layout_images(directory).map_err(|error| failed(&error))?;
             if let Some(Nameless { digest, name }) = nameless {
                 // Left out, it would be taken for admitted with all the others.

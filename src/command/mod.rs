@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use self::exit::Exit;
+use self::text::line;
 
 /// Serves container images only when their digest carries the signature and the SBOM a policy asks for.
 ///
@@ -53,9 +54,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        Err(error) if error.use_stderr() => {
+            let _ = plain(&error).print();
+            return Exit::Usage.into();
+        }
+        Err(help) => {
+            let _ = help.print();
+            return Exit::Done.into();
         }
     };
     let exit = match arguments.command {
@@ -66,6 +71,17 @@ pub fn main() -> ExitCode {
         Command::VerifyBundle(arguments) => arguments.run(),
     };
     exit.into()
+}
+
+/// The same about the same arguments, each of them on one line: a pipeline may have put there what others wrote. Behind clap's own
+/// words, of several lines, they cannot be told apart any more.
+fn plain(error: &clap::Error) -> clap::Error {
+    let typed = std::env::args_os().map(|argument| line(&argument.to_string_lossy()));
+    match Arguments::try_parse_from(typed) {
+        Err(plain) if plain.use_stderr() => plain,
+        // What was wrong is what was escaped.
+        Ok(_) | Err(_) => clap::Error::raw(error.kind(), line(error.to_string().trim_start_matches("error: ").trim_end()) + "\n"),
+    }
 }
 
 /// Runs a command's work on this thread. Verification has threads of its own, and a command has nothing else to do.

@@ -1,9 +1,11 @@
 //! Text that others wrote, made fit for a terminal, a file of Markdown, a table (threats J1–J3).
 
-/// `text` on one line: control characters and marks that turn text around are escaped, everything else is as it is.
+/// `text` on one line: control characters, marks that turn text around, and what XML cannot carry are escaped, everything else is
+/// as it is.
 pub(super) fn line(text: &str) -> String {
     let escapes = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
     };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -18,6 +20,6 @@ mod tests {
 
     #[test]
     fn j3_what_would_move_a_terminal_or_turn_text_around_is_escaped() {
-        assert_eq!(line("a\u{1b}[31m\r\nb\u{202e}é"), "a\\u{1b}[31m\\r\\nb\\u{202e}é");
+        assert_eq!(line("a\u{1b}[31m\r\nb\u{202e}é\u{fffe}"), "a\\u{1b}[31m\\r\\nb\\u{202e}é\\u{fffe}");
     }
 }

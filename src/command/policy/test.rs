@@ -107,7 +107,7 @@ impl Arguments {
             };
         }
         for missing in &missing {
-            told += &format!("FAILED  {missing}\n");
+            told += &format!("FAILED  {}\n", line(missing));
         }
         let told = streams::answer(&told);
         if let Some(file) = &self.junit {
@@ -211,20 +211,20 @@ fn uncovered(policies: &PolicySet, ran: &[Ran<'_>]) -> Vec<String> {
 
 fn junit(file: &Path, ran: &[Ran<'_>], missing: &[String]) -> Result<String, quick_junit::SerializeError> {
     let mut report = Report::new("pullgate");
-    let mut suite = TestSuite::new(file.display().to_string());
+    let mut suite = TestSuite::new(line(&file.display().to_string()));
     let failed = |why: &str| {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_message(why);
+        status.set_message(line(why));
         status
     };
     for Ran { case, wrong, .. } in ran {
         let status = wrong.as_deref().map_or_else(TestCaseStatus::success, failed);
-        let mut test = TestCase::new(case.name.as_str(), status);
-        test.set_classname(case.image.text.as_str());
+        let mut test = TestCase::new(line(&case.name), status);
+        test.set_classname(line(&case.image.text));
         suite.add_test_case(test);
     }
     for missing in missing {
-        suite.add_test_case(TestCase::new(missing.as_str(), failed(missing)));
+        suite.add_test_case(TestCase::new(line(missing), failed(missing)));
     }
     report.add_test_suite(suite);
     report.to_string()

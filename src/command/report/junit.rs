@@ -5,6 +5,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Outcome, Report};
+use crate::command::text::line;
 
 pub(super) fn render(report: &Report) -> Result<String, String> {
     let mut junit = Junit::new("pullgate");
@@ -20,15 +21,16 @@ pub(super) fn render(report: &Report) -> Result<String, String> {
             Some(kind) => {
                 let details = judged.unmet.iter().flat_map(|unmet| &unmet.details).chain(&judged.notes);
                 let mut status = TestCaseStatus::non_success(kind);
-                status.set_type(judged.code.as_str()).set_message(judged.message.as_str());
-                status.set_description(details.cloned().collect::<Vec<_>>().join("\n"));
+                status.set_type(judged.code.as_str()).set_message(line(&judged.message));
+                // Nothing of others begins a line, where CI systems read commands.
+                status.set_description(details.map(|detail| format!("- {}", line(detail))).collect::<Vec<_>>().join("\n"));
                 status
             }
         };
-        let mut case = TestCase::new(judged.image.as_str(), status);
-        case.set_classname(judged.name.as_str()).set_time(Duration::from_millis(judged.took_ms));
+        let mut case = TestCase::new(line(&judged.image), status);
+        case.set_classname(line(&judged.name)).set_time(Duration::from_millis(judged.took_ms));
         if let Some(reference) = &judged.reference {
-            case.set_system_out(reference.as_str());
+            case.set_system_out(line(reference));
         }
         suite.add_test_case(case);
     }

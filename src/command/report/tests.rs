@@ -2,7 +2,7 @@
 
 use super::*;
 
-const NASTY: &str = "a|b\n::error::x <img src=x onerror=y> [c](http://evil) `d` {0} \u{202e}e\u{1b}[31m &amp; ]]> \\";
+const NASTY: &str = "a|b\n::error::x <img src=x onerror=y> [c](http://evil) `d` {0} \u{202e}e\u{1b}[31m &amp; ]]> \\ \u{fffe}";
 
 fn judged(outcome: Outcome, text: &str) -> Judged {
     Judged {
@@ -103,8 +103,9 @@ fn junit_is_read_back_with_a_failure_and_an_error() {
     assert_eq!((suite.tests, suite.failures, suite.errors), (3, 1, 1), "{text}");
     assert_eq!(suite.test_cases[0].name.as_str(), "ghcr.io/acme/app:v1");
     assert!(matches!(suite.test_cases[0].status, quick_junit::TestCaseStatus::Success { .. }));
-    // Characters XML cannot carry are gone, markup is text.
-    assert!(!text.contains('\u{1b}') && !text.contains("<img") && text.contains("&lt;img"), "{text}");
+    // Characters XML cannot carry are escaped, markup is text, and no line is of others alone.
+    assert!(!text.contains(['\u{1b}', '\u{fffe}']) && !text.contains("<img") && text.contains("&lt;img"), "{text}");
+    assert!(!text.lines().any(|line| line.trim_start().starts_with("::")), "{text}");
 }
 
 #[test]

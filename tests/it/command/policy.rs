@@ -42,6 +42,16 @@ async fn a_signed_and_an_unsigned_image_test_a_policy() {
 }
 
 #[tokio::test]
+async fn j2_a_cases_name_is_text_that_xml_can_carry() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &PAIR.replace("name: the release", "name: \"a\\ufffe\"").replace("admit: true", "refuse: denied"));
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml", "--junit", "junit.xml"]).await;
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let text = fs::read_to_string(folder.path().join("junit.xml")).unwrap();
+    assert!(text.contains("a\\u{fffe}") && !text.contains('\u{fffe}'), "{text}");
+}
+
+#[tokio::test]
 async fn the_quickstarts_policy_passes_its_test() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/quickstart/acme-test.yaml");
     let output = pullgate(&["policy", "test", file.to_str().unwrap()]).await;
