@@ -274,6 +274,25 @@ fn policy_check_tells_every_problem_with_its_place_and_every_weakness_with_its_i
 }
 
 #[test]
+fn policy_check_leaves_no_file_out_for_its_name_or_for_being_a_link_to_nothing() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = Home::new("127.0.0.1:0");
+    let policies = home.0.path().join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    std::fs::copy(home.0.path().join("acme.yaml"), policies.join(std::ffi::OsStr::from_bytes(b"a\xff.yaml"))).unwrap();
+    let check = || pullgate(&["policy", "check", "--output", "json", policies.to_str().unwrap()]);
+    let output = check();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((code(&output), report["policies"].as_array().unwrap().len()), (0, 1), "{report}");
+    assert!(report["policies"][0]["file"].as_str().unwrap().ends_with("a\u{fffd}.yaml"), "{report}");
+    std::os::unix::fs::symlink("/nonexistent", policies.join("b.yaml")).unwrap();
+    let output = check();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((code(&output), report["problems"].as_array().unwrap().len()), (64, 1), "{report}");
+    assert!(report["problems"][0]["message"].as_str().unwrap().starts_with("cannot be opened"), "{report}");
+}
+
+#[test]
 fn a_stream_that_cannot_be_written_is_no_panic_and_leaves_the_verdict() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/acme");
     let (root, layout) = (fixtures.join("trusted_root.json"), format!("oci:{}", fixtures.join("registry").display()));

@@ -91,14 +91,15 @@ struct Report {
 
 #[derive(Debug, Serialize)]
 struct Named {
-    file: PathBuf,
+    file: String,
     name: String,
     mode: &'static str,
 }
 
 #[derive(Debug, Serialize)]
 struct Told {
-    file: PathBuf,
+    /// As it is shown: a file's name need not be UTF-8, and a report is.
+    file: String,
     line: u64,
     column: u64,
     key: String,
@@ -160,8 +161,10 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(path).map_err(failed)? {
             let entry = entry.map_err(failed)?.path();
+            // A link to nothing is told when it is read: left out in silence, a policy that must hold would not.
+            let is_policy = entry.is_file() || !entry.exists();
             let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if !hidden && entry.extension().is_some_and(|kind| kind == "yaml" || kind == "yml") && entry.is_file() {
+            if !hidden && entry.extension().is_some_and(|kind| kind == "yaml" || kind == "yml") && is_policy {
                 found.push(entry);
             }
         }
@@ -198,9 +201,18 @@ fn check(files: &[PathBuf]) -> Report {
     if let Err(twice) = PolicySet::new(parsed, Unmatched::Deny) {
         problems.extend(twice.0);
     }
-    let problems =
-        problems.into_iter().map(|Problem { file, line, column, key, message }| Told { file, line, column, key, message });
+    let problems = problems.into_iter().map(|Problem { file, line, column, key, message }| Told {
+        file: shown(&file),
+        line,
+        column,
+        key,
+        message,
+    });
     Report { version: 1, policies, problems: problems.collect(), findings }
+}
+
+fn shown(file: &Path) -> String {
+    file.display().to_string()
 }
 
 fn named(file: &Path, policy: &policy::Policy) -> Named {
@@ -208,13 +220,13 @@ fn named(file: &Path, policy: &policy::Policy) -> Named {
         policy::Mode::Audit => "audit",
         policy::Mode::Enforce => "enforce",
     };
-    Named { file: file.to_owned(), name: policy.name.clone(), mode }
+    Named { file: shown(file), name: policy.name.clone(), mode }
 }
 
 fn text(report: &Report) -> String {
     let mut out = String::new();
     for Told { file, line, column, key, message } in &report.problems {
-        let problem = Problem { file: file.clone(), line: *line, column: *column, key: key.clone(), message: message.clone() };
+        let problem = Problem { file: file.into(), line: *line, column: *column, key: key.clone(), message: message.clone() };
         out += &(self::line(&problem.to_string()) + "\n");
     }
     for Finding { level, id, message, .. } in &report.findings {
