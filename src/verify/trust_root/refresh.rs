@@ -216,6 +216,10 @@ impl<S: Source> Keeper<S> {
             ));
         }
         let stale = (!self.refreshed || age >= self.refresh * 2).then(|| {
+            if !self.refreshed && self.freshness.age_then.is_zero() {
+                // How long ago it was first used is not how long ago it was fresh.
+                return "the trust root was never refreshed: the one this version was built with is used".to_owned();
+            }
             format!("the trust root was not refreshed for {}", humantime::format_duration(Duration::from_secs(age.as_secs())))
         });
         Part::Ready { root: Arc::clone(&self.root), stale }
