@@ -165,6 +165,7 @@ impl Flags {
     }
 
     fn keyless(&self) -> Result<Value, String> {
+        self.well_formed()?;
         let mut keyless = Map::new();
         let mut claims = Map::new();
         let github = self.owner.is_some() || self.repo.is_some();
@@ -206,10 +207,6 @@ impl Flags {
 
     /// The key of a policy and what it says of the subject.
     fn subject(&self) -> Result<(&'static str, String), String> {
-        let parts = |what: &str, text: &str, at_least: usize| {
-            let good = text.split('/').count() >= at_least && text.split('/').all(|part| !part.is_empty() && !part.contains('*'));
-            if good { Ok(()) } else { Err(format!("{what}: wants `{}`", if at_least == 2 { "owner/repository" } else { what })) }
-        };
         if let Some(subject) = &self.certificate_identity {
             return Ok(("subject", subject.clone()));
         }
@@ -218,23 +215,47 @@ impl Flags {
         }
         if let Some(workflow) = &self.signer_workflow {
             let workflow = workflow.strip_prefix("github.com/").unwrap_or(workflow);
-            parts("--signer-workflow", workflow, 3)?;
             // The workflow is that very file, at whatever ref: gh would take every file whose name begins so.
             return Ok(("subject_regex", format!("{}@.+", regex::escape(&format!("{GITHUB}/{workflow}")))));
         }
-        for (what, repo) in [("--signer-repo", &self.signer_repo), ("--repo", &self.repo)] {
-            if let Some(repo) = repo {
-                parts(what, repo, 2)?;
-                return Ok(("subject_pattern", format!("{GITHUB}/{repo}/**")));
+        let below = [&self.signer_repo, &self.repo, &self.owner].into_iter().flatten().next().ok_or(MISSING)?;
+        Ok(("subject_pattern", format!("{GITHUB}/{below}/**")))
+    }
+
+    /// That gh's flags have the form gh wants, whatever else is given: another form is a name that no certificate has. Hosts of
+    /// GitHub's own but github.com have other issuers and other roots, which a policy says.
+    fn well_formed(&self) -> Result<(), String> {
+        const REPOSITORY: &str = "`owner/repository`, on github.com";
+        let name =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+        let owner = |part: &str| name(part) && !part.contains('.');
+        let path = |part: &str| !part.is_empty() && !part.contains(['*', '@']);
+        let workflow = self.signer_workflow.as_deref();
+        for (flag, text, wanted) in [
+            ("--owner", self.owner.as_deref(), "the name of an owner on github.com, as in `acme`"),
+            ("--repo", self.repo.as_deref(), REPOSITORY),
+            ("--signer-repo", self.signer_repo.as_deref(), REPOSITORY),
+            (
+                "--signer-workflow",
+                workflow.map(|workflow| workflow.strip_prefix("github.com/").unwrap_or(workflow)),
+                "`owner/repository/path` on github.com, without a ref, as in `acme/app/.github/workflows/release.yml`",
+            ),
+        ] {
+            let parts: Vec<&str> = text.iter().flat_map(|text| text.split('/')).collect();
+            let good = match (flag, &parts[..]) {
+                (_, []) => true,
+                ("--owner", [one]) => owner(one),
+                ("--repo" | "--signer-repo", [one, repository]) => owner(one) && name(repository),
+                ("--signer-workflow", [one, repository, file @ ..]) => {
+                    owner(one) && name(repository) && !file.is_empty() && file.iter().all(|part| path(part))
+                }
+                _ => false,
+            };
+            if !good {
+                return Err(format!("{flag}: wants {wanted}"));
             }
         }
-        match &self.owner {
-            Some(owner) => {
-                parts("--owner", owner, 1)?;
-                Ok(("subject_pattern", format!("{GITHUB}/{owner}/**")))
-            }
-            None => Err(MISSING.into()),
-        }
+        Ok(())
     }
 
     /// Where a regular expression was given that this subject and issuer hold somewhere, though not as a whole: what to
@@ -331,14 +352,28 @@ mod tests {
         let typed = ["--repo", "acme/app", "--deny-self-hosted-runners"];
         assert_eq!(claims(&typed), (json!("https://github.com/acme/app/**"), repo));
         assert_eq!(keyless(&typed)["issuer"], GITHUB_ACTIONS);
+        let workflow = keyless(&["--owner", "acme", "--signer-workflow", "github.com/acme/ci/x.yml"]);
+        assert_eq!(workflow["subject_regex"], r"https://github\.com/acme/ci/x\.yml@.+");
         let signer = keyless(&["--owner", "acme", "--signer-repo", "acme/ci"]);
         assert_eq!(signer["subject_pattern"], "https://github.com/acme/ci/**");
         let workflow = keyless(&["--repo", "acme/app", "--signer-workflow", "acme/ci/.github/workflows/release.yml"]);
         assert_eq!(workflow["subject_regex"], r"https://github\.com/acme/ci/\.github/workflows/release\.yml@.+");
         for (wrong, why) in [
             (&["--repo", "acme"][..], "--repo: wants `owner/repository`"),
-            (&["--owner", "acme/*"], "--owner: wants"),
-            (&["--repo", "a/b", "--signer-workflow", "release.yml"], "--signer-workflow: wants"),
+            (&["--owner", "acme/*"], "--owner: wants the name of an owner"),
+            (&["--owner", "acme/app"], "--owner: wants the name of an owner"),
+            (&["--owner", "ac*"], "--owner: wants the name of an owner"),
+            (&["--owner", ""], "--owner: wants the name of an owner"),
+            (&["--repo", "github.com/acme/app"], "--repo: wants `owner/repository`"),
+            (&["--repo", "acme/app/x"], "--repo: wants `owner/repository`"),
+            (&["--repo", "acme", "--certificate-identity", "a"], "--repo: wants `owner/repository`"),
+            (&["--owner", "acme", "--signer-repo", "acme"], "--signer-repo: wants `owner/repository`"),
+            (&["--repo", "a/b", "--signer-workflow", "release.yml"], "--signer-workflow: wants `owner/repository/path`"),
+            (&["--repo", "a/b", "--signer-workflow", "ghe.test/a/b/x.yml"], "--signer-workflow: wants `owner/repository/path`"),
+            (
+                &["--repo", "a/b", "--signer-workflow", "a/b/x.yml@refs/heads/main"],
+                "--signer-workflow: wants `owner/repository/path`",
+            ),
             (&["--certificate-identity", "a"], "say who must have signed"),
             (&["--certificate-oidc-issuer", "a"], "say who must have signed"),
             (&[], "say who must have signed"),
