@@ -189,8 +189,12 @@ async fn another_answer_another_reason_and_a_missing_half_of_the_pair_fail() {
     write(folder.path(), PAIR);
     let filtered = pullgate_in(folder.path(), &["policy", "test", "test.yaml", "--filter", "release"]).await;
     assert_eq!((code(&filtered), stdout(&filtered).as_str()), (0, "ok      the release: admitted\n"));
-    let none = pullgate_in(folder.path(), &["policy", "test", "test.yaml", "--filter", "nothing"]).await;
+    let none = pullgate_in(folder.path(), &["policy", "test", "test.yaml", "--filter", "nothing", "--junit", "junit.xml"]).await;
     assert_eq!(code(&none), 1, "a filter that leaves nothing proves nothing");
+    assert_eq!(stdout(&none), "FAILED  no case has `nothing` in its name or its image\n");
+    let report =
+        quick_junit::Report::deserialize_from_str(&fs::read_to_string(folder.path().join("junit.xml")).unwrap()).unwrap();
+    assert_eq!((report.tests, report.failures), (1, 1));
 }
 
 #[tokio::test]
