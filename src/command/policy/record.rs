@@ -23,6 +23,7 @@ use crate::{
     oci::{Algorithm, Digest, ImageName, Manifest, ManifestKind, Reference, Tag},
     store::Memory,
     upstream::{Upstream, UpstreamError},
+    yaml,
 };
 
 /// How long one image may take to be recorded.
@@ -82,6 +83,9 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
     let Some(image) = &recording.record else { return Ok(Exit::Done) };
     let judge = Judge::finder(recording.dangerous_plain_http)?;
     let named = recording.named.as_ref().unwrap_or(image);
+    // Before anything is recorded: the layout would have an image that no case is about.
+    let any = entry("any", "registry.test/any:v1", now(), Outcome::Admitted, "");
+    with_case(file, &any).map_err(|why| Unusable::Usage(format!("{}: {why}", file.display())))?;
     let recorded = match record(&judge, image, named, &suite.layout).await {
         Ok(recorded) => recorded,
         Err(error) => return Ok(error.tell()),
@@ -117,25 +121,43 @@ pub(super) fn entry(name: &str, image: &str, at: Timestamp, outcome: Outcome, co
 
 /// Adds a case at the end of the file, where the list of cases must be.
 fn append(file: &Path, entry: &str) -> Result<(), Unusable> {
-    let failed =
-        |why: &dyn std::fmt::Display| Unusable::Failed(format!("{}: {why}; add the case yourself:\n{entry}", file.display()));
-    let before = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
-    let count = |file: &Path| suite::read(file).map(|suite| suite.cases.len());
-    let cases = count(file).map_err(|error| failed(&error))?;
-    let mut after = before.clone();
-    // `cases: []` as it is written first.
-    if let Some(start) = after.trim_end().strip_suffix("cases: []") {
-        after = format!("{start}cases:\n");
-    } else if !after.ends_with('\n') {
-        after.push('\n');
+    let after = with_case(file, entry).and_then(|after| std::fs::write(file, after).map_err(|error| error.to_string()));
+    after.map_err(|why| Unusable::Failed(format!("{}: {why}; add the case yourself:\n{entry}", file.display())))
+}
+
+/// The file's text with a case more, at the column of the last one.
+///
+/// # Errors
+/// Why there is no such text.
+fn with_case(file: &Path, entry: &str) -> Result<String, String> {
+    let mut text = yaml::read_file(file).map_err(|problem| problem.to_string())?;
+    let count = |text: &str| suite::parse(file, text).map(|suite| suite.cases.len()).map_err(|problems| problems.to_string());
+    let before = count(&text)?;
+    let last = text.trim_end().lines().last().unwrap_or_default();
+    // `cases: []` as it is written first, perhaps with a comment.
+    let none = last.strip_prefix("cases:").and_then(|list| list.trim_start().strip_prefix("[]"));
+    let indent = match none {
+        Some(comment) => {
+            let start = text.trim_end().len() - last.len();
+            let head = text.get(..start).unwrap_or_default();
+            text = format!("{head}cases:{comment}\n");
+            "  ".to_owned()
+        }
+        None => {
+            if !text.ends_with('\n') {
+                text.push('\n');
+            }
+            let items = text.lines().filter(|line| line.trim_start().starts_with("- "));
+            items.last().map_or("  ", |line| line.split('-').next().unwrap_or_default()).to_owned()
+        }
+    };
+    for line in entry.lines() {
+        text += &format!("{indent}{}\n", line.strip_prefix("  ").unwrap_or(line));
     }
-    after.push_str(entry);
-    std::fs::write(file, &after).map_err(|error| failed(&error))?;
-    if count(file).ok() != Some(cases + 1) {
-        std::fs::write(file, before).map_err(|error| failed(&error))?;
-        return Err(failed(&"the list of cases is not what the file ends with"));
+    if count(&text).is_ok_and(|after| after == before + 1) {
+        return Ok(text);
     }
-    Ok(())
+    Err("the list of cases is not what the file ends with, each case on lines of its own".into())
 }
 
 /// What was recorded.

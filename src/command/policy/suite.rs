@@ -65,9 +65,16 @@ impl Suite {
 /// # Errors
 /// Every problem.
 pub(super) fn read(file: &Path) -> Result<Suite, Problems> {
-    let text = yaml::read_file(file).map_err(|problem| Problems(vec![problem]))?;
+    parse(file, &yaml::read_file(file).map_err(|problem| Problems(vec![problem]))?)
+}
+
+/// Reads `text` as that of `file`, and the policies it names.
+///
+/// # Errors
+/// Every problem.
+pub(super) fn parse(file: &Path, text: &str) -> Result<Suite, Problems> {
     let sink = Sink::new(file);
-    let documents = yaml::documents(&text, &sink);
+    let documents = yaml::documents(text, &sink);
     let root = match documents.as_deref() {
         None => return Err(Problems(sink.into_problems())),
         Some([root]) if !matches!(root.value, Value::Null) => root,

@@ -386,6 +386,42 @@ async fn evidence_that_cannot_be_read_is_not_recorded_as_if_there_were_none() {
     assert_eq!(after.matches("image:").count(), 2, "{after}");
 }
 
+#[tokio::test]
+async fn a_case_is_added_at_the_column_of_the_others_and_nothing_is_recorded_where_it_cannot_be() {
+    let image = format!("{}:acme/app:v1", layout());
+    let record = ["policy", "test", "test.yaml", "--record", &image, "--as", "registry.acme.test/acme/app:v1"];
+    let one = "- image: \"registry.acme.test/acme/unsigned:v1\"";
+    for (list, ended) in [
+        (format!("cases:\n{one}\n  refuse: signature_missing\n"), 0),
+        (format!("cases:\n    {one}\n      refuse: signature_missing"), 0),
+        (format!("cases:\n    {one}\n      refuse: signature_missing\n\n# the end\n"), 0),
+        ("cases: [] # none\n".into(), 0),
+        ("cases: []".into(), 0),
+        ("cases: [{image: \"registry.acme.test/acme/unsigned:v1\", refuse: signature_missing}]\n".into(), 64),
+        (format!("cases:\n{one}\n  refuse: signature_missing\nlayout: evidence\n"), 64),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "");
+        let text = fs::read_to_string(folder.path().join("test.yaml")).unwrap();
+        let head: String = text
+            .lines()
+            .filter(|line| !line.starts_with("cases:") && !line.starts_with("layout:"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let head = if list.contains("layout:") { head } else { format!("{head}layout: evidence\n") };
+        fs::write(folder.path().join("test.yaml"), format!("{head}{list}")).unwrap();
+        let output = pullgate_in(folder.path(), &record).await;
+        assert_eq!(code(&output), ended, "{list}: {}{}", stdout(&output), stderr(&output));
+        assert_eq!(folder.path().join("evidence").exists(), ended == 0, "{list}");
+        let after = fs::read_to_string(folder.path().join("test.yaml")).unwrap();
+        assert_eq!(after.contains(APP), ended == 0, "{after}");
+        if ended != 0 {
+            assert!(stderr(&output).contains("the list of cases is not what the file ends with"), "{}", stderr(&output));
+            assert_eq!(after, format!("{head}{list}"));
+        }
+    }
+}
+
 /// Lost from a recording, as by a clone without large files, evidence is not evidence that there never was.
 #[tokio::test]
 async fn a_recording_that_lost_evidence_is_told_and_not_taken_for_an_image_without() {
