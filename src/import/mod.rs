@@ -227,7 +227,8 @@ impl Import {
 
     fn finish(mut self, source: &str, what: &str) -> Result<Imported, String> {
         let lost = self.findings.list.iter().filter(|finding| finding.kind != Kind::Note).count();
-        if self.made.is_empty() && lost == self.foreign && self.roots.is_empty() {
+        let settles_nothing = self.roots.is_empty() && self.findings.settings.is_empty();
+        if self.made.is_empty() && lost == self.foreign && settles_nothing {
             return Err(format!(
                 "{what} holds no policy this importer knows: Kyverno's with verifyImages, ImageValidatingPolicy, ClusterImagePolicy, policy.json"
             ));

@@ -156,6 +156,8 @@ const RUNS: &[Run] = &[
     // 4.4: the most specific scope decides alone, and what is asked in it must all hold.
     run("containers-closed.json", "acme", [&["fork", "unsigned"], &[]]),
     run("containers-open.json", "acme", [NOT_FORK, &[]]),
+    // What looks like a pattern is compared as it is written.
+    run("containers-inert.json", "acme", [&[], &[]]),
     run("containers-two.json", "policy", [&["person"], &[]]),
     run("openshift-cluster.yaml", "policy", [&["person"], &[]]),
     // `person` is what the namespace's nested policy wants and not what the cluster's does: the nested one is ignored there.

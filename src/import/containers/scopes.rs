@@ -64,8 +64,8 @@ impl Import {
         let mut named: Vec<Named<'_>> = Vec::new();
         for ((scope, reach), asks) in &scopes {
             self.findings.document.clone_from(&asks.document);
-            if scope.strip_prefix("*.").is_some_and(|domain| domain.contains(['/', ':'])) {
-                let message = format!("the scope `{}` is no domain alone, so it names no image there; nor here", shown(scope));
+            if let Some(why) = inert(scope) {
+                let message = format!("the scope `{}` {why}, so it names no image there; nor here", shown(scope));
                 self.findings.note(&asks.at, None, message);
                 continue;
             }
@@ -141,6 +141,21 @@ impl Import {
     }
 }
 
+/// Why no image is in a scope, where none is: scopes are compared with names as text, and only `*.` before a domain is more
+/// than itself. Here such a scope would be a pattern, and asking nothing of what it names would be a hole.
+fn inert(scope: &str) -> Option<&'static str> {
+    let domain = scope.strip_prefix("*.");
+    if domain.is_some_and(|domain| domain.contains(['/', ':'])) {
+        return Some("is no domain alone");
+    }
+    let rest = domain.unwrap_or(scope);
+    if rest.contains(['*', '?', '{', '}', '[', ']']) {
+        return Some("is no name, and no wildcard either");
+    }
+    let empty = domain.is_some() || !scope.is_empty();
+    (empty && rest.split('/').any(str::is_empty)).then_some("has an empty part")
+}
+
 /// Our patterns of a scope.
 fn patterns(scope: &str) -> Result<Vec<String>, String> {
     let mut all = if scope.is_empty() {
@@ -161,7 +176,13 @@ fn patterns(scope: &str) -> Result<Vec<String>, String> {
         }
     };
     for pattern in &mut all {
-        *pattern = ImagePattern::new(pattern).map_err(|error| format!("cannot be said here: {error}"))?.as_str().to_owned();
+        let ours = ImagePattern::new(pattern).map_err(|error| format!("cannot be said here: {error}"))?;
+        let host = |text: &str| text.split('/').next().unwrap_or_default().to_owned();
+        let (written, meant) = (host(pattern), host(ours.as_str()));
+        if written != meant {
+            return Err(format!("is about names that are written so, and here `{written}` is `{meant}`"));
+        }
+        *pattern = ours.as_str().to_owned();
     }
     Ok(all)
 }
@@ -198,8 +219,41 @@ mod tests {
         ] {
             assert_eq!(patterns(scope).unwrap(), ours, "{scope}");
         }
-        for not in ["ghcr.io/acme/app:v1", "ghcr.io/acme@sha256:00", "acme"] {
+        for not in [
+            "ghcr.io/acme/app:v1",
+            "ghcr.io/acme@sha256:00",
+            "acme",
+            "index.docker.io/acme",
+            "registry-1.docker.io",
+            "GHCR.IO/acme",
+            "ghcr.io:443/acme",
+            "*.ACME.test",
+        ] {
             assert!(patterns(not).is_err(), "{not}");
+        }
+    }
+
+    #[test]
+    fn a_scope_is_no_pattern_but_for_a_star_before_a_domain() {
+        for none in [
+            "ghcr.io/acme/*",
+            "ghcr.io/acme/ap?",
+            "ghcr.io/{acme,apex}",
+            "ghcr.io/[a]",
+            "*",
+            "*/acme",
+            "*.*.test",
+            "*.acme.test/open",
+            "*.acme.test:5000",
+            "quay.io/",
+            "quay.io//acme",
+            "/acme",
+            "*.",
+        ] {
+            assert!(inert(none).is_some(), "{none}");
+        }
+        for some in ["", "quay.io", "quay.io/acme", "*.acme.test", "quay.io:5000/acme", "localhost"] {
+            assert_eq!(inert(some), None, "{some}");
         }
     }
 
