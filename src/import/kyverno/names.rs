@@ -4,7 +4,7 @@ use super::{
     super::{
         Effect, Import, Lint,
         draft::Draft,
-        images::{self, Fit, Hub},
+        images::{self, Fit, Hub, Unnamed},
         source::{Item, Map, Spot, Unreadable},
         wildcard,
     },
@@ -76,9 +76,14 @@ impl Import {
         for tokens in ways {
             let named = match images::named(tokens, hub) {
                 Ok(named) => named,
-                Err(why) => {
-                    let lint = (!host_there).then_some(Lint::I12);
-                    let effect = if names { Effect::Other } else { Effect::Stricter };
+                Err(unnamed) => {
+                    let lint = (!host_there && hub != Hub::AsWritten).then_some(Lint::I12);
+                    let (effect, why) = match unnamed {
+                        Unnamed::Nothing(why) | Unnamed::Unsaid(why) if !names => (Effect::Stricter, why),
+                        _ if text.contains("{{") => (Effect::Wider, "a variable, which only a cluster can resolve".into()),
+                        Unnamed::Nothing(why) => (Effect::Other, why),
+                        Unnamed::Unsaid(why) => (Effect::Wider, why),
+                    };
                     self.findings.lost(at, effect, lint, format!("`{text}` could not be carried over: {why}"));
                     continue;
                 }
@@ -92,6 +97,13 @@ impl Import {
                     self.findings.changed(at, Effect::Stricter, Lint::I11, message);
                 }
                 (Fit::More, false) => {
+            if named.folds && !names {
+                let message = format!(
+                    "`{text}` exempts names as they are written; here all spellings of a host are one, and more would be exempt, so it was left out"
+                );
+                self.findings.lost(at, Effect::Stricter, Lint::I12, message);
+                continue;
+            }
                     let message = format!(
                         "`{text}` exempts some tags or digests only; here that would exempt the repository, so it was left out"
                     );
@@ -109,7 +121,12 @@ impl Import {
                     self.findings.changed(at, Effect::Stricter, None, message);
                 }
             }
-            if hub == Hub::Kyverno {
+            if named.folds {
+                let message = format!(
+                    "`{text}` is compared there with names as they are written; here all spellings of a host are one, and so are Docker Hub's names with and without theirs"
+                );
+                self.findings.changed(at, Effect::Stricter, Lint::I12, message);
+            } else if hub == Hub::Kyverno {
                 self.hub_names(at, &text, host_there, &named.patterns, names);
             }
             patterns.extend(named.patterns);
@@ -132,3 +149,8 @@ impl Import {
         }
     }
 }
+        } else if !names && ours.iter().any(|pattern| pattern.starts_with("docker.io/")) {
+            let message = format!(
+                "`{text}` exempts names as they are written; here an image of Docker Hub is exempt by whichever of its names it is pulled"
+            );
+            self.findings.changed(at, Effect::Wider, Lint::I12, message);

@@ -4,6 +4,7 @@ mod conditions;
 mod exact;
 mod flags;
 mod lints;
+mod names;
 mod reading;
 mod roots;
 

@@ -37,7 +37,7 @@ shape!(
     r#"\AextractPayload\((\w+), attestations\.(\w+)\)\.predicate((?:\.\w+|\["[^"\\]+"\]|\[\d+\])+) (==|!=|<=|>=|<|>) ('[^'\\]*'|"[^"\\]*"|-?\d+|true|false)\z"#
 );
 shape!(PRESENT, r"\Ahas\(extractPayload\((\w+), attestations\.(\w+)\)\.predicate((?:\.\w+)+)\)\z");
-shape!(pub(super) REGISTRY, r#"\Aimage\.registry\(\) == (?:'([^'\\]+)'|"([^"\\]+)")\z"#);
+shape!(pub(super) REGISTRY, r#"\Aimage\(ref\)\.registry\(\) == (?:'([^'\\]+)'|"([^"\\]+)")\z"#);
 shape!(COUNTED, r"\A\w+ (>|>=|==) (\d+)\z");
 
 impl Import {

@@ -14,10 +14,10 @@ use super::{
     Effect, Import, Lint,
     draft::{Attestor, Draft},
     images::Hub,
-    source::{Map, Unreadable},
+    source::{Item, Map, Unreadable},
     wildcard,
 };
-use crate::yaml::shown;
+use crate::{policy::image::ImagePattern, yaml::shown};
 
 /// What the policy calls by name.
 #[derive(Default)]
@@ -100,7 +100,7 @@ impl Import {
             let map = item.map()?;
             if let Some(glob) = map.get("glob") {
                 match wildcard::image_validating(glob.text()?) {
-                    Ok(ways) => images.extend(self.image_pattern(&glob, &ways, Hub::Kyverno, true)?),
+                    Ok(ways) => images.extend(self.image_pattern(&glob, &ways, Hub::AsWritten, true)?),
                     Err(why) => {
                         let message =
                             format!("`{}`: {why} cannot be said here; the images it names are not named", shown(glob.text()?));
@@ -108,18 +108,7 @@ impl Import {
                     }
                 }
             } else if let Some(expression) = map.get("expression") {
-                let text = expression.text()?;
-                let host = REGISTRY
-                    .as_ref()
-                    .and_then(|shape| shape.captures(text.trim()))
-                    .and_then(|found| found.get(1).or(found.get(2)));
-                match host.map(|host| format!("{}/**", host.as_str())) {
-                    Some(pattern) if crate::policy::image::ImagePattern::new(&pattern).is_ok() => images.push(pattern),
-                    _ => {
-                        let message = format!("`{}` cannot be said here; the images it names are not named", shown(text));
-                        self.findings.lost(expression.spot(), Effect::Wider, None, message);
-                    }
-                }
+                images.extend(self.registry(&expression)?);
             }
             self.findings.unread(&map);
         }
@@ -137,6 +126,31 @@ impl Import {
         let Some(rules) = constraints.get("resourceRules") else { return Ok(()) };
         let mut every_pod = false;
         for rule in rules.list()? {
+    /// The images of one registry, where an expression says so.
+    fn registry(&mut self, expression: &Item<'_>) -> Result<Option<String>, Unreadable> {
+        let text = expression.text()?;
+        let found = REGISTRY.as_ref().and_then(|shape| shape.captures(text.trim()));
+        let host = found.as_ref().and_then(|found| found.get(1).or(found.get(2))).map(|host| host.as_str());
+        // Text there, of which a wildcard here would be more.
+        let host = host.filter(|host| !host.contains(['*', '?', '{', '}']));
+        let pattern = host.and_then(|host| ImagePattern::new(&format!("{host}/**")).ok());
+        let (Some(host), Some(pattern)) = (host, pattern) else {
+            let message = format!("`{}` cannot be said here; the images it names are not named", shown(text));
+            self.findings.lost(expression.spot(), Effect::Wider, None, message);
+            return Ok(None);
+        };
+        let ours = pattern.as_str();
+        if host == "docker.io" {
+            // Its documentation says otherwise, and naming them is the stricter.
+            let message = "the registry of Docker Hub's images is `index.docker.io` there, so it names none; here it names them";
+            self.findings.changed(expression.spot(), Effect::Stricter, Lint::I12, message);
+        } else if host != "index.docker.io" && ours.strip_suffix("/**") != Some(host) {
+            let message = format!("`{}` is compared there with names as they are written; here it is {ours}", shown(host));
+            self.findings.changed(expression.spot(), Effect::Stricter, Lint::I12, message);
+        }
+        Ok(Some(ours.to_owned()))
+    }
+
             let rule = rule.map()?;
             let mut includes = true;
             for (key, wanted) in [
