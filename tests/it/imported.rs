@@ -131,6 +131,8 @@ const RUNS: &[Run] = &[
     run("kyverno-not-made-by.yaml", "acme", [&[], &[]]),
     // No identity: nobody.
     run("kyverno-bundle.yaml", "acme", [&[], &[]]),
+    // The rule's action is that of its other entry.
+    run("kyverno-one-enforces.yaml", "acme", [SIGNED, &[]]),
     run("kyverno-email.yaml", "policy", [&["person"], &[]]),
     // 4.2: the meaning is the CEL's.
     run("validating-signature.yaml", "acme", [SIGNED, &[]]),

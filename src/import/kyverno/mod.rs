@@ -26,7 +26,7 @@ use crate::yaml::shown;
 struct Around<'a> {
     name: &'a str,
     rule: &'a str,
-    /// `spec.validationFailureAction` is not `Enforce`.
+    /// The rule does not enforce.
     audit: bool,
     /// What the rule gives names to.
     taken: Vec<String>,
@@ -113,8 +113,7 @@ impl Import {
         for key in ["skipBackgroundRequests", "reportProperties"] {
             rule.get(key);
         }
-        let audit = |text: &str| !text.eq_ignore_ascii_case("enforce");
-        let around = Around { name, rule: rule_name, audit: action.is_none_or(audit), taken };
+        let around = Around { name, rule: rule_name, audit: audits(&entries, action)?, taken };
         for (i, entry) in entries.iter().enumerate() {
             let suffix = if entries.len() > 1 { format!("/{i}") } else { String::new() };
             self.verify_images(entry, &around, &suffix)?;
@@ -127,17 +126,20 @@ impl Import {
 
     fn verify_images(&mut self, item: &Item<'_>, around: &Around<'_>, suffix: &str) -> Result<(), Unreadable> {
         let entry = item.map()?;
-        let audit = match entry.text("failureAction")? {
-            Some(action) => !action.eq_ignore_ascii_case("enforce"),
-            None => around.audit,
-        };
+        if let Some(action) = entry.get("failureAction")
+            && audit(action.text()?) != around.audit
+        {
+            let does = if around.audit { "only watches" } else { "enforces" };
+            let message = format!("a rule has one `failureAction` there: by another entry's it {does}, and so does this one");
+            self.findings.note(action.spot(), None, message);
+        }
         let bundle = match entry.text("type")? {
             None | Some("Cosign") => false,
             Some("SigstoreBundle") => true,
             Some("Notary") => {
                 let message = "Notary signatures are not verified by pullgate";
                 self.findings.lost(entry.spot(), Effect::Refuses, None, message);
-                let draft = self.entry_draft(&entry, around, suffix, audit)?;
+                let draft = self.entry_draft(&entry, around, suffix)?;
                 ["attestors", "attestations", "validate"].iter().for_each(|key| _ = entry.get(key));
                 let nobody = Attestor::Never("Notary signatures are not verified by pullgate".into());
                 self.make(entry.spot(), Draft { signatures: vec![nobody], ..draft });
@@ -145,7 +147,7 @@ impl Import {
             }
             Some(other) => return Err(Unreadable::at(entry.spot(), format!("`type: {}` is unknown", shown(other)))),
         };
-        let mut draft = self.entry_draft(&entry, around, suffix, audit)?;
+        let mut draft = self.entry_draft(&entry, around, suffix)?;
         draft.signatures.extend(self.entry_rest(&entry)?);
         let deprecated = self.deprecated(&entry, bundle)?;
         let attestations = entry.list("attestations")?;
@@ -250,3 +252,17 @@ fn names(list: &[Item<'_>]) -> Result<Vec<String>, Unreadable> {
     }
     Ok(names)
 }
+fn audit(action: &str) -> bool {
+    !action.eq_ignore_ascii_case("enforce")
+}
+
+/// Whether a rule of these entries only watches. It has one action, whichever of them fails: enforcing if any of them says
+/// so, else the first that one says, else the policy's.
+fn audits(entries: &[Item<'_>], action: Option<&str>) -> Result<bool, Unreadable> {
+    let mut said = Vec::new();
+    for entry in entries {
+        said.extend(entry.map()?.text("failureAction")?.map(audit));
+    }
+    Ok(if said.is_empty() { action.is_none_or(audit) } else { !said.contains(&false) })
+}
+

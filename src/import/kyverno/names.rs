@@ -19,7 +19,6 @@ impl Import {
         entry: &Map<'_>,
         around: &Around<'_>,
         suffix: &str,
-        audit: bool,
     ) -> Result<Draft, Unreadable> {
         let mut images = Vec::new();
         let mut references = entry.list("imageReferences")?;
@@ -53,7 +52,7 @@ impl Import {
             images: unique,
             exclude,
             rejects: false,
-            audit,
+            audit: around.audit,
             signatures: Vec::new(),
             attestations: Vec::new(),
         })

@@ -23,6 +23,35 @@ fn what_our_format_says_too_is_carried_over_without_loss() {
     }
 }
 
+const KEYLESS: &str = "attestors: [{entries: [{keyless: {issuer: 'https://i.test', subject: 'https://s.test', rekor: {url: 'https://rekor.sigstore.dev'}}}]}]";
+
+#[test]
+fn a_rule_enforces_all_of_its_entries_or_none() {
+    let modes = |action: &str, entries: &[&str]| {
+        let entries: String = entries
+            .iter()
+            .enumerate()
+            .map(|(i, said)| format!("    - {{imageReferences: ['ghcr.io/acme{i}/*'], {KEYLESS}{said}}}\n"))
+            .collect();
+        let made = text(&format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec:\n  {action}\n  rules:\n  - name: r\n    \
+             verifyImages:\n{entries}"
+        ));
+        (made.policies.matches("mode: enforce").count(), made.policies.matches("mode: audit").count())
+    };
+    let (enforce, audit) = ("validationFailureAction: Enforce", "validationFailureAction: Audit");
+    for (action, entries, made) in [
+        (audit, &["", ""][..], (0, 2)),
+        (enforce, &["", ""], (2, 0)),
+        (audit, &[", failureAction: Enforce", "", ", failureAction: Audit"], (3, 0)),
+        (audit, &["", ", failureAction: Enforce"], (2, 0)),
+        (enforce, &[", failureAction: Audit", ""], (0, 2)),
+        (enforce, &["", ", failureAction: Audit"], (0, 2)),
+    ] {
+        assert_eq!(modes(action, entries), made, "{action} {entries:?}");
+    }
+}
+
 #[test]
 fn scopes_are_exact() {
     for (name, lines) in [
