@@ -133,6 +133,9 @@ const RUNS: &[Run] = &[
     run("kyverno-bundle.yaml", "acme", [&[], &[]]),
     // The rule's action is that of its other entry.
     run("kyverno-one-enforces.yaml", "acme", [SIGNED, &[]]),
+    // Nothing is asked, and what is not verified is refused.
+    run("kyverno-catch-all.yaml", "acme", [&[], &[]]),
+    run("validating-catch-all.yaml", "acme", [&[], &[]]),
     run("kyverno-email.yaml", "policy", [&["person"], &[]]),
     // 4.2: the meaning is the CEL's.
     run("validating-signature.yaml", "acme", [SIGNED, &[]]),

@@ -22,6 +22,9 @@ use super::{
 };
 use crate::yaml::shown;
 
+/// What made an attestor before there were `attestors`.
+const DEPRECATED: [&str; 6] = ["additionalExtensions", "annotations", "issuer", "key", "roots", "subject"];
+
 /// What of a policy holds for all of its entries.
 struct Around<'a> {
     name: &'a str,
@@ -133,13 +136,17 @@ impl Import {
             let message = format!("a rule has one `failureAction` there: by another entry's it {does}, and so does this one");
             self.findings.note(action.spot(), None, message);
         }
+        let sets = entry.list("attestors")?;
+        let attestations = entry.list("attestations")?;
+        let asks = !sets.is_empty() || !attestations.is_empty() || DEPRECATED.iter().any(|key| entry.has(key));
+        let refuses = !asks && entry.flag("required")?.unwrap_or(true);
         let bundle = match entry.text("type")? {
             None | Some("Cosign") => false,
             Some("SigstoreBundle") => true,
             Some("Notary") => {
                 let message = "Notary signatures are not verified by pullgate";
                 self.findings.lost(entry.spot(), Effect::Refuses, None, message);
-                let draft = self.entry_draft(&entry, around, suffix)?;
+                let draft = self.entry_draft(&entry, around, suffix, refuses)?;
                 ["attestors", "attestations", "validate"].iter().for_each(|key| _ = entry.get(key));
                 let nobody = Attestor::Never("Notary signatures are not verified by pullgate".into());
                 self.make(entry.spot(), Draft { signatures: vec![nobody], ..draft });
@@ -147,11 +154,9 @@ impl Import {
             }
             Some(other) => return Err(Unreadable::at(entry.spot(), format!("`type: {}` is unknown", shown(other)))),
         };
-        let mut draft = self.entry_draft(&entry, around, suffix)?;
+        let mut draft = self.entry_draft(&entry, around, suffix, refuses)?;
         draft.signatures.extend(self.entry_rest(&entry)?);
         let deprecated = self.deprecated(&entry, bundle)?;
-        let attestations = entry.list("attestations")?;
-        let sets = entry.list("attestors")?;
         for set in &sets {
             draft.signatures.push(self.attestor_set(set, bundle)?);
         }
@@ -169,10 +174,15 @@ impl Import {
             }
         }
         if draft.signatures.is_empty() && draft.attestations.is_empty() {
-            let message = "it names images and asks nothing of them: they are admitted, as there";
-            self.findings.note(entry.spot(), Lint::I20, message);
+            if refuses {
+                // Its validating webhook looks for the mark of a verification, and here nothing makes one.
+                let why = "nothing is asked, and `required` refuses an image that nothing verified; where other policies verify these, leave this one out and write `unmatched: deny`";
+                draft.signatures.push(Attestor::Never(why.into()));
+            } else {
+                let message = "it names images and asks nothing of them: they are admitted, as there";
+                self.findings.note(entry.spot(), Lint::I20, message);
+            }
         }
-        let asks = !sets.is_empty() || !attestations.is_empty() || deprecated.is_some();
         if asks && !bundle {
             let message =
                 "`type: Cosign` looks there at cosign's older form only; here what is signed and attested by bundles counts too";
@@ -187,7 +197,7 @@ impl Import {
     fn deprecated(&mut self, entry: &Map<'_>, bundle: bool) -> Result<Option<Attestor>, Unreadable> {
         let attestor = if let Some(key) = entry.get("key") {
             Some(self.nobody(key.spot(), "`key`: pullgate verifies keyless signatures only".into()))
-        } else if ["issuer", "subject", "roots", "additionalExtensions"].iter().any(|key| entry.has(key)) {
+        } else if DEPRECATED.iter().any(|key| *key != "annotations" && entry.has(key)) {
             Some(self.keyless(entry, bundle)?)
         } else {
             None
@@ -242,16 +252,6 @@ impl Import {
     }
 }
 
-/// The names of `list`'s items, as variables begin with them.
-fn names(list: &[Item<'_>]) -> Result<Vec<String>, Unreadable> {
-    let mut names = Vec::new();
-    for item in list {
-        if let Some(name) = item.map()?.text("name")? {
-            names.push(name.split('.').next().unwrap_or_default().to_owned());
-        }
-    }
-    Ok(names)
-}
 fn audit(action: &str) -> bool {
     !action.eq_ignore_ascii_case("enforce")
 }
@@ -266,3 +266,13 @@ fn audits(entries: &[Item<'_>], action: Option<&str>) -> Result<bool, Unreadable
     Ok(if said.is_empty() { action.is_none_or(audit) } else { !said.contains(&false) })
 }
 
+/// The names of `list`'s items, as variables begin with them.
+fn names(list: &[Item<'_>]) -> Result<Vec<String>, Unreadable> {
+    let mut names = Vec::new();
+    for item in list {
+        if let Some(name) = item.map()?.text("name")? {
+            names.push(name.split('.').next().unwrap_or_default().to_owned());
+        }
+    }
+    Ok(names)
+}

@@ -13,12 +13,14 @@ use super::{
 use crate::yaml::shown;
 
 impl Import {
-    /// The names in an entry: which images, and what the policy is called.
+    /// The names in an entry: which images, and what the policy is called. `refuses`: it verifies nothing and refuses what is
+    /// not verified, and then there are no exceptions.
     pub(super) fn entry_draft(
         &mut self,
         entry: &Map<'_>,
         around: &Around<'_>,
         suffix: &str,
+        refuses: bool,
     ) -> Result<Draft, Unreadable> {
         let mut images = Vec::new();
         let mut references = entry.list("imageReferences")?;
@@ -28,6 +30,14 @@ impl Import {
         }
         let mut exclude = Vec::new();
         for reference in entry.list("skipImageReferences")? {
+            if refuses {
+                let message = format!(
+                    "`{}` is looked at only where something is verified; it is not exempt there, nor here",
+                    shown(reference.text()?)
+                );
+                self.findings.note(reference.spot(), None, message);
+                continue;
+            }
             let patterns = self.image_pattern(&reference, &[wildcard::kyverno(reference.text()?)], Hub::Kyverno, false)?;
             if !patterns.is_empty() {
                 let message = format!("`{}` is exempt: this policy asks nothing of these images", shown(reference.text()?));
@@ -87,6 +97,13 @@ impl Import {
                     continue;
                 }
             };
+            if named.folds && !names {
+                let message = format!(
+                    "`{text}` exempts names as they are written; here all spellings of a host are one, and more would be exempt, so it was left out"
+                );
+                self.findings.lost(at, Effect::Stricter, Lint::I12, message);
+                continue;
+            }
             match (named.fit, names) {
                 (Fit::Exact, _) => {}
                 (Fit::More, true) => {
@@ -96,13 +113,6 @@ impl Import {
                     self.findings.changed(at, Effect::Stricter, Lint::I11, message);
                 }
                 (Fit::More, false) => {
-            if named.folds && !names {
-                let message = format!(
-                    "`{text}` exempts names as they are written; here all spellings of a host are one, and more would be exempt, so it was left out"
-                );
-                self.findings.lost(at, Effect::Stricter, Lint::I12, message);
-                continue;
-            }
                     let message = format!(
                         "`{text}` exempts some tags or digests only; here that would exempt the repository, so it was left out"
                     );
@@ -145,11 +155,11 @@ impl Import {
             );
             let effect = if names { Effect::Stricter } else { Effect::Wider };
             self.findings.changed(at, effect, Lint::I12, message);
-        }
-    }
-}
         } else if !names && ours.iter().any(|pattern| pattern.starts_with("docker.io/")) {
             let message = format!(
                 "`{text}` exempts names as they are written; here an image of Docker Hub is exempt by whichever of its names it is pulled"
             );
             self.findings.changed(at, Effect::Wider, Lint::I12, message);
+        }
+    }
+}

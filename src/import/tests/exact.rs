@@ -23,6 +23,11 @@ fn what_our_format_says_too_is_carried_over_without_loss() {
     }
 }
 
+/// What a report says in which direction, without its notes.
+fn effects(imported: &Imported) -> Vec<(Kind, Effect)> {
+    imported.report.findings.iter().filter_map(|one| Some((one.kind, one.effect?))).collect()
+}
+
 const KEYLESS: &str = "attestors: [{entries: [{keyless: {issuer: 'https://i.test', subject: 'https://s.test', rekor: {url: 'https://rekor.sigstore.dev'}}}]}]";
 
 #[test]
@@ -49,6 +54,33 @@ fn a_rule_enforces_all_of_its_entries_or_none() {
         (enforce, &["", ", failureAction: Audit"], (0, 2)),
     ] {
         assert_eq!(modes(action, entries), made, "{action} {entries:?}");
+    }
+}
+
+#[test]
+fn what_nothing_verifies_is_refused_unless_it_says_that_it_need_not_be() {
+    let nobody = |imported: &Imported| imported.policies.contains("# nobody: ");
+    for (rest, refuses) in [
+        ("", true),
+        ("          required: true\n", true),
+        ("          attestors: []\n", true),
+        ("          required: false\n", false),
+        ("          required: false\n          skipImageReferences: ['registry.acme.test/acme/open/*']\n", false),
+        ("          skipImageReferences: ['registry.acme.test/acme/open/*']\n", true),
+    ] {
+        let made = verify(rest, "");
+        assert_eq!((nobody(&made), made.report.exact), (refuses, !refuses), "{rest}\n{}", made.policies);
+        assert_eq!(made.policies.contains("exclude:"), rest.contains("skip") && !refuses, "{}", made.policies);
+        if refuses {
+            assert_eq!(effects(&made), [(Kind::Lost, Effect::Refuses)], "{}", made.report.text());
+        }
+    }
+    for (configured, refuses) in [("", true), ("{required: true}", true), ("{required: false}", false)] {
+        let made = text(&format!(
+            "apiVersion: policies.kyverno.io/v1\nkind: ImageValidatingPolicy\nmetadata: {{name: p}}\nspec:\n  matchImageReferences: \
+             [{{glob: 'ghcr.io/acme/*'}}]\n  validationConfigurations: {configured}\n  validations: [{{expression: 'true'}}]\n"
+        ));
+        assert_eq!((nobody(&made), made.report.exact), (refuses, !refuses), "{configured}\n{}", made.policies);
     }
 }
 

@@ -47,7 +47,7 @@ impl Import {
             signatures: Vec::new(),
             attestations: Vec::new(),
         };
-        self.requests(&spec)?;
+        let required = self.requests(&spec)?;
         let named = self.named(&spec)?;
         let mut asked = Vec::new();
         let validations = spec.list("validations")?;
@@ -74,11 +74,16 @@ impl Import {
         }
         self.put_together(asked, &named, &mut draft);
         if draft.signatures.is_empty() && draft.attestations.is_empty() {
-            self.findings.note(
-                spec.spot(),
-                Lint::I20,
-                "it asks for nothing that is verified: these images are admitted, as there",
-            );
+            if required {
+                let why = "nothing is asked, and `required` refuses an image that nothing verified; where other policies verify these, leave this one out and write `unmatched: deny`";
+                draft.signatures.push(Attestor::Never(why.into()));
+            } else {
+                self.findings.note(
+                    spec.spot(),
+                    Lint::I20,
+                    "it asks for nothing that is verified: these images are admitted, as there",
+                );
+            }
         }
         self.findings.unread(&spec);
         self.findings.setting(
@@ -121,11 +126,6 @@ impl Import {
         Ok(unique)
     }
 
-    /// Whether every pod that is made is among them: a gate sees the pulls of them all.
-    fn resource_rules(&mut self, constraints: &Map<'_>) -> Result<(), Unreadable> {
-        let Some(rules) = constraints.get("resourceRules") else { return Ok(()) };
-        let mut every_pod = false;
-        for rule in rules.list()? {
     /// The images of one registry, where an expression says so.
     fn registry(&mut self, expression: &Item<'_>) -> Result<Option<String>, Unreadable> {
         let text = expression.text()?;
@@ -151,6 +151,11 @@ impl Import {
         Ok(Some(ours.to_owned()))
     }
 
+    /// Whether every pod that is made is among them: a gate sees the pulls of them all.
+    fn resource_rules(&mut self, constraints: &Map<'_>) -> Result<(), Unreadable> {
+        let Some(rules) = constraints.get("resourceRules") else { return Ok(()) };
+        let mut every_pod = false;
+        for rule in rules.list()? {
             let rule = rule.map()?;
             let mut includes = true;
             for (key, wanted) in [
@@ -174,8 +179,8 @@ impl Import {
         Ok(())
     }
 
-    /// What is about requests, and not about images.
-    fn requests(&mut self, spec: &Map<'_>) -> Result<(), Unreadable> {
+    /// What is about requests, and not about images. Answers whether an image that nothing verified is refused.
+    fn requests(&mut self, spec: &Map<'_>) -> Result<bool, Unreadable> {
         if let Some(constraints) = spec.map("matchConstraints")? {
             let narrowing = ["namespaceSelector", "objectSelector", "excludeResourceRules"];
             for key in narrowing {
@@ -226,7 +231,7 @@ impl Import {
         let (mutate, verify, required) = (flag("mutateDigest")?, flag("verifyDigest")?, flag("required")?);
         self.digests(spec.spot(), mutate, verify, required);
         ["webhookConfiguration", "autogen", "auditAnnotations"].iter().for_each(|key| _ = spec.get(key));
-        Ok(())
+        Ok(required)
     }
 }
 
