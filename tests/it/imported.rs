@@ -131,6 +131,8 @@ const RUNS: &[Run] = &[
     run("kyverno-not-made-by.yaml", "acme", [&[], &[]]),
     // No identity: nobody.
     run("kyverno-bundle.yaml", "acme", [&[], &[]]),
+    // No attestors: of cosign's form anybody, of a bundle nobody.
+    run("kyverno-bundle-anybody.yaml", "acme", [&[], &[]]),
     // The rule's action is that of its other entry.
     run("kyverno-one-enforces.yaml", "acme", [SIGNED, &[]]),
     // Nothing is asked, and what is not verified is refused.

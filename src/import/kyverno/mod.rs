@@ -183,10 +183,19 @@ impl Import {
                 self.findings.note(entry.spot(), Lint::I20, message);
             }
         }
-        if asks && !bundle {
+        if asks {
+            let (kind, there, here) = if bundle {
+                ("SigstoreBundle", "bundles", "in cosign's older form")
+            } else {
+                ("Cosign", "cosign's older form", "by bundles")
+            };
             let message =
-                "`type: Cosign` looks there at cosign's older form only; here what is signed and attested by bundles counts too";
+                format!("`type: {kind}` looks there at {there} only; here what is signed and attested {here} counts too");
             self.findings.note(entry.spot(), None, message);
+        }
+        if bundle && draft.signatures.iter().any(|one| one.never().is_none()) {
+            let message = "bundles alone are looked at there, and an attestation by these attestors counts as their signature; here a signature is asked for, in either form";
+            self.findings.changed(entry.spot(), Effect::Other, None, message);
         }
         self.findings.unread(&entry);
         self.make(entry.spot(), draft);

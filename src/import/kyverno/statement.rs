@@ -31,7 +31,10 @@ impl Import {
             sets.push(self.attestor_set(&set, bundle)?);
         }
         sets.extend(deprecated.cloned());
-        let by = if sets.is_empty() {
+        let by = if sets.is_empty() && bundle {
+            // Its verifier takes no policy without an identity.
+            self.nobody(map.spot(), "an attestation of a SigstoreBundle entry without attestors".into())
+        } else if sets.is_empty() {
             self.findings.note(map.spot(), Lint::I08, "no attestors: any signer is accepted, there and here");
             Attestor::Keyless(Keyless::anybody())
         } else {
@@ -45,8 +48,10 @@ impl Import {
         for condition in map.list("conditions")? {
             self.condition(&condition, taken, &mut one)?;
         }
-        let message = "there, a statement of this type by another signer refuses; here it is set aside";
-        self.findings.changed(map.spot(), Effect::Wider, None, message);
+        if !bundle {
+            let message = "there, a statement of this type by another signer refuses; here it is set aside";
+            self.findings.changed(map.spot(), Effect::Wider, None, message);
+        }
         let every = if one.require.is_empty() && one.scan_max_age.is_none() {
             "there are none, so one statement is enough."
         } else {

@@ -11,8 +11,6 @@ fn what_our_format_says_too_is_carried_over_without_loss() {
         "kyverno/count-and-nesting",
         "kyverno/count-overlapping",
         "kyverno/github-extensions",
-        "validating/signature-and-statement",
-        "validating/count",
         "sigstore/keyless",
         "sigstore/static",
         "sigstore/trust-root",
@@ -20,6 +18,12 @@ fn what_our_format_says_too_is_carried_over_without_loss() {
     ] {
         let report = example(name).report;
         assert!(report.exact, "{name}: {}", report.text());
+    }
+    // But for one thing: there, an attestation in a bundle counts as a signature.
+    for name in ["validating/signature-and-statement", "validating/count"] {
+        let report = example(name).report;
+        let told = |one: &Finding| one.kind == Kind::Note || one.message.contains("by these attestors counts as their signature");
+        assert!(!report.exact && report.findings.iter().all(told), "{name}: {}", report.text());
     }
 }
 
@@ -82,6 +86,24 @@ fn what_nothing_verifies_is_refused_unless_it_says_that_it_need_not_be() {
         ));
         assert_eq!((nobody(&made), made.report.exact), (refuses, !refuses), "{configured}\n{}", made.policies);
     }
+}
+
+#[test]
+fn a_bundle_entry_counts_what_its_verifier_counts() {
+    let bundle = |rest: &str| verify(&format!("          type: SigstoreBundle\n          {rest}\n"), "");
+    let type_and = |rest: &str| format!("attestations: [{{type: https://acme.test/review/v1{rest}}}]");
+    // A signature there is any bundle by its signer, and nothing else.
+    assert_eq!(effects(&bundle(KEYLESS)), [(Kind::Changed, Effect::Other)]);
+    // A bundle by another signer is set aside, there too.
+    let made = bundle(&type_and(&format!(", {KEYLESS}")));
+    assert!(made.report.exact && made.policies.contains("subject: https://s.test"), "{}", made.report.text());
+    // Nobody is named, and a bundle's verifier wants somebody.
+    let made = bundle(&type_and(""));
+    assert!(made.policies.contains("# nobody: ") && !made.policies.contains("(?s:.*)"), "{}", made.policies);
+    assert_eq!(effects(&made), [(Kind::Lost, Effect::Stricter), (Kind::Lost, Effect::Refuses)], "{}", made.report.text());
+    // cosign's own form: any signer, and one that does not verify refuses.
+    let made = verify(&format!("          {}\n", type_and("")), "");
+    assert_eq!(effects(&made), [(Kind::Changed, Effect::Wider)], "{}", made.report.text());
 }
 
 #[test]

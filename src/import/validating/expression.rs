@@ -116,7 +116,13 @@ impl Import {
         let mut contents = Vec::new();
         for (one, at) in asked {
             match one {
-                Asked::Signed(by) => draft.signatures.push(by),
+                Asked::Signed(by) => {
+                    if by.never().is_none() {
+                        let message = "where an image has bundles, they alone are looked at there, and an attestation by these attestors counts as their signature; here a signature is asked for, in either form";
+                        self.findings.changed(&at, Effect::Other, None, message);
+                    }
+                    draft.signatures.push(by);
+                }
                 Asked::Content { name, expression } => contents.push((name, expression, at)),
                 Asked::Attested { name, by } => match named.attestations.get(&name) {
                     Some(Ok(kind)) => {
