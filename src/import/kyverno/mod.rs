@@ -73,7 +73,6 @@ impl Import {
             "admission",
             "emitWarning",
             "schemaValidation",
-            "applyRules",
             "generateExisting",
             "mutateExistingOnPolicyUpdate",
             "generateExistingOnPolicyUpdate",
@@ -81,8 +80,19 @@ impl Import {
         ] {
             spec.get(key);
         }
+        let mut verifying = 0;
         for rule in spec.list("rules")? {
-            self.kyverno_rule(&rule.map()?, name, action)?;
+            let rule = rule.map()?;
+            verifying += usize::from(!rule.list("verifyImages")?.is_empty());
+            self.kyverno_rule(&rule, name, action)?;
+        }
+        if let Some(apply) = spec.get("applyRules")
+            && apply.text()? == "One"
+            && verifying > 1
+        {
+            let message =
+                "`applyRules: One` stops there behind the first rule that names an image of the pod; here each asks for itself";
+            self.findings.changed(apply.spot(), Effect::Stricter, None, message);
         }
         if let Some(webhook) = &webhook {
             self.findings.unread(webhook);

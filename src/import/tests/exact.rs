@@ -107,6 +107,20 @@ fn a_bundle_entry_counts_what_its_verifier_counts() {
 }
 
 #[test]
+fn rules_behind_the_first_are_more_than_apply_one_asks() {
+    let made = |apply: &str, second: &str| {
+        text(&format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec:\n  validationFailureAction: Enforce\n{apply}  rules:\n\
+             \x20 - {{name: a, verifyImages: [{{imageReferences: ['ghcr.io/a/*'], {KEYLESS}}}]}}\n  - {{name: b, {second}}}\n"
+        ))
+    };
+    let verifies = format!("verifyImages: [{{imageReferences: ['ghcr.io/*'], {KEYLESS}}}]");
+    assert_eq!(effects(&made("  applyRules: One\n", &verifies)), [(Kind::Changed, Effect::Stricter)]);
+    assert!(made("  applyRules: All\n", &verifies).report.exact && made("", &verifies).report.exact);
+    assert!(made("  applyRules: One\n", "validate: {pattern: {}}").report.exact);
+}
+
+#[test]
 fn scopes_are_exact() {
     for (name, lines) in [
         ("kyverno/keyless-exact", &["  - ghcr.io/acme/**", "  - 'ghcr.io/apex-*'", "  - 'ghcr.io/apex-*/**'"][..]),
