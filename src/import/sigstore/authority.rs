@@ -83,6 +83,10 @@ impl Import {
                 Err(why) => return Ok(Authority::new(name, Part::Nobody(why), names)),
             }
         }
+        if bundle && statements.is_empty() {
+            let message = "a signature in a bundle is not verified there, so that this authority is met by no image (but perhaps with `enable-oci11`); here it is";
+            self.findings.changed(map.spot(), Effect::Wider, None, message);
+        }
         self.findings.unread(&map);
         let part = match signer {
             Attestor::Never(why) => Part::Nobody(why),

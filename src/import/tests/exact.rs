@@ -107,6 +107,20 @@ fn a_bundle_entry_counts_what_its_verifier_counts() {
 }
 
 #[test]
+fn signatures_in_bundles_are_met_by_no_image_of_policy_controller() {
+    let authority = |rest: &str| {
+        text(&format!(
+            "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: x}}\nspec:\n  images: [{{glob: 'ghcr.io/acme/**'}}]\n  \
+             authorities: [{{{rest}keyless: {{url: https://fulcio.sigstore.dev, identities: [{{issuer: 'https://i.test', subject: 'https://s.test'}}]}}}}]\n"
+        ))
+    };
+    assert_eq!(effects(&authority("signatureFormat: bundle, ")), [(Kind::Changed, Effect::Wider)]);
+    assert!(authority("").report.exact && authority("signatureFormat: legacy, ").report.exact);
+    let attested = "attestations: [{name: a, predicateType: https://acme.test/review/v1}], ";
+    assert!(authority(&format!("signatureFormat: bundle, {attested}")).report.exact);
+}
+
+#[test]
 fn rules_behind_the_first_are_more_than_apply_one_asks() {
     let made = |apply: &str, second: &str| {
         text(&format!(
