@@ -158,6 +158,8 @@ const RUNS: &[Run] = &[
     run("sigstore-fail.yaml", "acme", [&[], &[]]),
     // 4.3: one statement that says so is enough.
     run("sigstore-content.yaml", "policy", [&["custom", "customboth"], &[]]),
+    // `packages` is a list, of which `!="x"` is no answer in CUE.
+    run("sigstore-unequal.yaml", "acme", [&[], &[]]),
     // Another Sigstore's keys, in a TrustRoot called `default`: it is not ours of that name, under which these were signed.
     run("sigstore-root-default.yaml", "acme", [&[], &[]]),
     // 4.4: the most specific scope decides alone, and what is asked in it must all hold.

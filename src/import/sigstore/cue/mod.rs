@@ -96,8 +96,10 @@ fn walk(cue: &Cue, path: &str, said: &str, out: &mut Vec<(String, String)>) -> R
             other => return Err(format!("`{operator}` with {}", other.kind())),
         },
         Cue::Bound(operator, value) => match (*operator, &**value) {
+            // A bound is also of its operand's kind: of a list, or of nothing, `!=` is no answer there.
+            ("!=", Cue::Number(number)) => add(format!("{path} < {number} || {path} > {number}")),
             (operator, Cue::Number(number)) => add(format!("{path} {operator} {number}")),
-            ("!=", Cue::Text(text)) => add(format!("{path} != {}", quoted(text))),
+            ("!=", Cue::Text(text)) => add(format!("{path}.matches(\"(?s)^.*$\") && {path} != {}", quoted(text))),
             (operator, other) => return Err(format!("`{operator}` with {}", other.kind())),
         },
         Cue::Number(number) => add(format!("{path} == {number}")),
@@ -154,7 +156,7 @@ mod tests {
             predicate: {
                 runDetails: builder: {id: =~"^https://github.com/" & !="x", "odd-name": true}
                 note: !~"\\<[a&&b]"
-                count: >=3 & <10
+                count: >=3 & <10 & !=5
             }
         "#;
         assert_eq!(
@@ -162,11 +164,12 @@ mod tests {
             [
                 r#"predicate.buildDefinition.buildType == "https://a/b""#,
                 r#"predicate.runDetails.builder.id.matches("^https://github.com/")"#,
-                r#"predicate.runDetails.builder.id != "x""#,
+                r#"predicate.runDetails.builder.id.matches("(?s)^.*$") && predicate.runDetails.builder.id != "x""#,
                 r#"predicate.runDetails.builder["odd-name"] == true"#,
                 r#"!predicate.note.matches("<[a\\&\\&b]")"#,
                 "predicate.count >= 3",
                 "predicate.count < 10",
+                "predicate.count < 5 || predicate.count > 5",
             ]
         );
         assert_eq!(cel(r#"predicateType: "https://slsa.dev/provenance/v1""#).unwrap(), Vec::<String>::new());
