@@ -29,6 +29,15 @@ fn a_known_kind_of_an_unknown_group_is_a_loss_and_no_policy_alone() {
 }
 
 #[test]
+fn a_number_no_machine_counts_to_refuses() {
+    let source = std::fs::read_to_string(fixtures().join("validating/count.yaml")).unwrap();
+    for number in ["18446744073709551615", "18446744073709551616"] {
+        let made = text(&source.replace("all(e, e == 2)", &format!("all(e, e > {number})")));
+        assert!(made.policies.contains("# nobody: ") && !made.report.exact, "{}", made.policies);
+    }
+}
+
+#[test]
 fn the_two_kinds_called_cluster_image_policy_are_told_apart() {
     let names = |name: &str| example(name).report.policies.iter().map(|policy| policy.name.clone()).collect::<Vec<_>>();
     assert_eq!(names("sigstore/keyless"), ["keyless"]);

@@ -93,7 +93,7 @@ impl Import {
         }
         let number: usize = number.parse().map_err(|_| "its result is not compared with a number")?;
         let count = match operator {
-            ">" => number + 1,
+            ">" => number.checked_add(1).ok_or("no image has so many signatures")?,
             ">=" => number,
             "==" => {
                 if number < attestors.len() {
