@@ -135,6 +135,14 @@ enum Pass {
     Policies,
 }
 
+/// The versions of each group whose kinds are read here.
+const VERSIONS: [(&str, &[&str]); 4] = [
+    ("config.openshift.io", &["v1", "v1alpha1"]),
+    ("kyverno.io", &["v1", "v2", "v2alpha1", "v2beta1"]),
+    ("policies.kyverno.io", &["v1", "v1alpha1", "v1beta1"]),
+    ("policy.sigstore.dev", &["v1alpha1", "v1beta1"]),
+];
+
 /// Kinds that other projects call as one of these: they are about no image's evidence.
 const OTHERS: [(&str, &str); 3] =
     [("audit.k8s.io", "Policy"), ("image.toolkit.fluxcd.io", "ImagePolicy"), ("nvidia.com", "ClusterPolicy")];
@@ -147,12 +155,16 @@ impl Import {
             self.findings.document = "policy.json".into();
             return if pass == Pass::Policies { self.policy_json(&map) } else { Ok(()) };
         }
-        let group = version.split('/').next().unwrap_or_default();
+        let (group, of_group) = version.split_once('/').unwrap_or((version, ""));
         let name = match map.map("metadata")? {
             Some(metadata) => metadata.text("name")?.unwrap_or_default(),
             None => "",
         };
         self.findings.document = format!("{}/{}", shown(kind), shown(name));
+        if pass == Pass::Policies && VERSIONS.iter().any(|(known, all)| *known == group && !all.contains(&of_group)) {
+            let message = format!("`{}` is no version this importer knows: it was read as those that are", shown(version));
+            self.findings.changed(map.spot(), Effect::Other, None, message);
+        }
         match (group, kind, pass) {
             ("policy.sigstore.dev", "TrustRoot", Pass::TrustRoots) => self.trust_root(&map, name),
             (_, _, Pass::TrustRoots) | ("policy.sigstore.dev", "TrustRoot", _) => Ok(()),

@@ -29,6 +29,28 @@ fn a_known_kind_of_an_unknown_group_is_a_loss_and_no_policy_alone() {
 }
 
 #[test]
+fn a_version_nobody_knows_is_told() {
+    let policy = |version: &str| {
+        format!(
+            "apiVersion: {version}\nkind: ClusterImagePolicy\nmetadata: {{name: x}}\nspec:\n  images: [{{glob: 'ghcr.io/acme/**'}}]\n  \
+             authorities: [{{static: {{action: pass}}}}]\n"
+        )
+    };
+    for (version, known) in [
+        ("policy.sigstore.dev/v1alpha1", true),
+        ("policy.sigstore.dev/v1beta1", true),
+        ("policy.sigstore.dev/v1", false),
+        ("policy.sigstore.dev/v99", false),
+        ("policy.sigstore.dev/v1beta1/x", false),
+        ("policy.sigstore.dev", false),
+    ] {
+        let report = text(&policy(version)).report;
+        let told = report.findings.iter().any(|one| one.message.contains("is no version this importer knows"));
+        assert_eq!((report.exact, told), (known, !known), "{version}: {}", report.text());
+    }
+}
+
+#[test]
 fn a_number_no_machine_counts_to_refuses() {
     let source = std::fs::read_to_string(fixtures().join("validating/count.yaml")).unwrap();
     for number in ["18446744073709551615", "18446744073709551616"] {
