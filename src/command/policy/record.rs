@@ -147,8 +147,8 @@ fn with_case(file: &Path, entry: &str) -> Result<String, String> {
             if !text.ends_with('\n') {
                 text.push('\n');
             }
-            let items = text.lines().filter(|line| line.trim_start().starts_with("- "));
-            items.last().map_or("  ", |line| line.split('-').next().unwrap_or_default()).to_owned()
+            let mut items = text.lines().filter(|line| line.trim_start().starts_with("- "));
+            items.next_back().map_or("  ", |line| line.split('-').next().unwrap_or_default()).to_owned()
         }
     };
     for line in entry.lines() {
