@@ -41,7 +41,7 @@ use self::{
 use crate::{
     evidence,
     flight::Flight,
-    policy::{PolicySet, Selection},
+    policy::{PolicyId, PolicySet, Selection},
     store::{Documents, Facts},
     telemetry,
     verify::{Pool, TrustState},
@@ -214,8 +214,9 @@ impl Gate {
     /// [`NoVerdict`] when there is none: absent, faulty, or could not tell.
     pub async fn admit(self: &Arc<Self>, subject: &Subject) -> Result<Verdict, NoVerdict> {
         for _ in 0..SETTLE {
+            let under = self.select(&subject.image).id;
             let answer = self.admit_at(subject, Trail::default()).await;
-            if self.is_settled(&answer) {
+            if self.is_settled(&answer, under, subject) {
                 if let Ok(Verdict::Admit(permit)) = &answer {
                     count_exceptions(permit);
                 }
@@ -225,11 +226,14 @@ impl Gate {
         Err(undecided(UndecidedReason::Overloaded, None))
     }
 
-    /// Whether an answer is one under the policies in force when it is given: what is denied while it is judged, for up to
-    /// [`Config::deadline`], is not served after all (D4).
-    fn is_settled(&self, answer: &Answer) -> bool {
+    /// Whether an answer, asked for `under` some policies, is one under those in force when it is given: what is denied while
+    /// it is judged, for up to [`Config::deadline`], is not served after all (D4).
+    fn is_settled(&self, answer: &Answer, under: PolicyId, subject: &Subject) -> bool {
+        let now = || self.select(&subject.image).id;
         match answer {
-            Ok(Verdict::Admit(permit)) => permit.policy() == self.select(permit.image()).id,
+            Ok(Verdict::Admit(permit)) => permit.policy() == now(),
+            // An index that was judged under other policies than its child is no evidence; under the new ones it may be.
+            Err(NoVerdict::Undecided(Undecided { reason: UndecidedReason::EvidenceUnavailable(_), .. })) => under == now(),
             Ok(Verdict::Refuse(_)) | Err(_) => true,
         }
     }
@@ -249,8 +253,9 @@ impl Gate {
         }
         let judgement = || Judgement::new(Arc::clone(self), subject.clone(), Trail::default()).run_attachment();
         for _ in 0..SETTLE {
+            let under = self.select(&subject.image).id;
             let answer = self.fly(subject, Question::Attachment, judgement).await;
-            if self.is_settled(&answer) {
+            if self.is_settled(&answer, under, subject) {
                 return answer;
             }
         }

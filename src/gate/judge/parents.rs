@@ -5,11 +5,11 @@ use std::sync::Arc;
 use dashmap::DashSet;
 use tokio::time::Instant;
 
-use super::Judgement;
+use super::{Judgement, RETRY};
 use crate::{
     gate::{
         memory::{Asked, Recalled},
-        verdict::{Grounds, NoVerdict, Permit, Subject, Undecided, Verdict},
+        verdict::{Grounds, NoVerdict, Permit, Subject, Undecided, UndecidedReason, Verdict},
     },
     oci::{Digest, ManifestKind},
     store::HintKind,
@@ -81,7 +81,15 @@ impl Judgement {
             let Some(trail) = self.trail.up(&parent) else { continue };
             let parent = Subject { digest: parent, ..self.subject.clone() };
             match self.gate.admit_at(&parent, trail).await {
-                Ok(Verdict::Admit(permit)) if vouches(&permit, digest) => return Parentage::Admitted(permit),
+                Ok(Verdict::Admit(permit)) if vouches(&permit, digest) => {
+                    if permit.policy() == self.basis.policy {
+                        return Parentage::Admitted(permit);
+                    }
+                    // Judged under policies that came meanwhile. It vouches under those, and the child is judged under these.
+                    let why = format!("policies changed while index {}, which lists it, was judged", parent.digest);
+                    let reason = UndecidedReason::EvidenceUnavailable(why);
+                    unsure = Some(Undecided { reason, retry_after: RETRY });
+                }
                 Ok(Verdict::Admit(_)) => {}
                 Ok(Verdict::Refuse(_)) => refused.push(parent.digest),
                 Err(NoVerdict::Undecided(undecided)) => unsure = Some(undecided),

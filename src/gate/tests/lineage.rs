@@ -86,6 +86,81 @@ async fn x9_an_index_vouches_in_its_own_repository_and_for_what_it_lists() {
     }
 }
 
+/// Two indexes of one child, the second signed by somebody else; and policies that admit what either of them signed.
+fn of_two_signers() -> (World, [Digest; 3], [String; 2]) {
+    let world = World::new();
+    let child = world.image(REPO, "amd64");
+    let other = world.image(REPO, "arm64");
+    // With platforms: nobody has to read the child to know that these are no evidence.
+    let [amd64, arm64] = [(child, Some("linux/amd64")), (other, Some("linux/arm64"))];
+    let [first, second] = [world.platforms(&[amd64]), world.platforms(&[amd64, arm64])];
+    world.sign(REPO, second, MALLORY);
+    world.set_parents(child, &[first, second]);
+    let policies = [RELEASE, MALLORY].map(|by| policy("release", "reg.test/acme/**", by, "enforce"));
+    (world, [child, first, second], policies)
+}
+
+/// Returns when the manifest is being asked for.
+async fn asked_for(world: &World, digest: &Digest) {
+    while world.asked_for(digest) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_an_index_judged_under_policies_that_came_and_went_vouches_for_nothing_under_those_before() {
+    let (world, [child, first, second], [strict, lax]) = of_two_signers();
+    let reloading = async {
+        asked_for(&world, &first).await;
+        world.set_policies(&lax, Unmatched::Deny);
+        asked_for(&world, &child).await;
+        world.set_policies(&strict, Unmatched::Deny);
+    };
+    let (answer, ()) = tokio::join!(world.admit(child), reloading);
+    let Err(NoVerdict::Undecided(undecided)) = answer else { panic!("{answer:?}") };
+    assert_eq!(undecided.retry_after, Duration::from_secs(5));
+    assert!(undecided.to_string().contains(&format!("policies changed while index {second}")), "{undecided}");
+    assert!(world.gate.recall(&world.subject(REPO, child)).is_none());
+    for digest in [child, first, second] {
+        world.refusal(digest).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_is_asked_for_again_where_policies_changed_before_or_after_its_index_was_judged() {
+    let (world, [child, first, second], [_, lax]) = of_two_signers();
+    let reloading = async {
+        asked_for(&world, &first).await;
+        world.set_policies(&lax, Unmatched::Deny);
+    };
+    let (answer, ()) = tokio::join!(world.admit(child), reloading);
+    let Ok(Verdict::Admit(permit)) = answer else { panic!("{answer:?}") };
+    assert_eq!((permit.grounds(), permit.policy()), (&Grounds::Parent(second), world.permit(second).await.policy()));
+
+    let (world, [child, ..], [strict, lax]) = of_two_signers();
+    world.set_policies(&lax, Unmatched::Deny);
+    let reloading = async {
+        asked_for(&world, &child).await;
+        world.set_policies(&strict, Unmatched::Deny);
+    };
+    let (answer, ()) = tokio::join!(world.admit(child), reloading);
+    assert!(matches!(answer, Ok(Verdict::Refuse(_))), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_took_too_long_is_not_asked_for_again_because_policies_changed_meanwhile() {
+    let (world, [child, first, _], [_, lax]) = of_two_signers();
+    world.all_fail(Fault::Hangs);
+    let began = tokio::time::Instant::now();
+    let reloading = async {
+        asked_for(&world, &first).await;
+        world.set_policies(&lax, Unmatched::Deny);
+    };
+    let (answer, ()) = tokio::join!(world.admit(child), reloading);
+    assert!(matches!(answer, Err(NoVerdict::Undecided(_))), "{answer:?}");
+    assert!(began.elapsed() < Duration::from_secs(26), "{:?}", began.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_layout_that_knows_the_index_needs_no_earlier_pull() {
     let world = World::new();
