@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::{Live, StartError, load, routes, say_weaknesses, trust_roots, watch::Watch};
 use crate::{
     config::{Config, Problems},
-    policy::{PolicySet, deny::DenyList},
+    policy::PolicySet,
     server::Tls,
     telemetry,
     verify::trust_root::{TrustRootSource, TrustRoots},
@@ -91,7 +91,7 @@ impl Reloads {
         if seen == self.seen && !by_hand {
             // Wrong as it was before, and perhaps denying more.
             if read.is_err() {
-                self.take_denials(None).await;
+                self.take_denials().await;
             }
             return None;
         }
@@ -100,7 +100,6 @@ impl Reloads {
             read = load(&self.file).await;
         }
         self.seen = seen;
-        let denials = read.as_ref().ok().map(|config| Arc::clone(config.policies.deny()));
         let taken = match read {
             Ok(config) => self.take(config).await,
             Err(error) => Err(error.into()),
@@ -123,7 +122,7 @@ impl Reloads {
             }
         };
         if outcome == Outcome::Refused {
-            self.take_denials(denials).await;
+            self.take_denials().await;
         }
         let label = match outcome {
             Outcome::Applied => "applied",
@@ -133,16 +132,12 @@ impl Reloads {
         Some(outcome)
     }
 
-    /// Puts the deny-list of a configuration that is refused in force alone: `denials`, or what can be read of it.
-    async fn take_denials(&self, denials: Option<Arc<DenyList>>) {
-        let denials = match denials {
-            Some(denials) => Some(denials),
-            None => {
-                let file = self.file.clone();
-                let read = tokio::task::spawn_blocking(move || Config::denials(&file)).await;
-                read.ok().flatten().map(Arc::new)
-            }
-        };
+    /// Puts the deny-list of a configuration that is refused in force alone. Read as of one that cannot be read at all: a file
+    /// that names no list, for whatever reason it is refused, lifts nothing.
+    async fn take_denials(&self) {
+        let file = self.file.clone();
+        let read = tokio::task::spawn_blocking(move || Config::denials(&file)).await;
+        let denials = read.ok().flatten().map(Arc::new);
         let policies = self.live.policies.load_full();
         let Some(denials) = denials.filter(|denials| !denials.says_the_same_as(policies.deny())) else { return };
         tracing::error!(denied = denials.len(), "of the configuration that is refused the deny-list alone is in force");
@@ -232,7 +227,11 @@ mod tests {
     use arc_swap::ArcSwap;
 
     use super::*;
-    use crate::{app::tests::Home, verify::TrustState};
+    use crate::{
+        app::tests::Home,
+        policy::deny::{DenyList, parse_denials},
+        verify::TrustState,
+    };
 
     async fn reloads(home: &Home) -> (Reloads, Arc<ArcSwap<TrustState>>) {
         let config = load(&home.file()).await.unwrap();
@@ -297,6 +296,12 @@ mod tests {
         list(3);
         assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
         assert_eq!(denied(&reloads), 3);
+        // And lifts none where it names no list; `deny: []` says that nothing is denied.
+        for (lines, left) in [("tag_ttl: 1s\n", 3), ("tag_ttl: 1s\ndeny: []\n", 0)] {
+            home.write(&(home.config() + lines));
+            assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
+            assert_eq!(denied(&reloads), left, "{lines}");
+        }
     }
 
     #[tokio::test]
@@ -341,5 +346,12 @@ mod tests {
         assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
         assert!(Arc::ptr_eq(&policies, &reloads.live.policies.load_full()));
         assert!(Arc::ptr_eq(&trust, &state.load_full()));
+        // Nor does a file that names no deny-list lift one by way of a trust root that is wrong.
+        let mut problems = Vec::new();
+        let text = format!("[{{digest: \"{}\", reason: INC-1}}]", crate::oci::Digest::sha256(b"1"));
+        let denied = parse_denials(Path::new("deny.yaml"), &text, &mut problems);
+        reloads.live.policies.store(Arc::new(PolicySet::clone(&policies).with_deny(DenyList::new(denied))));
+        assert_eq!(reloads.attempt(true).await, Some(Outcome::Refused));
+        assert_eq!(reloads.live.policies.load().deny().len(), 1);
     }
 }
