@@ -35,7 +35,8 @@ pub struct Guard {
     policy: String,
     mode: Mode,
     newest: Timestamp,
-    signers: Vec<TagSigner>,
+    /// Each with the newest of its signatures.
+    signers: Vec<(TagSigner, Timestamp)>,
     /// What audit policies say beside the enforcing ones.
     beside: Option<Arc<Self>>,
     /// An enforcing policy guards tags too, so what they mean to the audit policies is a history of its own: who signs for these
@@ -57,19 +58,38 @@ pub struct TagSigner {
     pub builder: String,
 }
 
-/// What a tag last meant.
+/// What a tag last meant. Earlier versions read it too, and leave out what they do not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct History {
     digest: Digest,
     newest: Timestamp,
-    signers: Vec<TagSigner>,
+    signers: Vec<LastSigned>,
+    /// The last change that was accepted and has happened.
+    #[serde(default)]
+    spent: Option<Accepted>,
 }
 
-/// A change that an operator accepts: this one and no other, so that it is spent when it has happened.
+/// A signer of what a tag last meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LastSigned {
+    #[serde(flatten)]
+    signer: TagSigner,
+    /// The newest of its signatures; `None` in a history of a version that kept one time for all signers.
+    #[serde(default)]
+    newest: Option<Timestamp>,
+}
+
+/// A change that an operator accepts: this one and no other, and once. The history that it makes keeps it as spent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Accepted {
     from: Option<Digest>,
+    /// The same by the history of an audit policy beside enforcing ones.
+    #[serde(default)]
+    from_audit: Option<Digest>,
     to: Digest,
+    /// When it was accepted, which tells it from the same change accepted anew.
+    #[serde(default)]
+    at: Option<Timestamp>,
 }
 
 /// What is wrong with what a tag means now.
@@ -136,17 +156,43 @@ impl Default for Tags {
 ///
 /// # Errors
 /// When the store cannot be read or written.
-pub async fn accept(facts: &dyn Facts, image: &ImageName, tag: &Tag, digest: &Digest) -> Result<Option<Digest>, StoreError> {
+pub async fn accept(facts: &dyn Facts, image: &ImageName, tag: &Tag, digest: &Digest) -> Result<Before, StoreError> {
     let key = key(image, tag);
-    let from = match history(facts, &key).await {
-        Ok(history) => history.map(|history| history.digest),
-        // This is how a history that is damaged is mended.
-        Err(StoreError::Damaged { .. }) => None,
-        Err(error) => return Err(error),
-    };
-    let json = serde_json::to_vec(&Accepted { from, to: *digest }).unwrap_or_default();
+    let before = Before::of(facts, &key).await?;
+    let from_audit = Before::of(facts, &audit_key(&key)).await?.digest();
+    let accepted = Accepted { from: before.digest(), from_audit, to: *digest, at: Some(Timestamp::now()) };
+    let json = serde_json::to_vec(&accepted).unwrap_or_default();
     facts.set_fact(FactKind::TagAccepted, &key, &json).await?;
-    Ok(from)
+    Ok(before)
+}
+
+/// What a tag meant before a change of it was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing was kept of it: no gate on this store has answered for it.
+    Nothing,
+    /// This.
+    Meant(Digest),
+    /// What was kept cannot be read; accepting is how it is mended.
+    Unreadable,
+}
+
+impl Before {
+    async fn of(facts: &dyn Facts, key: &str) -> Result<Self, StoreError> {
+        match history(facts, key).await {
+            Ok(None) => Ok(Self::Nothing),
+            Ok(Some(history)) => Ok(Self::Meant(history.digest)),
+            Err(StoreError::Damaged { .. }) => Ok(Self::Unreadable),
+            Err(error) => Err(error),
+        }
+    }
+
+    const fn digest(self) -> Option<Digest> {
+        match self {
+            Self::Meant(digest) => Some(digest),
+            Self::Nothing | Self::Unreadable => None,
+        }
+    }
 }
 
 impl Gate {
@@ -211,31 +257,47 @@ impl Gate {
         digest: Digest,
         guard: &Guard,
     ) -> Result<Option<TagMoved>, StoreError> {
-        let (facts, accepted) = (&*self.facts, key(image, tag));
-        let key = if guard.apart { format!("{accepted} audit") } else { accepted.clone() };
+        let facts = &*self.facts;
+        let plain = key(image, tag);
+        let key = if guard.apart { audit_key(&plain) } else { plain.clone() };
         let at = usize::try_from(self.tags.hasher.hash_one(&key) % self.tags.turns.len() as u64).unwrap_or_default();
         let _turn = self.tags.turns[at].lock().await;
         let before = history(facts, &key).await;
-        let mut signers = guard.signers.clone();
+        let mut signers = guard.last_signed();
+        let mut spent = None;
         match &before {
             Ok(Some(before)) if before.digest == digest => {
                 self.know(image, tag, digest, guard);
                 return Ok(None);
             }
-            Ok(Some(before)) => match guard.compare(before) {
-                // Only those who signed before and sign again: two at once today must not let the second alone tomorrow.
-                Ok(common) => signers = common,
-                Err(how) if !is_accepted(facts, &accepted, Some(before.digest), digest).await? => {
-                    let policy = guard.policy.clone();
-                    return Ok(Some(TagMoved { tag: tag.clone(), policy, how, was: before.digest }));
+            Ok(Some(before)) => {
+                spent.clone_from(&before.spent);
+                match guard.compare(before) {
+                    // Only those who signed before and sign again: two at once today must not let the second alone tomorrow.
+                    Ok(common) => signers = common,
+                    Err(how) => {
+                        let accepted = last_accepted(facts, &plain).await?;
+                        // Once: else the same rollback would be free for ever.
+                        let fresh = accepted.filter(|accepted| before.spent.as_ref() != Some(accepted));
+                        spent = fresh.filter(|accepted| accepted.is_of(guard, Some(before.digest), digest));
+                        if spent.is_none() {
+                            let policy = guard.policy.clone();
+                            return Ok(Some(TagMoved { tag: tag.clone(), policy, how, was: before.digest }));
+                        }
+                        tracing::info!(%image, %tag, was = %before.digest, %digest, "a tag moved as an operator accepts");
+                    }
                 }
-                Err(_) => tracing::info!(%image, %tag, was = %before.digest, %digest, "a tag moved as an operator accepts"),
-            },
+            }
             Ok(None) => tracing::debug!(%image, %tag, %digest, "a tag's first use is trusted"),
-            Err(StoreError::Damaged { .. }) if is_accepted(facts, &accepted, None, digest).await? => {}
+            Err(error @ StoreError::Damaged { .. }) => {
+                spent = last_accepted(facts, &plain).await?.filter(|accepted| accepted.is_of(guard, None, digest));
+                if spent.is_none() {
+                    return Err(error.clone());
+                }
+            }
             Err(error) => return Err(error.clone()),
         }
-        let json = serde_json::to_vec(&History { digest, newest: guard.newest, signers }).unwrap_or_default();
+        let json = serde_json::to_vec(&History { digest, newest: guard.newest, signers, spent }).unwrap_or_default();
         facts.set_fact(FactKind::Tag, &key, &json).await?;
         self.know(image, tag, digest, guard);
         Ok(None)
@@ -270,11 +332,13 @@ impl Guard {
         let (first, _) = guards().next()?;
         let signed: Vec<&Signed> = guards().flat_map(|(_, held)| &held.signed).collect();
         let newest = signed.iter().map(|signed| signed.at).max()?;
-        let mut signers = Vec::new();
-        for signed in signed {
-            let signer = TagSigner::of(&signed.signer);
-            if !signers.contains(&signer) && signers.len() < MAX_SIGNERS {
-                signers.push(signer);
+        let mut signers: Vec<(TagSigner, Timestamp)> = Vec::new();
+        for Signed { signer, at } in signed {
+            let signer = TagSigner::of(signer);
+            if let Some((_, newest)) = signers.iter_mut().find(|(known, _)| *known == signer) {
+                *newest = (*newest).max(*at);
+            } else if signers.len() < MAX_SIGNERS {
+                signers.push((signer, *at));
             }
         }
         Some(Self { policy: first.name.clone(), mode, newest, signers, beside: None, apart: false })
@@ -285,17 +349,42 @@ impl Guard {
         self.beside.is_none() && !self.apart
     }
 
-    /// The signers both have, if a tag may move from there to here.
-    fn compare(&self, before: &History) -> Result<Vec<TagSigner>, Move> {
-        if self.newest < before.newest {
-            return Err(Move::Back { was: before.newest, is: self.newest });
+    /// Everyone who signed, as a history keeps them.
+    fn last_signed(&self) -> Vec<LastSigned> {
+        self.signers.iter().map(|(signer, at)| LastSigned { signer: signer.clone(), newest: Some(*at) }).collect()
+    }
+
+    /// The signers both have, if a tag may move from there to here. Only their signatures say which is newer: who signs beside
+    /// them may not move the tag, and so lends no age to an old signature of one who may.
+    fn compare(&self, before: &History) -> Result<Vec<LastSigned>, Move> {
+        let last = |signer: &TagSigner| before.signers.iter().find(|last| last.signer == *signer);
+        let common: Vec<_> = self.signers.iter().filter_map(|of| Some((of, last(&of.0)?))).collect();
+        let is = common.iter().map(|((_, at), _)| *at).max();
+        let was = common.iter().map(|(_, last)| last.newest.unwrap_or(before.newest)).max();
+        match (was, is) {
+            (Some(was), Some(is)) if is < was => Err(Move::Back { was, is }),
+            (Some(_), Some(_)) => {
+                // Nobody's age goes back for what another let through.
+                let kept = |((signer, at), last): (&(TagSigner, Timestamp), &LastSigned)| LastSigned {
+                    signer: signer.clone(),
+                    newest: last.newest.max(Some(*at)),
+                };
+                Ok(common.into_iter().map(kept).collect())
+            }
+            (None, _) | (_, None) => {
+                let told = |signer: Option<&TagSigner>| signer.map(|signer| signer.builder.clone()).unwrap_or_default();
+                let was = told(before.signers.first().map(|last| &last.signer));
+                Err(Move::ToAnotherSigner { was, is: told(self.signers.first().map(|(signer, _)| signer)) })
+            }
         }
-        let common: Vec<_> = self.signers.iter().filter(|signer| before.signers.contains(signer)).cloned().collect();
-        if common.is_empty() {
-            let told = |signers: &[TagSigner]| signers.first().map(|signer| signer.builder.clone()).unwrap_or_default();
-            return Err(Move::ToAnotherSigner { was: told(&before.signers), is: told(&self.signers) });
-        }
-        Ok(common)
+    }
+}
+
+impl Accepted {
+    /// Whether it is this change, of the tag as `guard` knows it.
+    fn is_of(&self, guard: &Guard, from: Option<Digest>, to: Digest) -> bool {
+        let accepted = if guard.apart { self.from_audit } else { self.from };
+        accepted == from && self.to == to
     }
 }
 
@@ -349,18 +438,23 @@ fn key(image: &ImageName, tag: &Tag) -> String {
     format!("{image}:{tag}")
 }
 
+/// Where the history of audit policies is, beside enforcing ones.
+fn audit_key(key: &str) -> String {
+    format!("{key} audit")
+}
+
 async fn history(facts: &dyn Facts, key: &str) -> Result<Option<History>, StoreError> {
     let Some(bytes) = facts.fact(FactKind::Tag, key).await? else { return Ok(None) };
     // Whole, and not ours to read: another version's. No history is made up from that.
     serde_json::from_slice(&bytes).map(Some).map_err(|_| StoreError::Damaged { path: format!("tag history of {key}").into() })
 }
 
-async fn is_accepted(facts: &dyn Facts, key: &str, from: Option<Digest>, to: Digest) -> Result<bool, StoreError> {
+async fn last_accepted(facts: &dyn Facts, key: &str) -> Result<Option<Accepted>, StoreError> {
     let accepted = match facts.fact(FactKind::TagAccepted, key).await {
         Ok(accepted) => accepted,
         // Nobody's word that can be read.
         Err(StoreError::Damaged { .. }) => None,
         Err(error) => return Err(error),
     };
-    Ok(accepted.and_then(|json| serde_json::from_slice(&json).ok()) == Some(Accepted { from, to }))
+    Ok(accepted.and_then(|json| serde_json::from_slice(&json).ok()))
 }

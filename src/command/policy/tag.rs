@@ -11,7 +11,7 @@ use crate::{
         streams::answer,
     },
     config::Config,
-    gate::tags,
+    gate::tags::{self, Before},
     oci::{Digest, Tag},
     store::FactFiles,
 };
@@ -66,7 +66,11 @@ impl Accept {
         let failed = |error: crate::store::StoreError| Unusable::Failed(error.to_string());
         let facts = FactFiles::open(&store).map_err(failed)?;
         let was = tags::accept(&facts, &name, &tag, &digest).await.map_err(failed)?;
-        let was = was.map_or_else(|| "it had no history".to_owned(), |was| format!("it meant {was}"));
+        let was = match was {
+            Before::Meant(was) => format!("it meant {was}"),
+            Before::Nothing => "it had no history".to_owned(),
+            Before::Unreadable => "what it meant could not be read".to_owned(),
+        };
         answer(&format!("{name}:{tag} may mean {digest} from now on; {was}\n"))?;
         Ok(Exit::Done)
     }

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::{tags::accept, testing::*, *};
+use super::super::{
+    tags::{Before, accept},
+    testing::*,
+    *,
+};
 use crate::{
     oci::{Digest, Tag},
     policy::Unmatched,
@@ -152,14 +156,34 @@ async fn an_operator_accepts_one_change_of_a_running_gate_and_it_is_spent_when_i
     let oldest = signed(&world, "oldest", &[(FIRST, "2025-01-01T00:00:00Z")]);
     assert!(fine(&world, new).await);
     refused(&world, old).await;
-    assert_eq!(accept(&*world.facts, &name(REPO), &v1(), &old).await.unwrap(), Some(new));
+    assert_eq!(accept(&*world.facts, &name(REPO), &v1(), &old).await.unwrap(), Before::Meant(new));
     assert_eq!(refused(&world, oldest).await.0, "tag_rolled_back", "another digest is not accepted");
     assert!(fine(&world, old).await);
     assert!(fine(&world, new).await, "forward again");
-    assert_eq!(accept(&*world.facts, &name(REPO), &v1(), &oldest).await.unwrap(), Some(new));
+    assert_eq!(accept(&*world.facts, &name(REPO), &v1(), &oldest).await.unwrap(), Before::Meant(new));
     let newer = signed(&world, "newer", &[(FIRST, "2026-03-01T00:00:00Z")]);
     assert!(fine(&world, newer).await);
     assert_eq!(refused(&world, oldest).await.0, "tag_rolled_back", "it was accepted from another digest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_accepted_and_has_happened_is_refused_until_it_is_accepted_anew() {
+    let mut world = guarding();
+    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    assert!(fine(&world, new).await);
+    for _ in 0..2 {
+        accept(&*world.facts, &name(REPO), &v1(), &old).await.unwrap();
+        assert!(fine(&world, old).await && fine(&world, old).await && fine(&world, new).await);
+        assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
+        world.restart();
+        assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
+    }
+    // One that an earlier version wrote says no time, and is spent like any.
+    let legacy = json!({"from": new, "to": old}).to_string();
+    world.facts.set_fact(FactKind::TagAccepted, &format!("{}:v1", name(REPO)), legacy.as_bytes()).await.unwrap();
+    assert!(fine(&world, old).await && fine(&world, new).await);
+    assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,7 +198,7 @@ async fn a_history_that_cannot_be_read_decides_nothing_until_an_operator_does() 
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(accept(&*world.facts, &name(REPO), &v1(), &image).await.unwrap(), None);
+    assert_eq!(accept(&*world.facts, &name(REPO), &v1(), &image).await.unwrap(), Before::Unreadable);
     assert!(fine(&world, image).await);
 }
 
@@ -217,7 +241,14 @@ async fn an_audit_policy_beside_an_enforcing_one_is_asked_too() {
             other => panic!("{other:?}"),
         }
     }
+    // The enforcing guard moved the tag; the audit policy's history stands where it stood, and moves once.
     accept(&*world.facts, &name(REPO), &v1(), &new).await.unwrap();
+    assert!(fine(&world, new).await && fine(&world, new).await);
+    let newer = [(FIRST, "2026-01-02T00:00:00Z"), (OTHER, "2026-05-01T00:00:00Z")];
+    let newer = signed(&world, "newer", &newer);
+    assert!(fine(&world, newer).await);
+    let again = signed(&world, "again", &[(FIRST, "2025-12-01T00:00:00Z"), (OTHER, "2026-06-01T00:00:00Z")]);
+    assert!(matches!(ask(&world, again).await, Ok(TagVerdict::Warn(_))), "another digest is not accepted");
     // Neither is asked about what it does not hold for; what the enforcing one refuses is refused.
     assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
 }
@@ -233,8 +264,66 @@ async fn a_tag_that_did_not_move_is_fine_though_its_newest_signature_is_gone() {
     world.restart();
     assert!(fine(&world, image).await);
     // What is remembered of it stays: an older one is still older.
-    let between = signed(&world, "b", &[(FIRST, "2026-01-15T00:00:00Z")]);
+    let between = signed(&world, "b", &[(OTHER, "2026-01-15T00:00:00Z")]);
     assert_eq!(refused(&world, between).await.0, "tag_rolled_back");
+}
+
+/// Where policies take any workflow, one that signs everything every night must not make an old release new.
+#[tokio::test(start_paused = true)]
+async fn who_may_not_move_a_tag_lends_no_age_to_who_may() {
+    let world = guarding();
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-03-01T00:00:00Z")]);
+    let (newer, by) = ("2026-02-02T00:00:00Z", [(OTHER, "2026-04-01T00:00:00Z"), (FIRST, "2026-02-02T00:00:00Z")]);
+    let newest = signed(&world, "newest", &by);
+    let last = signed(&world, "last", &[(FIRST, newer)]);
+    assert!(fine(&world, new).await);
+    assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
+    assert!(fine(&world, newest).await);
+    assert!(fine(&world, last).await, "nor does it make older what it did not sign");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_who_may_move_a_tag_whoever_signs_both_says_which_is_newer() {
+    let world = guarding();
+    let both = |first, other| [(FIRST, first), (OTHER, other)];
+    let was = signed(&world, "was", &both("2026-02-01T00:00:00Z", "2026-02-03T00:00:00Z"));
+    assert!(fine(&world, was).await);
+    let back = signed(&world, "back", &both("2026-02-02T00:00:00Z", "2026-02-02T23:59:59Z"));
+    assert_eq!(refused(&world, back).await.0, "tag_rolled_back");
+    let resigned = signed(&world, "resigned", &both("2026-01-01T00:00:00Z", "2026-02-03T00:00:00Z"));
+    assert!(fine(&world, resigned).await, "as new by one who may move it alone");
+    // Alone, the first is held to what it signed before that, and not to what the other did.
+    let older = signed(&world, "older", &[(FIRST, "2026-01-31T00:00:00Z")]);
+    assert_eq!(refused(&world, older).await.0, "tag_rolled_back");
+    let as_new = signed(&world, "as new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    assert!(fine(&world, as_new).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_of_one_time_for_all_signers_is_read_as_it_was_meant() {
+    let world = guarding();
+    let by = |workflow: &str| {
+        let builder = format!("https://ci.acme.test/{workflow}.yml");
+        json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder})
+    };
+    let (was, key) = (world.image(REPO, "was"), format!("{}:v1", name(REPO)));
+    let history = json!({"digest": was, "newest": "2026-02-01T00:00:00Z", "signers": [by("release"), by("nightly")]});
+    for (seed, signers, moves) in [
+        ("a", &[(FIRST, "2026-01-31T23:59:59Z")][..], false),
+        ("b", &[(FIRST, "2026-02-01T00:00:00Z")], true),
+        // Whoever of them signed last did so then; the other may have signed any time before.
+        ("c", &[(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-02-01T00:00:00Z")], true),
+        ("d", &[(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-01-31T00:00:00Z")], false),
+    ] {
+        world.facts.set_fact(FactKind::Tag, &key, history.to_string().as_bytes()).await.unwrap();
+        let image = signed(&world, seed, signers);
+        if moves {
+            assert!(fine(&world, image).await, "{seed}");
+        } else {
+            assert_eq!(refused(&world, image).await.0, "tag_rolled_back", "{seed}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,6 +343,7 @@ async fn of_however_many_signers_sixteen_are_remembered_and_each_once() {
         history["signers"].as_array().unwrap().iter().map(|signer| signer["builder"].to_string()).collect();
     builders.sort();
     builders.dedup();
+    assert!(history["signers"].as_array().unwrap().iter().all(|signer| signer["newest"] == "2026-01-02T00:00:00Z"), "{history}");
     assert_eq!((history["signers"].as_array().unwrap().len(), builders.len()), (16, 16));
 }
 
