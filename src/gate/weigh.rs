@@ -65,6 +65,8 @@ pub(super) struct Scales {
     pub(super) overloaded: bool,
     /// Of the evidence last added something could not be had, or not be proved for want of a trust root.
     partial: bool,
+    /// The same of a platform's.
+    partial_below: bool,
     /// Evidence was added, be it none.
     looked: bool,
     /// Which limit kept some of it from being seen.
@@ -101,6 +103,7 @@ impl Scales {
             unreadable: None,
             overloaded: false,
             partial: false,
+            partial_below: false,
             looked: false,
             limit: None,
             unread: Unread::default(),
@@ -151,10 +154,10 @@ impl Scales {
     pub(super) fn suffice(&self) -> bool {
         let audited = self.selection.enforce.is_empty();
         let (unmet, held) = if audited { (&self.audit, &self.watched) } else { (&self.unmet, &self.held) };
-        unmet.is_empty() && (self.is_whole() || !held.iter().any(|(policy, held)| self.minds_unseen(policy, held)))
+        unmet.is_empty() && !held.iter().any(|(policy, held)| self.is_in_doubt(policy, held))
     }
 
-    /// Whether all that is published was seen and could be judged.
+    /// Whether all that is published about the subject was seen and could be judged.
     pub(super) const fn is_whole(&self) -> bool {
         self.looked && !self.partial && !self.overloaded && self.ahead.is_none() && self.unreadable.is_none()
     }

@@ -173,6 +173,12 @@ impl Policy {
         self.attestations.iter().any(|rule| rule.matching != Match::Any)
     }
 
+    /// The same of statements about an index's platforms.
+    #[must_use]
+    pub fn weighs_all_of_platforms(&self) -> bool {
+        self.attestations.iter().any(|rule| rule.matching != Match::Any && rule.sbom_on != SbomOn::Subject)
+    }
+
     /// Whether its cooldown is counted from attestations, because it asks for no signature.
     pub(crate) fn cools_from_attestations(&self) -> bool {
         self.signatures.is_empty() && self.cooldown.is_some()

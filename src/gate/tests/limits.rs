@@ -4,7 +4,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::{testing::*, *};
-use crate::{evidence::Limits, oci::Digest, policy::Unmatched};
+use crate::{
+    evidence::Limits,
+    oci::Digest,
+    policy::{Reason, Unmatched},
+};
 
 const SPDX: &str = "https://spdx.dev/Document";
 
@@ -96,6 +100,86 @@ async fn x3_what_a_limit_hides_an_audit_policy_would_refuse() {
     world.set_policies(&format!("{enforce}{exception}---\n{audit}"), Unmatched::Deny);
     let permit = world.permit(image).await;
     assert!(permit.warnings().iter().any(|line| line.contains("until 2026-11-22T12:30:00Z: JIRA-1")), "{:?}", permit.warnings());
+}
+
+/// A signed index with a scan of its own, of one platform that has an SBOM; and the platform.
+fn scanned_index(world: &World) -> (Digest, Digest) {
+    let child = world.image(REPO, "amd64");
+    let index = world.platforms(&[(child, Some("linux/amd64"))]);
+    world.attach(REPO, index, &signature(index, RELEASE));
+    for about in [index, child] {
+        world.attach(REPO, about, &statement(about, 20, true));
+    }
+    (index, child)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_seen_of_a_platform_changes_nothing_of_a_policy_that_looks_at_none() {
+    let each = |how: &str| matching(how).replace("}]", ", sbom_on: each_platform}]");
+    let asks = |name: &str, mode: &str, lines: &str| policy(name, "reg.test/acme/**", RELEASE, mode) + lines;
+    let index_only = asks("index", "enforce", &matching("all"));
+    for (beside, warned, minds) in [
+        (asks("each", "audit", &each("any")), false, false),
+        (asks("each", "audit", &each("newest")), true, false),
+        (asks("each", "enforce", &each("any")), false, false),
+        (asks("each", "enforce", &each("newest")), true, true),
+    ] {
+        // Junk before a limit is a no, and what cannot be read is no answer; of the policy alone that looks there.
+        let limits = Limits { candidates: 3, ..Limits::default() };
+        let world = with("", "enforce", 1_000, limits);
+        world.set_policies(&format!("{index_only}---\n{beside}"), Unmatched::Deny);
+        let (index, child) = scanned_index(&world);
+        (0..4).for_each(|at| _ = world.attach(REPO, child, &junk(at)));
+        if minds {
+            let refusal = world.refusal(index).await;
+            let RefusalReason::Unmet { unmet, .. } = &refusal.reason else { panic!("{refusal:?}") };
+            assert_eq!(
+                unmet.iter().map(|unmet| (&*unmet.policy, unmet.reason)).collect::<Vec<_>>(),
+                [("each", Reason::EvidenceLimit)]
+            );
+        } else {
+            let warnings = world.permit(index).await.warnings().to_vec();
+            assert_eq!(warnings.iter().any(|line| line.contains("policy each would refuse")), warned, "{warnings:?}");
+        }
+
+        let world = with("", "enforce", 1_000, Limits::default());
+        world.set_policies(&format!("{index_only}---\n{beside}"), Unmatched::Deny);
+        let (index, child) = scanned_index(&world);
+        let hidden = world.attach(REPO, child, &junk(0));
+        world.lie(REPO, hidden, "other bytes");
+        if minds {
+            world.undecided(index).await;
+        } else {
+            let warnings = world.permit(index).await.warnings().to_vec();
+            assert_eq!(warnings.iter().any(|line| line.contains("policy each could not tell")), warned, "{warnings:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_seen_of_a_platform_is_minded_under_an_exception_where_packages_are_denied_and_platforms_asked() {
+    for (sbom_on, denied, admitted) in [("each_platform", true, false), ("each_platform", false, true), ("subject", true, true)] {
+        let world = with("", "enforce", 1_000, Limits { candidates: 3, ..Limits::default() });
+        let (index, child) = scanned_index(&world);
+        (0..4).for_each(|at| _ = world.attach(REPO, child, &junk(at)));
+        let sbom = format!("attestations: [{{predicate_type: {SPDX}, sbom_on: {sbom_on}}}]\n");
+        let exception = format!("exceptions: [{{digest: \"{index}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
+        // Another policy has the platforms looked at, whatever this one asks.
+        let other = policy("other", "reg.test/acme/**", RELEASE, "audit")
+            + &format!("attestations: [{{predicate_type: {SPDX}, sbom_on: each_platform}}]\n");
+        let excepted = policy("release", "reg.test/acme/**", RELEASE, "enforce") + &sbom + &exception;
+        world.set_policies(&format!("{excepted}---\n{other}"), Unmatched::Deny);
+        if denied {
+            world.deny("- {package: {name: xz}, reason: INC-9}\n");
+        }
+        match world.admit(index).await {
+            Ok(Verdict::Admit(_)) => assert!(admitted, "{sbom_on} {denied}"),
+            Ok(Verdict::Refuse(refusal)) => {
+                assert_eq!((refusal.code(), admitted), ("evidence_limit", false), "{sbom_on} {denied}")
+            }
+            Err(why) => panic!("{why:?}"),
+        }
+    }
 }
 
 /// The listing is kept for the next look before the platforms are, and again for who asks within the hour.

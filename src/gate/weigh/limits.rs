@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Scales;
+use super::{Platforms, Scales};
 use crate::{
     gate::{judge::RETRY, verdict::UndecidedReason},
     policy::{Held, Policy, Reason, Selection, Unmet},
@@ -20,10 +20,18 @@ const EXCEPTED: &str = "raise the limit that is named, or delete what is attache
                         or deny digests in place of packages";
 
 impl Scales {
-    /// Whether evidence that was not seen might make a no of a policy that holds: it weighs statements together, or holds by an
-    /// exception while the deny-list names packages, and the SBOM that lists one may be what was not seen.
-    pub(super) fn minds_unseen(&self, policy: &Policy, held: &Held) -> bool {
-        minds_unseen(&self.selection, policy, held)
+    /// Whether a policy that holds might not, had all been seen.
+    pub(super) fn is_in_doubt(&self, policy: &Policy, held: &Held) -> bool {
+        let minds = |about| minds_unseen(&self.selection, about, policy, held);
+        !self.is_whole() && minds(self.about()) || self.partial_below && minds(About::Platform)
+    }
+
+    /// What the evidence added here is about.
+    const fn about(&self) -> About {
+        match self.platforms {
+            Platforms::One { .. } => About::Platform,
+            Platforms::All(_) | Platforms::Unseen => About::Image,
+        }
     }
 
     /// Why what is unmet, or holds only on all there is, might be otherwise: something was there and could not be judged.
@@ -49,22 +57,24 @@ impl Scales {
 
     /// Audit policies that hold on what was seen, and might not on what was not.
     pub(in crate::gate) fn watched_in_doubt(&self) -> Vec<String> {
-        let minds = self.watched.iter().filter(|(policy, held)| !self.is_whole() && self.minds_unseen(policy, held));
+        let minds = self.watched.iter().filter(|(policy, held)| self.is_in_doubt(policy, held));
         minds.map(|(policy, _)| policy.name.clone()).collect()
     }
 
     /// Policies that hold by an exception, and ask for evidence all the same because the deny-list names packages.
     pub(in crate::gate) fn excepted_but_for_packages(&self) -> impl Iterator<Item = &Policy> {
         let excepted = self.held.iter().chain(&self.watched).filter(|(_, held)| held.exception.is_some());
-        excepted.filter(|(policy, held)| self.minds_unseen(policy, held)).map(|(policy, _)| &**policy)
+        let minds = |policy: &Policy, held: &Held| minds_unseen(&self.selection, self.about(), policy, held);
+        excepted.filter(move |(policy, held)| minds(policy, held)).map(|(policy, _)| &**policy)
     }
 
     /// Makes a no of what holds on statements of which some were not seen for a limit.
     pub(super) fn mind_limits(&mut self) {
+        let about = self.about();
         let Some(limit) = &self.limit else { return };
         for (held, unmet) in [(&mut self.held, &mut self.unmet), (&mut self.watched, &mut self.audit)] {
             held.retain(|(policy, held)| {
-                let minds = minds_unseen(&self.selection, policy, held);
+                let minds = minds_unseen(&self.selection, about, policy, held);
                 if minds {
                     unmet.push(hidden(policy, held, limit));
                 }
@@ -74,11 +84,28 @@ impl Scales {
     }
 }
 
-fn minds_unseen(selection: &Arc<Selection>, policy: &Policy, held: &Held) -> bool {
-    if held.exception.is_some() {
-        !selection.deny.packages().is_empty() && policy.asks_for_sbom()
-    } else {
-        policy.weighs_all_evidence()
+/// What evidence is about.
+#[derive(Debug, Clone, Copy)]
+enum About {
+    /// What was asked for.
+    Image,
+    /// One platform of it.
+    Platform,
+}
+
+/// Whether evidence that was not seen might make a no of a policy that holds: it weighs statements together, or holds by an
+/// exception while the deny-list names packages, and the SBOM that lists one may be what was not seen. A policy that looks at no
+/// platform does not mind what was not seen of one.
+fn minds_unseen(selection: &Arc<Selection>, about: About, policy: &Policy, held: &Held) -> bool {
+    let excepted = held.exception.is_some();
+    if excepted && selection.deny.packages().is_empty() {
+        return false;
+    }
+    match (about, excepted) {
+        (About::Image, false) => policy.weighs_all_evidence(),
+        (About::Image, true) => policy.asks_for_sbom(),
+        (About::Platform, false) => policy.weighs_all_of_platforms(),
+        (About::Platform, true) => policy.asks_platforms(),
     }
 }
 

@@ -54,8 +54,8 @@ impl Scales {
         (held, unmet) = platforms.iter().map(|scales| (&scales.watched, &scales.audit)).unzip();
         (self.watched, self.audit) = together(&held, &unmet);
         self.explanation.accounts.clear();
+        self.partial_below = platforms.iter().any(|scales| !scales.is_whole());
         for scales in platforms {
-            self.partial |= !scales.is_whole();
             self.explanation.absorb(scales.explanation);
         }
         self.mind_limits();

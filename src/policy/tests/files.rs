@@ -366,6 +366,15 @@ fn what_the_gate_asks_of_a_policy_is_what_its_file_says() {
     let all = format!("attestations: [{{predicate_type: {}, match: all, max_age: 1d}}]", spdx::TYPE);
     let text = format!("{STRICT}mode: audit\ncooldown: 1h\ntag_guard: true\nlog: proof\n{all}\n");
     assert_eq!(said(&text), (Mode::Audit, Some(Duration::from_secs(3600)), true, true, true));
+    for (lines, weighs) in [
+        ("match: all, max_age: 1d", false),
+        ("match: all, max_age: 1d, sbom_on: each_platform", true),
+        ("match: newest, max_age: 1d, sbom_on: either", true),
+        ("sbom_on: each_platform", false),
+    ] {
+        let text = format!("{STRICT}attestations: [{{predicate_type: {}, {lines}}}]\n", spdx::TYPE);
+        assert_eq!(set(&text).policies[0].weighs_all_of_platforms(), weighs, "{lines}");
+    }
     let policy = &set(STRICT).policies[0];
     assert!(policy.names_host(&"ghcr.io".parse().unwrap()) && !policy.names_host(&"quay.io".parse().unwrap()));
 }
