@@ -37,6 +37,9 @@ const MAX_KEY: usize = 4 << 10;
 /// Hex and a line feed.
 const CHECKSUM: usize = 65;
 
+/// No clock that is right says less: an earlier time was kept by a machine whose clock was not set yet. The same as the verifier's.
+pub(crate) const CLOCK_FLOOR: Timestamp = Timestamp::constant(1_767_225_600, 0); // 2026-01-01T00:00:00Z
+
 /// What a fact is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FactKind {
@@ -60,13 +63,18 @@ impl FactKind {
     }
 }
 
+/// When something was first seen, by a fact's value.
+pub(super) fn sighting(value: &[u8]) -> Option<Timestamp> {
+    std::str::from_utf8(value).ok()?.parse().ok().filter(|seen| *seen >= CLOCK_FLOOR)
+}
+
 /// Facts, kept. The seam with two implementations (files, memory), and [`NoFacts`].
 #[async_trait::async_trait]
 pub trait Facts: Send + Sync + std::fmt::Debug {
     /// When `key` was first seen: the earlier of `now` and what is kept. The answer is kept, synced, before it is given.
     ///
-    /// So whoever brings the earlier time is right, another replica or an import; and a kept time in the future, or one
-    /// that is damaged, counts as now.
+    /// So whoever brings the earlier time is right, another replica or an import; and a kept time in the future, one from
+    /// before there was this program, or one that is damaged, counts as now.
     ///
     /// # Errors
     /// When it can be neither read nor kept: then it is not known, and will not be known better by asking as if it were.
@@ -204,7 +212,7 @@ impl FactFiles {
 
     fn see(&self, key: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
         let kept = |held: Result<Option<Bytes>, StoreError>| match held {
-            Ok(value) => Ok(value.and_then(|value| std::str::from_utf8(&value).ok()?.parse::<Timestamp>().ok())),
+            Ok(value) => Ok(value.as_deref().and_then(sighting)),
             Err(StoreError::Damaged { path }) => {
                 tracing::warn!(path = %path.display(), key, "when this was first seen is damaged; it counts as seen now");
                 Ok(None)

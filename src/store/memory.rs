@@ -4,7 +4,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use jiff::Timestamp;
 
-use super::{Document, Documents, FactKind, Facts, HintKind, Mismatch, Spool, StoreError};
+use super::{Document, Documents, FactKind, Facts, HintKind, Mismatch, Spool, StoreError, facts::sighting};
 use crate::oci::Digest;
 
 /// [`Documents`] and [`Facts`] in memory. Unbounded: what it holds is what was written.
@@ -97,8 +97,7 @@ impl Documents for Memory {
 impl Facts for Memory {
     async fn first_seen(&self, key: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
         let mut kept = self.facts.entry((FactKind::FirstSeen, key.to_owned())).or_default();
-        let seen = std::str::from_utf8(&kept).ok().and_then(|text| text.parse::<Timestamp>().ok());
-        let seen = seen.map_or(now, |seen| seen.min(now));
+        let seen = sighting(&kept).map_or(now, |seen| seen.min(now));
         *kept = seen.to_string().into();
         Ok(seen)
     }

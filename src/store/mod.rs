@@ -42,6 +42,8 @@ use std::{
 
 use bytes::Bytes;
 
+#[cfg(test)]
+pub(crate) use self::facts::CLOCK_FLOOR;
 pub use self::{
     document::{Document, DocumentReader, HELD},
     facts::{FactFiles, FactKind, Facts, NoFacts},

@@ -31,6 +31,7 @@ pub use pool::{Pool, PoolError};
 pub use predicate::Predicate;
 pub use relaxed::Relaxed;
 pub use roots::{Roots, Unready};
+pub(crate) use sigstore::CLOCK_FLOOR_SECONDS;
 pub use sigstore::Sigstore;
 pub use trust_root::{TrustRootConfig, TrustRootError, TrustRootSource};
 

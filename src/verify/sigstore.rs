@@ -26,7 +26,7 @@ use crate::{
 const CLOCK_TOLERANCE_SECONDS: i64 = 5 * 60;
 /// No clock that is right says less: the year in which this verifier was written. A node that boots in 1970 refuses
 /// nothing and admits nothing until its clock is set (threats R8).
-const CLOCK_FLOOR_SECONDS: i64 = 1_767_225_600; // 2026-01-01T00:00:00Z
+pub(crate) const CLOCK_FLOOR_SECONDS: i64 = 1_767_225_600; // 2026-01-01T00:00:00Z
 
 /// Verifies keyless evidence under one trust root, immutable.
 pub struct Sigstore {

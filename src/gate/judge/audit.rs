@@ -1,6 +1,8 @@
 //! What audit policies would have answered. They never change the answer, so whoever reads of them must be able to rely on what
 //! they would: "would refuse" where an enforcing policy would be undecided makes an image look bad that was only not seen.
 
+use std::sync::Arc;
+
 use super::{Answer, Got, Judgement, outcome::Said};
 use crate::{
     gate::{
@@ -9,7 +11,7 @@ use crate::{
         verdict::{Grounds, UndecidedReason},
         weigh::Scales,
     },
-    policy::Unmet,
+    policy::{Policy, Unmet},
 };
 
 /// What each audit policy would have said, where that is not yes.
@@ -36,6 +38,12 @@ impl Audited {
             None => audited.refuse.extend(scales.audit.iter().map(told)),
         }
         audited
+    }
+
+    /// Of policies of which none can tell, for this reason.
+    pub(super) fn unsure(policies: &[Arc<Policy>], reason: &UndecidedReason) -> Self {
+        let undecided = policies.iter().map(|policy| (policy.name.clone(), reason.to_string())).collect();
+        Self { refuse: Vec::new(), undecided }
     }
 
     pub(super) const fn is_empty(&self) -> bool {

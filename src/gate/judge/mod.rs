@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::parents::Trail;
 use self::{
+    audit::Audited,
     manifest::Got,
     outcome::Said,
     parents::Parentage,
@@ -37,7 +38,7 @@ use crate::{
     policy::{Selection, Unmatched},
     store::StoreError,
     telemetry,
-    verify::{TrustState, Verifier},
+    verify::{CLOCK_FLOOR_SECONDS, TrustState, Verifier},
 };
 
 /// How long a permit on stale evidence is remembered before the upstream is tried again.
@@ -188,6 +189,10 @@ impl Judgement {
     async fn judge(&mut self) -> Answer {
         if self.selection.enforce.is_empty() && self.selection.audit.is_empty() {
             return self.judge_unmatched().await;
+        }
+        let now = (self.gate.clock)();
+        if now.as_second() < CLOCK_FLOOR_SECONDS {
+            return self.judge_without_clock(now).await;
         }
         let kept = self.kept.clone();
         // An index that vouches spares the search for a child's own evidence, which seldom exists.
@@ -344,6 +349,24 @@ impl Judgement {
                 self.admit(&got, Grounds::Unmatched, None, self.gate.config.verdict_ttl, said).await
             }
         }
+    }
+
+    /// The clock is not set: exceptions that have ended would stand again, and a first sighting now would be kept as one long ago
+    /// (R8). Nothing is asked of policies until it is.
+    async fn judge_without_clock(&mut self, now: Timestamp) -> Answer {
+        let reason = UndecidedReason::Clock(format!("the clock here is not set, it says {now}"));
+        if !self.selection.enforce.is_empty() {
+            return Err(undecided(reason, None));
+        }
+        let got = match self.stored().await {
+            Some(got) => got,
+            None => match self.fetched().await? {
+                Ok(got) => got,
+                Err(error) => return self.refuse_content(error),
+            },
+        };
+        let unsure = Audited::unsure(&self.selection.audit, &reason);
+        self.admit_audited(&got, unsure).await
     }
 
     /// Kept evidence that may stand in for an upstream that cannot be asked.

@@ -33,13 +33,15 @@ macro_rules! promises {
 promises! {
     a_first_sighting_is_the_first_and_never_moves
     the_earlier_of_two_sightings_wins_whoever_brings_it
+    r8_a_sighting_by_a_clock_that_was_not_set_counts_as_now
     facts_are_replaced_and_kept_apart_by_kind_and_key
 }
 
 const KEY: &str = "ghcr.io/acme/app@sha256:00";
 
+/// So many seconds after the earliest time that is believed.
 fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
+    Timestamp::from_second(CLOCK_FLOOR.as_second() + second).unwrap()
 }
 
 async fn a_first_sighting_is_the_first_and_never_moves(facts: &dyn Facts) {
@@ -53,6 +55,16 @@ async fn the_earlier_of_two_sightings_wins_whoever_brings_it(facts: &dyn Facts) 
     assert_eq!(facts.first_seen(KEY, at(9_000)).await.unwrap(), at(9_000));
     assert_eq!(facts.first_seen(KEY, at(5_000)).await.unwrap(), at(5_000));
     assert_eq!(facts.first_seen(KEY, at(6_000)).await.unwrap(), at(5_000));
+}
+
+async fn r8_a_sighting_by_a_clock_that_was_not_set_counts_as_now(facts: &dyn Facts) {
+    for (kept, seen) in
+        [("1970-01-01T00:02:00Z", at(7_000)), ("2025-12-31T23:59:59Z", at(7_000)), ("2026-01-01T00:00:00Z", at(0))]
+    {
+        facts.set_fact(FactKind::FirstSeen, KEY, kept.as_bytes()).await.unwrap();
+        assert_eq!(facts.first_seen(KEY, at(7_000)).await.unwrap(), seen, "{kept}");
+        assert_eq!(facts.first_seen(KEY, at(8_000)).await.unwrap(), seen, "{kept}, kept anew");
+    }
 }
 
 async fn facts_are_replaced_and_kept_apart_by_kind_and_key(facts: &dyn Facts) {
