@@ -91,9 +91,16 @@ fn still_waiting(policy: &Policy, held: &Held, seen: Timestamp, now: Timestamp) 
     let up = i64::from(from.subsec_nanosecond() > 0);
     let told = Timestamp::from_second(from.as_second() + up).unwrap_or(Timestamp::MAX);
     let wait = Duration::try_from(told.duration_since(now)).ok().filter(|wait| !wait.is_zero())?;
-    let signed = held.signed_at.map_or_else(|| "not signed".to_owned(), |signed| format!("signed {}", second(signed)));
+    let made = if policy.cools_from_attestations() { "attested" } else { "signed" };
+    let signed = held.signed_at.map_or_else(|| format!("not {made}"), |signed| format!("{made} {}", second(signed)));
+    let seen = if seen == Timestamp::MIN {
+        // What `NoFacts` says of everything.
+        "no store asked for its first sighting: verify --first-seen-from".to_owned()
+    } else {
+        format!("first seen here {}", second(seen))
+    };
     let length = SignedDuration::try_from(cooldown).map_or_else(|_| format!("{cooldown:?}"), |length| format!("{length:#}"));
-    let summary = format!("wants it known for {length}: admitted from {told} ({signed}, first seen here {})", second(seen));
+    let summary = format!("wants it known for {length}: admitted from {told} ({signed}, {seen})");
     Some((unmet(policy, summary), wait))
 }
 

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::super::{testing::*, *};
 use crate::{
@@ -281,4 +282,80 @@ async fn without_facts_only_the_signature_counts() {
     world.restart();
     world.permit(old).await;
     cools(&world, new, "2026-11-23T11:00:00Z").await;
+    let sentence = world.refusal(new).await.sentence();
+    let told = "(signed 2026-11-22T11:00:00Z, no store asked for its first sighting: verify --first-seen-from)";
+    assert!(sentence.ends_with(told), "{sentence}");
+}
+
+const ATTESTED: &str = "name: release\nimages: [\"reg.test/acme/**\"]\ndangerous_no_signature: true\ncooldown: 24h\nattestations:\n  \
+                        - predicate_type: https://spdx.dev/Document\n    sbom_on: each_platform\n    \
+                        keyless: {issuer: https://issuer.test, subject: https://ci.acme.test/release}\n";
+
+/// The last of them is when all of them were there.
+#[tokio::test(start_paused = true)]
+async fn where_only_attestations_count_an_index_waits_from_its_last_platforms() {
+    let [early, late] = ["2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z"];
+    for times in [[early, late], [late, early]] {
+        let mut world = World::new();
+        world.set_policies(ATTESTED, Unmatched::Deny);
+        world.facts = Arc::new(NoFacts);
+        world.restart();
+        let children = ["amd64", "arm64"].map(|seed| world.image(REPO, seed));
+        for (child, at) in children.into_iter().zip(times) {
+            let of = json!({"about": child, "by": RELEASE, "proves": "https://spdx.dev/Document", "predicate": spdx(), "at": at});
+            world.attach(REPO, child, &bundle(of));
+        }
+        let index = world.platforms(&[(children[0], Some("linux/amd64")), (children[1], Some("linux/arm64"))]);
+        let sentence = world.refusal(index).await.sentence();
+        assert!(sentence.contains("admitted from 2026-11-23T11:00:00Z (attested 2026-11-22T11:00:00Z, "), "{sentence}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_while_the_clock_is_not_set_nothing_is_seen_for_the_first_time_nor_judged() {
+    for (clock, set) in [("1970-01-01T00:02:00Z", false), ("2025-12-31T23:59:59.9Z", false), ("2026-01-01T00:00:00Z", true)] {
+        let mut world = cooling("24h");
+        let (image, excepted, denied) = (world.signed("a"), world.image(REPO, "b"), world.image(REPO, "c"));
+        let exception = format!("exceptions: [{{digest: \"{excepted}\", reason: JIRA-1, expires: 2026-06-30}}]\n");
+        let text = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+        world.set_policies(&format!("{text}cooldown: 24h\n{exception}"), Unmatched::Deny);
+        world.deny(&format!("- {{digest: \"{denied}\", reason: INC-7}}\n"));
+        world.set_clock(clock);
+        assert_eq!(world.refusal(denied).await.code(), "denied", "which needs no clock");
+        if set {
+            world.permit(excepted).await;
+            world.refusal(image).await;
+        } else {
+            for digest in [image, excepted] {
+                let undecided = world.undecided(digest).await;
+                assert!(matches!(undecided.reason, UndecidedReason::Clock(_)), "{undecided}");
+                assert!(undecided.to_string().contains("the clock here is not set"), "{undecided}");
+            }
+        }
+        assert_eq!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap().is_some(), set, "{clock}");
+    }
+    assert_eq!(crate::verify::CLOCK_FLOOR_SECONDS, crate::store::CLOCK_FLOOR.as_second(), "what is kept is what is judged by");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r8_while_the_clock_is_not_set_an_audit_policy_serves_and_says_that_it_could_not_tell() {
+    let mut world = World::new();
+    let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit");
+    world.set_policies(&format!("{audit}cooldown: 24h\n"), Unmatched::Deny);
+    world.set_clock("1970-01-01T00:02:00Z");
+    let image = world.signed("a");
+    for _ in 0..2 {
+        let permit = world.permit(image).await;
+        assert_eq!((permit.grounds().code(), permit.warnings().len()), ("audited", 1));
+        assert!(
+            permit.warnings()[0].contains("could not tell: it cannot be told yet: the clock here"),
+            "{:?}",
+            permit.warnings()
+        );
+        world.restart();
+        world.all_fail(Fault::Down);
+    }
+    assert!(world.facts.fact(FactKind::FirstSeen, &key(image)).await.unwrap().is_none());
+    world.mend();
+    assert!(matches!(world.admit(Digest::sha256(b"nowhere")).await, Err(NoVerdict::Absent(_))));
 }

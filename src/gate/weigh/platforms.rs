@@ -69,7 +69,9 @@ fn together(held: &[&Vec<(Arc<Policy>, Held)>], unmet: &[&Vec<Unmet>]) -> (Vec<(
         let each = held.iter().map(|held| held.iter().find(|(other, _)| Arc::ptr_eq(other, policy)).map(|(_, on)| on));
         if let Some(each) = each.collect::<Option<Vec<_>>>() {
             let valid_until = each.iter().filter_map(|on| on.valid_until).min();
-            all.push((Arc::clone(policy), Held { valid_until, ..on.clone() }));
+            // All of them were there when the last was.
+            let signed_at = each.iter().filter_map(|on| on.signed_at).max();
+            all.push((Arc::clone(policy), Held { valid_until, signed_at, ..on.clone() }));
         }
     }
     let mut not: Vec<Unmet> = Vec::new();
