@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::{Live, StartError, load, routes, say_weaknesses, trust_roots, watch::Watch};
 use crate::{
-    config::{Config, Problems},
+    config::{Config, Denials, Problems},
     policy::PolicySet,
     server::Tls,
     telemetry,
@@ -50,12 +50,14 @@ pub(super) struct Reloads {
     live: Live,
     /// What the last attempt read, good or bad.
     seen: [u8; 32],
+    /// What is denied by a configuration that was refused: whose list is in force is watched too.
+    refused: Denials,
 }
 
 impl Reloads {
     pub(super) fn new(file: PathBuf, current: Config, live: Live) -> Self {
         let seen = fingerprint(&current.files);
-        Self { file, current, live, seen }
+        Self { file, current, live, seen, refused: Denials::default() }
     }
 
     /// Reloads when `asked` or when a file changes, for ever.
@@ -75,7 +77,9 @@ impl Reloads {
     }
 
     fn follow(&self, watch: &mut Watch) {
-        watch.follow(std::iter::once(&self.file).chain(&self.current.files), &self.current.directories);
+        let Self { file, current, refused, .. } = self;
+        let files = std::iter::once(file).chain(&current.files).chain(&refused.files);
+        watch.follow(files, current.directories.iter().chain(&refused.directories));
     }
 
     /// Reads the files and takes or refuses what they say: `None` when they say nothing new and nobody asked.
@@ -106,6 +110,7 @@ impl Reloads {
         };
         let outcome = match taken {
             Ok(()) => {
+                self.refused = Denials::default();
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
                 Outcome::Applied
             }
@@ -134,10 +139,10 @@ impl Reloads {
 
     /// Puts the deny-list of a configuration that is refused in force alone. Read as of one that cannot be read at all: a file
     /// that names no list, for whatever reason it is refused, lifts nothing.
-    async fn take_denials(&self) {
+    async fn take_denials(&mut self) {
         let file = self.file.clone();
-        let read = tokio::task::spawn_blocking(move || Config::denials(&file)).await;
-        let denials = read.ok().flatten().map(Arc::new);
+        self.refused = tokio::task::spawn_blocking(move || Config::denials(&file)).await.unwrap_or_default();
+        let denials = self.refused.list.take().map(Arc::new);
         let policies = self.live.policies.load_full();
         let Some(denials) = denials.filter(|denials| !denials.says_the_same_as(policies.deny())) else { return };
         tracing::error!(denied = denials.len(), "of the configuration that is refused the deny-list alone is in force");

@@ -157,6 +157,38 @@ async fn d4_a_denied_image_is_refused_within_a_second_of_the_files_change_and_se
 }
 
 #[tokio::test]
+async fn d4_the_deny_list_of_a_configuration_that_is_refused_is_watched_where_it_lies() {
+    let home = Home::new();
+    let running = start_from(home.file()).await.unwrap();
+    let mut stream = TcpStream::connect(running.addr).await.unwrap();
+    let (_, body) = ask(&mut stream, SIGNED).await;
+    let digest = crate::oci::Digest::sha256(body.as_bytes());
+    for named in ["wild/*.yaml", "named/list.yaml"] {
+        // A policy that is half written, and a list in another directory than any before; one is not there yet.
+        let directory = home.path().join(named).parent().unwrap().to_owned();
+        std::fs::create_dir(&directory).unwrap();
+        if named.starts_with("wild") {
+            std::fs::write(directory.join("other.yaml"), "[]").unwrap();
+        }
+        std::fs::write(home.policy_file(), "name: [").unwrap();
+        home.write(&format!("{}deny: [{named}]\n", home.config()));
+        sleep(Duration::from_millis(1_500)).await;
+        for (text, wanted) in
+            [(format!("- {{digest: \"{digest}\", reason: INC-1}}\n"), "HTTP/1.1 403"), ("[]".into(), "HTTP/1.1 200")]
+        {
+            std::fs::write(directory.join("list.yaml"), text).unwrap();
+            let changed = async {
+                while !ask(&mut stream, SIGNED).await.0.starts_with(wanted) {
+                    sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(Duration::from_secs(10), changed).await.expect("the list is not in force");
+        }
+    }
+    assert!(running.shutdown().await);
+}
+
+#[tokio::test]
 async fn o6_a_bad_new_file_changes_nothing_for_clients() {
     let home = Home::new();
     let running = start_from(home.file()).await.unwrap();

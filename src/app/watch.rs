@@ -20,6 +20,9 @@ const QUIET: Duration = Duration::from_millis(200);
 /// half-written file that is read is refused whole, and read again when it is quiet.
 const AT_MOST: Duration = Duration::from_millis(600);
 
+/// Symlinks followed to one file: as many as the kernel follows.
+const MAX_LINKS: usize = 40;
+
 /// Watches the directories of files.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -49,12 +52,18 @@ impl Watch {
         Self { watcher, directories: BTreeSet::new(), changed }
     }
 
-    /// Watches the directories of these files, where their symlinks lie and where they lead, and these directories; no
-    /// others.
-    pub(super) fn follow<'a>(&mut self, files: impl IntoIterator<Item = &'a PathBuf>, others: &[PathBuf]) {
+    /// Watches the directories of these files, and these directories, with those of the symlinks that lead there; no others.
+    pub(super) fn follow<'a>(
+        &mut self,
+        files: impl IntoIterator<Item = &'a PathBuf>,
+        others: impl IntoIterator<Item = &'a PathBuf>,
+    ) {
         let Some(watcher) = &mut self.watcher else { return };
         let mut wanted: BTreeSet<PathBuf> = files.into_iter().flat_map(|file| directories(file)).collect();
-        wanted.extend(others.iter().cloned());
+        for other in others {
+            follow_links(other, &mut { MAX_LINKS }, &mut wanted);
+            wanted.insert(other.clone());
+        }
         for gone in self.directories.difference(&wanted) {
             // It may be deleted already, and its watch with it.
             let _ = watcher.unwatch(gone);
@@ -80,14 +89,35 @@ impl Watch {
     }
 }
 
-fn directories(file: &Path) -> impl Iterator<Item = PathBuf> {
-    let parent = |path: &Path| match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Some(PathBuf::from(".")),
-        Some(parent) => Some(parent.to_owned()),
-        None => None,
-    };
-    let leads_to = file.canonicalize().ok();
-    [parent(file), leads_to.as_deref().and_then(parent)].into_iter().flatten()
+/// Where a change may make another file of `path`: its own directory, the one it leads to, and those of the symlinks on the way
+/// there, each of which may be swapped: Kubernetes' `..data`, the `current` of git-sync and of releases.
+fn directories(path: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    follow_links(path, &mut { MAX_LINKS }, &mut found);
+    let leads_to = path.canonicalize().ok();
+    found.extend([Some(path), leads_to.as_deref()].into_iter().flatten().filter_map(parent));
+    found
+}
+
+/// Adds the directory of each symlink that is followed to come to `path`, `left` of them at most.
+fn follow_links(path: &Path, left: &mut usize, found: &mut BTreeSet<PathBuf>) {
+    let mut at = PathBuf::new();
+    for component in path.components() {
+        at.push(component);
+        if let Ok(target) = std::fs::read_link(&at)
+            && let Some(parent) = parent(&at)
+            && *left > 0
+        {
+            *left -= 1;
+            follow_links(&parent.join(target), left, found);
+            found.insert(parent);
+        }
+    }
+}
+
+fn parent(path: &Path) -> Option<PathBuf> {
+    let parent = path.parent()?;
+    Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
 }
 
 #[cfg(test)]
@@ -123,6 +153,39 @@ mod tests {
         std::fs::rename(home.path().join("..data_tmp"), home.path().join("..data")).unwrap();
         assert!(changes(&watch).await, "swapped");
         assert_eq!(std::fs::read_to_string(home.path().join("a.yaml")).unwrap(), "two");
+    }
+
+    #[tokio::test]
+    async fn a_symlink_swapped_anywhere_on_the_way_to_a_file_or_a_directory_is_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        for version in ["r1", "r2"] {
+            std::fs::create_dir_all(at(version).join("policies")).unwrap();
+            std::fs::write(at(version).join("a.yaml"), version).unwrap();
+        }
+        ["links", "aside"].iter().for_each(|name| std::fs::create_dir(at(name)).unwrap());
+        let link = |to: &str, name: &str| {
+            // Made where nobody looks.
+            std::os::unix::fs::symlink(to, at("aside/new")).unwrap();
+            std::fs::rename(at("aside/new"), at(name)).unwrap();
+        };
+        link("../r1", "links/current");
+        link("links/current", "app");
+        let mut watch = Watch::new();
+        let follow = |watch: &mut Watch, file: &str, directory: &str| {
+            let [files, others] = [file, directory].map(|name| name.split_whitespace().map(at).collect::<Vec<_>>());
+            watch.follow(&files, &others);
+        };
+        for (file, directory) in [("app/a.yaml", ""), ("", "app/policies")] {
+            for (to, name) in [("../r2", "links/current"), ("r1", "app"), ("links/current", "app"), ("../r1", "links/current")] {
+                follow(&mut watch, file, directory);
+                while tokio::time::timeout(Duration::from_millis(100), watch.changed.notified()).await.is_ok() {}
+                link(to, name);
+                assert!(changes(&watch).await, "{name} to {to}, for {file}{directory}");
+            }
+        }
+        link("loop", "loop");
+        follow(&mut watch, "loop/a.yaml", "loop");
     }
 
     #[tokio::test]

@@ -57,11 +57,10 @@ impl Files {
     /// A file that can be read.
     pub(super) fn file(&self, cursor: &Cursor<'_>) -> Option<PathBuf> {
         let path = self.path(cursor)?;
+        // Whether or not it is there: it is one to watch for.
+        self.remember(&path);
         match fs::File::open(&path).and_then(|file| file.metadata()) {
-            Ok(metadata) if metadata.is_file() => {
-                self.remember(&path);
-                Some(path)
-            }
+            Ok(metadata) if metadata.is_file() => Some(path),
             Ok(_) => {
                 cursor.wrong(format!("{} is not a file", path.display()));
                 None

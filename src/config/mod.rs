@@ -57,6 +57,17 @@ pub struct Config {
     pub notices: Vec<String>,
 }
 
+/// The deny-list of a configuration of which nothing else is taken.
+#[derive(Debug, Default)]
+pub struct Denials {
+    /// What is denied; `None` where that cannot be told, or not all of it.
+    pub list: Option<DenyList>,
+    /// The files it is in, to watch: those that cannot be read too.
+    pub files: Vec<PathBuf>,
+    /// Directories a wildcard of `deny` looked into.
+    pub directories: Vec<PathBuf>,
+}
+
 /// Something configured that relaxes a rule. Its `Display` is a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weakness {
@@ -83,9 +94,9 @@ impl Config {
         schema::load(path)
     }
 
-    /// The deny-list alone that the file at `path` names, whatever else is wrong; `None` where it cannot be told.
+    /// The deny-list alone that the file at `path` names, whatever else is wrong.
     #[must_use]
-    pub fn denials(path: &Path) -> Option<DenyList> {
+    pub fn denials(path: &Path) -> Denials {
         schema::denials(path)
     }
 }

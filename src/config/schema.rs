@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, Weakness, files::Files, limits, listeners, trust_roots, upstreams};
+use super::{Config, Denials, Weakness, files::Files, limits, listeners, trust_roots, upstreams};
 use crate::{
     gate,
     policy::{self, PolicySet, Unmatched, deny::DenyList},
@@ -217,17 +217,22 @@ fn deny(paths: &[PathBuf], problems: &mut Vec<Problem>) -> DenyList {
     DenyList::new(denials)
 }
 
-/// The deny-list that the file at `path` names, whatever else is wrong with it or with what it names. `None` where that list
-/// cannot be told, or not all of it.
-pub(super) fn denials(path: &Path) -> Option<DenyList> {
+/// The deny-list that the file at `path` names, whatever else is wrong with it or with what it names.
+pub(super) fn denials(path: &Path) -> Denials {
+    let files = Files::beside(path);
+    let list = denied_by(path, &files);
+    let (files, directories) = files.into_read();
+    Denials { list, files, directories }
+}
+
+fn denied_by(path: &Path, files: &Files) -> Option<DenyList> {
     let (text, sink) = (yaml::read_file(path).ok()?, Sink::new(path));
     let documents = yaml::documents(&text, &sink)?;
     let [root] = documents.as_slice() else { return None };
     let paths = {
-        let files = Files::beside(path);
         // Where the key is gone, what was denied stays denied until the rest is right too.
         let (_, _, deny) = Cursor::new(root, &sink).entries()?.into_iter().find(|(key, ..)| *key == "deny")?;
-        listed_files(&deny, &files)
+        listed_files(&deny, files)
     };
     let mut problems = sink.into_problems();
     let list = deny(&paths, &mut problems);
