@@ -16,13 +16,14 @@
 use std::{
     fs::File,
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use super::{
     Store, StoreError,
@@ -120,6 +121,8 @@ pub struct FactFiles {
     root: Arc<Path>,
     /// Nothing is written: times not known yet are now, and facts cannot be set.
     read_only: bool,
+    /// Whose what is written must be, where that is somebody else than who writes: the user and the group.
+    owner: Option<(u32, u32)>,
     #[cfg(test)]
     pub(super) faults: Arc<fs::Faults>,
 }
@@ -130,11 +133,45 @@ impl FactFiles {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn open(store: &Path) -> Result<Self, StoreError> {
-        let files = Self::of(store, false);
-        for directory in std::iter::once(files.root.to_path_buf()).chain(FactKind::ALL.map(|kind| files.directory(kind))) {
-            fs::create_directory(&directory).map_err(|error| StoreError::io(&directory, error))?;
+        Self::of(store, false).prepared()
+    }
+
+    /// The same for a command beside a gate that may run as another user: what root writes is given to that one, for what it
+    /// cannot read or write it cannot answer by.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; where neither root nor the gate's user asks, it says which user that is.
+    pub fn beside(store: &Path) -> Result<Self, StoreError> {
+        // What the gate made tells whose it is; the directory may be an administrator's.
+        let lock = std::fs::symlink_metadata(store.join("lock"));
+        let owned = lock.or_else(|_| std::fs::metadata(store)).map_err(|error| StoreError::io(store, error))?;
+        let me = rustix::process::geteuid().as_raw();
+        let owner = owner(me, (owned.uid(), owned.gid())).map_err(|error| StoreError::io(store, error))?;
+        Self { owner, ..Self::of(store, false) }.prepared()
+    }
+
+    fn prepared(self) -> Result<Self, StoreError> {
+        for directory in std::iter::once(self.root.to_path_buf()).chain(FactKind::ALL.map(|kind| self.directory(kind))) {
+            self.create_directory(&directory).map_err(|error| StoreError::io(&directory, error))?;
         }
-        Ok(files)
+        Ok(self)
+    }
+
+    /// Creates a directory, whose it must be, or finds that it is there.
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        let is_new = std::fs::symlink_metadata(path).is_err();
+        fs::create_directory(path)?;
+        if is_new && self.owner.is_some() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            self.give(&File::from(rustix::fs::open(path, flags, Mode::empty())?))?;
+        }
+        Ok(())
+    }
+
+    /// Gives what was created to whom it must belong.
+    fn give(&self, file: &File) -> io::Result<()> {
+        let Some((user, group)) = self.owner else { return Ok(()) };
+        std::os::unix::fs::fchown(file, Some(user), Some(group))
     }
 
     /// The same, to read and never to write. A store that has none yet has none.
@@ -147,6 +184,7 @@ impl FactFiles {
         Self {
             root: store.join("facts").into(),
             read_only,
+            owner: None,
             #[cfg(test)]
             faults: Arc::default(),
         }
@@ -199,13 +237,30 @@ impl FactFiles {
         text.push(b'\n');
         text.extend_from_slice(value);
         staged.write_at(&text, 0)?;
-        staged.publish(&self.path(kind, key), Durability::Synced)?;
+        let path = self.path(kind, key);
+        if self.owner.is_some() {
+            self.give(&staged.reader()?)?;
+            if let Some(directory) = path.parent() {
+                self.create_directory(directory)?;
+                // Publishing syncs the name of a directory only where it makes it.
+                File::open(self.directory(kind))?.sync_all()?;
+            }
+        }
+        staged.publish(&path, Durability::Synced)?;
         Ok(())
     }
 
     /// Held while a fact is read to be written, or written: by one thread of one process.
     fn lock(&self) -> io::Result<File> {
-        let file = fs::create(&self.root.join("lock"), rustix::fs::OFlags::empty())?;
+        let path = self.root.join("lock");
+        let file = match fs::create(&path, OFlags::EXCL) {
+            Ok(file) => {
+                self.give(&file)?;
+                file
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::create(&path, OFlags::empty())?,
+            Err(error) => return Err(error),
+        };
         rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
         Ok(file)
     }
@@ -246,6 +301,18 @@ impl FactFiles {
     }
 }
 
+/// To whom user `me` must give what it writes into what belongs to `owner`: to nobody, where that is itself.
+fn owner(me: u32, owner: (u32, u32)) -> io::Result<Option<(u32, u32)>> {
+    match (me, owner.0) {
+        (me, user) if me == user => Ok(None),
+        (0, _) => Ok(Some(owner)),
+        (me, user) => {
+            let why = format!("it belongs to user {user}, and this is user {me}: do it as that user or as root");
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl Facts for FactFiles {
     async fn first_seen(&self, key: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
@@ -280,5 +347,20 @@ impl Facts for Store {
         let (shelf, files) = (Arc::clone(&self.shelf), self.facts.clone());
         let (key, value) = (key.to_owned(), value.to_vec());
         blocking(move || shelf.with_room_for("fact", || files.set(kind, &key, &value))).await.ok_or_else(lost)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_writes_for_somebody_else() {
+        assert_eq!(owner(0, (0, 7)).unwrap(), None);
+        assert_eq!(owner(1000, (1000, 7)).unwrap(), None);
+        assert_eq!(owner(0, (61_234, 7)).unwrap(), Some((61_234, 7)));
+        let error = owner(1000, (61_234, 7)).unwrap_err().to_string();
+        assert_eq!(error, "it belongs to user 61234, and this is user 1000: do it as that user or as root");
+        assert!(owner(1000, (0, 0)).is_err());
     }
 }

@@ -27,6 +27,8 @@ pub(in crate::command) enum Command {
 /// Written into the gate's store, beside a gate that may be running and obeys at the next request. It holds for this one
 /// change, and changes no policy: the digest must still be signed.
 ///
+/// Run as root, what it writes belongs to the gate's user, as under systemd's DynamicUser; otherwise be that user.
+///
 /// Exit codes: 0 accepted; 1 the store cannot be written; 64 a command line or a configuration that cannot be used.
 #[derive(Debug, clap::Args)]
 pub(in crate::command) struct Accept {
@@ -64,7 +66,7 @@ impl Accept {
             return Err(usage(&format_args!("{} is no store", store.display())));
         }
         let failed = |error: crate::store::StoreError| Unusable::Failed(error.to_string());
-        let facts = FactFiles::open(&store).map_err(failed)?;
+        let facts = FactFiles::beside(&store).map_err(failed)?;
         let was = tags::accept(&facts, &name, &tag, &digest).await.map_err(failed)?;
         let was = match was {
             Before::Meant(was) => format!("it meant {was}"),

@@ -174,6 +174,44 @@ async fn a_store_opened_to_be_read_only_is_left_as_it_is() {
     assert!(FactFiles::open(&rig.root().join("none")).is_err());
 }
 
+/// Every path below, with its user and group.
+fn owners(path: &Path) -> Vec<(PathBuf, u32, u32)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = std::fs::symlink_metadata(&path).unwrap();
+        if metadata.is_dir() {
+            found.extend(owners(&path));
+        }
+        found.push((path, metadata.uid(), metadata.gid()));
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_root_writes_beside_a_gate_of_another_user_is_that_users() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Whose it is, the gate's lock says; before any gate has run, the directory.
+    for (lock, user) in [(None, 61_233), (Some(61_234), 61_234)] {
+        let store = tempfile::tempdir().unwrap();
+        let chown = |path: &Path, user: u32| std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+        chown(store.path(), 61_233);
+        if let Some(user) = lock {
+            std::fs::write(store.path().join("lock"), "").unwrap();
+            chown(&store.path().join("lock"), user);
+        }
+        let facts = FactFiles::beside(store.path()).unwrap();
+        facts.set_fact(FactKind::TagAccepted, "k", b"v").await.unwrap();
+        facts.first_seen(KEY, at(1_000)).await.unwrap();
+        let owners = owners(&store.path().join("facts"));
+        assert!(owners.iter().any(|(path, ..)| path.ends_with("facts/lock")) && owners.len() == 8, "{owners:?}");
+        assert!(owners.iter().all(|(_, uid, gid)| (*uid, *gid) == (user, user)), "{owners:?}");
+        assert_eq!(FactFiles::read_only(store.path()).fact(FactKind::TagAccepted, "k").await.unwrap().unwrap(), "v");
+    }
+}
+
 #[tokio::test]
 async fn without_facts_all_was_seen_long_ago_and_no_tag_has_a_history() {
     assert_eq!(NoFacts.first_seen(KEY, at(1_000)).await.unwrap(), Timestamp::MIN);

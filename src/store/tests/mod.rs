@@ -8,8 +8,8 @@ mod facts;
 mod room;
 
 use std::{
-    os::unix::fs::FileExt as _,
-    path::PathBuf,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
