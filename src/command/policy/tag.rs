@@ -8,11 +8,11 @@ use crate::{
         judge::Unusable,
         reference::{Image, Place},
         runtime,
-        streams::answer,
+        streams::{answer, tell},
     },
     config::Config,
     gate::tags::{self, Before},
-    oci::{Digest, Tag},
+    oci::{Digest, Host, Tag},
     store::FactFiles,
 };
 
@@ -32,7 +32,7 @@ pub(in crate::command) enum Command {
 /// Exit codes: 0 accepted; 1 the store cannot be written; 64 a command line or a configuration that cannot be used.
 #[derive(Debug, clap::Args)]
 pub(in crate::command) struct Accept {
-    /// The tag and the digest it may mean: HOST/REPOSITORY:TAG@DIGEST.
+    /// The tag and the digest it may mean: HOST/REPOSITORY:TAG@DIGEST. The host as policies call it, written out.
     #[arg(value_name = "IMAGE:TAG@DIGEST")]
     reference: String,
     /// The gate's configuration, which says where its store is.
@@ -59,7 +59,15 @@ impl Accept {
         let name = image.name.ok_or_else(|| usage(&"it names no image"))?;
         let store = match (&self.store, &self.config) {
             (Some(store), _) => store.clone(),
-            (None, Some(file)) => Config::load(file).map_err(|problems| usage(&problems))?.store.path,
+            (None, Some(file)) => {
+                let config = Config::load(file).map_err(|problems| usage(&problems))?;
+                if config.upstreams.iter().all(|upstream| upstream.host != name.host) {
+                    let hosts: Vec<_> = config.upstreams.iter().map(|upstream| upstream.host.to_string()).collect();
+                    let hosts = hosts.join(", ");
+                    return Err(usage(&format_args!("{} is no upstream of {}: {hosts}", name.host, file.display())));
+                }
+                config.store.path
+            }
             (None, None) => return Err(usage(&"say where the store is: --config FILE or --store DIR")),
         };
         if !store.is_dir() {
@@ -70,7 +78,11 @@ impl Accept {
         let was = tags::accept(&facts, &name, &tag, &digest).await.map_err(failed)?;
         let was = match was {
             Before::Meant(was) => format!("it meant {was}"),
-            Before::Nothing => "it had no history".to_owned(),
+            Before::Nothing => {
+                let why = "so nothing was refused: is it the tag that was meant?";
+                tell(&format_args!("no gate on this store has answered for {name}:{tag}, {why}"));
+                "it had no history".to_owned()
+            }
             Before::Unreadable => "what it meant could not be read".to_owned(),
         };
         answer(&format!("{name}:{tag} may mean {digest} from now on; {was}\n"))?;
@@ -86,5 +98,8 @@ fn read(text: &str) -> Result<(Image, Tag, Digest), String> {
     let (_, tag) = rest.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).ok_or_else(wants)?;
     let tag: Tag = tag.parse().map_err(|error| format!("{error}"))?;
     let image: Image = rest.parse().map_err(|error| format!("{error}"))?;
-    if image.place == Place::Registry { Ok((image, tag, digest)) } else { Err(wants()) }
+    // Left out, it would be Docker Hub's, and the tag that was meant stays refused.
+    let first: Option<Host> = rest.split_once('/').and_then(|(first, _)| first.parse().ok());
+    let names_host = image.name.as_ref().is_some_and(|name| first.is_some_and(|first| first == name.host));
+    if image.place == Place::Registry && names_host { Ok((image, tag, digest)) } else { Err(wants()) }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::{code, identity, layout, pullgate, pullgate_in, renamed, stderr, stdout};
 use crate::support::{
-    gate::Setup,
+    gate::{HOST, Setup},
     layout::{Cases, cases, fixtures},
     registry::{Fault, Registry},
 };
@@ -473,13 +473,26 @@ async fn a_rollback_is_accepted_beside_the_gate() {
     let output = pullgate(&["policy", "tag", "accept", &reference, "--store", store]).await;
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(stdout(&output), format!("ghcr.io/acme/app:v1 may mean {APP} from now on; it had no history\n"));
+    assert!(stderr(&output).contains("no gate on this store has answered for ghcr.io/acme/app:v1"), "{}", stderr(&output));
     assert!(folder.path().join("facts/tag-accepted").is_dir());
+    // By a configuration, the host is one of its upstreams.
+    let config = Setup::layout(&fixtures().join("registry")).write(folder.path());
+    let config = config.to_str().unwrap();
+    let known = format!("{HOST}/acme/app:v1@{APP}");
+    std::fs::create_dir(folder.path().join("store")).unwrap();
+    let output = pullgate(&["policy", "tag", "accept", &known, "--config", config]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let output = pullgate(&["policy", "tag", "accept", &reference, "--config", config]).await;
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains("ghcr.io is no upstream of") && stderr(&output).contains(HOST), "{}", stderr(&output));
     for wrong in [
         &["policy", "tag", "accept", &reference][..],
         &["policy", "tag", "accept", &reference, "--store", "/nonexistent"],
         &["policy", "tag", "accept", &reference, "--config", "/nonexistent"],
         &["policy", "tag", "accept", "ghcr.io/acme/app:v1", "--store", store],
         &["policy", "tag", "accept", &format!("ghcr.io/acme/app@{APP}"), "--store", store],
+        &["policy", "tag", "accept", &format!("acme/app:v1@{APP}"), "--store", store],
+        &["policy", "tag", "accept", &format!("app:v1@{APP}"), "--store", store],
         &["policy", "tag", "accept", &format!("{}:app:v1@{APP}", layout()), "--store", store],
     ] {
         assert_eq!(code(&pullgate(wrong).await), 64, "{wrong:?}");
