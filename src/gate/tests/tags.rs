@@ -241,6 +241,10 @@ async fn an_audit_policy_beside_an_enforcing_one_is_asked_too() {
             other => panic!("{other:?}"),
         }
     }
+    // Each history is of its own tag, and is found there by every version.
+    for key in ["v1", "v1 audit"] {
+        assert!(world.facts.fact(FactKind::Tag, &format!("{}:{key}", name(REPO))).await.unwrap().is_some(), "{key}");
+    }
     // The enforcing guard moved the tag; the audit policy's history stands where it stood, and moves once.
     accept(&*world.facts, &name(REPO), &v1(), &new).await.unwrap();
     assert!(fine(&world, new).await && fine(&world, new).await);
