@@ -39,9 +39,9 @@ class Outcomes:
         return self.caught + self.unviable + self.timeout + self.survived
 
 
-def code(path: Path) -> str:
+def code(text: str) -> str:
     """A file's text without its tests and comments: what is mutated."""
-    text = path.read_text().split("#[cfg(test)]\nmod tests {")[0]
+    text = text.split("#[cfg(test)]\nmod tests {")[0]
     return "\n".join(line.rstrip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("//"))
 
 

@@ -19,26 +19,48 @@ def load() -> dict[str, dict]:
     return json.loads(KEPT.read_text()) if KEPT.exists() else {}
 
 
-def fingerprint(root: Path, file: str) -> str:
-    return hashlib.sha256(mutants.code(root / file).encode()).hexdigest()[:16]
+def fingerprint(text: str) -> str:
+    return hashlib.sha256(mutants.code(text).encode()).hexdigest()[:16]
 
 
 def current(result: dict[str, dict], file: str) -> bool:
     """Whether the file's code is the code that was mutated. Its tests may have changed; they only became more, one hopes."""
-    return file in result and result[file]["code"] == fingerprint(trees.ROOT, file)
+    return file in result and result[file]["code"] == fingerprint((trees.ROOT / file).read_text())
 
 
 def keep(file: str, outcomes: mutants.Outcomes) -> None:
     """Read again before it is written: a run takes hours."""
     result = load()
     result[file] = {
-        # Of what was mutated: the work tree may have gone on.
-        "code": fingerprint(trees.ROOMS[trees.room_of(file)][0].tree.path, file),
+        "code": mutated(file),
         "caught": len(outcomes.caught),
         "unviable": len(outcomes.unviable),
         "timeout": sorted(mutant.key for mutant in outcomes.timeout),
         "survived": sorted(mutant.key for mutant in outcomes.survived),
     }
+    write(result)
+
+
+def mutated(file: str) -> str:
+    """Of the code that was mutated: the work tree may have gone on."""
+    return fingerprint((trees.ROOMS[trees.room_of(file)][0].tree.path / file).read_text())
+
+
+def keep_touched(file: str, listed: set[str], number: int, outcomes: mutants.Outcomes) -> None:
+    """What became of the mutants in a file's changed lines, of `number` in all, `listed`; the others are as they were before."""
+    result = load()
+    entry = result[file]
+    ran = {mutant.key for mutant in outcomes.all()}
+    before = {kind: [key for key in entry[kind] if key in listed and key not in ran] for kind in ("timeout", "survived")}
+    result[file] = {
+        "code": mutated(file),
+        "caught": len(outcomes.caught),
+        "unviable": len(outcomes.unviable),
+        "timeout": sorted({*before["timeout"], *(mutant.key for mutant in outcomes.timeout)}),
+        "survived": sorted({*before["survived"], *(mutant.key for mutant in outcomes.survived)}),
+    }
+    told = sum(len(value) if isinstance(value, list) else value for key, value in result[file].items() if key != "code")
+    result[file]["as before"] = number - told
     write(result)
 
 
@@ -81,14 +103,15 @@ def disagreements(result: dict[str, dict]) -> list[str]:
 def counts(result: dict[str, dict], file: str, listed: int) -> dict[str, int]:
     entry = result.get(file)
     if entry is None:
-        return dict.fromkeys(KINDS, 0) | {"mutants": listed, "not run": listed}
+        return dict.fromkeys((*KINDS, "as before"), 0) | {"mutants": listed, "not run": listed}
     numbers = {kind: entry[kind] if isinstance(entry[kind], int) else len(entry[kind]) for kind in KINDS}
+    numbers["as before"] = entry.get("as before", 0)
     return numbers | {"mutants": sum(numbers.values()), "not run": 0}
 
 
 def document(result: dict[str, dict], listed: dict[str, int]) -> str:
     """`RESULT.md`."""
-    columns = ("mutants", *KINDS, "not run")
+    columns = ("mutants", *KINDS, "as before", "not run")
     table = {file: counts(result, file, number) for file, number in listed.items()}
     lines = ["# Mutants", "", "Made by `tests/mutants/run report`; what each column and the survivors' notation mean is in `README.md`.", ""]
     heading = ["| | " + " | ".join(columns) + " |", "|---" + "|---:" * len(columns) + "|"]
