@@ -228,7 +228,7 @@ fn short(tokens: &[Token]) -> Result<Vec<String>, Unnamed> {
     let mut ways = globs(tokens, false)?;
     ways.retain(|way| {
         let first = way.split('/').next().unwrap_or_default();
-        !(is_host(first) && first != "*") && !way.contains([':', '@']) && !way.split('/').any(str::is_empty)
+        (!is_host(first) || first == "*") && !way.contains([':', '@']) && !way.split('/').any(str::is_empty)
     });
     Ok(ways.iter().map(|way| format!("docker.io/{way}")).collect())
 }
