@@ -163,6 +163,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_was_not_all_there_was_is_not_whole() {
+        let (missing, limits_hit) = (vec!["a page".to_owned()], vec!["a limit".to_owned()]);
+        for (missing, limits_hit, whole) in [
+            (Vec::new(), Vec::new(), true),
+            (missing.clone(), Vec::new(), false),
+            (Vec::new(), limits_hit.clone(), false),
+            (missing, limits_hit, false),
+        ] {
+            let evidence = Evidence { missing, limits_hit, ..Evidence::default() };
+            assert_eq!(Kept::of(&evidence, Timestamp::UNIX_EPOCH, "a/b").whole, whole, "{evidence:?}");
+        }
+    }
+
     #[tokio::test]
     async fn c6_a_hint_of_more_than_64_kib_is_not_read() {
         let documents = Memory::default();

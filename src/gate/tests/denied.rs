@@ -340,6 +340,28 @@ async fn d4_where_packages_are_denied_an_exception_waits_for_evidence_that_canno
 }
 
 #[tokio::test(start_paused = true)]
+async fn d4_an_exception_is_blamed_only_where_it_alone_has_evidence_looked_for() {
+    // What was found is denied already.
+    let world = World::new();
+    let image = world.signed("a");
+    world.set_policies(&excepted(image, "subject"), Unmatched::Deny);
+    world.deny(OPENSSL);
+    world.fault(Ask::ManifestByTag, Fault::Down);
+    let undecided = world.undecided(image).await.to_string();
+    assert!(!undecided.contains("names packages"), "{undecided}");
+    // There is none, and platforms are to be looked at all the same.
+    let world = World::new();
+    let index = world.index(REPO, &[world.image(REPO, "amd64")]);
+    let attested = format!(
+        "name: release\nimages: [\"reg.test/acme/**\"]\ndangerous_no_signature: true\nattestations:\n  - predicate_type: \
+         https://spdx.dev/Document\n    sbom_on: each_platform\n    keyless: {{issuer: https://issuer.test, subject: {RELEASE}}}\n"
+    );
+    world.set_policies(&attested, Unmatched::Deny);
+    world.trust.store(std::sync::Arc::new(crate::verify::TrustState::NotReady("not yet".into())));
+    assert!(matches!(world.undecided(index).await.reason, UndecidedReason::NoTrustRoot(why) if why == "not yet"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn d4_a_denied_package_on_one_platform_refuses_an_excepted_index() {
     for sbom_on in ["each_platform", "either"] {
         let world = World::build(true, Config { max_stale: Some(Duration::ZERO), ..config() });

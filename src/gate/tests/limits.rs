@@ -210,6 +210,12 @@ async fn x3_what_a_limit_cut_off_is_not_forgotten_by_way_of_the_store() {
     world.attach(REPO, index, &scan(index, 22, true));
     tokio::time::advance(Duration::from_secs(11)).await;
     world.permit(index).await;
+    // As many as the limit are all there are.
+    world.config.limits.candidates = 4;
+    world.all_fail(Fault::Down);
+    world.restart();
+    world.permit(index).await;
+    world.mend();
     // And a limit that was lowered is hit by what was kept under the one before.
     world.config.limits.candidates = 2;
     world.restart();

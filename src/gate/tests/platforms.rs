@@ -271,6 +271,24 @@ async fn what_could_not_be_had_of_a_platform_is_undecided_and_what_is_lacking_is
     }
 }
 
+/// Of two platforms one cannot be seen: an audit policy would refuse if the other is enough for that, and else cannot tell.
+#[tokio::test(start_paused = true)]
+async fn an_audit_policy_would_refuse_what_one_platform_lacks_whatever_another_has() {
+    for (attested, verb) in [(true, "could not tell"), (false, "would refuse")] {
+        let world = World::new();
+        let enforce = policy("release", "reg.test/acme/**", RELEASE, "enforce") + "dangerous_no_attestation: true\n";
+        let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit") + SPDX;
+        world.set_policies(&format!("{enforce}---\n{audit}"), Unmatched::Deny);
+        let (index, [amd64, arm64]) = signed_index(&world);
+        if attested {
+            attest(&world, amd64, RELEASE);
+        }
+        world.hide_referrers(arm64);
+        let warnings = world.permit(index).await.warnings().to_vec();
+        assert!(warnings[0].contains(&format!("audit: policy watch {verb}")), "{warnings:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_asked_about_platforms_while_a_signature_is_wanting() {
     let world = wanting("each_platform");

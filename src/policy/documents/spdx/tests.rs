@@ -60,6 +60,17 @@ fn every_wrapping_of_every_version_is_read() {
     }
 }
 
+#[test]
+fn every_package_is_handed_out_once() {
+    for depth in [Depth::Shallow, Depth::Deep] {
+        let names = |document: Value| -> Vec<String> {
+            read_text(&document.to_string(), depth).unwrap().2.into_iter().map(|package| package.name).collect()
+        };
+        assert_eq!(names(document()), ["openssl", "zlib"]);
+        assert_eq!(names(graph(&[package("urn:a"), package("urn:b")])), ["urn:a", "urn:b"]);
+    }
+}
+
 /// A document that lists nothing but the image it is of has no packages.
 #[test]
 fn what_stands_for_the_image_itself_is_no_package() {
