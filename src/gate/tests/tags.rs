@@ -97,6 +97,22 @@ async fn the_hot_path_never_answers_a_tag_that_is_not_accepted() {
     assert!(!world.gate.recall_tag(&v1(), &old_permit));
 }
 
+/// What a tag meant while one guard was asked is not what it means once it moved under two.
+#[tokio::test(start_paused = true)]
+async fn the_hot_path_forgets_what_two_guards_moved_past() {
+    let world = guarding();
+    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    assert!(fine(&world, old).await);
+    let audit = guarded("audit").replace("name: release", "name: watch");
+    world.set_policies(&format!("{}---\n{audit}", guarded("enforce")), Unmatched::Deny);
+    assert!(fine(&world, new).await);
+    world.set_policies(&guarded("enforce"), Unmatched::Deny);
+    let permit = world.permit(old).await;
+    assert!(!world.gate.recall_tag(&v1(), &permit));
+    assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tag_that_moves_to_another_signer_is_refused() {
     let world = guarding();
