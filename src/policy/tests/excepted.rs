@@ -68,6 +68,11 @@ fn d4_an_sbom_by_a_signer_of_the_image_refuses_and_nobody_elses_does() {
     }
     // Where nothing is denied nothing is read, be it denied by digest.
     assert!(asked(&excepted(""), &evil, None, "[]").is_ok());
+    let each = excepted(", sbom_on: each_platform");
+    assert!(asked(&each, &evil, None, "[]").is_ok());
+    // What else it must say is waived: that makes an SBOM none to rely on, and no denial.
+    let good = [signature(MAIN), sbom(MAIN, "good", NEW)];
+    assert_eq!(refused(", suppliers: {allow: [Acme]}", &good, None), None);
     // How old it may be is waived with the rest; that it was found in these bytes is not.
     assert!(refused(", max_age: 1d", &evil, None).is_some());
 }

@@ -24,6 +24,40 @@ fn arm64(facts: &[Verified]) -> PlatformFacts {
 }
 
 #[test]
+fn a_policy_says_what_it_asks_of_whom() {
+    let of = |lines: &str| Policy::clone(&set(&format!("{STRICT}{lines}")).policies[0]);
+    let entry = |more: &str| of(&format!("attestations: [{{predicate_type: {}{more}}}]\n", spdx::TYPE));
+    for (more, all, all_of_platforms, platforms) in [
+        ("", false, false, false),
+        (", sbom_on: subject", false, false, false),
+        (", sbom_on: each_platform", false, false, true),
+        (", sbom_on: either", false, false, true),
+        (", match: newest, max_age: 30d", true, false, false),
+        (", sbom_on: either, match: newest, max_age: 30d", true, true, true),
+        (", sbom_on: each_platform, match: all, max_age: 30d", true, true, true),
+    ] {
+        let policy = entry(more);
+        let asks = (policy.weighs_all_evidence(), policy.weighs_all_of_platforms(), policy.asks_platforms());
+        assert_eq!(asks, (all, all_of_platforms, platforms), "{more}");
+    }
+    // One entry weighs all, another looks at platforms.
+    let two = of(&format!(
+        "attestations: [{{predicate_type: {0}, sbom_on: either}}, {{predicate_type: {0}, match: newest, max_age: 30d}}]\n",
+        spdx::TYPE
+    ));
+    assert!(two.weighs_all_evidence() && two.asks_platforms() && !two.weighs_all_of_platforms());
+    let plain = of("");
+    assert!(plain.names_host(&"ghcr.io".parse().unwrap()) && !plain.names_host(&"quay.io".parse().unwrap()));
+    assert!(plain.asks_root("default") && !plain.asks_root("other"));
+    assert!(!plain.wants_proof() && of("log: proof\n").wants_proof());
+    assert!(!plain.tag_guard() && of("tag_guard: true\n").tag_guard());
+    assert_eq!((plain.mode(), of("mode: audit\n").mode()), (Mode::Enforce, Mode::Audit));
+    let days = std::time::Duration::from_hours(48);
+    assert_eq!((plain.cooldown(), of("cooldown: 2d\n").cooldown()), (None, Some(days)));
+    assert!(!of("cooldown: 2d\n").cools_from_attestations() && !plain.cools_from_attestations());
+}
+
+#[test]
 fn each_platform_admits_if_and_only_if_every_one_has_its_own() {
     let signed = [signature(MAIN)];
     let sbom = [spdx_by(MAIN)];

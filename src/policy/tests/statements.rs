@@ -191,13 +191,20 @@ fn without_signatures_a_cooldown_is_counted_from_the_attestations_that_were_need
     let by_fork = made(attestation(FORK, spdx::TYPE, SPDX), &[OLD]);
     assert_eq!(since(&only, &[sbom(NEW, true), by_fork]), Some(time(NEW)));
     // Of several entries the last; what is attested anew each day only where there is nothing else.
-    for more in ["max_age: 30d", "vulnerabilities: {scan_max_age: 3650d}", "match: any, vulnerabilities: {scan_max_age: 3650d}"] {
+    for more in [
+        "max_age: 30d",
+        "match: any, max_age: 30d",
+        "vulnerabilities: {scan_max_age: 3650d}",
+        "match: any, vulnerabilities: {scan_max_age: 3650d}",
+    ] {
         let both = text(&[scan_entry(more), spdx_entry("")]);
         assert_eq!(since(&both, &[scanned(NEW), sbom(OLD, true)]), Some(time(OLD)), "{more}");
         assert_eq!(since(&text(&[scan_entry(more)]), &[scanned(NEW)]), Some(time(NEW)), "{more}");
     }
-    let both = text(&[scan_entry("match: any"), spdx_entry("")]);
-    assert_eq!(since(&both, &[scanned(NEW), sbom(OLD, true)]), Some(time(NEW)));
+    for more in ["match: any", "match: any, vulnerabilities: {max_severity: critical}"] {
+        let both = text(&[scan_entry(more), spdx_entry("")]);
+        assert_eq!(since(&both, &[scanned(NEW), sbom(OLD, true)]), Some(time(NEW)), "{more}");
+    }
     // Of platforms the last, too.
     let each = set(&text(&[spdx_entry(", sbom_on: each_platform")]));
     let platform = |name: &str, when: &str| PlatformFacts {

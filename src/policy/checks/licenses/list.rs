@@ -112,7 +112,7 @@ pub(super) fn id_of_name(text: &str) -> Option<&'static str> {
 pub(super) fn spellings(license: License) -> Vec<String> {
     let covered = |id: &'static str| License::of(id, false).choices().any(|choice| license.covers(choice));
     // `GPL-1.0-or-later` leaves the choice, what is short for `GPL-1.0` does not.
-    let exactly = |id: &'static str| license.covers(License { or_later: false, ..License::of(id, false) });
+    let exactly = |id: &'static str| license.covers(License::of(id, false));
     let full = NAMES.iter().filter(|(_, id)| covered(id)).map(|(name, _)| name.clone());
     let shorter = NAMES.iter().filter(|(_, id)| exactly(id)).flat_map(|(name, _)| shortened(name));
     let short = LICENSES.iter().filter(|known| exactly(known.name)).flat_map(|known| {
