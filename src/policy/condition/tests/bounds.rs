@@ -109,6 +109,11 @@ fn what_costs_too_much_is_told_with_the_values_it_is_about() {
     assert!(summary.starts_with("wants predicate.a.exists(a, predicate.a.exists(b, a + b == predicate.b.limit"), "{summary}");
     assert!(summary.contains("all that a condition may take; predicate.a is [0, 1, 2, "), "{summary}");
     assert!(summary.contains(" and predicate.b.limit is -1 and predicate.text is \"xxx"), "{summary}");
+    // Of many values the first few.
+    let predicate_of_many = json!({"a": (0..10_000).collect::<Vec<_>>(), "b": 1, "c": 2, "d": 3});
+    let many = "predicate.a.all(a, predicate.a.all(b, a + b != -predicate.b - predicate.c - predicate.d))";
+    let told = super::summary(many, &predicate_of_many).1;
+    assert!(told.ends_with("predicate.b is 1 and predicate.c is 2"), "{told}");
     // What is not there has no value to tell of.
     finds(
         "predicate.a.exists(a, predicate.a.exists(b, a + b == -1)) || predicate.none == 1",
