@@ -187,6 +187,10 @@ mod tests {
             (r"https://github\.com/acme.{0,99}", &["regex_open_end"]),
             (r"https://github\.com/acme[a-z-]*", &["regex_open_end"]),
             (r"https://github\.com/acme[0-9]?", &[]),
+            (r"https://github\.com/acme[0-9]*", &[]),
+            (r"https://github\.com/acme[a-z]?", &[]),
+            (r"https://github\.com/acme[a-z]{0,2}", &["regex_open_end"]),
+            (r"https://github\.com/acme.{3}", &[]),
             (r"https://github\.com/acme_.*", &["regex_open_end"]),
             (r"https://github\.com/acme(/.*)?", &[]),
             (r"[^ ]*acme/app/.*", &["regex_open_start"]),
@@ -195,7 +199,11 @@ mod tests {
             (r"x?.*/acme/app/.*", &["regex_open_start"]),
             (r"^.*/acme/app/.*", &["regex_open_start"]),
             (r"\w*://github\.com/acme/.*", &[]),
+            (r"[a-z/.]+acme/app@x", &[]),
+            (r"(?-u:[ -~])*/acme/app@x", &["regex_open_start"]),
             (r"https://.{3}\.acme\.test/x", &[]),
+            (r"http.://acme\.test/x", &[]),
+            (r"https://[a-z]+/x://.y", &[]),
             // So many alternatives that they are not all looked at.
             (r"(a|b|c)(a|b|c)(a|b|c)(a|b|c)(a|b|c)(a|b|c)/x", &[]),
         ] {

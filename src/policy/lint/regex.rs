@@ -77,8 +77,8 @@ fn repeated(repetition: &Repetition) -> Vec<Branch> {
     };
     match (open, *max) {
         (Some(open), _) => vec![vec![open]],
-        // What may be left out is either there or not.
-        (None, Some(1)) if *min == 0 => [vec![Vec::new()], branches(sub)].concat(),
+        // At most once is either there or not: just once is no repetition.
+        (None, Some(1)) => [vec![Vec::new()], branches(sub)].concat(),
         (None, _) => vec![vec![Piece::Other]],
     }
 }
@@ -89,10 +89,11 @@ fn is_dot(hir: &Hir) -> bool {
 
 /// What any number of characters of a class is, if a word may go on with them.
 fn opening(class: &Class) -> Option<Piece> {
-    let has = |wanted: char| match class {
-        Class::Unicode(class) => class.iter().any(|range| range.start() <= wanted && wanted <= range.end()),
-        Class::Bytes(class) => class.iter().any(|range| char::from(range.start()) <= wanted && wanted <= char::from(range.end())),
+    let class = match class {
+        Class::Unicode(class) => class.clone(),
+        Class::Bytes(class) => class.to_unicode_class()?,
     };
+    let has = |wanted: char| class.iter().any(|range| range.start() <= wanted && wanted <= range.end());
     has('x').then(|| Piece::Open { paths: has('/') && has(':') })
 }
 
@@ -122,7 +123,7 @@ fn has_open_dot(branch: &[Piece]) -> bool {
 
 fn is_of_mail(branch: &[Piece]) -> bool {
     let text_has = |of: char| move |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(of));
-    let domain = branch.iter().rposition(text_has('@')).and_then(|at| branch.get(at + 1..));
+    let domain = branch.iter().rposition(text_has('@')).and_then(|at| branch.get(at..));
     !branch.iter().any(text_has('/'))
         && domain.is_some_and(|domain| !domain.iter().any(|piece| matches!(piece, Piece::Open { .. })))
 }
