@@ -76,3 +76,21 @@ fn both<T>(a: &[T], b: &[T], star: &impl Fn(&T) -> bool, same: &impl Fn(&T, &T) 
     }
     below[0]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_at_most_so_many_without_braces() {
+        let of = |each: &[usize]| {
+            let braces = |count: &usize| format!("{{{}}}", vec!["x"; *count].join(","));
+            alternatives(&each.iter().map(braces).collect::<String>()).map(|all| all.len())
+        };
+        assert_eq!((of(&[]), of(&[2, 3]), of(&[16, 16]), of(&[256])), (Some(1), Some(6), Some(256), Some(256)));
+        assert_eq!((of(&[16, 17]), of(&[257]), of(&[2, 129])), (None, None, None));
+        let written = ["a/x-b", "a/x-c", "a/y-b", "a/y-c"].map(str::to_owned).to_vec();
+        assert_eq!(alternatives("a/{x,y}-{b,c}"), Some(written));
+        assert_eq!(alternatives("a/{x,y"), None);
+    }
+}

@@ -92,6 +92,9 @@ fn other_ecosystems_have_an_order_of_their_own() {
         ],
     );
     assert!(compare("32.0.1-jre", "32.0.1", Scheme::Maven).is_gt() && compare("1.0a", "1.0", Scheme::Maven).is_gt());
+    for qualifier in ["a", "b", "m"] {
+        assert!(compare(&format!("1.0-{qualifier}"), "1.0", Scheme::Maven).is_gt(), "not numbered, {qualifier} is a word");
+    }
     // PEP 440.
     stand(
         Scheme::Python,
