@@ -93,4 +93,34 @@ mod tests {
         assert_eq!(alternatives("a/{x,y}-{b,c}"), Some(written));
         assert_eq!(alternatives("a/{x,y"), None);
     }
+
+    #[test]
+    fn two_with_stars_meet_if_one_text_is_both() {
+        for (a, b, meet) in [
+            ("", "", true),
+            ("", "*", true),
+            ("", "x", false),
+            ("*", "*", true),
+            ("x", "x", true),
+            ("x", "y", false),
+            ("*x", "", false),
+            ("*x", "x", true),
+            ("*x", "ax", true),
+            ("*x", "xa", false),
+            ("*x", "*y", false),
+            ("*x", "y*", true),
+            ("x*", "y*", false),
+            ("a*c", "*b*", true),
+            ("a*c", "b*c", false),
+            ("*x*", "y*z", true),
+            ("ab", "a*b", true),
+            ("a", "a*b", false),
+            ("**", "x", true),
+        ] {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            for (a, b) in [(a, b), (b, a)] {
+                assert_eq!(both(&chars(a), &chars(b), &|c| *c == '*', &|a, b| a == b), meet, "{a} {b}");
+            }
+        }
+    }
 }
