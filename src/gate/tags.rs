@@ -309,7 +309,7 @@ impl Gate {
         let known = (image.clone(), tag.clone());
         if guard.is_alone() {
             self.tags.known.insert(known, digest);
-        } else if !guard.apart {
+        } else {
             self.tags.known.remove(&known);
         }
     }

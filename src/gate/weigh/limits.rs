@@ -73,13 +73,10 @@ impl Scales {
         let about = self.about();
         let Some(limit) = &self.limit else { return };
         for (held, unmet) in [(&mut self.held, &mut self.unmet), (&mut self.watched, &mut self.audit)] {
-            held.retain(|(policy, held)| {
-                let minds = minds_unseen(&self.selection, about, policy, held);
-                if minds {
-                    unmet.push(hidden(policy, held, limit));
-                }
-                !minds
-            });
+            let minds = |(policy, held): &(Arc<Policy>, Held)| minds_unseen(&self.selection, about, policy, held);
+            let (minding, others): (Vec<_>, Vec<_>) = std::mem::take(held).into_iter().partition(minds);
+            unmet.extend(minding.iter().map(|(policy, held)| hidden(policy, held, limit)));
+            *held = others;
         }
     }
 }

@@ -288,7 +288,7 @@ impl<'c, 'd> Evaluator<'c, 'd> {
             return match item {
                 Value::Text(key) => Ok(within.get(key, self.meter)?.is_some()),
                 // A map here has no keys but strings, though CEL has others.
-                Value::Bool(_) | Value::Int(_) | Value::UInt(_) => Ok(false),
+                Value::Bool(_) | Value::Double(_) | Value::Int(_) | Value::UInt(_) => Ok(false),
                 other => self.trouble(node, Problem::Type(other.clone(), "a key")),
             };
         }

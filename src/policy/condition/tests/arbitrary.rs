@@ -107,6 +107,7 @@ fn the_meaning_is_that_of_the_crates_interpreter() {
         "predicate.mixed.exists(x, x == 'a')",
         "predicate.map.all(k, k != 'z')",
         "'a' in predicate.map",
+        "predicate.d in predicate.map",
         "2 in predicate.list",
         "'2' in predicate.list",
         "predicate.list.map(x, x * 2) == [2, 4, 6]",

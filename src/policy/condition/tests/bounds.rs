@@ -114,6 +114,16 @@ fn what_costs_too_much_is_told_with_the_values_it_is_about() {
     let many = "predicate.a.all(a, predicate.a.all(b, a + b != -predicate.b - predicate.c - predicate.d))";
     let told = super::summary(many, &predicate_of_many).1;
     assert!(told.ends_with("predicate.b is 1 and predicate.c is 2"), "{told}");
+    // An element by its number is a value; by another value, the list and that.
+    let elements = json!({"a": (0..10_000).collect::<Vec<_>>(), "l": [7, 8], "i": 1});
+    let told =
+        super::summary("predicate.a.all(a, predicate.a.all(b, a + b != -predicate.l[0] - predicate.l[predicate.i]))", &elements)
+            .1;
+    assert!(told.ends_with("predicate.l[0] is 7 and predicate.l is [7, 8]"), "{told}");
+    // A hundredth of all is for that.
+    let (steps, made) = (Meter::to_tell(), Meter::to_tell());
+    assert!(steps.steps(50_000).is_ok() && steps.steps(1).is_err());
+    assert!(made.make(167_772).is_ok() && made.make(1).is_err());
     // What is not there has no value to tell of.
     finds(
         "predicate.a.exists(a, predicate.a.exists(b, a + b == -1)) || predicate.none == 1",
