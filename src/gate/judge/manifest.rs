@@ -50,6 +50,14 @@ impl Judgement {
         Some(Got { manifest: Arc::new(manifest), fresh: false })
     }
 
+    /// The manifest as it is `stored`, else from the upstream. The inner error is that of [`fetched`](Self::fetched).
+    pub(super) async fn or_fetched(&self, stored: Option<Got>) -> Result<Result<Got, ManifestError>, NoVerdict> {
+        match stored {
+            Some(got) => Ok(Ok(got)),
+            None => self.fetched().await,
+        }
+    }
+
     /// The manifest from the upstream. The inner error is content with the right digest that is not served.
     pub(super) async fn fetched(&self) -> Result<Result<Got, ManifestError>, NoVerdict> {
         let digest = self.subject.digest;

@@ -173,12 +173,9 @@ impl Judgement {
     }
 
     async fn judge_attachment(&mut self) -> Answer {
-        let got = match self.stored().await {
-            Some(got) => got,
-            None => match self.fetched().await? {
-                Ok(got) => got,
-                Err(error) => return self.refuse_content(error),
-            },
+        let got = match self.or_fetched(self.stored().await).await? {
+            Ok(got) => got,
+            Err(error) => return self.refuse_content(error),
         };
         if let Some(answer) = self.as_evidence(&got).await? {
             return Ok(answer);
@@ -206,12 +203,9 @@ impl Judgement {
         let mut stored = self.stored().await;
         let mut names = vec![self.subject.digest];
         if self.subject.digest.algorithm() != Algorithm::Sha256 {
-            let got = match stored {
-                Some(got) => got,
-                None => match self.fetched().await? {
-                    Ok(got) => got,
-                    Err(error) => return self.refuse_content(error),
-                },
+            let got = match self.or_fetched(stored).await? {
+                Ok(got) => got,
+                Err(error) => return self.refuse_content(error),
             };
             names.insert(0, Digest::sha256(got.manifest.bytes()));
             stored = Some(got);
@@ -251,12 +245,9 @@ impl Judgement {
             let (reader, limits) = (self.reader.clone(), self.gate.config.limits.clone());
             AbortOnDropHandle::new(tokio::spawn(async move { search(&reader, &names, &limits).await }))
         });
-        let got = match stored {
-            Some(got) => got,
-            None => match self.fetched().await? {
-                Ok(got) => got,
-                Err(error) => return self.refuse_content(error),
-            },
+        let got = match self.or_fetched(stored).await? {
+            Ok(got) => got,
+            Err(error) => return self.refuse_content(error),
         };
         // A signed index whose children cannot be read now is still a signed index; so this only counts if nothing else
         // admits it.
@@ -333,12 +324,9 @@ impl Judgement {
     /// No policy names the image: refused without a look at evidence, or served with a warning. What is absent is absent
     /// before it is refused.
     async fn judge_unmatched(&mut self) -> Answer {
-        let got = match self.stored().await {
-            Some(got) => got,
-            None => match self.fetched().await? {
-                Ok(got) => got,
-                Err(error) => return self.refuse_content(error),
-            },
+        let got = match self.or_fetched(self.stored().await).await? {
+            Ok(got) => got,
+            Err(error) => return self.refuse_content(error),
         };
         match self.selection.unmatched {
             Unmatched::Deny => self.refuse(RefusalReason::NoPolicy, Default::default(), &got).await,
@@ -358,12 +346,9 @@ impl Judgement {
         if !self.selection.enforce.is_empty() {
             return Err(undecided(reason, None));
         }
-        let got = match self.stored().await {
-            Some(got) => got,
-            None => match self.fetched().await? {
-                Ok(got) => got,
-                Err(error) => return self.refuse_content(error),
-            },
+        let got = match self.or_fetched(self.stored().await).await? {
+            Ok(got) => got,
+            Err(error) => return self.refuse_content(error),
         };
         let unsure = Audited::unsure(&self.selection.audit, &reason);
         self.admit_audited(&got, unsure).await

@@ -138,12 +138,9 @@ impl Judgement {
     /// An admitted index of this repository lists the subject.
     pub(super) async fn admit_child(&mut self, parent: &Permit) -> Answer {
         let said = parent.manifest().manifests.iter().find(|child| child.digest == self.subject.digest);
-        let got = match self.read_stored(said.map(|child| child.media_type.as_str())).await {
-            Some(got) => got,
-            None => match self.fetched().await? {
-                Ok(got) => got,
-                Err(error) => return self.refuse_content(error),
-            },
+        let got = match self.or_fetched(self.read_stored(said.map(|child| child.media_type.as_str())).await).await? {
+            Ok(got) => got,
+            Err(error) => return self.refuse_content(error),
         };
         // Listed as an image it was taken for one platform; what it lists itself was asked for nothing.
         let asks_platforms = || self.selection.enforce.iter().any(|policy| policy.asks_platforms());
