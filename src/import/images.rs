@@ -64,14 +64,15 @@ pub(super) enum Hub {
 
 /// Patterns made of one, at most.
 const MAX_PATTERNS: usize = 64;
+/// What is more than itself in a pattern of ours.
+pub(super) const SIGNS: [char; 6] = ['*', '?', '{', '}', '[', ']'];
 
 /// The repositories that `tokens`, a pattern over whole references, names.
 ///
 /// # Errors
 /// Why it names none that can be said.
 pub(super) fn named(tokens: &[Token], hub: Hub) -> Result<Named, Unnamed> {
-    if let Some(Token::Char(c)) = tokens.iter().find(|token| matches!(token, Token::Char('*' | '?' | '{' | '}' | '[' | ']'))) {
-        // In a pattern of ours it would be more than itself.
+    if let Some(Token::Char(c)) = tokens.iter().find(|token| matches!(token, Token::Char(c) if SIGNS.contains(c))) {
         return Err(Unnamed::Nothing(format!("`{c}` stands for itself there, and is in no image's name")));
     }
     let (name, fit) = repository(tokens, hub)?;
@@ -106,7 +107,6 @@ pub(super) fn named(tokens: &[Token], hub: Hub) -> Result<Named, Unnamed> {
 
 /// Whether `pattern`, made of `way`, is met by other spellings of a name than there.
 fn is_respelled(way: &str, pattern: &ImagePattern, tokens: &[Token], hub: Hub) -> bool {
-    let host = |text: &str| text.split('/').next().unwrap_or_default().to_owned();
     match hub {
         // What Docker Hub is called there.
         Hub::PolicyController if host(way) == "index.docker.io" => false,
@@ -114,6 +114,11 @@ fn is_respelled(way: &str, pattern: &ImagePattern, tokens: &[Token], hub: Hub) -
         Hub::AsWritten if tokens.first() != Some(&Token::Across) && is_hub(pattern) => true,
         Hub::AsWritten | Hub::Kyverno | Hub::PolicyController => host(way) != host(pattern.as_str()),
     }
+}
+
+/// The host that a pattern begins with.
+pub(super) fn host(pattern: &str) -> &str {
+    pattern.split('/').next().unwrap_or_default()
 }
 
 fn is_hub(pattern: &ImagePattern) -> bool {

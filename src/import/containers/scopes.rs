@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::super::{
     Effect, Import,
     draft::{Attestor, Draft},
+    images,
     source::Spot,
 };
 use crate::{policy::image::ImagePattern, yaml::shown};
@@ -149,7 +150,7 @@ fn inert(scope: &str) -> Option<&'static str> {
         return Some("is no domain alone");
     }
     let rest = domain.unwrap_or(scope);
-    if rest.contains(['*', '?', '{', '}', '[', ']']) {
+    if rest.contains(images::SIGNS) {
         return Some("is no name, and no wildcard either");
     }
     let empty = domain.is_some() || !scope.is_empty();
@@ -177,8 +178,7 @@ fn patterns(scope: &str) -> Result<Vec<String>, String> {
     };
     for pattern in &mut all {
         let ours = ImagePattern::new(pattern).map_err(|error| format!("cannot be said here: {error}"))?;
-        let host = |text: &str| text.split('/').next().unwrap_or_default().to_owned();
-        let (written, meant) = (host(pattern), host(ours.as_str()));
+        let (written, meant) = (images::host(pattern), images::host(ours.as_str()));
         if written != meant {
             return Err(format!("is about names that are written so, and here `{written}` is `{meant}`"));
         }

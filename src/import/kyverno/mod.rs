@@ -183,16 +183,12 @@ impl Import {
                 Err(why) => draft.signatures.push(Attestor::Never(why)),
             }
         }
-        if draft.signatures.is_empty() && draft.attestations.is_empty() {
-            if refuses {
-                // Its validating webhook looks for the mark of a verification, and here nothing makes one.
-                let why = "nothing is asked, and `required` refuses an image that nothing verified; where other policies verify these, leave this one out and write `unmatched: deny`";
-                draft.signatures.push(Attestor::Never(why.into()));
-            } else {
-                let message = "it names images and asks nothing of them: they are admitted, as there";
-                self.findings.note(entry.spot(), Lint::I20, message);
-            }
-        }
+        self.asks_nothing(
+            entry.spot(),
+            refuses,
+            &mut draft,
+            "it names images and asks nothing of them: they are admitted, as there",
+        );
         if asks {
             let (kind, there, here) = if bundle {
                 ("SigstoreBundle", "bundles", "in cosign's older form")
@@ -257,6 +253,20 @@ impl Import {
             self.findings.unread(&validate);
         }
         Ok(nobody)
+    }
+
+    /// Where a draft asks for nothing: its validating webhook looks for the mark of a verification where that is `required`,
+    /// and here nothing makes one; else `admitted` is said.
+    pub(super) fn asks_nothing(&mut self, at: &Spot, required: bool, draft: &mut Draft, admitted: &str) {
+        if !draft.signatures.is_empty() || !draft.attestations.is_empty() {
+            return;
+        }
+        if required {
+            let why = "nothing is asked, and `required` refuses an image that nothing verified; where other policies verify these, leave this one out and write `unmatched: deny`";
+            draft.signatures.push(Attestor::Never(why.into()));
+        } else {
+            self.findings.note(at, Lint::I20, admitted);
+        }
     }
 
     /// `mutateDigest`, `verifyDigest`, `required`: what a gate does by resolving a tag once.

@@ -73,18 +73,8 @@ impl Import {
             return Err(Unreadable::at(spec.spot(), "has no `validations`"));
         }
         self.put_together(asked, &named, &mut draft);
-        if draft.signatures.is_empty() && draft.attestations.is_empty() {
-            if required {
-                let why = "nothing is asked, and `required` refuses an image that nothing verified; where other policies verify these, leave this one out and write `unmatched: deny`";
-                draft.signatures.push(Attestor::Never(why.into()));
-            } else {
-                self.findings.note(
-                    spec.spot(),
-                    Lint::I20,
-                    "it asks for nothing that is verified: these images are admitted, as there",
-                );
-            }
-        }
+        let admitted = "it asks for nothing that is verified: these images are admitted, as there";
+        self.asks_nothing(spec.spot(), required, &mut draft, admitted);
         self.findings.unread(&spec);
         self.findings.setting(
             "unmatched: dangerous_allow",
