@@ -213,13 +213,18 @@ impl Flags {
         if let Some(regex) = &self.certificate_identity_regexp {
             return Ok(("subject_regex", regex.clone()));
         }
-        if let Some(workflow) = &self.signer_workflow {
-            let workflow = workflow.strip_prefix("github.com/").unwrap_or(workflow);
+        if let Some(workflow) = self.workflow() {
             // The workflow is that very file, at whatever ref: gh would take every file whose name begins so.
             return Ok(("subject_regex", format!("{}@.+", regex::escape(&format!("{GITHUB}/{workflow}")))));
         }
         let below = [&self.signer_repo, &self.repo, &self.owner].into_iter().flatten().next().ok_or(MISSING)?;
         Ok(("subject_pattern", format!("{GITHUB}/{below}/**")))
+    }
+
+    /// `--signer-workflow` without the host, which gh takes too.
+    fn workflow(&self) -> Option<&str> {
+        let workflow = self.signer_workflow.as_deref()?;
+        Some(workflow.strip_prefix("github.com/").unwrap_or(workflow))
     }
 
     /// That gh's flags have the form gh wants, whatever else is given: another form is a name that no certificate has. Hosts of
@@ -230,14 +235,13 @@ impl Flags {
             |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
         let owner = |part: &str| name(part) && !part.contains('.');
         let path = |part: &str| !part.is_empty() && !part.contains(['*', '@']);
-        let workflow = self.signer_workflow.as_deref();
         for (flag, text, wanted) in [
             ("--owner", self.owner.as_deref(), "the name of an owner on github.com, as in `acme`"),
             ("--repo", self.repo.as_deref(), REPOSITORY),
             ("--signer-repo", self.signer_repo.as_deref(), REPOSITORY),
             (
                 "--signer-workflow",
-                workflow.map(|workflow| workflow.strip_prefix("github.com/").unwrap_or(workflow)),
+                self.workflow(),
                 "`owner/repository/path` on github.com, without a ref, as in `acme/app/.github/workflows/release.yml`",
             ),
         ] {

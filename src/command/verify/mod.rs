@@ -27,8 +27,9 @@ use crate::oci::Digest;
 /// Judge images as the proxy would, and say so by the exit code.
 ///
 /// An image is `[HOST/]REPOSITORY[:TAG][@DIGEST]` at a registry, or `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]` in an
-/// OCI layout on disk; without a repository every image of the layout, each of which must have such a name there. A tag is resolved once, and what is judged and
-/// printed is the digest it meant. Credentials are those of `docker login` or `podman login`.
+/// OCI layout on disk; without a repository every image of the layout, each of which must have such a name there. A tag is
+/// resolved once, and what is judged and printed is the digest it meant. Credentials are those of `docker login` or `podman
+/// login`.
 ///
 /// Without --config or --policy, flags say who must have signed, by cosign's names or by gh's; a signature and an SPDX
 /// attestation by that signer are asked for.
