@@ -142,7 +142,11 @@ mod tests {
     use crate::policy::{PolicySet, Unmatched};
 
     fn ids(identity: &str, more: &str) -> Vec<&'static str> {
-        let text = format!("name: a\nimages: [ghcr.io/a]\nsignatures: [{{keyless: {{{identity}}}}}]\n{more}");
+        ids_of("ghcr.io/a", identity, more)
+    }
+
+    fn ids_of(images: &str, identity: &str, more: &str) -> Vec<&'static str> {
+        let text = format!("name: a\nimages: [{images}]\nsignatures: [{{keyless: {{{identity}}}}}]\n{more}");
         let set = PolicySet::from_text(Path::new("a.yaml"), &text, Unmatched::Deny).unwrap();
         set.policies()[0].lints("2027-01-01T00:00:00Z".parse().unwrap()).into_iter().map(|(id, _)| id).collect()
     }
@@ -222,11 +226,7 @@ mod tests {
 
     #[test]
     fn patterns_of_images_that_leave_nothing_are_told() {
-        let found = |images: &str, more: &str| {
-            let text = format!("name: a\nimages: [{images}]\nsignatures: [{{keyless: {{issuer: i, subject: s}}}}]\n{more}");
-            let set = PolicySet::from_text(Path::new("a.yaml"), &text, Unmatched::Deny).unwrap();
-            set.policies()[0].lints("2027-01-01T00:00:00Z".parse().unwrap()).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
-        };
+        let found = |images: &str, more: &str| ids_of(images, "issuer: i, subject: s", more);
         let exclude = |pattern: &str| format!("exclude: [{pattern}]\n");
         for (images, exclude, all) in [
             ("ghcr.io/acme/app", exclude("ghcr.io/acme/**"), true),

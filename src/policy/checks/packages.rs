@@ -1,10 +1,11 @@
 //! Denied packages: by package URL or by name, all versions or some.
 //!
 //! A package URL matches package URLs: type, namespace and name in any capitals, Python's names by PEP 503, its version and
-//! qualifiers where the entry has them; rpm's and Debian's `epoch` is of the version. A name matches the package's name, `group/name`, and the names in its package URLs, in any capitals. A
-//! package that does not say its version, or a qualifier that an entry has, is denied whatever the entry says of it: a document
-//! could else hide one by leaving it out. For the same reason one that does not say its ecosystem is denied where any way to
-//! read its version is: `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
+//! qualifiers where the entry has them; rpm's and Debian's `epoch` is of the version. A name matches the package's name,
+//! `group/name`, and the names in its package URLs, in any capitals. A package that does not say its version, or a qualifier
+//! that an entry has, is denied whatever the entry says of it: a document could else hide one by leaving it out. For the same
+//! reason one that does not say its ecosystem is denied where any way to read its version is: `5.6.1-1` is before 5.6.1 in npm,
+//! and 5.6.1 in Debian.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr as _};
 
@@ -71,13 +72,10 @@ impl Purl {
     /// Whether `found` may be the package that this one, of a policy, names; its version is another matter. A qualifier that it
     /// leaves out may be any. Most types compare names in any capitals, and in the others no two differ in that alone.
     fn names(&self, found: &Self) -> bool {
-        let namespaces = (self.namespace.as_ref(), found.namespace.as_ref());
-        let same_namespace = match namespaces {
-            (Some(own), Some(found)) => own.eq_ignore_ascii_case(found),
-            (own, found) => own.is_none() && found.is_none(),
-        };
+        // None is an empty one, which a package URL cannot have.
+        let [own, its] = [self, found].map(|purl| purl.namespace.as_deref().unwrap_or_default());
         self.kind == found.kind
-            && same_namespace
+            && own.eq_ignore_ascii_case(its)
             && self.name.eq_ignore_ascii_case(&found.name)
             && self.qualifiers.iter().all(|(key, value)| found.qualifiers.get(key).is_none_or(|found| found == value))
     }
