@@ -8,6 +8,7 @@ use super::{
     Effect, Import, Lint,
     draft::{Attestation, Attestor, Claim, Draft, Keyless, Text},
     regex,
+    roots::Without,
     source::Spot,
 };
 use crate::{policy::image::ImagePattern, yaml::shown};
@@ -16,7 +17,7 @@ const ISSUER: &str = "https://token.actions.githubusercontent.com";
 const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 
 /// Flags with a value, each with its short form.
-const VALUES: [(&str, &str); 16] = [
+const VALUES: [(&str, &str); 18] = [
     ("--bundle", "-b"),
     ("--cert-identity", ""),
     ("--cert-identity-regex", "-i"),
@@ -25,6 +26,7 @@ const VALUES: [(&str, &str); 16] = [
     ("--digest-alg", "-d"),
     ("--format", ""),
     ("--hostname", ""),
+    ("--jq", "-q"),
     ("--limit", "-L"),
     ("--owner", "-o"),
     ("--predicate-type", ""),
@@ -33,6 +35,7 @@ const VALUES: [(&str, &str); 16] = [
     ("--signer-repo", ""),
     ("--signer-workflow", ""),
     ("--source-digest", ""),
+    ("--template", "-t"),
 ];
 const SOURCE_REF: &str = "--source-ref";
 const SWITCHES: [&str; 3] = ["--bundle-from-oci", "--deny-self-hosted-runners", "--no-public-good"];
@@ -55,7 +58,17 @@ impl Given {
                 _ => (argument.as_str(), None),
             };
             let known = VALUES.iter().find(|(long, short)| *long == flag || (!short.is_empty() && *short == flag));
-            let known = known.map(|(long, _)| *long).or((flag == SOURCE_REF).then_some(SOURCE_REF));
+            // `-Racme/app`, `-R=acme/app`: a short flag may have its value behind it.
+            let attached = || {
+                let (flag, value) = flag.split_at_checked(2)?;
+                let (long, _) = VALUES.iter().find(|(_, short)| *short == flag)?;
+                Some((*long, value.strip_prefix('=').unwrap_or(value).to_owned()))
+            };
+            let (known, inline) = match (known.map(|(long, _)| *long).or((flag == SOURCE_REF).then_some(SOURCE_REF)), attached())
+            {
+                (None, Some((long, value))) => (Some(long), Some(value)),
+                (known, _) => (known, inline),
+            };
             if let Some(name) = known {
                 let value = match inline {
                     Some(value) => value,
@@ -243,14 +256,17 @@ impl Import {
             let message =
                 format!("name a trusted_root.json of {} `gh` in pullgate.yaml; JSON lines are one file each", shown(path));
             self.findings.lost(&at("--custom-trusted-root"), Effect::Refuses, None, message);
-            self.findings.setting("trust_roots: {gh: {path: gh.json}}", "--custom-trusted-root");
+            self.root_setting("gh", Without::default(), "--custom-trusted-root");
+            if given.has("--no-public-good") {
+                let message = "certificates of the public-good Sigstore are refused there whatever root is given; here that root decides: leave its CA out";
+                self.findings.changed(&at("--no-public-good"), Effect::Wider, None, message);
+            }
             return Some("gh".into());
         }
         if tenant || given.has("--no-public-good") {
             let message = "GitHub's own Sigstore has no log and no SCT: name its trusted_root.json `github` in pullgate.yaml";
             self.findings.lost(&at("--no-public-good"), Effect::Refuses, None, message);
-            let setting = "trust_roots: {github: {path: github.json, dangerous_no_log: true, dangerous_no_sct: true}}";
-            self.findings.setting(setting, "attestations of private repositories");
+            self.root_setting("github", Without { log: true, sct: true }, "attestations of private repositories");
             return Some("github".into());
         }
         let message = "attestations of private repositories, by GitHub's own Sigstore, are accepted there too; here the default trust root's only";

@@ -202,6 +202,14 @@ impl Import {
                 self.findings.lost(map.spot(), Effect::Wider, None, message);
                 Ok(())
             }
+            (_, "", _) => {
+                // A policy.json whose `default` is misspelt, or a policy that lost its head.
+                self.foreign += 1;
+                self.findings.document = "a document without `kind`".into();
+                let message = "it has no `kind`, and no `default` as a policy.json has: whatever it asks was not carried over";
+                self.findings.lost(map.spot(), Effect::Wider, None, message);
+                Ok(())
+            }
             _ => {
                 self.findings.note(
                     map.spot(),
@@ -237,6 +245,17 @@ impl Import {
         self.made.push(Made { draft, document: self.findings.document.clone(), at: at.clone() });
     }
 
+    /// Sees to it that one thing is said of images no policy names: where systems of one input differ in it, the stricter.
+    fn one_default(&mut self) {
+        let (deny, admit) = ("unmatched: deny", "unmatched: dangerous_allow");
+        if [deny, admit].iter().all(|write| self.findings.settings.iter().any(|setting| setting.write == *write)) {
+            self.findings.settings.retain(|setting| setting.write != admit);
+            self.findings.document.clear();
+            let message = "one of these systems admits images no policy names, and another refuses them: `unmatched: deny` was written, so those that only the first one sees are refused";
+            self.findings.changed(&Spot { path: String::new(), line: 0 }, Effect::Stricter, None, message);
+        }
+    }
+
     fn finish(mut self, source: &str, what: &str) -> Result<Imported, String> {
         let lost = self.findings.list.iter().filter(|finding| finding.kind != Kind::Note).count();
         let settles_nothing = self.roots.is_empty() && self.findings.settings.is_empty();
@@ -250,6 +269,12 @@ impl Import {
             let message = format!("{} were not written: there is no directory for them, give --output-dir", names.join(", "));
             self.findings.document.clear();
             self.findings.lost(&Spot { path: String::new(), line: 0 }, Effect::Refuses, None, message);
+        }
+        self.one_default();
+        if self.made.is_empty() && lost == self.foreign {
+            self.findings.document.clear();
+            let message = "it asks nothing of any image: there is no policy to write, only what is said of pullgate.yaml";
+            self.findings.note(&Spot { path: String::new(), line: 0 }, None, message);
         }
         name_uniquely(&mut self.made);
         let drafts: Vec<Draft> = self.made.iter().map(|made| made.draft.clone()).collect();

@@ -166,8 +166,9 @@ impl Report {
             };
             let lint = lint.map(|lint| format!("[{lint:?}]")).unwrap_or_default();
             let place = if *line > 0 { format!("{}:{line}", self.source) } else { self.source.clone() };
-            let path = if path.is_empty() { String::new() } else { format!(" {path}") };
-            let _ = writeln!(out, "{kind}{effect}{lint}: {place}: {document}{path}: {message}");
+            let of = [document.as_str(), path.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+            let of = if of.is_empty() { of } else { format!("{of}: ") };
+            let _ = writeln!(out, "{kind}{effect}{lint}: {place}: {of}{message}");
         }
         for Setting { write, why } in &self.settings {
             let _ = writeln!(out, "pullgate.yaml: {write}  # {why}");

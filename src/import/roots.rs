@@ -10,7 +10,40 @@ const TAKEN: [&str; 3] = ["default", "gh", "github"];
 /// The names given out, and the content each stands for.
 pub(super) type Names = Vec<(String, String)>;
 
+/// What a source leaves out under keys of its own. There a verifier does; here it is a trust root that has none of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Without {
+    /// The log: a timestamp says when.
+    pub(super) log: bool,
+    /// Certificate Transparency.
+    pub(super) sct: bool,
+}
+
+impl Without {
+    /// What the file that a person makes of the root is to lack: `, without a log`. Our configuration takes no key that gives up
+    /// what the root has.
+    pub(super) const fn said(self) -> &'static str {
+        match (self.log, self.sct) {
+            (true, true) => ", without a log and a CT log,",
+            (true, false) => ", without a log,",
+            (false, true) => ", without a CT log,",
+            (false, false) => "",
+        }
+    }
+
+    /// The keys beside the root's `path` that say so, each behind a comma.
+    fn keys(self) -> String {
+        let given = [(self.log, ", dangerous_no_log: true"), (self.sct, ", dangerous_no_sct: true")];
+        given.into_iter().filter_map(|(given, key)| given.then_some(key)).collect()
+    }
+}
+
 impl Import {
+    /// Notes that `pullgate.yaml` needs the trust root `name`.
+    pub(super) fn root_setting(&mut self, name: &str, without: Without, why: &str) {
+        self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json{}}}}}", without.keys()), why);
+    }
+
     /// The name of the trust root of `content`: as `wanted`, unless that is the name of another. Two roots under one name
     /// would be one to whoever counts signers, and either would be believed for the other.
     pub(super) fn root_name(&mut self, wanted: &str, content: &str) -> String {
@@ -32,8 +65,9 @@ impl Import {
     }
 
     /// The name of a trust root that `parts` of an entry make, called after its document.
-    pub(super) fn own_root_name(&mut self, parts: &[Item<'_>]) -> String {
-        let content: Vec<_> = parts.iter().map(|item| format!("{} {}", item.place(), item.content())).collect();
+    pub(super) fn own_root_name(&mut self, parts: &[Item<'_>], without: Without) -> String {
+        let mut content: Vec<_> = parts.iter().map(|item| format!("{} {}", item.place(), item.content())).collect();
+        content.extend(Some(without.keys()).filter(|keys| !keys.is_empty()));
         let document = self.findings.document.clone();
         self.root_name(&document, &content.join("\n"))
     }

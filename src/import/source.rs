@@ -78,14 +78,34 @@ fn flatten(node: Node, flat: &mut Vec<Node>) {
         return;
     }
     if let Value::Map(entries) = &node.value {
-        let word = |key: &str| entries.iter().find(|(name, ..)| name == key).map(|(.., node)| &node.value);
-        let is_list = matches!(word("kind"), Some(Value::Text { text, .. }) if text.ends_with("List"));
-        if is_list && let Some(Value::List(items)) = word("items") {
+        let entry = |key: &str| entries.iter().find(|(name, ..)| name == key);
+        let list = entry("kind").and_then(|(.., kind)| match &kind.value {
+            Value::Text { text, .. } => text.strip_suffix("List"),
+            Value::List(_) | Value::Map(_) | Value::Null => None,
+        });
+        if let (Some(kind), Some((.., Node { value: Value::List(items), .. }))) = (list, entry("items")) {
             // Nested lists are as deep as the YAML reader's bound lets them be.
-            return items.iter().cloned().for_each(|item| flatten(item, flat));
+            return items.iter().cloned().for_each(|item| flatten(of_list(item, kind, entry("apiVersion")), flat));
         }
     }
     flat.push(node);
+}
+
+/// An item of a list. One of a list of one kind, as an API server answers it (`kind: ClusterPolicyList`), has that list's
+/// version and kind, and seldom says so itself.
+fn of_list(mut item: Node, kind: &str, version: Option<&(String, Place, Node)>) -> Node {
+    if let (Value::Map(entries), false) = (&mut item.value, kind.is_empty()) {
+        entries.retain(|(name, _, node)| !(matches!(name.as_str(), "apiVersion" | "kind") && matches!(node.value, Value::Null)));
+        let says = |entries: &[(String, Place, Node)], key: &str| entries.iter().any(|(name, ..)| name == key);
+        if !says(entries, "kind") {
+            let value = Value::Text { text: kind.to_owned(), plain: true };
+            entries.push(("kind".into(), item.place, Node { place: item.place, value }));
+        }
+        if let (Some(version), false) = (version, says(entries, "apiVersion")) {
+            entries.push(version.clone());
+        }
+    }
+    item
 }
 
 /// An error about the input as a whole.
@@ -251,6 +271,17 @@ impl<'n> Map<'n> {
             return None;
         }
         Some(Item { node, spot: Spot { path: join(&self.spot.path, name), line: place.line } })
+    }
+
+    /// The value of `key`, unless it is empty: text, a list or a mapping without anything in it, which the Go types these
+    /// documents are read with cannot tell from nothing written.
+    pub(super) fn given(&self, key: &'n str) -> Option<Item<'n>> {
+        self.get(key).filter(|item| match &item.node.value {
+            Value::List(items) => !items.is_empty(),
+            Value::Map(entries) => !entries.is_empty(),
+            Value::Null => false,
+            Value::Text { text, .. } => !text.is_empty(),
+        })
     }
 
     /// The text of `key`; empty text counts as nothing written, as in the Go types these documents are read with.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::super::{
     Effect, Import,
+    roots::Without,
     source::{Map, Spot, Unreadable},
 };
 
@@ -48,7 +49,7 @@ impl Import {
         let wanted = format!("policy-json-{}", &crate::oci::Digest::sha256(content.as_bytes()).to_hex()[..8]);
         let name = self.root_name(&wanted, &content);
         let without = "the source never checks SCTs, so the trust root has no log of certificates";
-        self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json, dangerous_no_sct: true}}}}"), without);
+        self.root_setting(&name, Without { sct: true, ..Without::default() }, without);
         if !paths.is_empty() {
             let message = format!(
                 "make a trusted_root.json of {} (`cosign trusted-root create`) and name it `{name}` in pullgate.yaml",
@@ -63,7 +64,8 @@ impl Import {
             let wrong = |why: &str| Unreadable::at(spot, format!("`{key}` {why}"));
             let pem = STANDARD.decode(text.split_whitespace().collect::<String>()).map_err(|_| wrong("is not base64"))?;
             if is_ca(key) {
-                authorities.push(super::super::sigstore::certificates(&pem).map_err(|why| wrong(&why))?);
+                // As its certificate pool: each is a root.
+                authorities.extend(super::super::sigstore::anchors(&pem).map_err(|why| wrong(&why))?);
             } else {
                 match super::super::sigstore::log_of(&pem, "SHA2_256", "") {
                     Ok(log) => logs.push(log),

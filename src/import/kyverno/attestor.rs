@@ -45,7 +45,8 @@ impl Import {
             self.findings.lost(repository.spot(), Effect::Stricter, None, message);
         }
         let mut attestor = if let Some(keyless) = map.map("keyless")? {
-            let attestor = self.keyless(&keyless, bundle)?;
+            let extensions = keyless.map("additionalExtensions")?;
+            let attestor = self.keyless(&keyless, extensions, bundle)?;
             self.findings.unread(&keyless);
             attestor
         } else if let Some(nested) = map.get("attestor") {

@@ -25,14 +25,14 @@ pub(super) enum Wild {
 }
 
 impl Import {
-    /// A keyless identity, from the keys of `map` that make one.
-    pub(super) fn keyless(&mut self, map: &Map<'_>, bundle: bool) -> Result<Attestor, Unreadable> {
+    /// A keyless identity, from the keys of `map` that make one, and what its certificate must say besides.
+    pub(super) fn keyless(&mut self, map: &Map<'_>, extensions: Option<Map<'_>>, bundle: bool) -> Result<Attestor, Unreadable> {
         let trust_root = self.trust(map, bundle)?;
         let wild = if bundle { Wild::Literal } else { Wild::Active };
         let (issuer, issuer_regex) = (map.get("issuer"), map.get("issuerRegExp"));
         let (subject, subject_regex) = (map.get("subject"), map.get("subjectRegExp"));
         // An empty map is none.
-        let extensions = map.map("additionalExtensions")?.filter(|map| !map.entries().is_empty());
+        let extensions = extensions.filter(|map| !map.entries().is_empty());
         let given =
             |items: [&Option<Item<'_>>; 2]| items.iter().any(|item| item.as_ref().is_some_and(|item| item.text() != Ok("")));
         let (has_issuer, has_subject) = (given([&issuer, &issuer_regex]), given([&subject, &subject_regex]));

@@ -22,8 +22,10 @@ use super::{
 };
 use crate::yaml::shown;
 
-/// What made an attestor before there were `attestors`.
-const DEPRECATED: [&str; 6] = ["additionalExtensions", "annotations", "issuer", "key", "roots", "subject"];
+/// What made an attestor before there were `attestors`, each by itself.
+const MAKING: [&str; 3] = ["annotations", "issuer", "key"];
+/// What belonged to such an attestor, and makes none.
+const BELONGING: [&str; 3] = ["additionalExtensions", "roots", "subject"];
 
 /// What of a policy holds for all of its entries.
 struct Around<'a> {
@@ -31,6 +33,8 @@ struct Around<'a> {
     rule: &'a str,
     /// The rule does not enforce.
     audit: bool,
+    /// No admission asks the policy.
+    watches: bool,
     /// What the rule gives names to.
     taken: Vec<String>,
 }
@@ -70,7 +74,6 @@ impl Import {
         for key in [
             "webhookTimeoutSeconds",
             "background",
-            "admission",
             "emitWarning",
             "schemaValidation",
             "generateExisting",
@@ -80,11 +83,16 @@ impl Import {
         ] {
             spec.get(key);
         }
+        let watches = spec.flag("admission")? == Some(false);
+        if watches {
+            let message = "`admission: false`: no admission asks it there, it is for scans of what runs; here it only watches";
+            self.findings.note(spec.spot(), Lint::I20, message);
+        }
         let mut verifying = 0;
         for rule in spec.list("rules")? {
             let rule = rule.map()?;
             verifying += usize::from(!rule.list("verifyImages")?.is_empty());
-            self.kyverno_rule(&rule, name, action)?;
+            self.kyverno_rule(&rule, name, action, watches)?;
         }
         if let Some(apply) = spec.get("applyRules")
             && apply.text()? == "One"
@@ -101,7 +109,7 @@ impl Import {
         Ok(())
     }
 
-    fn kyverno_rule(&mut self, rule: &Map<'_>, name: &str, action: Option<&str>) -> Result<(), Unreadable> {
+    fn kyverno_rule(&mut self, rule: &Map<'_>, name: &str, action: Option<&str>, watches: bool) -> Result<(), Unreadable> {
         let rule_name = rule.text("name")?.unwrap_or_default();
         let entries = rule.list("verifyImages")?;
         if entries.is_empty() {
@@ -126,7 +134,7 @@ impl Import {
         for key in ["skipBackgroundRequests", "reportProperties"] {
             rule.get(key);
         }
-        let around = Around { name, rule: rule_name, audit: audits(&entries, action)?, taken };
+        let around = Around { name, rule: rule_name, audit: watches || audits(&entries, action)?, watches, taken };
         for (i, entry) in entries.iter().enumerate() {
             let suffix = if entries.len() > 1 { format!("/{i}") } else { String::new() };
             self.verify_images(entry, &around, &suffix)?;
@@ -141,6 +149,7 @@ impl Import {
         let entry = item.map()?;
         if let Some(action) = entry.get("failureAction")
             && audit(action.text()?) != around.audit
+            && !around.watches
         {
             let does = if around.audit { "only watches" } else { "enforces" };
             let message = format!("a rule has one `failureAction` there: by another entry's it {does}, and so does this one");
@@ -148,7 +157,7 @@ impl Import {
         }
         let sets = entry.list("attestors")?;
         let attestations = entry.list("attestations")?;
-        let asks = !sets.is_empty() || !attestations.is_empty() || DEPRECATED.iter().any(|key| entry.has(key));
+        let asks = !sets.is_empty() || !attestations.is_empty() || MAKING.iter().any(|key| entry.given(key).is_some());
         let refuses = !asks && entry.flag("required")?.unwrap_or(true);
         let bundle = match entry.text("type")? {
             None | Some("Cosign") => false,
@@ -167,6 +176,10 @@ impl Import {
         let mut draft = self.entry_draft(&entry, around, suffix, refuses)?;
         draft.signatures.extend(self.entry_rest(&entry)?);
         let deprecated = self.deprecated(&entry, bundle)?;
+        if deprecated.is_some() && !attestations.is_empty() {
+            let message = "an attestor of the entry itself is dropped there where it has attestations, which any signer meets; here it is asked of each";
+            self.findings.changed(entry.spot(), Effect::Stricter, None, message);
+        }
         for set in &sets {
             draft.signatures.push(self.attestor_set(set, bundle)?);
         }
@@ -210,14 +223,22 @@ impl Import {
 
     /// The older spelling of one attestor, in the entry itself.
     fn deprecated(&mut self, entry: &Map<'_>, bundle: bool) -> Result<Option<Attestor>, Unreadable> {
-        let attestor = if let Some(key) = entry.get("key") {
+        let attestor = if let Some(key) = entry.given("key") {
             Some(self.nobody(key.spot(), "`key`: pullgate verifies keyless signatures only".into()))
-        } else if DEPRECATED.iter().any(|key| *key != "annotations" && entry.has(key)) {
-            Some(self.keyless(entry, bundle)?)
+        } else if entry.given("issuer").is_some() {
+            Some(self.keyless(entry, None, bundle)?)
         } else {
             None
         };
-        Ok(match entry.get("annotations") {
+        for item in BELONGING.iter().filter_map(|key| entry.given(key)) {
+            let key = item.place();
+            let key = key.rsplit('.').next().unwrap_or_default();
+            // As its `Convert` has it: an issuer takes its subject and roots along, and extensions are never copied.
+            if key == "additionalExtensions" || entry.given("issuer").is_none() {
+                self.findings.note(item.spot(), None, format!("`{key}` of the entry itself is not evaluated there, so nor here"));
+            }
+        }
+        Ok(match entry.given("annotations") {
             Some(item) => Some(self.nobody(item.spot(), "annotations of a signature cannot be required here".into())),
             None => attestor,
         })
@@ -275,7 +296,7 @@ impl Import {
             let message = "`verifyDigest` without `mutateDigest` refuses images named by tag; a gate resolves the tag and judges the digest";
             self.findings.changed(at, Effect::Wider, Lint::I22, message);
         } else if mutate || required {
-            let message = "`mutateDigest` and `required` are not needed: a gate resolves a tag once and judges that digest";
+            let message = "`mutateDigest`, `verifyDigest` and `required` see to it that what runs is what was verified; a gate resolves a tag once and judges that digest";
             self.findings.note(at, Lint::I22, message);
         }
     }

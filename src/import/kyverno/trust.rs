@@ -2,6 +2,7 @@
 
 use super::super::{
     Effect, Import, Lint,
+    roots::Without,
     source::{Map, Unreadable},
 };
 use crate::yaml::shown;
@@ -12,8 +13,8 @@ const PUBLIC_REKOR: &str = "https://rekor.sigstore.dev";
 impl Import {
     /// The trust root an entry names by its keys, and what it leaves out of the verification.
     pub(super) fn trust(&mut self, map: &Map<'_>, bundle: bool) -> Result<Option<String>, Unreadable> {
-        let mut own = Vec::from_iter(map.get("roots"));
-        let mut log = None;
+        let mut own = Vec::from_iter(map.given("roots"));
+        let (mut log, mut no_log, mut no_sct) = (None, None, None);
         if let Some(rekor) = map.map("rekor")? {
             if let Some(url) = rekor.get("url")
                 && url.text()?.trim_end_matches('/') != PUBLIC_REKOR
@@ -23,41 +24,45 @@ impl Import {
                 self.findings.changed(url.spot(), Effect::Other, None, message);
                 log = Some(url);
             }
-            own.extend(rekor.get("pubkey"));
-            if rekor.flag("ignoreTlog")? == Some(true) {
-                let message = "the log is always asked for here: without it a keyless certificate has no trusted time";
-                self.findings.changed(rekor.spot(), Effect::Stricter, Lint::I16, message);
-            }
+            own.extend(rekor.given("pubkey"));
+            no_log = rekor.flag("ignoreTlog")?.filter(|flag| *flag).map(|_| rekor.spot().clone());
             self.findings.unread(&rekor);
         }
         if let Some(ctlog) = map.map("ctlog")? {
-            own.extend(["pubkey", "tsaCertChain"].iter().filter_map(|key| ctlog.get(key)));
-            if ctlog.flag("ignoreSCT")? == Some(true) {
-                let (lint, message) = if bundle {
-                    (
-                        Some(Lint::I17),
-                        "for a SigstoreBundle `ignoreSCT` switches the timestamp off; here both are always asked for",
-                    )
-                } else {
-                    (None, "the certificate's SCT is always asked for here")
-                };
-                self.findings.changed(ctlog.spot(), Effect::Stricter, lint, message);
-            }
+            own.extend(["pubkey", "tsaCertChain"].iter().filter_map(|key| ctlog.given(key)));
+            no_sct = ctlog.flag("ignoreSCT")?.filter(|flag| *flag).map(|_| ctlog.spot().clone());
             self.findings.unread(&ctlog);
         }
-        let Some(at) = own.first().map(|item| item.spot().clone()) else { return Ok(None) };
+        // A root of its own may lack what is ignored, the default one has both; a log that is ignored wants a timestamp for it.
+        let own_root = !bundle && !own.is_empty();
+        let has = |place: &str| own.iter().any(|item| item.place() == place);
+        let stamped = has("ctlog.tsaCertChain") && !has("rekor.pubkey");
+        let without = Without { log: own_root && stamped && no_log.is_some(), sct: own_root && no_sct.is_some() };
+        if let Some(at) = no_log.filter(|_| !without.log) {
+            let message = "the log is always asked for here: without it a keyless certificate has no trusted time";
+            self.findings.changed(&at, Effect::Stricter, Lint::I16, message);
+        }
+        if let Some(at) = no_sct.filter(|_| !without.sct) {
+            let (lint, message) = if bundle {
+                (Some(Lint::I17), "for a SigstoreBundle `ignoreSCT` switches the timestamp off; here both are always asked for")
+            } else {
+                (None, "the certificate's SCT is always asked for here")
+            };
+            self.findings.changed(&at, Effect::Stricter, lint, message);
+        }
+        let Some(first) = own.first().map(|item| item.spot().clone()) else { return Ok(None) };
         if bundle {
-            self.findings.note(&at, None, "roots and keys of an entry are not used for a SigstoreBundle there, so nor here");
+            self.findings.note(&first, None, "roots and keys of an entry are not used for a SigstoreBundle there, so nor here");
             return Ok(None);
         }
         own.extend(log);
-        let name = self.own_root_name(&own);
+        let name = self.own_root_name(&own, without);
         let message = format!(
-            "roots and keys of its own: make a trusted_root.json of them (`cosign trusted-root create`) and name it `{name}` in pullgate.yaml"
+            "roots and keys of its own: make a trusted_root.json of them (`cosign trusted-root create`){} and name it `{name}` in pullgate.yaml",
+            without.said()
         );
-        self.findings.lost(&at, Effect::Refuses, None, message);
-        self.findings
-            .setting(format!("trust_roots: {{{name}: {{path: {name}.json}}}}"), "an entry has roots and keys of its own");
+        self.findings.lost(&first, Effect::Refuses, None, message);
+        self.root_setting(&name, without, "an entry has roots and keys of its own");
         Ok(Some(name))
     }
 }

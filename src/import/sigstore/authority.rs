@@ -6,10 +6,10 @@ use super::{
         draft::{Attestation, Attestor, Keyless, Text},
         kyverno::is_sbom,
         settle::NEVER,
-        source::{Item, Map, Unreadable},
+        source::{Item, Map, Spot, Unreadable},
         write::NOBODY,
     },
-    Part, Root,
+    Part,
     cue::{self, Cue},
 };
 use crate::{
@@ -36,9 +36,6 @@ impl Authority {
     }
 }
 
-/// The public-good instances, which the default trust root is about.
-const PUBLIC_FULCIO: &str = "https://fulcio.sigstore.dev";
-const PUBLIC_REKOR: &str = "https://rekor.sigstore.dev";
 /// What cosign's `custom` is.
 const CUSTOM: &str = "https://cosign.sigstore.dev/attestation/v1";
 
@@ -58,7 +55,7 @@ impl Import {
             if let Some(secret) = key.get("secretRef") {
                 self.findings.note(secret.spot(), None, "a secret of the cluster is not there for a gate");
             }
-            map.get("ctlog");
+            ["ctlog", "rfc3161timestamp"].iter().for_each(|key| _ = map.get(key));
             self.nobody(key.spot(), "`key`: pullgate verifies keyless signatures only".into())
         } else if let Some(keyless) = map.map("keyless")? {
             self.keyless_authority(&map, &keyless, bundle)?
@@ -112,22 +109,14 @@ impl Import {
             }
             self.findings.unread(&source);
         }
-        if let Some(time) = map.get("rfc3161timestamp") {
-            let message = "a timestamp replaces the log there; here the log is always asked for";
-            self.findings.changed(time.spot(), Effect::Stricter, None, message);
-        }
         Ok(())
     }
 
     fn keyless_authority(&mut self, authority: &Map<'_>, map: &Map<'_>, bundle: bool) -> Result<Attestor, Unreadable> {
-        let trust_root = match self.named_root(authority, map)? {
+        let trust_root = match self.named_root(authority, map, bundle)? {
             Ok(trust_root) => trust_root,
             Err(why) => return Ok(Attestor::Never(why)),
         };
-        if map.flag("insecureIgnoreSCT")? == Some(true) {
-            let message = "the certificate's SCT is always asked for here";
-            self.findings.changed(map.spot(), Effect::Stricter, None, message);
-        }
         let identities = map.list("identities")?;
         if bundle && identities.len() > 1 {
             let message = "several identities with bundles fail there; here any of them is accepted";
@@ -195,75 +184,17 @@ impl Import {
         Ok(Attestor::Keyless(Keyless { issuer, subject, claims: Default::default(), trust_root }))
     }
 
-    /// The name of the trust root an authority is about; the inner error is why it has none.
-    fn named_root(&mut self, authority: &Map<'_>, map: &Map<'_>) -> Result<Result<Option<String>, String>, Unreadable> {
-        let by_keyless = map.text("trustRootRef")?;
-        let (mut by_log, mut by_time) = (None, None);
-        if let Some(url) = map.text("url")?
-            && by_keyless.is_none()
-            && url.trim_end_matches('/') != PUBLIC_FULCIO
-        {
-            let message = format!("{} must be in the trust root that pullgate.yaml names", shown(url));
-            self.findings.changed(map.spot(), Effect::Other, None, message);
+    /// A predicate type as cosign takes it: a URI, or the short name of one.
+    pub(in crate::import) fn cosign_type<'t>(&mut self, at: &Spot, written: &'t str) -> &'t str {
+        let uri = match (written, written.parse::<PredicateType>()) {
+            ("custom", _) => CUSTOM,
+            (_, Err(PredicateTypeError::Short(uri))) => uri,
+            (other, _) => other,
+        };
+        if uri != written {
+            self.findings.note(at, None, format!("`{written}` is {uri}"));
         }
-        if let Some(log) = authority.map("ctlog")? {
-            by_log = log.text("trustRootRef")?;
-            if let Some(url) = log.text("url")?
-                && by_log.is_none()
-                && url.trim_end_matches('/') != PUBLIC_REKOR
-            {
-                let message = format!("the log {} must be in the trust root that pullgate.yaml names", shown(url));
-                self.findings.changed(log.spot(), Effect::Other, None, message);
-            }
-            self.findings.unread(&log);
-        }
-        if let Some(time) = authority.map("rfc3161timestamp")? {
-            by_time = time.text("trustRootRef")?;
-            self.findings.unread(&time);
-        }
-        if let Some(certificate) = map.get("ca-cert") {
-            // The log it is used with is a part of that root.
-            let parts: Vec<_> = [Some(certificate.clone()), authority.get("ctlog"), authority.get("rfc3161timestamp")].into();
-            let name = self.own_root_name(&parts.into_iter().flatten().collect::<Vec<_>>());
-            let message = format!(
-                "`ca-cert`: make a trusted_root.json with it (`cosign trusted-root create`) and name it `{name}` in pullgate.yaml"
-            );
-            self.findings.lost(certificate.spot(), Effect::Refuses, None, message);
-            self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json}}}}"), "an authority has a CA of its own");
-            return Ok(Ok(Some(name)));
-        }
-        let named: Vec<&str> = [by_keyless, by_log, by_time].into_iter().flatten().collect();
-        let Some(first) = named.first() else { return Ok(Ok(None)) };
-        if by_keyless.is_none() || named.iter().any(|other| other != first) {
-            let why =
-                "the CA of one trust root with the log or the time of another: make one trusted_root.json of them".to_owned();
-            self.findings.lost(map.spot(), Effect::Refuses, None, why.clone());
-            return Ok(Err(why));
-        }
-        if by_log.is_none() && authority.has("ctlog") {
-            let why =
-                "the CA of a TrustRoot with the log of the public-good Sigstore: make one trusted_root.json of them".to_owned();
-            self.findings.lost(map.spot(), Effect::Refuses, None, why.clone());
-            return Ok(Err(why));
-        }
-        let name = self.trust_root_name(first);
-        match self.roots.get(*first) {
-            Some(Root::Built) => {}
-            Some(Root::Missing(why)) => {
-                let message =
-                    format!("TrustRoot `{}` {why}: give pullgate.yaml a trusted_root.json under the name `{name}`", shown(first));
-                self.findings.lost(map.spot(), Effect::Refuses, None, message);
-            }
-            None => {
-                let message = format!(
-                    "TrustRoot `{}` is not in this input: give pullgate.yaml a trusted_root.json under the name `{name}`",
-                    shown(first)
-                );
-                self.findings.lost(map.spot(), Effect::Refuses, None, message);
-            }
-        }
-        self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json}}}}"), "an authority names this TrustRoot");
-        Ok(Ok(Some(name)))
+        uri
     }
 
     /// A statement an authority wants; the inner error is why it cannot be said.
@@ -271,14 +202,7 @@ impl Import {
         let map = item.map()?;
         map.get("name");
         let written = map.text("predicateType")?.unwrap_or(CUSTOM);
-        let uri = match (written, written.parse::<PredicateType>()) {
-            ("custom", _) => CUSTOM,
-            (_, Err(PredicateTypeError::Short(uri))) => uri,
-            (other, _) => other,
-        };
-        if uri != written {
-            self.findings.note(map.spot(), None, format!("`{written}` is {uri}"));
-        }
+        let uri = self.cosign_type(map.spot(), written);
         let uri = match self.predicate_type(map.spot(), uri, false) {
             Ok(uri) => uri,
             Err(why) => return Ok(Err(why)),

@@ -4,12 +4,14 @@
 //! different kinds cannot be said in our format; all of them together can, which is stricter, and is reported.
 
 mod authority;
+mod chains;
 mod cue;
+mod named_root;
 mod over_all;
 mod trust_root;
 
 use self::authority::Authority;
-pub(super) use self::trust_root::{Root, certificates, log_of};
+pub(super) use self::trust_root::{Root, anchors, log_of};
 use super::{
     Effect, Import, Lint,
     draft::{Attestation, Attestor, Draft},

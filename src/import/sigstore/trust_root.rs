@@ -9,17 +9,20 @@ use x509_cert::{
     spki::{ObjectIdentifier, SubjectPublicKeyInfoRef},
 };
 
-use super::super::{
-    Effect, Import,
-    source::{Item, Map, Unreadable},
+use super::{
+    super::{
+        Effect, Import,
+        source::{Item, Map, Unreadable},
+    },
+    chains,
 };
 use crate::yaml::shown;
 
 /// What became of a trust root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::import) enum Root {
-    /// A file was made.
-    Built,
+    /// A file was made, of this.
+    Built(Value),
     /// None could be, and why.
     Missing(String),
 }
@@ -45,7 +48,7 @@ impl Import {
                     let file = self.root_file(&name, || serde_json::to_string_pretty(&root).unwrap_or_default());
                     let message = format!("written as {file}; its keys are good for all time, as there");
                     self.findings.note(document.spot(), None, message);
-                    Root::Built
+                    Root::Built(root)
                 }
                 Err(why) => Root::Missing(why),
             }
@@ -88,8 +91,15 @@ impl Import {
         }
         self.findings.unread(keys);
         let [authorities, logs, ct_logs, timestamps] = parts.try_into().unwrap_or_default();
-        if authorities.is_empty() || logs.is_empty() {
-            return Ok(Err("cannot be used: it has no CA or no log".into()));
+        let authorities = match chains::of(&authorities) {
+            Ok(authorities) => authorities,
+            Err(why) => return Ok(Err(format!("cannot be built exactly: {why}"))),
+        };
+        if authorities.is_empty() {
+            return Ok(Err("cannot be used: none of its CAs has a certificate that signs itself".into()));
+        }
+        if logs.is_empty() && timestamps.is_empty() {
+            return Ok(Err("cannot be used: nothing in it says when, neither a log nor a timestamp authority".into()));
         }
         Ok(Ok(json!({
             "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
@@ -129,8 +139,19 @@ fn authority(item: &Item<'_>) -> Result<Result<Value, String>, Unreadable> {
     Ok(Ok(authority))
 }
 
+/// Certificate authorities of certificates in PEM, where each of them ends a chain by itself.
+pub(in crate::import) fn anchors(pem: &[u8]) -> Result<Vec<Value>, String> {
+    let all = certificates(pem)?;
+    let alone = |raw: &Value| {
+        let mut one = all.clone();
+        one["certChain"]["certificates"] = json!([raw]);
+        one
+    };
+    Ok(all["certChain"]["certificates"].as_array().into_iter().flatten().map(alone).collect())
+}
+
 /// The certificate authority of a chain in PEM.
-pub(in crate::import) fn certificates(pem: &[u8]) -> Result<Value, String> {
+fn certificates(pem: &[u8]) -> Result<Value, String> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = certificates.ok().filter(|list| !list.is_empty()).ok_or("holds no certificates in PEM")?;
     let raw: Vec<_> = certificates.iter().map(|one| json!({"rawBytes": STANDARD.encode(one)})).collect();

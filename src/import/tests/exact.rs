@@ -358,3 +358,113 @@ fn a_policy_over_all_authorities_that_cannot_be_meant_refuses() {
     assert!(nothing.contains("dangerous_no_signature: true") && nothing.contains("dangerous_no_attestation: true"), "{nothing}");
     assert!(alone.contains("dangerous_no_signature: true") && !alone.contains("dangerous_no_attestation"), "{alone}");
 }
+
+#[test]
+fn a_deprecated_attestor_is_made_by_what_makes_one_there() {
+    let entry = |rest: &str| {
+        text(&format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec:\n  validationFailureAction: Enforce\n  rules:\n  - name: r\n    \
+             verifyImages:\n    - {{image: 'ghcr.io/acme/*', {rest}}}\n"
+        ))
+    };
+    for alone in [
+        "subject: 'https://s.test'",
+        "roots: AAA",
+        "additionalExtensions: {githubWorkflowTrigger: push}",
+        "issuer: '', subject: s",
+    ] {
+        // Nothing verifies, and `required` refuses what nothing verified; without it nothing is asked.
+        let made = entry(alone);
+        assert!(made.policies.contains("# nobody: nothing is asked") && !made.report.exact, "{alone}\n{}", made.policies);
+        assert!(made.report.text().contains("of the entry itself is not evaluated there"), "{alone}\n{}", made.report.text());
+        let made = entry(&format!("{alone}, required: false"));
+        assert!(made.policies.contains("dangerous_no_signature: true") && made.report.exact, "{alone}\n{}", made.policies);
+    }
+    let made = entry(
+        "issuer: 'https://i.test', subject: 'https://s.test', roots: '', additionalExtensions: {githubWorkflowTrigger: push}",
+    );
+    assert!(made.policies.contains("subject: https://s.test") && !made.policies.contains("trigger"), "{}", made.policies);
+    assert!(
+        made.report.exact && made.report.text().contains("`additionalExtensions` of the entry itself"),
+        "{}",
+        made.report.text()
+    );
+    let made = entry("issuer: 'https://i.test', subject: s, attestations: [{type: 'https://acme.test/review/v1'}]");
+    assert!(made.report.text().contains("is dropped there where it has attestations"), "{}", made.report.text());
+}
+
+#[test]
+fn a_policy_that_no_admission_asks_only_watches() {
+    let source = std::fs::read_to_string(fixtures().join("kyverno/keyless-exact.yaml")).unwrap();
+    for (flag, watches) in [("", false), ("  admission: true\n", false), ("  admission: false\n", true)] {
+        let made = text(&source.replacen("spec:\n", &format!("spec:\n{flag}"), 1));
+        assert_eq!(made.policies.contains("mode: audit"), watches, "{flag}{}", made.policies);
+        assert_eq!(made.report.text().contains("no admission asks it there"), watches);
+        assert!(made.report.exact);
+    }
+    for (flag, watches) in [("true", false), ("false", true)] {
+        let made = validating(
+            &format!("  evaluation: {{admission: {{enabled: {flag}}}, background: {{enabled: true}}}}\n"),
+            "",
+            ALL_SIGNED,
+        );
+        assert_eq!(made.policies.contains("mode: audit"), watches, "{flag}{}", made.policies);
+    }
+}
+
+/// An ImageValidatingPolicy: `spec` of it besides, what its attestor has besides an identity, and an expression.
+fn validating(spec: &str, attestor: &str, expression: &str) -> Imported {
+    let name = "apiVersion: policies.kyverno.io/v1\nkind: ImageValidatingPolicy\nmetadata: {name: p}";
+    text(&format!(
+        "{name}\nspec:\n{spec}  matchImageReferences: [{{glob: 'ghcr.io/acme/*'}}]\n  attestors:\n  - name: a\n    cosign:\n      \
+         keyless: {{identities: [{{issuer: 'https://i.test', subject: 's'}}]}}\n{attestor}  \
+         attestations: [{{name: scan, intoto: {{type: vuln}}}}, {{name: other, referrer: {{type: x}}}}]\n  \
+         validations:\n  - expression: \"{expression}\"\n"
+    ))
+}
+
+const ALL_SIGNED: &str = "(images.containers + images.initContainers + images.ephemeralContainers).map(i, verifyImageSignatures(i, [attestors.a])).all(e, e > 0)";
+
+#[test]
+fn expressions_are_known_however_they_are_spaced() {
+    let plain = validating("", "", ALL_SIGNED).policies;
+    assert!(plain.contains("subject: s\n") && !plain.contains("nobody"), "{plain}");
+    for same in [
+        "images.containers.map(image, verifyImageSignatures(image, [attestors.a])).all(e ,e > 0)",
+        "images.containers.map(image,verifyImageSignatures(image,[attestors.a])).all(e, e>0)",
+        "images.containers.map(image, verifyImageSignatures(image, [ attestors.a ])).all( e, e != 0 )",
+        "images.containers.all(i, verifyImageSignatures(i, [attestors.a])>=1)",
+    ] {
+        let made = validating("", "", same);
+        assert!(made.policies.contains("subject: s\n") && !made.policies.contains("nobody"), "{same}\n{}", made.policies);
+        let told = "it is about containers there, and not about initContainers and ephemeralContainers";
+        assert_eq!(made.report.text().matches(told).count(), 1, "{}", made.report.text());
+    }
+    assert!(!validating("", "", ALL_SIGNED).report.text().contains("it is about containers there"));
+    for unlike in [
+        "images.containers.all(i, verifyImageSignatures(i, [attestors.a]) != 1)",
+        "images.containers.all(i, verifyImageSignatures(i, [attestors.a]))",
+    ] {
+        assert!(validating("", "", unlike).policies.contains("nobody"), "{unlike}");
+    }
+}
+
+#[test]
+fn what_no_validation_uses_asks_for_nothing() {
+    let report = validating("", "      annotations: {a: b}\n", "true").report;
+    assert!(
+        !report.text().contains("annotations of a signature") && report.text().contains("no validation uses `attestors.a`"),
+        "{}",
+        report.text()
+    );
+    let report = validating("", "", ALL_SIGNED).report;
+    let unused =
+        ["`attestations.scan`", "`attestations.other`"].map(|name| format!("no validation uses {name}, so it asks for nothing"));
+    assert!(unused.iter().all(|line| report.text().contains(line.as_str())), "{}", report.text());
+    // By its whole name: `attestors.ab` is another.
+    let report = validating("", "", &ALL_SIGNED.replace("attestors.a]", "attestors.ab]")).report;
+    assert!(report.text().contains("no validation uses `attestors.a`"), "{}", report.text());
+    let scanned = "images.containers.all(i, verifyAttestationSignatures(i, attestations.scan, [attestors.a]) > 0)";
+    let made = validating("", "", scanned).policies;
+    assert!(made.contains("predicate_type: https://cosign.sigstore.dev/attestation/vuln/v1"), "{made}");
+}

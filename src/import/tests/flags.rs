@@ -99,3 +99,22 @@ fn flags_that_cannot_be_meant_are_told() {
         assert!(error.contains(why), "{flags}: {error}");
     }
 }
+
+#[test]
+fn flags_are_spelt_as_gh_takes_them() {
+    for flags in ["-R acme/app", "-Racme/app", "-R=acme/app", "--repo=acme/app"] {
+        let made = gh(&format!("oci://ghcr.io/acme/app {flags} --format json --jq .[] -t x"), &[]).unwrap().policies;
+        assert!(made.contains("source_repository_uri: https://github.com/acme/app\n"), "{flags}\n{made}");
+    }
+    assert!(gh("oci://ghcr.io/acme/app -R acme/app -z", &[]).unwrap_err().contains("`-z` is no flag"));
+    assert!(gh("oci://ghcr.io/acme/app -R acme/app -zx", &[]).unwrap_err().contains("`-zx` is no flag"));
+}
+
+#[test]
+fn no_public_good_is_told_beside_a_root_of_ones_own() {
+    let told = |more: &str| {
+        let report = gh(&format!("oci://ghcr.io/acme/app -R acme/app --custom-trusted-root x.jsonl {more}"), &[]).unwrap().report;
+        report.findings.iter().any(|one| one.path == "--no-public-good" && one.effect == Some(Effect::Wider))
+    };
+    assert!(told("--no-public-good") && !told(""));
+}

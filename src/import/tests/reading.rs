@@ -29,6 +29,52 @@ fn a_known_kind_of_an_unknown_group_is_a_loss_and_no_policy_alone() {
 }
 
 #[test]
+fn items_of_a_list_of_one_kind_are_of_that_kind() {
+    let item = "metadata: {name: signed}, spec: {validationFailureAction: Enforce, rules: [{name: r, verifyImages: [{imageReferences: ['ghcr.io/acme/*'], attestors: [{entries: [{keyless: {issuer: 'https://i.test', subject: 's'}}]}]}]}]}";
+    for list in [
+        format!("apiVersion: kyverno.io/v1\nkind: ClusterPolicyList\nitems:\n- {{{item}}}\n"),
+        format!("apiVersion: kyverno.io/v1\nkind: ClusterPolicyList\nitems:\n- {{kind: null, apiVersion: ~, {item}}}\n"),
+        format!("apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: kyverno.io/v1, kind: ClusterPolicy, {item}}}\n"),
+        format!("apiVersion: v1\nkind: PolicyList\nitems:\n- {{apiVersion: kyverno.io/v1, kind: ClusterPolicy, {item}}}\n"),
+    ] {
+        let report = text(&list).report;
+        assert_eq!(
+            report.policies.iter().map(|one| one.document.as_str()).collect::<Vec<_>>(),
+            ["ClusterPolicy/signed"],
+            "{list}"
+        );
+    }
+}
+
+#[test]
+fn a_document_without_a_kind_is_a_loss_and_no_policy_alone() {
+    let good = std::fs::read_to_string(fixtures().join("sigstore/keyless.yaml")).unwrap();
+    for lost in ["Default: [{type: reject}]\ntransports: {docker: {}}\n", "metadata: {name: x}\nspec: {rules: []}\n"] {
+        assert!(wrong(lost).contains("holds no policy this importer knows"), "{lost}");
+        let report = text(&format!("{good}---\n{lost}")).report;
+        assert!(!report.exact && report.text().contains("lost (wider): p.yaml:"), "{}", report.text());
+        assert!(report.text().contains("it has no `kind`, and no `default`"), "{}", report.text());
+    }
+}
+
+#[test]
+fn systems_that_differ_about_other_images_are_not_both_followed() {
+    let read = |name: &str| std::fs::read_to_string(fixtures().join(name)).unwrap();
+    let both = text(&format!("{}---\n{}", read("sigstore/keyless.yaml"), read("kyverno/keyless-exact.yaml")));
+    let written: Vec<_> = both.report.settings.iter().map(|one| one.write.as_str()).collect();
+    assert_eq!(written, ["unmatched: deny"]);
+    assert!(!both.policies.contains("dangerous_allow") && !both.report.exact, "{}", both.policies);
+    assert!(both.report.text().contains("changed (stricter): p.yaml: one of these systems admits"), "{}", both.report.text());
+}
+
+#[test]
+fn what_only_settles_other_images_makes_no_policy_and_says_so() {
+    let made = text(r#"{"default": [{"type": "reject"}], "transports": {"docker": {}}}"#);
+    assert!(made.report.exact && made.report.policies.is_empty());
+    assert!(made.report.text().contains("note: p.yaml: it asks nothing of any image"), "{}", made.report.text());
+}
+
+#[test]
 fn a_version_nobody_knows_is_told() {
     let policy = |version: &str| {
         format!(

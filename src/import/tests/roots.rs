@@ -128,3 +128,172 @@ fn scopes_with_the_same_keys_share_a_trust_root() {
     let imported = import(Path::new("policy.json"), &source, &options).unwrap();
     assert_eq!((imported.report.policies.len(), imported.trust_roots.len()), (9, 1));
 }
+
+/// Every setting about trust roots.
+fn settings(imported: &Imported) -> Vec<&str> {
+    imported.report.settings.iter().map(|one| one.write.as_str()).filter(|write| write.starts_with("trust_roots")).collect()
+}
+
+#[test]
+fn what_an_entry_with_keys_of_its_own_ignores_its_root_is_without() {
+    for (own, keys, told) in [
+        ("roots: AAA, ctlog: {ignoreSCT: true}", ", dangerous_no_sct: true", None),
+        ("roots: AAA, rekor: {ignoreTlog: true}, ctlog: {tsaCertChain: BBB}", ", dangerous_no_log: true", None),
+        ("roots: AAA, rekor: {ignoreTlog: true}", "", Some("the log is always asked for")),
+        ("rekor: {ignoreTlog: true, pubkey: AAA}, ctlog: {tsaCertChain: BBB}", "", Some("the log is always asked for")),
+        (
+            "roots: AAA, rekor: {ignoreTlog: true}, ctlog: {tsaCertChain: BBB, ignoreSCT: true}",
+            ", dangerous_no_log: true, dangerous_no_sct: true",
+            None,
+        ),
+    ] {
+        let made = verify(
+            &format!("          attestors: [{{entries: [{{keyless: {{issuer: 'https://i.test', subject: s, {own}}}}}]}}]\n"),
+            "",
+        );
+        let [setting] = settings(&made)[..] else { panic!("{:?}", made.report.settings) };
+        assert!(setting.ends_with(&format!(".json{keys}}}}}")), "{own}: {setting}");
+        assert_eq!(made.report.text().contains("always asked for"), told.is_some(), "{own}: {}", made.report.text());
+    }
+    // The default root has both.
+    for ignored in ["ctlog: {ignoreSCT: true}", "rekor: {ignoreTlog: true}", "ctlog: {ignoreSCT: true, tsaCertChain: ''}"] {
+        let made = verify(
+            &format!("          attestors: [{{entries: [{{keyless: {{issuer: 'https://i.test', subject: s, {ignored}}}}}]}}]\n"),
+            "",
+        );
+        assert!(settings(&made).is_empty() && made.report.text().contains("always asked for"), "{ignored}");
+    }
+}
+
+/// `sigstore/trust-root` with its TrustRoot's keys of `lacks` taken out, and its authority's `keyless` and `rest`.
+fn authority(lacks: &[&str], keyless: &str, rest: &str) -> Imported {
+    let source = std::fs::read_to_string(fixtures().join("sigstore/trust-root.yaml")).unwrap();
+    let mut source = source.replace("      ctlog: {trustRootRef: acme-sigstore}\n", rest);
+    source = source.replace("        trustRootRef: acme-sigstore\n", &format!("        trustRootRef: acme-sigstore\n{keyless}"));
+    for key in lacks {
+        let from = source.find(&format!("    {key}:\n")).unwrap();
+        let behind = ["\n    c", "\n    t"].iter().filter_map(|next| source[from + 5..].find(next)).min().unwrap();
+        source.replace_range(from..from + 5 + behind + 1, "");
+    }
+    let options = Options { files: true, ..Options::default() };
+    import(Path::new("p.yaml"), &source, &options).unwrap_or_else(|problems| panic!("{problems}\n{source}"))
+}
+
+#[test]
+fn what_an_authority_ignores_of_its_trust_root_is_left_out_of_it() {
+    let log = "      ctlog: {trustRootRef: acme-sigstore}\n";
+    let time = "      rfc3161timestamp: {trustRootRef: acme-sigstore}\n";
+    let no_sct = "        insecureIgnoreSCT: true\n";
+    let plain = authority(&[], "", log);
+    assert_eq!(settings(&plain), ["trust_roots: {acme-sigstore: {path: acme-sigstore.json}}"]);
+    // A root with a log of certificates: another, without it.
+    let made = authority(&[], no_sct, log);
+    let [setting] = settings(&made)[..] else { panic!("{:?}", made.report.settings) };
+    let name = named(&made.policies)[0];
+    assert!(
+        name.starts_with("acme-sigstore-no-sct") && setting.contains(name) && setting.ends_with("dangerous_no_sct: true}}"),
+        "{setting}"
+    );
+    let root: serde_json::Value =
+        serde_json::from_str(&made.trust_roots.iter().find(|(file, _)| file.contains("no-sct")).unwrap().1).unwrap();
+    assert_eq!((root["ctlogs"].clone(), root["tlogs"].as_array().unwrap().len()), (serde_json::json!([]), 1));
+    assert!(!made.report.text().contains("always asked"), "{}", made.report.text());
+    // As policy-controller's own examples of a timestamp authority have it: no log, and no SCT asked.
+    let made = authority(&["tLogs", "ctLogs"], no_sct, time);
+    let all = "trust_roots: {acme-sigstore: {path: acme-sigstore.json, dangerous_no_log: true, dangerous_no_sct: true}}";
+    assert_eq!((settings(&made), named(&made.policies)), (vec![all], vec!["acme-sigstore"]), "{}", made.report.text());
+    assert!(made.report.text().contains("a signature with an entry of a log, which this trust root could not check, is refused"));
+    // A log that is there is asked.
+    let made = authority(&[], "", time);
+    assert!(made.report.text().contains("here the log is always asked for"), "{}", made.report.text());
+    assert_eq!(settings(&made), settings(&plain));
+    // What it lacks and is asked for, nobody has.
+    for (lacks, keyless, rest) in [("tLogs", "", log), ("ctLogs", "", log), ("ctLogs", "", time)] {
+        let made = authority(&[lacks], keyless, rest);
+        assert!(made.policies.contains(&format!("has no {lacks}, and this authority asks for them")), "{}", made.policies);
+    }
+}
+
+#[test]
+fn an_authority_whose_log_is_not_named_is_told_to_go_by_the_time_of_the_pull() {
+    for rest in ["", "      ctlog: {}\n"] {
+        let made = authority(&[], "", rest);
+        assert!(
+            made.report.text().contains("changed (wider): p.yaml:")
+                && made.report.text().contains("refused once its certificate has run out"),
+            "{rest}{}",
+            made.report.text()
+        );
+        assert_eq!(named(&made.policies), ["acme-sigstore"]);
+        // Of bundles the log is asked all the same.
+        let bundle = format!("      signatureFormat: bundle\n{}", rest);
+        assert!(!authority(&[], "", &bundle).report.text().contains("has run out"), "{rest}");
+    }
+    let elsewhere = authority(&[], "", "      ctlog: {url: 'https://rekor.sigstore.dev'}\n");
+    assert!(
+        elsewhere.policies.contains("# nobody: the CA of a TrustRoot with the log of the public-good"),
+        "{}",
+        elsewhere.policies
+    );
+}
+
+#[test]
+fn what_an_image_validating_policy_ignores_its_root_is_without() {
+    let policy = |ctlog: &str, root: &str| {
+        let name = "apiVersion: policies.kyverno.io/v1\nkind: ImageValidatingPolicy\nmetadata: {name: acme}\nspec:\n";
+        let made = format!(
+            "{name}  matchImageReferences: [{{glob: 'ghcr.io/acme/*'}}]\n  attestors:\n  - name: a\n    cosign:\n      \
+             keyless: {{identities: [{{issuer: 'https://i.test', subject: s}}]}}\n      ctlog: {{{ctlog}}}\n{root}  validations:\n  \
+             - expression: 'images.containers.all(i, verifyImageSignatures(i, [attestors.a]) > 0)'\n"
+        );
+        let options = Options { files: true, ..Options::default() };
+        import(Path::new("p.yaml"), &made, &options).unwrap()
+    };
+    let url = "url: 'https://rekor.sigstore.dev'";
+    let root =
+        |more: &str| format!("      trustedRoot: {{value: '{{\"certificateAuthorities\": [], \"ctlogs\": [1]{more}}}'}}\n");
+    // Nothing fills the URL in: an error for each image.
+    for ctlog in ["", "insecureIgnoreSCT: true", "url: ''"] {
+        let made = policy(ctlog, "");
+        assert!(made.policies.contains("# nobody: `ctlog` has no `url`"), "{ctlog}\n{}", made.policies);
+    }
+    let made = policy(&format!("{url}, insecureIgnoreSCT: true"), "");
+    assert!(settings(&made).is_empty() && made.report.text().contains("the certificate's SCT is always asked for here"));
+    let made = policy(&format!("{url}, insecureIgnoreSCT: true"), &root(""));
+    assert_eq!(settings(&made), ["trust_roots: {acme: {path: acme.json, dangerous_no_sct: true}}"]);
+    assert!(made.trust_roots[0].1.contains("\"ctlogs\": []"), "{:?}", made.trust_roots);
+    let stamped = r#", "timestampAuthorities": [1]"#;
+    let made = policy("insecureIgnoreTlog: true", &root(stamped));
+    assert_eq!(settings(&made), ["trust_roots: {acme: {path: acme.json, dangerous_no_log: true}}"]);
+    for root in [root(""), root(&format!(r#"{stamped}, "tlogs": [1]"#)), String::new()] {
+        let made = policy("insecureIgnoreTlog: true", &root);
+        assert!(made.report.text().contains("the log is always asked for here"), "{root}{}", made.report.text());
+    }
+    let made = policy("insecureIgnoreTlog: true, tsaCertChain: AAA", "");
+    assert_eq!(settings(&made), ["trust_roots: {acme: {path: acme.json, dangerous_no_log: true}}"]);
+    assert!(made.report.text().contains("its trusted_root.json, without a log, under the name `acme`"), "{}", made.report.text());
+}
+
+#[test]
+fn each_certificate_of_a_policy_json_is_a_root() {
+    let openshift = std::fs::read_to_string(fixtures().join("containers/openshift.yaml")).unwrap();
+    let line = |key: &str| openshift.lines().find_map(|line| line.trim_start().strip_prefix(key)).unwrap().trim().to_owned();
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let one = STANDARD.decode(line("fulcioCAData:")).unwrap();
+    let two = STANDARD.encode([one.as_slice(), b"\n", one.as_slice()].concat());
+    let source = format!(
+        r#"{{"default": [{{"type": "sigstoreSigned", "fulcio": {{"caData": "{two}", "oidcIssuer": "https://i.test", "subjectEmail": "a@b.test"}}, "rekorPublicKeyData": "{}"}}]}}"#,
+        line("rekorKeyData:")
+    );
+    let options = Options { files: true, ..Options::default() };
+    let imported = import(Path::new("policy.json"), &source, &options).unwrap();
+    let root: serde_json::Value = serde_json::from_str(&imported.trust_roots[0].1).unwrap();
+    let chains: Vec<_> = root["certificateAuthorities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["certChain"]["certificates"].as_array().unwrap().len())
+        .collect();
+    let certificates = String::from_utf8(one).unwrap().matches("BEGIN CERTIFICATE").count();
+    assert_eq!(chains, vec![1; 2 * certificates]);
+}

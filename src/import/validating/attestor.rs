@@ -5,6 +5,7 @@ use super::{
         Effect, Import, Lint,
         draft::{Attestor, Keyless},
         kyverno::claims,
+        roots::Without,
         source::{Item, Map, Unreadable},
     },
     Named,
@@ -12,11 +13,15 @@ use super::{
 use crate::yaml::shown;
 
 impl Import {
-    pub(super) fn named(&mut self, spec: &Map<'_>) -> Result<Named, Unreadable> {
+    /// What has a name in the policy, and is used by one of `expressions`: what is wrong with the rest changes nothing.
+    pub(super) fn named(&mut self, spec: &Map<'_>, expressions: &[String]) -> Result<Named, Unreadable> {
         let mut named = Named::default();
         for item in spec.list("attestors")? {
             let map = item.map()?;
             let name = map.text("name")?.unwrap_or_default().to_owned();
+            if !self.is_used(&map, "attestors", &name, expressions) {
+                continue;
+            }
             let attestor = if let Some(cosign) = map.map("cosign")? {
                 self.cosign(&cosign)?
             } else {
@@ -29,9 +34,13 @@ impl Import {
         for item in spec.list("attestations")? {
             let map = item.map()?;
             let name = map.text("name")?.unwrap_or_default().to_owned();
+            if !self.is_used(&map, "attestations", &name, expressions) {
+                continue;
+            }
             let kind = if let Some(statement) = map.map("intoto")? {
-                let text = statement.text("type")?.unwrap_or_default();
-                self.predicate_type(statement.spot(), text, true)
+                let written = statement.text("type")?.unwrap_or_default();
+                let uri = self.cosign_type(statement.spot(), written);
+                self.predicate_type(statement.spot(), uri, true)
             } else {
                 if let Some(referrer) = map.get("referrer") {
                     self.findings.note(referrer.spot(), None, "a plain artifact is no statement that pullgate can verify");
@@ -44,27 +53,41 @@ impl Import {
         Ok(named)
     }
 
+    /// Whether an expression has `list.name` in it. A form that finds it in another way is none that is known here, and refuses.
+    fn is_used(&mut self, map: &Map<'_>, list: &str, name: &str, expressions: &[String]) -> bool {
+        let reference = format!("{list}.{name}");
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let used =
+            expressions.iter().any(|text| text.match_indices(&reference).any(|(at, _)| ends(&text[at + reference.len()..])));
+        if !used {
+            self.findings.note(map.spot(), None, format!("no validation uses `{}`, so it asks for nothing", shown(&reference)));
+        }
+        used
+    }
+
     fn cosign(&mut self, map: &Map<'_>) -> Result<Attestor, Unreadable> {
         if let Some(source) = map.get("source") {
             let message = "evidence in another repository is not looked for: sign into the image's own";
             self.findings.lost(source.spot(), Effect::Stricter, None, message);
         }
         let mut own: Vec<Item<'_>> = ["trustedRoot", "tuf"].iter().filter_map(|key| map.get(key)).collect();
+        let (mut no_log, mut no_sct) = (None, None);
         if let Some(log) = map.map("ctlog")? {
-            if log.flag("insecureIgnoreTlog")? == Some(true) {
-                let message = "the log is always asked for here: without it a keyless certificate has no trusted time";
-                self.findings.changed(log.spot(), Effect::Stricter, Lint::I16, message);
+            no_log = log.flag("insecureIgnoreTlog")?.filter(|flag| *flag).map(|_| log.spot().clone());
+            no_sct = log.flag("insecureIgnoreSCT")?.filter(|flag| *flag).map(|_| log.spot().clone());
+            match log.text("url")? {
+                // Nothing is filled in there: the options cannot be made, and the attestor never counts.
+                None if no_log.is_none() => {
+                    let why = "`ctlog` has no `url`, an error there: nobody meets this attestor";
+                    return Ok(self.nobody(log.spot(), why.into()));
+                }
+                Some(url) if url.trim_end_matches('/') != "https://rekor.sigstore.dev" => {
+                    let message = format!("the log {} must be in the trust root that pullgate.yaml names", shown(url));
+                    self.findings.changed(log.spot(), Effect::Other, None, message);
+                }
+                Some(_) | None => {}
             }
-            if log.flag("insecureIgnoreSCT")? == Some(true) {
-                self.findings.changed(log.spot(), Effect::Stricter, None, "the certificate's SCT is always asked for here");
-            }
-            if let Some(url) = log.text("url")?
-                && url.trim_end_matches('/') != "https://rekor.sigstore.dev"
-            {
-                let message = format!("the log {} must be in the trust root that pullgate.yaml names", shown(url));
-                self.findings.changed(log.spot(), Effect::Other, None, message);
-            }
-            own.extend(["rekorPubKey", "ctLogPubKey", "tsaCertChain"].iter().filter_map(|key| log.get(key)));
+            own.extend(["rekorPubKey", "ctLogPubKey", "tsaCertChain"].iter().filter_map(|key| log.given(key)));
             self.findings.unread(&log);
         }
         if let Some(annotations) = map.get("annotations") {
@@ -75,8 +98,16 @@ impl Import {
             return Ok(self.nobody(map.spot(), "keys and certificates: pullgate verifies keyless signatures only".into()));
         };
         self.findings.unread(map);
-        own.extend(keyless.get("roots"));
-        let trust_root = if own.is_empty() { None } else { Some(self.own_root(&own)?) };
+        own.extend(keyless.given("roots"));
+        let without = Without { log: no_log.is_some() && is_stamped(&own)?, sct: no_sct.is_some() && !own.is_empty() };
+        if let Some(at) = no_log.filter(|_| !without.log) {
+            let message = "the log is always asked for here: without it a keyless certificate has no trusted time";
+            self.findings.changed(&at, Effect::Stricter, Lint::I16, message);
+        }
+        if let Some(at) = no_sct.filter(|_| !without.sct) {
+            self.findings.changed(&at, Effect::Stricter, None, "the certificate's SCT is always asked for here");
+        }
+        let trust_root = if own.is_empty() { None } else { Some(self.own_root(&own, without)?) };
         let identities = keyless.list("identities")?;
         if identities.len() > 1 {
             let message = "more than one identity fails there when the evidence is a bundle; here any of them is accepted";
@@ -96,25 +127,36 @@ impl Import {
         Ok(attestor)
     }
 
-    /// The name of the trust root that `own` make. A `trustedRoot` alone is the file itself.
-    fn own_root(&mut self, own: &[Item<'_>]) -> Result<String, Unreadable> {
-        let name = self.own_root_name(own);
-        self.findings
-            .setting(format!("trust_roots: {{{name}: {{path: {name}.json}}}}"), "an attestor has a trust root of its own");
-        let value = match own {
-            [one] if one.place() == "cosign.trustedRoot" => one.map()?.text("value")?,
+    /// The name of the trust root that `own` make. A `trustedRoot` alone is the file itself, less what is left out.
+    fn own_root(&mut self, own: &[Item<'_>], without: Without) -> Result<String, Unreadable> {
+        let name = self.own_root_name(own, without);
+        self.root_setting(&name, without, "an attestor has a trust root of its own");
+        let Some(first) = own.first() else { return Ok(name) };
+        let text = match own {
+            [one] => trusted_root(one)?,
             _ => None,
         };
-        let is_root = |text: &&str| {
-            let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
-            document.is_some_and(|document| document["certificateAuthorities"].is_array())
-        };
-        if let (Some(text), Some(first)) = (value.filter(is_root), own.first()) {
-            let file = self.root_file(&name, || text.to_owned());
-            self.findings.note(first.spot(), None, format!("written as {file}, as it is"));
-        } else if let Some(first) = own.first() {
-            let message = format!("a trust root of its own: give pullgate.yaml its trusted_root.json under the name `{name}`");
-            self.findings.lost(first.spot(), Effect::Refuses, None, message);
+        match text {
+            Some((text, _)) if !without.sct => {
+                let file = self.root_file(&name, || text.to_owned());
+                self.findings.note(first.spot(), None, format!("written as {file}, as it is"));
+            }
+            Some((_, mut root)) => {
+                root["ctlogs"] = serde_json::json!([]);
+                let file = self.root_file(&name, || serde_json::to_string_pretty(&root).unwrap_or_default());
+                self.findings.note(
+                    first.spot(),
+                    None,
+                    format!("written as {file}, without its CT logs, which are not asked there"),
+                );
+            }
+            None => {
+                let message = format!(
+                    "a trust root of its own: give pullgate.yaml its trusted_root.json{} under the name `{name}`",
+                    without.said()
+                );
+                self.findings.lost(first.spot(), Effect::Refuses, None, message);
+            }
         }
         Ok(name)
     }
@@ -132,4 +174,34 @@ impl Import {
             other @ (Attestor::All(_) | Attestor::Count(..) | Attestor::Never(_)) => other,
         })
     }
+}
+
+/// The trust root an attestor has in itself: as it is written, and read.
+fn trusted_root<'n>(item: &Item<'n>) -> Result<Option<(&'n str, serde_json::Value)>, Unreadable> {
+    if item.place() != "cosign.trustedRoot" {
+        return Ok(None);
+    }
+    let Some(text) = item.map()?.text("value")? else { return Ok(None) };
+    let document: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    Ok(document.filter(|document| document["certificateAuthorities"].is_array()).map(|document| (text, document)))
+}
+
+/// Whether these make a trust root that has a timestamp authority, and no log that could say when.
+fn is_stamped(own: &[Item<'_>]) -> Result<bool, Unreadable> {
+    let mut stamped = false;
+    for item in own {
+        match item.place().as_str() {
+            "ctlog.rekorPubKey" => return Ok(false),
+            "ctlog.tsaCertChain" => stamped = true,
+            _ => {
+                let Some((_, root)) = trusted_root(item)? else { continue };
+                let has = |key: &str| root[key].as_array().is_some_and(|list| !list.is_empty());
+                if has("tlogs") {
+                    return Ok(false);
+                }
+                stamped |= has("timestampAuthorities");
+            }
+        }
+    }
+    Ok(stamped)
 }

@@ -21,6 +21,9 @@ pub(super) enum Asked {
     Signed(Attestor),
 }
 
+/// Where images stand in a pod.
+const KINDS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
+
 macro_rules! shape {
     ($visible:vis $name:ident, $pattern:expr) => {
         $visible static $name: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new($pattern).ok());
@@ -28,17 +31,17 @@ macro_rules! shape {
 }
 shape!(
     OVER_ALL,
-    r"\A\(?images\.(?:containers|initContainers|ephemeralContainers)(?: \+ images\.(?:containers|initContainers|ephemeralContainers))*\)?\.(?:map\((\w+), (.+)\)\.all\((\w+), (.+)\)|all\((\w+), (.+)\))\z"
+    r"\A\(?(images\.(?:containers|initContainers|ephemeralContainers)(?: \+ images\.(?:containers|initContainers|ephemeralContainers))*)\)?\.(?:map\((\w+), (.+)\)\.all\((\w+), (.+)\)|all\((\w+), (.+)\))\z"
 );
-shape!(SIGNED, r"\AverifyImageSignatures\((\w+), \[(.*)\]\)(?: (>|>=|==) (\d+))?\z");
-shape!(ATTESTED, r"\AverifyAttestationSignatures\((\w+), attestations\.(\w+), \[(.*)\]\)(?: (>|>=|==) (\d+))?\z");
+shape!(SIGNED, r"\AverifyImageSignatures\((\w+), \[(.*)\]\)(?: (>|>=|==|!=) (\d+))?\z");
+shape!(ATTESTED, r"\AverifyAttestationSignatures\((\w+), attestations\.(\w+), \[(.*)\]\)(?: (>|>=|==|!=) (\d+))?\z");
 shape!(
     CONTENT,
     r#"\AextractPayload\((\w+), attestations\.(\w+)\)\.predicate((?:\.\w+|\["[^"\\]+"\]|\[\d+\])+) (==|!=|<=|>=|<|>) ('[^'\\]*'|"[^"\\]*"|-?\d+|true|false)\z"#
 );
 shape!(PRESENT, r"\Ahas\(extractPayload\((\w+), attestations\.(\w+)\)\.predicate((?:\.\w+)+)\)\z");
 shape!(pub(super) REGISTRY, r#"\Aimage\(ref\)\.registry\(\) == (?:'([^'\\]+)'|"([^"\\]+)")\z"#);
-shape!(COUNTED, r"\A\w+ (>|>=|==) (\d+)\z");
+shape!(COUNTED, r"\A\w+ (>|>=|==|!=) (\d+)\z");
 
 impl Import {
     /// What one validation asks; nothing, for `true`.
@@ -51,17 +54,31 @@ impl Import {
             Some(found.iter().map(|group| group.map(|group| group.as_str().to_owned()).unwrap_or_default()).collect())
         };
         let over = shape(&OVER_ALL, text).ok_or("it is not about all images")?;
+        let kinds: Vec<_> = over[1].split(" + ").filter_map(|list| list.strip_prefix("images.")).collect();
+        let others: Vec<_> = KINDS.into_iter().filter(|kind| !kinds.contains(kind)).collect();
+        if !others.is_empty() {
+            let message = format!(
+                "it is about {} there, and not about {}: a gate sees pulls and not what they are for, so here it is about every one",
+                kinds.join(" and "),
+                others.join(" and ")
+            );
+            // Once, however many validations say the same.
+            let findings = &mut self.findings;
+            if !findings.list.iter().any(|one| one.document == findings.document && one.message == message) {
+                findings.note(at, None, message);
+            }
+        }
         // `map(i, X).all(e, e > 0)` and `all(i, X > 0)` are one.
-        let (variable, inner) = if over[5].is_empty() {
-            let (mapped, result, last) = (&over[2], &over[3], &over[4]);
+        let (variable, inner) = if over[6].is_empty() {
+            let (mapped, result, last) = (&over[3], &over[4], &over[5]);
             let inner = match shape(&COUNTED, last) {
                 Some(counted) if last.starts_with(&format!("{result} ")) => format!("{mapped} {} {}", counted[1], counted[2]),
                 None if last == result => mapped.clone(),
                 _ => return Err("its result is used in a form unknown here".into()),
             };
-            (&over[1], inner)
+            (&over[2], inner)
         } else {
-            (&over[5], over[6].clone())
+            (&over[6], over[7].clone())
         };
         if let Some(found) = shape(&SIGNED, &inner) {
             let by = self.counted(at, &found[2], &found[3], &found[4], named)?;
@@ -103,6 +120,7 @@ impl Import {
                 }
                 number
             }
+            "!=" if number == 0 => 1,
             _ => return Err("its result is not compared with a number".into()),
         };
         if count == 0 {

@@ -47,22 +47,26 @@ impl Import {
             signatures: Vec::new(),
             attestations: Vec::new(),
         };
-        let required = self.requests(&spec)?;
-        let named = self.named(&spec)?;
-        let mut asked = Vec::new();
+        let required = self.requests(&spec, &mut draft)?;
         let validations = spec.list("validations")?;
+        let mut expressions = Vec::new();
         for item in &validations {
+            expressions.push(item.map()?.text("expression")?.map(normal).unwrap_or_default());
+        }
+        let named = self.named(&spec, &expressions)?;
+        let mut asked = Vec::new();
+        for (item, normal) in validations.iter().zip(&expressions) {
             let map = item.map()?;
             for key in ["message", "messageExpression", "reason"] {
                 map.get(key);
             }
             let text = map.text("expression")?.unwrap_or_default();
-            let normal = normal(text);
-            match self.validation(map.spot(), &normal, &named) {
+            match self.validation(map.spot(), normal, &named) {
                 Ok(Some(one)) => asked.push((one, map.spot().clone())),
                 Ok(None) => {}
                 Err(why) => {
-                    let why = format!("`{}` cannot be said here: {why}", shown(&normal));
+                    let why =
+                        format!("`{}` cannot be said here: {why}", shown(&text.split_whitespace().collect::<Vec<_>>().join(" ")));
                     self.findings.lost(map.spot(), Effect::Refuses, None, why.clone());
                     draft.signatures.push(Attestor::Never(why));
                 }
@@ -169,8 +173,8 @@ impl Import {
         Ok(())
     }
 
-    /// What is about requests, and not about images. Answers whether an image that nothing verified is refused.
-    fn requests(&mut self, spec: &Map<'_>) -> Result<bool, Unreadable> {
+    /// What is about requests, and not about images, and whether `draft` only watches. Answers whether an image that nothing verified is refused.
+    fn requests(&mut self, spec: &Map<'_>, draft: &mut Draft) -> Result<bool, Unreadable> {
         if let Some(constraints) = spec.map("matchConstraints")? {
             let narrowing = ["namespaceSelector", "objectSelector", "excludeResourceRules"];
             for key in narrowing {
@@ -209,7 +213,15 @@ impl Import {
                 let message = format!("`mode: {}` judges documents, not pulls", shown(mode));
                 self.findings.changed(evaluation.spot(), Effect::Other, None, message);
             }
-            ["admission", "background"].iter().for_each(|key| _ = evaluation.get(key));
+            evaluation.get("background");
+            if let Some(admission) = evaluation.map("admission")? {
+                if admission.flag("enabled")? == Some(false) {
+                    draft.audit = true;
+                    let message = "no admission asks it there, it is for scans of what runs; here it only watches";
+                    self.findings.note(admission.spot(), Lint::I20, message);
+                }
+                self.findings.unread(&admission);
+            }
             self.findings.unread(&evaluation);
         }
         if spec.text("failurePolicy")? == Some("Ignore") {
@@ -225,29 +237,33 @@ impl Import {
     }
 }
 
-/// An expression with its white space as the shapes have it; what stands in quotes stays as it is.
+/// An expression with its white space as the shapes have it, whoever wrote it; what stands in quotes stays as it is.
 fn normal(text: &str) -> String {
-    let spaced = |code: &str| {
-        let mut out = String::new();
-        for c in code.chars() {
-            match (c.is_whitespace(), out.ends_with(' ')) {
-                (true, true) => {}
-                (true, false) => out.push(' '),
-                (false, _) => out.push(c),
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let pair = ["==", "!=", "<=", ">=", "&&", "||"].into_iter().find(|pair| rest.starts_with(pair));
+        let length = match first {
+            '\'' | '"' => rest[1..].find(first).map_or(rest.len(), |end| end + 2),
+            _ if word(first) => rest.find(|c| !word(c)).unwrap_or(rest.len()),
+            _ => pair.map_or(first.len_utf8(), str::len),
+        };
+        let (token, behind) = rest.split_at(length);
+        match token {
+            "," => out.push_str(", "),
+            "<" | ">" | "+" => out.push_str(&format!(" {token} ")),
+            _ if pair.is_some() => out.push_str(&format!(" {token} ")),
+            _ => {
+                // Two words would be one.
+                if word(first) && out.ends_with(word) {
+                    out.push(' ');
+                }
+                out.push_str(token);
             }
         }
-        out.replace(" ,", ",").replace(",[", ", [")
-    };
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(['\'', '"']) {
-        let quote = &rest[start..=start];
-        let end = rest[start + 1..].find(quote).map_or(rest.len(), |end| start + 1 + end + 1);
-        out.push_str(&spaced(&rest[..start]));
-        out.push_str(&rest[start..end]);
-        rest = &rest[end..];
+        rest = behind.trim_start();
     }
-    out.push_str(&spaced(rest));
     out.trim().to_owned()
 }
 
@@ -258,10 +274,12 @@ mod tests {
     #[test]
     fn white_space_is_one_space_but_in_quotes() {
         for (text, made) in [
-            ("  a\n  .b == 'x'  ", "a .b == 'x'"),
-            ("f(a ,[b])", "f(a, [b])"),
+            ("  a\n  .b == 'x'  ", "a.b == 'x'"),
+            ("f( a ,[b])", "f(a, [b])"),
+            ("m(i,f(i,[ a ])).all(e ,e>0)", "m(i, f(i, [a])).all(e, e > 0)"),
+            ("a>=-1&&b!=c||d in  e+f", "a >= -1 && b != c || d in e + f"),
             ("a == 'b ,c  d' ", "a == 'b ,c  d'"),
-            (r#"a == "b  ,[ 'c" &&  d == ' e'"#, r#"a == "b  ,[ 'c" && d == ' e'"#),
+            (r#"a=="b  ,[ 'c" &&  d == ' e'"#, r#"a == "b  ,[ 'c" && d == ' e'"#),
             ("a == 'open  ", "a == 'open"),
         ] {
             assert_eq!(normal(text), made);
