@@ -96,16 +96,11 @@ impl Import {
             self.findings.lost(map.spot(), Effect::Refuses, None, why.clone());
             return Ok(Err(why));
         }
-        self.root_of_authority(map, first, &ignored)
+        Ok(self.root_of_authority(map, first, &ignored))
     }
 
-    /// The trust root that is the TrustRoot `name`, less what the authority ignores of it.
-    fn root_of_authority(
-        &mut self,
-        map: &Map<'_>,
-        named: &str,
-        ignored: &Ignored,
-    ) -> Result<Result<Option<String>, String>, Unreadable> {
+    /// The trust root that is the TrustRoot `named`, less what the authority ignores of it. The error is why it is met by nobody.
+    fn root_of_authority(&mut self, map: &Map<'_>, named: &str, ignored: &Ignored) -> Result<Option<String>, String> {
         let why = "an authority names this TrustRoot";
         let mut name = self.trust_root_name(named);
         let missing = match self.roots.get(named).cloned() {
@@ -121,7 +116,7 @@ impl Import {
                             shown(named)
                         );
                         self.findings.lost(map.spot(), Effect::Refuses, None, why.clone());
-                        return Ok(Err(why));
+                        return Err(why);
                     }
                 }
                 let without = Without { log: !logs, sct: ignored.sct.is_some() };
@@ -136,7 +131,7 @@ impl Import {
                     self.root_file(&name, || serde_json::to_string_pretty(&root).unwrap_or_default());
                 }
                 self.root_setting(&name, without, why);
-                return Ok(Ok(Some(name)));
+                return Ok(Some(name));
             }
             Some(Root::Missing(why)) => why,
             None => "is not in this input".into(),
@@ -153,7 +148,7 @@ impl Import {
         );
         self.findings.lost(map.spot(), Effect::Refuses, None, message);
         self.root_setting(&name, without, why);
-        Ok(Ok(Some(name)))
+        Ok(Some(name))
     }
 
     /// Notes what is ignored there and asked for here, since the trust root is not without it.
