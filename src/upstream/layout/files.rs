@@ -88,3 +88,12 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<(Bytes, Stamp), FileErro
     (&file).take(limit + 1).read_to_end(&mut bytes).map_err(|source| FileError::Unreadable { path: path.to_owned(), source })?;
     if bytes.len() as u64 > limit { Err(too_large()) } else { Ok((bytes.into(), Stamp::of(&metadata))) }
 }
+
+/// The first bytes of a regular file, at most so many.
+pub(super) fn begin(path: &Path, many: usize) -> Result<Vec<u8>, FileError> {
+    let (file, _) = open(path)?;
+    let mut bytes = Vec::with_capacity(many);
+    let unreadable = |source| FileError::Unreadable { path: path.to_owned(), source };
+    file.take(many as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
+}

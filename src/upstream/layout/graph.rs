@@ -14,7 +14,7 @@ use super::files::{self, FileError, Stamp};
 use crate::oci::{
     Descriptor, Digest, Manifest, ManifestKind, Reference, Repository, Tag, json,
     manifest::MAX_MANIFEST,
-    media_type::{self, DOCKER_CONFIG, OCI_CONFIG, OCI_INDEX},
+    media_type::{self, CYCLONEDX_JSON, DOCKER_CONFIG, DSSE, OCI_CONFIG, OCI_INDEX, SIMPLE_SIGNING, SPDX_JSON, SPDX_TEXT},
 };
 
 /// How large `index.json` may be.
@@ -23,6 +23,9 @@ const MAX_INDEX: usize = 64 << 20;
 const MAX_MANIFESTS: usize = 200_000;
 /// `oci-layout` is `{"imageLayoutVersion":"1.0.0"}` and little more.
 const MAX_MARKER: usize = 64 << 10;
+
+/// How much of a layer is looked at to see that it is text, as all evidence is.
+const PEEKED: usize = 512;
 
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
@@ -66,8 +69,9 @@ struct Node {
     artifact_type: Option<String>,
     annotations: BTreeMap<String, String>,
     subject: Option<Digest>,
-    /// It lists manifests, or has the configuration of an image.
+    /// It lists manifests, or has the configuration of an image and not only evidence for layers.
     runs: bool,
+    is_index: bool,
     children: Vec<Digest>,
     blobs: Vec<Digest>,
 }
@@ -207,16 +211,18 @@ impl Graph {
         self.repositories.get(repository)
     }
 
-    /// Every image that `index.json` names: by its tag, unless evidence is attached by it, or by its digest, unless it has a tag or
-    /// is evidence. Sorted.
+    /// Every image that `index.json` names: by its tag, or by its digest where it has no tag, or only one by which evidence is
+    /// attached to another: a name makes nothing evidence, and such a tag answers no image. Evidence is left out. Sorted.
     pub(super) fn images(&self) -> Vec<(Repository, Reference)> {
         let mut images = Vec::new();
         for (repository, members) in &self.repositories {
-            let tags = || members.tags.iter().filter(|(tag, _)| tag.attachment_of().is_none());
-            let tagged: HashSet<_> = tags().flat_map(|(_, digests)| digests).collect();
-            let untagged = members.digests.iter().filter(|digest| !tagged.contains(digest));
-            let untagged = untagged.filter(|digest| !members.attached.contains(digest) && !self.is_about_another(digest));
-            images.extend(tags().map(|(tag, _)| (repository.clone(), Reference::Tag(tag.clone()))));
+            let (attaching, tags): (Vec<_>, Vec<_>) = members.tags.iter().partition(|(tag, _)| tag.attachment_of().is_some());
+            let tagged: HashSet<_> = tags.iter().flat_map(|(_, digests)| *digests).collect();
+            let untagged: BTreeSet<_> = attaching.iter().flat_map(|(_, digests)| *digests).chain(&members.digests).collect();
+            let is_evidence =
+                |digest: &Digest| self.is_about_another(digest) || (members.attached.contains(digest) && !self.runs(digest));
+            let untagged = untagged.into_iter().filter(|digest| !tagged.contains(digest) && !is_evidence(digest));
+            images.extend(tags.iter().map(|(tag, _)| (repository.clone(), Reference::Tag((*tag).clone()))));
             images.extend(untagged.map(|digest| (repository.clone(), Reference::Digest(*digest))));
         }
         images.sort_by_cached_key(|(repository, reference)| (repository.clone(), reference.to_string()));
@@ -233,7 +239,15 @@ impl Graph {
     /// Whether `digest` is attached to another by its subject, and is nothing that could be run for all that: whoever wants an
     /// image left out need only give it a subject.
     fn is_about_another(&self, digest: &Digest) -> bool {
-        self.nodes.get(digest).is_some_and(|node| node.subject.is_some() && !node.runs)
+        self.nodes.get(digest).is_some_and(|node| node.subject.is_some()) && !self.runs(digest)
+    }
+
+    /// Whether `digest` may be an image that can be run. Of what is not there it is not known; an index is none only if it lists
+    /// nothing but manifests that are none, as an index of referrers does.
+    fn runs(&self, digest: &Digest) -> bool {
+        let Some(node) = self.nodes.get(digest) else { return true };
+        let is_evidence = |child| self.nodes.get(child).is_some_and(|child: &Node| !child.runs);
+        node.runs && !(node.is_index && node.children.iter().all(is_evidence))
     }
 
     /// Whether `digest` is of what is attached to an image, by tag or subject: a manifest, or a blob that such a one lists.
@@ -318,17 +332,62 @@ impl Node {
             artifact_type,
             subject: manifest.subject.as_ref().map(|subject| subject.digest),
             runs: match manifest.kind() {
-                ManifestKind::Image => manifest
-                    .config
-                    .as_ref()
-                    .is_some_and(|config| matches!(media_type::essence(&config.media_type).as_str(), DOCKER_CONFIG | OCI_CONFIG)),
+                ManifestKind::Image => has_image_config(&manifest) && !holds_evidence_only(root, &manifest)?,
                 ManifestKind::Index => true,
             },
+            is_index: manifest.kind() == ManifestKind::Index,
             children: digests(&manifest.manifests),
             blobs: manifest.blobs().map(|descriptor| descriptor.digest).collect(),
             annotations: manifest.annotations,
         }))
     }
+}
+
+fn has_image_config(manifest: &Manifest) -> bool {
+    let is_image = |config: &Descriptor| matches!(media_type::essence(&config.media_type).as_str(), DOCKER_CONFIG | OCI_CONFIG);
+    manifest.config.as_ref().is_some_and(is_image)
+}
+
+/// Whether every layer is evidence, as in cosign's `.sig`, `.att` and `.sbom` manifests, whose configuration is an image's. Anybody
+/// can call a layer so, and not every client asks what it is called before it unpacks it: so it must also be text, which no
+/// archive is.
+fn holds_evidence_only(root: &Path, manifest: &Manifest) -> Result<bool, GraphError> {
+    let is_called_so = manifest.layers.iter().all(|layer| is_of_evidence(&layer.media_type));
+    if manifest.layers.is_empty() || !is_called_so {
+        return Ok(false);
+    }
+    for layer in &manifest.layers {
+        match files::begin(&files::blob_path(root, &layer.digest), PEEKED) {
+            Ok(begin) if is_text(&begin) => {}
+            // Where it is not there it cannot be run from here.
+            Err(FileError::Missing(_)) => {}
+            Err(error @ FileError::Unreadable { .. }) => return Err(error.into()),
+            Ok(_) | Err(FileError::NotRegular(_) | FileError::TooLarge { .. }) => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a layer of this media type is a signature, an attestation or an SBOM: those the gate reads, and the others that
+/// `cosign attach sbom` writes.
+fn is_of_evidence(name: &str) -> bool {
+    let name = media_type::essence(name);
+    let read = [CYCLONEDX_JSON, DSSE, SIMPLE_SIGNING, SPDX_JSON, SPDX_TEXT];
+    let attached = ["application/vnd.cyclonedx+xml", "application/vnd.syft+json", "text/spdx"];
+    name.starts_with(media_type::SIGSTORE_BUNDLE_PREFIX) || read.iter().chain(&attached).any(|known| *known == name)
+}
+
+/// Whether what begins so is text: archives, compressed or not, have bytes that no text has within their first header.
+fn is_text(begin: &[u8]) -> bool {
+    let text = match std::str::from_utf8(begin) {
+        Ok(text) => text,
+        // A character may have been cut.
+        Err(error) if error.error_len().is_none() => {
+            begin.get(..error.valid_up_to()).map(str::from_utf8).and_then(Result::ok).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
 }
 
 fn short(text: &str) -> String {

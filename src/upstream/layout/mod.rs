@@ -140,7 +140,7 @@ impl Layout {
 /// What images a layout has.
 #[derive(Debug)]
 pub struct Images {
-    /// Those that can be asked for: by `repository:tag`, or by `repository@digest` what has no tag and is no evidence. Sorted.
+    /// Those that can be asked for: by `repository:tag`, or by `repository@digest` what has no such tag and is no evidence. Sorted.
     pub named: Vec<(Repository, Reference)>,
     /// The first that cannot be: an entry that may be an image, belongs to no repository, and has no usable name.
     pub nameless: Option<Nameless>,

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::oci::media_type::{OCI_CONFIG, OCI_EMPTY, OCI_MANIFEST};
+use crate::oci::media_type::{DOCKER_CONFIG, DSSE, OCI_CONFIG, OCI_EMPTY, OCI_MANIFEST, SIMPLE_SIGNING, SPDX_TEXT};
 
 const ACME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/acme/registry");
 
@@ -74,13 +74,17 @@ impl Draft {
 
     /// A manifest with one layer, perhaps about a subject.
     fn image(&self, layer: &str, subject: Option<Digest>, config_type: &str) -> Digest {
+        self.manifest(layer.as_bytes(), "text/plain", subject, config_type)
+    }
+
+    fn manifest(&self, layer: &[u8], layer_type: &str, subject: Option<Digest>, config_type: &str) -> Digest {
         let descriptor = |digest: Digest, size: usize, kind: &str| json!({"mediaType": kind, "digest": digest, "size": size});
         let mut manifest = json!({
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "config": descriptor(self.blob(b"{}"), 2, config_type),
-            "layers": [descriptor(self.blob(layer.as_bytes()), layer.len(), "text/plain")],
-            "annotations": {"made": layer},
+            "layers": [descriptor(self.blob(layer), layer.len(), layer_type)],
+            "annotations": {"made": String::from_utf8_lossy(layer)},
         });
         if let Some(subject) = subject {
             manifest["subject"] = descriptor(subject, 1, OCI_MANIFEST);
@@ -296,6 +300,68 @@ fn every_image_is_listed_by_a_name_and_one_without_is_told() {
     // What is not there may have been an image.
     draft.entry(Digest::sha256(b"lost"), None);
     assert_eq!(images(draft.root.path()).unwrap().nameless.unwrap().digest, Digest::sha256(b"lost"));
+}
+
+#[test]
+fn x15_an_image_is_listed_however_it_is_tagged_and_evidence_by_no_tag() {
+    let mut draft = Draft::new();
+    let signed = draft.image("signed", None, OCI_CONFIG);
+    let hex = signed.to_hex();
+    let gzip = [&b"\x1f\x8b\x08\x00"[..], &[0; 32]].concat();
+    let sig = draft.manifest(b"{\"critical\": {}}", SIMPLE_SIGNING, None, OCI_CONFIG);
+    let att = draft.manifest("{\"payload\": \"\u{e9}\"}".as_bytes(), DSSE, None, OCI_CONFIG);
+    let sbom = draft.manifest(b"<?xml version=\"1.0\"?>", "application/vnd.cyclonedx+xml", None, OCI_CONFIG);
+    // A character may end behind what is looked at.
+    let long = draft.manifest(format!("{}\u{e9}", " ".repeat(511)).as_bytes(), SPDX_TEXT, None, DOCKER_CONFIG);
+    let bundle = draft.image("bundle", None, OCI_EMPTY);
+    let lost = draft.manifest(b"{}", DSSE, None, OCI_CONFIG);
+    std::fs::remove_file(files::blob_path(draft.root.path(), &Digest::sha256(b"{}"))).unwrap();
+    draft.entry(signed, Some("a:v1"));
+    for (digest, suffix) in [
+        (sig, ".sig"),
+        (att, ".att"),
+        (sbom, ".sbom"),
+        (long, ".sbom"),
+        (lost, ".att"),
+        (draft.index(&[bundle, att]), ""),
+        (draft.index(&[]), ""),
+    ] {
+        draft.entry(digest, Some(&format!("a:sha256-{hex}{suffix}")));
+    }
+    draft.entry(bundle, Some(&format!("a@{bundle}")));
+    let listed = |draft: &Draft| -> Vec<_> {
+        let listed = images(draft.root.path()).unwrap().named.into_iter();
+        listed.map(|(repository, reference)| format!("{repository} {reference}")).collect()
+    };
+    assert_eq!(listed(&draft), ["a v1"]);
+
+    // By a tag of evidence each is listed by its digest, once, whatever else lists it.
+    let image = draft.image("image", None, OCI_CONFIG);
+    let docker = draft.image("docker", None, DOCKER_CONFIG);
+    let archive = draft.manifest(&gzip, DSSE, None, OCI_CONFIG);
+    let layered = draft.manifest(b"text", "application/vnd.oci.image.layer.v1.tar", None, OCI_CONFIG);
+    let index = draft.index(&[image]);
+    let nested = draft.index(&[draft.index(&[bundle])]);
+    let sparse = draft.index(&[Digest::sha256(b"elsewhere")]);
+    for runs in [image, docker, archive, layered, index, nested, sparse, Digest::sha256(b"gone")] {
+        for suffix in [".sig", ".att", ".sbom", ""] {
+            draft.entry(runs, Some(&format!("a:sha256-{}{suffix}", "a".repeat(64))));
+            assert_eq!(listed(&draft), [format!("a {runs}"), "a v1".into()], "{suffix}");
+            draft.entry(runs, Some(&format!("a@{runs}")));
+            assert_eq!(listed(&draft), [format!("a {runs}"), "a v1".into()], "{suffix}");
+            draft.entries.truncate(9);
+        }
+    }
+    // What an index of referrers lists is no evidence for that.
+    draft.entry(image, Some(&format!("a@{image}")));
+    draft.entry(index, Some(&format!("a:sha256-{}", "a".repeat(64))));
+    let mut wanted = [format!("a {image}"), format!("a {index}")];
+    wanted.sort();
+    assert_eq!(listed(&draft), [wanted[0].clone(), wanted[1].clone(), "a v1".into()]);
+    // What has a tag of its own is listed by that.
+    draft.entries.truncate(9);
+    draft.entry(signed, Some(&format!("a:sha256-{hex}.sig")));
+    assert_eq!(listed(&draft), ["a v1"]);
 }
 
 #[tokio::test]

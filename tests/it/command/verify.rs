@@ -55,6 +55,23 @@ async fn no_image_of_a_layout_is_left_out_for_its_name() {
         (&report["images"][1]["image"], &report["images"][1]["outcome"]),
         (&format!("{layout}:{by_digest}").into(), &"refused".into())
     );
+    // By a tag of evidence it is an image all the same, and judged as its digest is.
+    for (suffix, listed) in [(".sig", false), (".att", false), (".sbom", false), ("", false), ("", true)] {
+        let tag = format!("acme/unsigned:sha256-{}{suffix}", "a".repeat(64));
+        let mut entries = entries[..2].to_vec();
+        entries.push((unsigned, Some(&tag)));
+        if listed {
+            entries.push((unsigned, Some(&by_digest)));
+        }
+        let output = ask("verify", &["--output", "json", &renamed(folder.path(), &entries)]).await;
+        assert_eq!(code(&output), 1, "{tag}: {}", stderr(&output));
+        let images = json(&output)["images"].clone();
+        assert_eq!(images.as_array().unwrap().len(), 2, "{images}");
+        assert_eq!(
+            (&images[1]["image"], &images[1]["code"]),
+            (&format!("{layout}:{by_digest}").into(), &"signature_missing".into())
+        );
+    }
     for (name, told) in [(None, "without a name"), (Some("v9"), "as `v9`")] {
         entries.pop();
         entries.push((unsigned, name));
