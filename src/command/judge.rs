@@ -315,8 +315,10 @@ impl Judge {
 fn facts(basis: &Basis) -> Result<Arc<dyn store::Facts>, Unusable> {
     match &basis.first_seen_from {
         None => Ok(Arc::new(store::NoFacts)),
-        Some(store) if store.is_dir() => Ok(Arc::new(Seen(store::FactFiles::read_only(store)))),
-        Some(store) => Err(Unusable::Usage(format!("--first-seen-from: {} is no directory", store.display()))),
+        Some(store) => match store::FactFiles::read_only(store) {
+            Ok(facts) => Ok(Arc::new(Seen(facts))),
+            Err(error) => Err(Unusable::Usage(format!("--first-seen-from: {}", line(&error.to_string())))),
+        },
     }
 }
 

@@ -14,7 +14,7 @@
 //! another, so a command can write one beside a running gate.
 
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -140,11 +140,11 @@ impl FactFiles {
     /// cannot read or write it cannot answer by.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; where neither root nor the gate's user asks, it says which user that is.
+    /// [`StoreError::NoStore`]: what is said there no gate would ever read. [`StoreError::Io`]; where neither root nor the gate's
+    /// user asks, it says which user that is.
     pub fn beside(store: &Path) -> Result<Self, StoreError> {
         // What the gate made tells whose it is; the directory may be an administrator's.
-        let lock = std::fs::symlink_metadata(store.join("lock"));
-        let owned = lock.or_else(|_| std::fs::metadata(store)).map_err(|error| StoreError::io(store, error))?;
+        let owned = lock_of(store)?;
         let me = rustix::process::geteuid().as_raw();
         let owner = owner(me, (owned.uid(), owned.gid())).map_err(|error| StoreError::io(store, error))?;
         Self { owner, ..Self::of(store, false) }.prepared()
@@ -174,10 +174,13 @@ impl FactFiles {
         std::os::unix::fs::fchown(file, Some(user), Some(group))
     }
 
-    /// The same, to read and never to write. A store that has none yet has none.
-    #[must_use]
-    pub fn read_only(store: &Path) -> Self {
-        Self::of(store, true)
+    /// The same, to read and never to write.
+    ///
+    /// # Errors
+    /// [`StoreError::NoStore`]: in any other directory there is no fact, and every tag would be one without a history.
+    /// [`StoreError::Io`].
+    pub fn read_only(store: &Path) -> Result<Self, StoreError> {
+        lock_of(store).map(|_| Self::of(store, true))
     }
 
     fn of(store: &Path, read_only: bool) -> Self {
@@ -299,6 +302,22 @@ impl FactFiles {
         };
         write().map_err(|error| StoreError::io(&path, error))
     }
+}
+
+/// The lock that a gate made in its store, which also has the directory of facts: both are there from the first time on.
+fn lock_of(store: &Path) -> Result<Metadata, StoreError> {
+    let part = |name: &'static str, is_it: fn(&Metadata) -> bool, lacks| {
+        let path = store.join(name);
+        match std::fs::symlink_metadata(&path) {
+            Ok(metadata) if is_it(&metadata) => Ok(metadata),
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(StoreError::io(&path, error))
+            }
+            Ok(_) | Err(_) => Err(StoreError::NoStore { path: store.to_owned(), lacks }),
+        }
+    };
+    part("facts", Metadata::is_dir, "directory `facts`")?;
+    part("lock", Metadata::is_file, "file `lock`")
 }
 
 /// To whom user `me` must give what it writes into what belongs to `owner`: to nobody, where that is itself.

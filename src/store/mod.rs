@@ -78,6 +78,14 @@ pub enum StoreError {
         /// Which.
         path: PathBuf,
     },
+    /// It is no store: it lacks what each has from the first time a gate ran on it.
+    #[error("{path} is no store of a gate (`store.path`), or none ever ran on it: it has no {lacks}")]
+    NoStore {
+        /// Which directory.
+        path: PathBuf,
+        /// What of it is missing.
+        lacks: &'static str,
+    },
     /// The operating system said no.
     #[error("store {path}: {source}")]
     Io {

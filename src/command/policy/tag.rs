@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     gate::tags::{self, Before},
     oci::{Digest, Host, Tag},
-    store::FactFiles,
+    store::{FactFiles, StoreError},
 };
 
 /// Say what a tag may mean.
@@ -70,10 +70,10 @@ impl Accept {
             }
             (None, None) => return Err(usage(&"say where the store is: --config FILE or --store DIR")),
         };
-        if !store.is_dir() {
-            return Err(usage(&format_args!("{} is no store", store.display())));
-        }
-        let failed = |error: crate::store::StoreError| Unusable::Failed(error.to_string());
+        let failed = |error: StoreError| match error {
+            none @ StoreError::NoStore { .. } => usage(&none),
+            other => Unusable::Failed(other.to_string()),
+        };
         let facts = FactFiles::beside(&store).map_err(failed)?;
         let was = tags::accept(&facts, &name, &tag, &digest).await.map_err(failed)?;
         let was = match was {

@@ -164,14 +164,43 @@ async fn who_sees_at_the_same_time_sees_the_same_beside_each_other() {
 async fn a_store_opened_to_be_read_only_is_left_as_it_is() {
     let rig = Rig::new();
     rig.store().first_seen(KEY, at(1_000)).await.unwrap();
-    let reader = FactFiles::read_only(&rig.root());
+    let reader = FactFiles::read_only(&rig.root()).unwrap();
     assert_eq!(reader.first_seen(KEY, at(2_000)).await.unwrap(), at(1_000));
     assert_eq!(reader.first_seen("other", at(2_000)).await.unwrap(), at(2_000));
     assert_eq!(reader.first_seen("other", at(3_000)).await.unwrap(), at(3_000));
     assert!(reader.set_fact(FactKind::Tag, "k", b"v").await.is_err());
-    let nowhere = FactFiles::read_only(&rig.root().join("none"));
-    assert_eq!(nowhere.first_seen(KEY, at(2_000)).await.unwrap(), at(2_000));
     assert!(FactFiles::open(&rig.root().join("none")).is_err());
+}
+
+#[tokio::test]
+async fn a_directory_without_the_marks_of_a_store_is_none_to_a_command() {
+    let rig = Rig::new();
+    let refused = |path: &Path| {
+        let both = [FactFiles::read_only(path).map(drop), FactFiles::beside(path).map(drop)];
+        let [one, other] = both.map(|refused| refused.unwrap_err());
+        assert_eq!(one.to_string(), other.to_string());
+        one
+    };
+    let lacks = |path: &Path| match refused(path) {
+        StoreError::NoStore { lacks, .. } => lacks,
+        other => panic!("{other}"),
+    };
+    assert!(FactFiles::read_only(&rig.root()).is_ok() && FactFiles::beside(&rig.root()).is_ok());
+    let parent = tempfile::tempdir().unwrap();
+    assert_eq!(lacks(parent.path()), "directory `facts`");
+    assert_eq!(lacks(&rig.root().join("none")), "directory `facts`");
+    assert_eq!(lacks(&rig.root().join("lock")), "directory `facts`");
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0, "nothing is made there");
+    std::fs::remove_file(rig.root().join("lock")).unwrap();
+    assert_eq!(lacks(&rig.root()), "file `lock`");
+    std::fs::create_dir(rig.root().join("lock")).unwrap();
+    assert_eq!(lacks(&rig.root()), "file `lock`");
+    std::fs::remove_dir_all(rig.root().join("facts")).unwrap();
+    std::fs::write(rig.root().join("facts"), "").unwrap();
+    assert_eq!(lacks(&rig.root()), "directory `facts`");
+    // What the system does not tell is not said of the directory.
+    let around = parent.path().join("a".repeat(300));
+    assert!(matches!(refused(&around), StoreError::Io { .. }), "{}", refused(&around));
 }
 
 /// Every path below, with its user and group.
@@ -193,23 +222,21 @@ async fn what_root_writes_beside_a_gate_of_another_user_is_that_users() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    // Whose it is, the gate's lock says; before any gate has run, the directory.
-    for (lock, user) in [(None, 61_233), (Some(61_234), 61_234)] {
-        let store = tempfile::tempdir().unwrap();
-        let chown = |path: &Path, user: u32| std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
-        chown(store.path(), 61_233);
-        if let Some(user) = lock {
-            std::fs::write(store.path().join("lock"), "").unwrap();
-            chown(&store.path().join("lock"), user);
-        }
-        let facts = FactFiles::beside(store.path()).unwrap();
-        facts.set_fact(FactKind::TagAccepted, "k", b"v").await.unwrap();
-        facts.first_seen(KEY, at(1_000)).await.unwrap();
-        let owners = owners(&store.path().join("facts"));
-        assert!(owners.iter().any(|(path, ..)| path.ends_with("facts/lock")) && owners.len() == 8, "{owners:?}");
-        assert!(owners.iter().all(|(_, uid, gid)| (*uid, *gid) == (user, user)), "{owners:?}");
-        assert_eq!(FactFiles::read_only(store.path()).fact(FactKind::TagAccepted, "k").await.unwrap().unwrap(), "v");
-    }
+    // Whose it is, the gate's lock says, whosever the directory is.
+    let store = tempfile::tempdir().unwrap();
+    let chown = |path: &Path, user: u32| std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+    chown(store.path(), 61_233);
+    std::fs::write(store.path().join("lock"), "").unwrap();
+    std::fs::create_dir(store.path().join("facts")).unwrap();
+    chown(&store.path().join("lock"), 61_234);
+    chown(&store.path().join("facts"), 61_234);
+    let facts = FactFiles::beside(store.path()).unwrap();
+    facts.set_fact(FactKind::TagAccepted, "k", b"v").await.unwrap();
+    facts.first_seen(KEY, at(1_000)).await.unwrap();
+    let owners = owners(&store.path().join("facts"));
+    assert!(owners.iter().any(|(path, ..)| path.ends_with("facts/lock")) && owners.len() == 8, "{owners:?}");
+    assert!(owners.iter().all(|(_, uid, gid)| (*uid, *gid) == (61_234, 61_234)), "{owners:?}");
+    assert_eq!(FactFiles::read_only(store.path()).unwrap().fact(FactKind::TagAccepted, "k").await.unwrap().unwrap(), "v");
 }
 
 #[tokio::test]

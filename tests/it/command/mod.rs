@@ -5,7 +5,7 @@ mod policy;
 mod verify;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
 };
 
@@ -62,6 +62,14 @@ pub fn renamed(folder: &Path, entries: &[(&str, Option<&str>)]) -> String {
     let index = serde_json::json!({"schemaVersion": 2, "manifests": entries});
     std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
     format!("oci:{}", folder.display())
+}
+
+/// A store in `folder` as a gate leaves one that has seen nothing yet.
+pub fn begun_store(folder: &Path) -> PathBuf {
+    let store = folder.join("store");
+    std::fs::create_dir_all(store.join("facts")).unwrap();
+    std::fs::write(store.join("lock"), "").unwrap();
+    store
 }
 
 /// The flags that ask for what the recorded cases are about.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{code, identity, layout, pullgate, pullgate_in, renamed, stderr, stdout};
+use super::{begun_store, code, identity, layout, pullgate, pullgate_in, renamed, stderr, stdout};
 use crate::support::{
     gate::{HOST, Setup},
     layout::{Cases, cases, fixtures},
@@ -468,13 +468,14 @@ async fn a_recording_that_lost_evidence_is_told_and_not_taken_for_an_image_witho
 #[tokio::test]
 async fn a_rollback_is_accepted_beside_the_gate() {
     let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().to_str().unwrap();
+    let store = begun_store(folder.path());
+    let store = store.to_str().unwrap();
     let reference = format!("ghcr.io/acme/app:v1@{APP}");
     let output = pullgate(&["policy", "tag", "accept", &reference, "--store", store]).await;
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert_eq!(stdout(&output), format!("ghcr.io/acme/app:v1 may mean {APP} from now on; it had no history\n"));
     assert!(stderr(&output).contains("no gate on this store has answered for ghcr.io/acme/app:v1"), "{}", stderr(&output));
-    assert!(folder.path().join("facts/tag-accepted").is_dir());
+    assert!(folder.path().join("store/facts/tag-accepted").is_dir());
     // By a configuration, the host is one of its upstreams.
     let config = Setup::layout(&fixtures().join("registry")).write(folder.path());
     let config = config.to_str().unwrap();
@@ -485,6 +486,16 @@ async fn a_rollback_is_accepted_beside_the_gate() {
     let output = pullgate(&["policy", "tag", "accept", &reference, "--config", config]).await;
     assert_eq!(code(&output), 64);
     assert!(stderr(&output).contains("ghcr.io is no upstream of") && stderr(&output).contains(HOST), "{}", stderr(&output));
+    // No gate reads what is written anywhere else, and nothing is.
+    let (elsewhere, none) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = Setup::layout(&fixtures().join("registry")).write(none.path());
+    for other in [&["--store", elsewhere.path().to_str().unwrap()], &["--config", config.to_str().unwrap()]] {
+        let output = pullgate(&[&["policy", "tag", "accept", &known], &other[..]].concat()).await;
+        assert_eq!((code(&output), stdout(&output).as_str()), (64, ""), "{}", stderr(&output));
+        assert!(stderr(&output).contains("is no store of a gate (`store.path`), or none ever ran on it"), "{}", stderr(&output));
+    }
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    assert!(!none.path().join("store").exists());
     for wrong in [
         &["policy", "tag", "accept", &reference][..],
         &["policy", "tag", "accept", &reference, "--store", "/nonexistent"],

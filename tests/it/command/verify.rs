@@ -1,10 +1,10 @@
 //! `pullgate verify`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde_json::Value;
 
-use super::{ask, code, identity, json, layout, pullgate, renamed, stderr, stdout};
+use super::{ask, begun_store, code, identity, json, layout, pullgate, renamed, stderr, stdout};
 use crate::support::{
     gate::Setup,
     layout::{Cases, cases, fixtures, recorded},
@@ -396,8 +396,7 @@ async fn a_cooldown_counts_from_the_signature_or_from_what_a_gates_store_has_see
     let folder = tempfile::tempdir().unwrap();
     let root = fixtures().join("trusted_root.json").display().to_string();
     let image = format!("{}:acme/app:v1", layout());
-    let store = folder.path().join("store");
-    std::fs::create_dir(&store).unwrap();
+    let store = begun_store(folder.path());
     let (file, store) = (folder.path().join("acme.yaml"), store.to_str().unwrap());
     let Cases { issuer, identity, .. } = cases();
     for (cooldown, extra, wanted) in [
@@ -418,9 +417,18 @@ async fn a_cooldown_counts_from_the_signature_or_from_what_a_gates_store_has_see
             assert_eq!(judged["code"], "cooldown");
         }
     }
-    assert_eq!(std::fs::read_dir(store).unwrap().count(), 0, "the store is only read");
-    let output = ask("verify", &["--first-seen-from", "/nonexistent", &image]).await;
-    assert_eq!(code(&output), 64, "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(store).unwrap().count(), 2, "the store is only read");
+    // Any other directory has no history of anything.
+    for (wrong, lacks) in [
+        ("/nonexistent", "it has no directory `facts`"),
+        (folder.path().to_str().unwrap(), "it has no directory `facts`"),
+        (Path::new(store).join("facts").to_str().unwrap(), "it has no directory `facts`"),
+    ] {
+        let output = ask("verify", &["--first-seen-from", wrong, &image]).await;
+        assert_eq!(code(&output), 64, "{}", stderr(&output));
+        let told = format!("--first-seen-from: {wrong} is no store of a gate");
+        assert!(stderr(&output).contains(&told) && stderr(&output).contains(lacks), "{}", stderr(&output));
+    }
 }
 
 #[tokio::test]
