@@ -22,14 +22,13 @@ use crate::{
     config::{Config, Weakness},
     gate::{self, Explanation, Gate, explain::Outcome},
     oci::{Algorithm, Digest, Host, ImageName, Reference},
-    policy::{self, PolicySet, Unmatched},
+    policy::{PolicySet, Unmatched},
     store::{self, FactKind, StoreError},
     upstream::{self, LayoutImages, Location, Nameless, Upstream, UpstreamError},
     verify::{
         DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, TrustState,
         trust_root::{self, RootConfig, Watched},
     },
-    yaml,
 };
 
 /// How long a trust root that TUF keeps fresh is waited for before the last good one is used.
@@ -159,9 +158,8 @@ impl Judge {
     /// # Errors
     /// [`Unusable`].
     pub(super) async fn by(policies: PolicySet, basis: &Basis) -> Result<Self, Unusable> {
-        let source = basis.trusted_root.clone().map_or(TrustRootSource::Sigstore, TrustRootSource::File);
-        let roots = BTreeMap::from([(DEFAULT_TRUST_ROOT.into(), RootConfig { source, relaxed: Relaxed::default() })]);
-        let trust = trusted(TrustRootConfig { roots, cache_dir: cache_dir(), refresh: DAY, hard_stale: 7 * DAY }).await?;
+        let trust =
+            trusted(TrustRootConfig { roots: roots(basis), cache_dir: cache_dir(), refresh: DAY, hard_stale: 7 * DAY }).await?;
         Self::wired(gate::Config::default(), policies, trust, facts(basis)?)?.at(basis)
     }
 
@@ -358,18 +356,13 @@ fn policies(basis: &Basis) -> Result<PolicySet, String> {
     if !basis.flags.is_empty() {
         return Err("--policy says who must have signed; leave out the flags that say it too".into());
     }
-    let (mut parsed, mut problems) = (Vec::new(), Vec::new());
-    for file in &basis.policy {
-        match yaml::read_file(file) {
-            Ok(text) => parsed.extend(policy::parse(file, &text, &mut problems).into_iter().map(|policy| (file.clone(), policy))),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    match PolicySet::new(parsed, Unmatched::Deny) {
-        Ok(policies) if problems.is_empty() => Ok(policies),
-        Ok(_) => Err(yaml::Problems(problems).to_string()),
-        Err(twice) => Err(yaml::Problems(problems.into_iter().chain(twice.0).collect()).to_string()),
-    }
+    Config::policies(&basis.policy, &roots(basis)).map_err(|problems| problems.to_string())
+}
+
+/// The one trust root of a command without a configuration.
+fn roots(basis: &Basis) -> BTreeMap<Arc<str>, RootConfig> {
+    let source = basis.trusted_root.clone().map_or(TrustRootSource::Sigstore, TrustRootSource::File);
+    BTreeMap::from([(DEFAULT_TRUST_ROOT.into(), RootConfig { source, relaxed: Relaxed::default() })])
 }
 
 /// The trust root, refreshed if it is Sigstore's own: a command that ran once with a root of last year would not know what

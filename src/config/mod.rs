@@ -94,6 +94,15 @@ impl Config {
         schema::load(path)
     }
 
+    /// The policies of `files`, for whoever has trust roots and no configuration: a policy that names another root could be met
+    /// by nobody.
+    ///
+    /// # Errors
+    /// [`Problems`]: every one.
+    pub fn policies(files: &[PathBuf], roots: &BTreeMap<Arc<str>, RootConfig>) -> Result<PolicySet, Problems> {
+        schema::policies_under(files, roots)
+    }
+
     /// The deny-list alone that the file at `path` names, whatever else is wrong.
     #[must_use]
     pub fn denials(path: &Path) -> Denials {

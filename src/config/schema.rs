@@ -1,7 +1,9 @@
 //! The file as a whole: its keys, and what they become.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -10,6 +12,7 @@ use crate::{
     gate,
     policy::{self, PolicySet, Unmatched, deny::DenyList},
     registry, server, store, upstream,
+    verify::trust_root::RootConfig,
     yaml::{self, Cursor, Fields, Node, Problem, Problems, Sink, Value},
 };
 
@@ -203,6 +206,17 @@ fn policies(paths: &[PathBuf], unmatched: Unmatched, problems: &mut Vec<Problem>
             None
         }
     }
+}
+
+/// The policies of files that no configuration names, under these trust roots.
+pub(super) fn policies_under(files: &[PathBuf], roots: &BTreeMap<Arc<str>, RootConfig>) -> Result<PolicySet, Problems> {
+    let mut problems = Vec::new();
+    let policies = policies(files, Unmatched::Deny, &mut problems);
+    for unknown in policies.iter().flat_map(|policies| trust_roots::unknown(policies, roots)) {
+        let message = unknown.message + "; a configuration names others, in its `trust_roots`";
+        problems.push(Problem { message, ..unknown });
+    }
+    policies.filter(|_| problems.is_empty()).ok_or(Problems(problems))
 }
 
 /// What is denied: a file that cannot be read is a problem, never an empty list.

@@ -8,9 +8,9 @@ use crate::{
     app,
     command::reference::Image,
     config::Config,
-    policy::{self, PolicySet, Unmatched},
+    policy::{self, PolicySet},
     verify::{DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, trust_root::RootConfig},
-    yaml::{self, Cursor, Fields, Problem, Problems, Sink, Value},
+    yaml::{self, Cursor, Fields, Problems, Sink, Value},
 };
 
 const KEYS: &[&str] = &["config", "policies", "trust_root", "layout", "at", "cases"];
@@ -96,7 +96,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Suite, Problems> {
             let trust = app::trust_roots(&config);
             (config.policies, trust)
         }
-        By::Files(files, trust) => (policies(&files)?, trust),
+        By::Files(files, trust) => (Config::policies(&files, &trust.roots)?, trust),
     };
     Ok(Suite { policies, trust, layout, cases })
 }
@@ -213,21 +213,6 @@ fn code(text: &str) -> Result<String, String> {
 
 /// Codes of refusals that are no policy's.
 const OTHERS: [&str; 4] = ["content", "evidence", "no_policy", "not_evidence"];
-
-fn policies(files: &[PathBuf]) -> Result<PolicySet, Problems> {
-    let (mut parsed, mut problems) = (Vec::new(), Vec::<Problem>::new());
-    for file in files {
-        match yaml::read_file(file) {
-            Ok(text) => parsed.extend(policy::parse(file, &text, &mut problems).into_iter().map(|one| (file.clone(), one))),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    match PolicySet::new(parsed, Unmatched::Deny) {
-        Ok(policies) if problems.is_empty() => Ok(policies),
-        Ok(_) => Err(Problems(problems)),
-        Err(twice) => Err(Problems(problems.into_iter().chain(twice.0).collect())),
-    }
-}
 
 #[cfg(test)]
 mod tests {

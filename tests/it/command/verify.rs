@@ -205,6 +205,27 @@ async fn a_configuration_judges_as_its_proxy_does_and_its_store_is_left_alone() 
 }
 
 #[tokio::test]
+async fn a_policy_that_names_a_root_nobody_has_refuses_no_image_but_is_64() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let Cases { issuer, identity, .. } = cases();
+    let file = folder.path().join("acme.yaml");
+    let image = format!("{}:acme/app:v1", layout());
+    for (named, wanted) in [("private", 64), ("defaults", 64), ("default", 0)] {
+        let policy = format!(
+            "name: acme\nimages: [\"localhost/**\"]\nsignatures:\n  - keyless: {{trust_root: {named}, issuer: \"{issuer}\", subject: \"{identity}\"}}\n"
+        );
+        std::fs::write(&file, policy).unwrap();
+        for command in ["verify", "explain"] {
+            let output = pullgate(&[command, "--policy", file.to_str().unwrap(), "--trusted-root", &root, &image]).await;
+            assert_eq!(code(&output), wanted, "{named}: {}", stderr(&output));
+            let told = format!("signatures[0].keyless.trust_root: no trust root is called `{named}`");
+            assert_eq!(stderr(&output).contains(&told), wanted == 64, "{}", stderr(&output));
+        }
+    }
+}
+
+#[tokio::test]
 async fn waiting_ends_when_the_signature_comes_or_the_time_is_up() {
     let registry = Registry::recorded(false).await;
     let tag = format!("/v2/acme/app/manifests/{}", APP.replace(':', "-"));
