@@ -139,6 +139,10 @@ fn suite(cursor: &Cursor<'_>, base: &Path) -> Option<Parts> {
 fn by_files(fields: &Fields<'_>, base: &Path) -> Option<By> {
     let files = fields.need("policies", "write which files, as in [acme.yaml]").and_then(|cursor| {
         let files: Vec<_> = cursor.one_or_list().iter().map(|item| item.text("a path").map(|text| base.join(text))).collect();
+        if files.is_empty() {
+            cursor.wrong("names no file: no policy would be tested");
+            return None;
+        }
         files.into_iter().collect::<Option<Vec<_>>>()
     });
     let source = fields.need("trust_root", "write `sigstore`, or the path of a trusted_root.json").and_then(|cursor| {

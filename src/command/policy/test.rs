@@ -48,8 +48,9 @@ use crate::{
 ///
 /// The codes are those of deploy/codes.md.
 ///
-/// As with the signed and the unsigned pod beside a Kyverno policy, it also fails when a policy has no case that it admits or
-/// none that it refuses. `policy init` writes a first such file, --record adds to it.
+/// As with the signed and the unsigned pod beside a Kyverno policy, it also fails when a policy has no case that it admits for its
+/// evidence, since an exception admits whatever the policy asks, or none that it refuses. `policy init` writes a first such file,
+/// --record adds to it.
 ///
 /// Exit codes: 0 every answer is as the file says; 1 one is not; 2 an image to be recorded could not be read; 64 a file that
 /// cannot be used.
@@ -74,8 +75,9 @@ struct Ran<'s> {
     case: &'s Case,
     /// What came of it, where that is not as the file says.
     wrong: Option<String>,
-    /// Policies that held, and policies that did not.
-    held: Vec<String>,
+    /// Policies that evidence met, those that an exception alone let pass, and those that did not hold.
+    met: Vec<String>,
+    waived: Vec<String>,
     unmet: Vec<String>,
 }
 
@@ -145,10 +147,18 @@ async fn run<'s>(suite: &Suite, case: &'s Case) -> Result<Ran<'s>, Unusable> {
         (Expected::Refuse(code), Outcome::Refused) if *code == answer.code => None,
         (wanted, found) => Some(format!("wants {wanted}, found {} [{}]: {}", found.as_str(), answer.code, answer.message)),
     };
-    let names = |holds: bool| {
-        explanation.policies.iter().filter(|asked| asked.holds == holds).map(|asked| asked.policy.clone()).collect()
-    };
-    Ok(Ran { case, wrong, held: names(true), unmet: names(false) })
+    let (mut met, mut waived, mut unmet) = (Vec::new(), Vec::new(), Vec::new());
+    for asked in explanation.policies {
+        // An account tells of the evidence as if there were no exception; without one nothing is known of it.
+        let lacks = asked.account.is_none_or(|account| account.requirements.iter().any(|requirement| !requirement.met));
+        let of_its_kind = match (asked.holds, lacks) {
+            (true, false) => &mut met,
+            (true, true) => &mut waived,
+            (false, _) => &mut unmet,
+        };
+        of_its_kind.push(asked.policy);
+    }
+    Ok(Ran { case, wrong, met, waived, unmet })
 }
 
 /// What policies say of a recorded image at the time of the case.
@@ -199,13 +209,18 @@ async fn find(suite: &Suite, case: &Case) -> Result<Option<(Arc<dyn Upstream>, R
     Ok(None)
 }
 
-/// What each policy lacks: a case on which it holds, a case on which it does not.
+/// What each policy lacks: a case on which it holds, a case on which it does not. One that it admits by an exception says nothing
+/// of what it asks, which nobody may be able to meet.
 fn uncovered(policies: &PolicySet, ran: &[Ran<'_>]) -> Vec<String> {
     let mut missing = Vec::new();
+    if policies.policies().is_empty() {
+        missing.push("there is no policy, so nothing is tested".to_owned());
+    }
     for policy in policies.policies() {
         let name = &policy.name;
-        if !ran.iter().any(|ran| ran.held.contains(name)) {
-            missing.push(format!("policy {name} has no case on which it holds"));
+        if !ran.iter().any(|ran| ran.met.contains(name)) {
+            let by_exception = if ran.iter().any(|ran| ran.waived.contains(name)) { " but by an exception" } else { "" };
+            missing.push(format!("policy {name} has no case on which it holds{by_exception}"));
         }
         if !ran.iter().any(|ran| ran.unmet.contains(name)) {
             missing.push(format!("policy {name} has no case on which it does not hold"));

@@ -198,6 +198,71 @@ async fn another_answer_another_reason_and_a_missing_half_of_the_pair_fail() {
 }
 
 #[tokio::test]
+async fn what_an_exception_admits_shows_of_no_policy_that_it_can_be_met() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), PAIR);
+    let file = folder.path().join("acme.yaml");
+    let policy = fs::read_to_string(&file).unwrap();
+    let exception = format!("exceptions:\n  - {{digest: \"{APP}\", reason: JIRA-1, expires: 2027-01-31}}\n");
+    let issuer = cases().issuer;
+    let tested = || pullgate_in(folder.path(), &["policy", "test", "test.yaml"]);
+    for (text, wanted) in [
+        // What the evidence meets, it meets with an exception beside it, too.
+        (format!("{policy}{exception}"), ""),
+        (
+            format!("{}{exception}", policy.replace(&issuer, "https://nobody.test")),
+            "FAILED  policy acme has no case on which it holds but by an exception\n",
+        ),
+    ] {
+        fs::write(&file, text).unwrap();
+        let output = tested().await;
+        assert_eq!(code(&output), i32::from(!wanted.is_empty()), "{}{}", stdout(&output), stderr(&output));
+        assert!(stdout(&output).contains(wanted), "{}", stdout(&output));
+        assert_eq!(stdout(&output).contains("policy acme has"), wanted.contains("policy acme has"), "{}", stdout(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_test_of_no_policy_tests_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "  - {image: \"registry.acme.test/acme/unsigned:v1\", refuse: no_policy}\n");
+    let text = fs::read_to_string(folder.path().join("test.yaml")).unwrap();
+    let tested = || pullgate_in(folder.path(), &["policy", "test", "test.yaml"]);
+    fs::write(folder.path().join("test.yaml"), text.replace("[acme.yaml]", "[]")).unwrap();
+    let output = tested().await;
+    assert_eq!(code(&output), 64, "{}", stdout(&output));
+    assert!(stderr(&output).contains("policies: names no file: no policy would be tested"), "{}", stderr(&output));
+
+    // A configuration may have none.
+    let config = Setup::layout(&fixtures().join("registry")).write(folder.path());
+    let without: String = fs::read_to_string(&config)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.starts_with("policies:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(&config, without).unwrap();
+    let rest: String = text.lines().skip(2).map(|line| format!("{line}\n")).collect();
+    fs::write(folder.path().join("test.yaml"), format!("config: pullgate.yaml\n{rest}")).unwrap();
+    let output = tested().await;
+    assert_eq!(code(&output), 1, "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).contains("FAILED  there is no policy, so nothing is tested\n"), "{}", stdout(&output));
+}
+
+#[tokio::test]
+async fn a_policy_that_names_a_root_nobody_has_is_64_to_its_test() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "  - {image: \"registry.acme.test/acme/app:v1\", refuse: trust_root_mismatch}\n");
+    let policy = fs::read_to_string(folder.path().join("acme.yaml")).unwrap();
+    fs::write(folder.path().join("acme.yaml"), policy.replace("issuer:", "trust_root: private, issuer:")).unwrap();
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!((code(&output), stdout(&output).as_str()), (64, ""), "{}", stderr(&output));
+    let told =
+        "signatures[0].keyless.trust_root: no trust root is called `private`; configured: default; a configuration names others";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_used_is_64_with_every_problem() {
     let folder = tempfile::tempdir().unwrap();
     write(
@@ -480,7 +545,6 @@ async fn a_rollback_is_accepted_beside_the_gate() {
     let config = Setup::layout(&fixtures().join("registry")).write(folder.path());
     let config = config.to_str().unwrap();
     let known = format!("{HOST}/acme/app:v1@{APP}");
-    std::fs::create_dir(folder.path().join("store")).unwrap();
     let output = pullgate(&["policy", "tag", "accept", &known, "--config", config]).await;
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let output = pullgate(&["policy", "tag", "accept", &reference, "--config", config]).await;
