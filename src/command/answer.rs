@@ -82,7 +82,12 @@ impl Answer {
             UpstreamError::Forbidden(_) | UpstreamError::Lied { .. } | UpstreamError::TooLarge { .. } => {
                 Self::new(Outcome::Undecided, "faulty", why)
             }
-            UpstreamError::Throttled { .. } | UpstreamError::Unreachable { .. } => {
+            UpstreamError::Throttled { retry_after, .. } => {
+                // Not at once, as where a judgement says when.
+                let retry_after = retry_after.map(|wait| wait.max(Duration::from_secs(1)));
+                Self { retry_after, ..Self::new(Outcome::Undecided, "unreachable", format!("the tag cannot be resolved: {why}")) }
+            }
+            UpstreamError::Unreachable { .. } => {
                 Self::new(Outcome::Undecided, "unreachable", format!("the tag cannot be resolved: {why}"))
             }
         }

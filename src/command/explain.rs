@@ -86,7 +86,7 @@ impl Arguments {
             return Err(Unusable::Usage(format!("{} holds several images; name one of them", self.image)));
         };
         let (name, upstream) = judge.find(image)?;
-        let asking = Asking { judge: &judge, platform: self.platform.as_deref(), wait: None };
+        let asking = Asking { judge: &judge, platform: self.platform.as_deref(), until: None };
         let told = explain(asking, image, &name, &upstream).await;
         match self.output {
             Output::Json => {

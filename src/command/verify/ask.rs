@@ -17,7 +17,7 @@ use crate::{
     upstream::Upstream,
 };
 
-/// The first wait before an image is asked about again, and the longest.
+/// The first wait before an image is asked about again, and the longest, where no registry says how long.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// How large an image's configuration may be, which says its platform.
 const MAX_CONFIG: u64 = 4 << 20;
@@ -29,7 +29,8 @@ const CONFIG_TIME: Duration = Duration::from_secs(20);
 pub(in crate::command) struct Asking<'j> {
     pub(in crate::command) judge: &'j Judge,
     pub(in crate::command) platform: Option<&'j str>,
-    pub(in crate::command) wait: Option<Duration>,
+    /// Until when an image that is not admitted is asked about again.
+    pub(in crate::command) until: Option<Instant>,
 }
 
 /// What is judged, as far as it is known.
@@ -52,16 +53,16 @@ impl Asking<'_> {
     pub(super) async fn ask(self, image: &Image, pinned: &mut Pinned) -> Result<Judged, Unusable> {
         let (name, upstream) = self.judge.find(image)?;
         let began = Instant::now();
-        let until = began + self.wait.unwrap_or_default();
         let (mut attempts, mut pause) = (0, PAUSES.0);
         let answer = loop {
             attempts += 1;
             let answer = self.attempt(image, &name, &upstream, pinned).await;
-            let left = until.saturating_duration_since(Instant::now());
+            let left = self.until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
             if answer.outcome == Outcome::Admitted || left.is_zero() {
                 break answer;
             }
-            tokio::time::sleep(answer.retry_after.unwrap_or(pause).min(PAUSES.1).min(left)).await;
+            // Sooner than a registry says it throttles on, and all the others' requests with these. The last time is when the wait ends.
+            tokio::time::sleep(answer.retry_after.unwrap_or(pause).min(left)).await;
             pause = (pause * 2).min(PAUSES.1);
         };
         let digest = pinned.child.or(pinned.digest);

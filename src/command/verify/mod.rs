@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
 
 use self::ask::{Asking, Pinned};
 use super::{
@@ -23,6 +24,9 @@ use super::{
     streams::{answer, tell},
 };
 use crate::oci::Digest;
+
+/// The longest `--wait`. Not every time can be added to a clock, and no pipeline runs for longer.
+const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Judge images as the proxy would, and say so by the exit code.
 ///
@@ -45,8 +49,9 @@ pub(super) struct Arguments {
     /// refused unless its configuration names it.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = ask::platform)]
     platform: Option<String>,
-    /// Ask again until the image is admitted, for so long (`60s`, `5m`): signatures are pushed after images.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// Ask again until all images are admitted, for so long from the start of the command (`60s`, `5m`), at most 7 days:
+    /// signatures are pushed after images. A registry that says when to come back (Retry-After) is not asked before.
+    #[arg(long, value_name = "TIME", value_parser = wait)]
     wait: Option<Duration>,
     /// How many images are judged at once.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -69,6 +74,7 @@ impl Arguments {
     }
 
     async fn judged(self) -> Result<Exit, Unusable> {
+        let until = self.wait.map(|wait| Instant::now() + wait);
         let ahead = match &self.images[..] {
             [image] => self.basis.ask_ahead(image).await,
             // Of several, some may be another's children, which need not be asked about.
@@ -83,7 +89,7 @@ impl Arguments {
         for image in &images {
             *repositories.entry(judge.find(image)?.0.to_string()).or_default() += 1;
         }
-        let asking = Asking { judge: &judge, platform: self.platform.as_deref(), wait: self.wait };
+        let asking = Asking { judge: &judge, platform: self.platform.as_deref(), until };
         let progress = progress(images.len(), self.wait.is_some());
         let mut all: Vec<Asked<'_>> = images.iter().map(Asked::new).collect();
         let mut asked = stream::iter(all.iter_mut().map(|one| one.ask(asking))).buffered(usize::from(self.jobs));
@@ -98,7 +104,7 @@ impl Arguments {
             progress.inc(1);
         }
         drop(asked);
-        vouched(&mut all, Asking { wait: None, ..asking }, usize::from(self.jobs)).await?;
+        vouched(&mut all, Asking { until: None, ..asking }, usize::from(self.jobs)).await?;
         progress.finish_and_clear();
         for one in all.iter().filter(|one| !one.is_told) {
             tell(&one.lines());
@@ -174,6 +180,15 @@ async fn vouched(all: &mut [Asked<'_>], asking: Asking<'_>, jobs: usize) -> Resu
         vouched = again.into_iter().filter(|one| one.is_admitted()).flat_map(|one| one.vouches().collect::<Vec<_>>()).collect();
     }
     Ok(())
+}
+
+/// How long to ask again.
+///
+/// # Errors
+/// It is no time, or longer than anything is waited for.
+fn wait(text: &str) -> Result<Duration, String> {
+    let wait = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if wait <= MAX_WAIT { Ok(wait) } else { Err("wants at most 7 days".into()) }
 }
 
 /// A bar on a terminal, for what takes long enough to be watched; nothing elsewhere.

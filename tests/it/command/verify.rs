@@ -1,6 +1,10 @@
 //! `pullgate verify`.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -174,6 +178,9 @@ async fn exit_codes_tell_refused_from_not_told_from_unusable() {
         &["verify", "--repo", "acme/app", "--trusted-root", "/nonexistent", &layout()],
         &["verify", "--repo", "acme/app", "--trusted-root", root, "oci:/nonexistent:app:v1"],
         &["verify", "--repo", "acme/app", "--trusted-root", root, "--wait", "60", &layout()],
+        &["verify", "--repo", "acme/app", "--trusted-root", root, "--wait", "18446744073709551615s", &layout()],
+        &["verify", "--repo", "acme/app", "--trusted-root", root, "--wait", "500000000000y", &layout()],
+        &["verify", "--repo", "acme/app", "--trusted-root", root, "--wait", "604801s", &layout()],
         &["verify", "--repo", "acme/app", "--trusted-root", root, "--platform", "linux", &layout()],
         &["explain", "--repo", "acme/app", "--trusted-root", root, "--platform", "", &layout()],
         &["verify", "--config", "/nonexistent/pullgate.yaml", "ghcr.io/acme/app"],
@@ -231,10 +238,12 @@ async fn waiting_ends_when_the_signature_comes_or_the_time_is_up() {
     let tag = format!("/v2/acme/app/manifests/{}", APP.replace(':', "-"));
     registry.fault(&tag, Fault::Status(404));
     let image = format!("{}/acme/app:v1", registry.addr);
-    let output = ask("verify", &["--output", "json", "--wait", "200ms", &image]).await;
+    let began = Instant::now();
+    let output = ask("verify", &["--output", "json", "--wait", "2s", &image]).await;
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let judged = json(&output)["images"][0].clone();
-    assert!(judged["attempts"].as_u64() >= Some(2) && judged["took_ms"].as_u64() >= Some(200), "{judged}");
+    assert!(judged["attempts"].as_u64() >= Some(2) && judged["took_ms"].as_u64() >= Some(500), "{judged}");
 
     let arguments = ["--output", "json", "--wait", "60s", &image];
     let waiting = ask("verify", &arguments);
@@ -245,6 +254,31 @@ async fn waiting_ends_when_the_signature_comes_or_the_time_is_up() {
     let (output, ()) = tokio::join!(waiting, signing);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(json(&output)["images"][0]["attempts"].as_u64() >= Some(2));
+}
+
+#[tokio::test]
+async fn one_wait_is_for_all_images_and_a_registry_is_not_asked_before_it_says() {
+    let registry = Registry::recorded(false).await;
+    let images = ["unsigned", "fork", "nosbom"].map(|name| format!("{}/acme/{name}:v1", registry.addr));
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    let output = ask("verify", &[&["--output", "json", "--jobs", "1", "--wait", "3s"], &images[..]].concat()).await;
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let report = json(&output);
+    let of =
+        |key: &str| -> Vec<u64> { report["images"].as_array().unwrap().iter().map(|one| one[key].as_u64().unwrap()).collect() };
+    assert!(of("attempts")[0] >= 2 && of("attempts")[1..] == [1, 1], "{report}");
+    assert!(of("took_ms").iter().sum::<u64>() < 6_000, "{report}");
+
+    // By a tag that cannot be resolved, and by a digest.
+    for reference in ["v1", APP] {
+        registry.fault(&format!("/v2/acme/app/manifests/{reference}"), Fault::Throttle(30));
+    }
+    let images = [format!("{}/acme/app:v1", registry.addr), format!("{}/acme/app@{APP}", registry.addr)];
+    let output = ask("verify", &["--output", "json", "--wait", "6s", &images[0], &images[1]]).await;
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    for judged in json(&output)["images"].as_array().unwrap() {
+        assert_eq!(judged["attempts"], 2, "at the start, and when the time is up: {judged}");
+    }
 }
 
 #[tokio::test]

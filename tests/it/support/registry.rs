@@ -35,6 +35,8 @@ pub enum Fault {
     Stall,
     /// This status and nothing of use.
     Status(u16),
+    /// Too many requests; so many seconds to wait.
+    Throttle(u64),
 }
 
 /// What is stored: by repository, tags and manifests; blobs are shared.
@@ -171,6 +173,7 @@ impl Registry {
             Fault::Redirect(location) => Response::builder().status(307).header("location", location).body(nothing()).unwrap(),
             Fault::Stall => std::future::pending().await,
             Fault::Status(status) => Response::builder().status(status).body(nothing()).unwrap(),
+            Fault::Throttle(seconds) => Response::builder().status(429).header("retry-after", seconds).body(nothing()).unwrap(),
         }
     }
 
