@@ -26,7 +26,8 @@ use crate::{
 /// Exit codes: 0 all can be used; 1 a finding that `--deny` names; 64 a problem.
 #[derive(Debug, clap::Args)]
 pub(in crate::command) struct Arguments {
-    /// Policy files, and directories whose `*.yaml` and `*.yml` are policy files.
+    /// Policy files, and directories whose `*.yaml` and `*.yml` are policy files, as `policies: [DIR/*.yaml]` takes them: not those
+    /// of the directories below, such as tests/.
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
     /// Make a finding of this id an error; `all` for any finding, `warning` for what relaxes a rule, `note` for the others. May be

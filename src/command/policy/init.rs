@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -32,15 +33,20 @@ use crate::{
     verify::TrustRootSource,
 };
 
+/// Bytes of a policy's name.
+const MAX_NAME: usize = 63;
+
 /// Write a first policy for an image, from who signed it, with a test that has an image it admits and one it refuses.
 ///
-/// DIR gets NAME.yaml, NAME-test.yaml for `policy test`, and evidence/, an OCI layout with the image's manifests and all
-/// evidence about it. The image that is refused is made here, and nobody signed it. Flags may say who must sign; without
-/// them it must be plain from the image: one signer, who also attested. What is written is tested first, and a policy that
-/// does not admit the image is not written.
+/// DIR gets NAME.yaml and, where nobody takes them for policies, tests/NAME.yaml for `policy test` and tests/evidence/, an OCI
+/// layout with the image's manifests and all evidence about it. The image that is refused is made here, and nobody signed it.
+/// Flags may say who must sign; without them it must be plain from the image: one signer, who also attested, and the repository
+/// built from where the workflow that signed is another's. What is written is tested first, and a policy that does not admit
+/// the image is not written. Nothing is written over.
 ///
 /// Exit codes: 0 written; 1 nobody signed the image, or several did and no flag says who counts, or what the flags ask for does
-/// not admit it; 2 the image could not be read; 64 a command line or a file that cannot be used, or DIR has such files already.
+/// not admit it; 2 the image could not be read; 64 a command line or a file that cannot be used, or DIR has such files already,
+/// or tests under another trust root.
 #[derive(Debug, clap::Args)]
 pub(in crate::command) struct Arguments {
     /// The image.
@@ -49,8 +55,8 @@ pub(in crate::command) struct Arguments {
     /// Where to write.
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// The policy's name, and that of its files.
-    #[arg(long, value_name = "NAME", default_value = "policy")]
+    /// The policy's name, and that of its files: letters, digits, `.`, `_` and `-`. The policy can be given another later.
+    #[arg(long, value_name = "NAME", default_value = "policy", value_parser = file_name)]
     name: String,
     /// The images the policy is for. May be repeated. Default: the image's repository.
     #[arg(long, value_name = "PATTERN")]
@@ -80,12 +86,20 @@ impl Arguments {
                 &"--bundle: evidence of a file is not recorded; push it to where the image is, and begin the policy then",
             ));
         }
-        let (policy_file, test_file) = (format!("{}.yaml", self.name), format!("{}-test.yaml", self.name));
-        for file in [&policy_file, &test_file] {
-            if self.directory.join(file).exists() {
-                return Err(usage(&format_args!("{} is there already", self.directory.join(file).display())));
+        let tests = self.directory.join("tests");
+        let (policy_file, layout) = (format!("{}.yaml", self.name), tests.join("evidence"));
+        let (policy_path, test_path) = (self.directory.join(&policy_file), tests.join(&policy_file));
+        for file in [&policy_path, &test_path] {
+            if std::fs::symlink_metadata(file).is_ok() {
+                return Err(usage(&format_args!("{} is there already; choose another --name", file.display())));
             }
         }
+        // Before anything is written, too: tests that are there already rely on theirs.
+        let root_path = layout.join("trusted_root.json");
+        let root = match &self.basis.trusted_root {
+            Some(file) => missing(file, &root_path).map_err(Unusable::Usage)?,
+            None => None,
+        };
         // Who signed is asked of a gate that accepts anybody, whose answer is not used: only what it proved.
         let judge = Judge::by(Flags::anybody().map_err(|error| usage(&error))?, &self.basis).await?;
         // By the name that policies see: of a layout's image, with the host the command line says.
@@ -129,34 +143,60 @@ impl Arguments {
             return Ok(exit);
         }
 
-        let layout = self.directory.join("evidence");
         let kept = Parcel::open(&layout).and_then(|mut parcel| {
             parcel.adopt(Parcel::open(aside.path())?)?;
             parcel.finish()
         });
         kept.map_err(Unusable::Failed)?;
-        let trust_root = match &self.basis.trusted_root {
-            None => "sigstore",
-            Some(file) => {
-                let copied = std::fs::copy(file, layout.join("trusted_root.json"));
-                copied.map_err(|error| Unusable::Failed(format!("{}: {error}", file.display())))?;
-                "evidence/trusted_root.json"
-            }
-        };
+        let trust_root = if self.basis.trusted_root.is_some() { "evidence/trusted_root.json" } else { "sigstore" };
         let test = format!(
-            "# pullgate policy test {test_file}\npolicies: [{policy_file}]\ntrust_root: {trust_root}\nlayout: evidence\ncases:\n{}{}",
+            "# pullgate policy test tests/{policy_file}\npolicies: [../{policy_file}]\ntrust_root: {trust_root}\nlayout: evidence\n\
+             cases:\n{}{}",
             record::entry(&format!("{named} as it was signed"), &signed, at, Outcome::Admitted, ""),
             record::entry("an image that nobody signed", &unsigned, at, refused.outcome, &refused.code),
         );
-        let mut names = String::new();
-        for (file, text) in [(&policy_file, text), (&test_file, test)] {
-            let file = self.directory.join(file);
-            std::fs::write(&file, text).map_err(|error| Unusable::Failed(format!("{}: {error}", file.display())))?;
-            names += &(line(&file.display().to_string()) + "\n");
+        if let Some(root) = root {
+            create(&root_path, &root)?;
         }
+        create(&policy_path, text.as_bytes())?;
+        create(&test_path, test.as_bytes())?;
+        let names: String = [policy_path, test_path].map(|file| line(&file.display().to_string()) + "\n").concat();
         streams::answer(&names)?;
         Ok(Exit::Done)
     }
+}
+
+/// A name that is a file's as it stands, in this directory, and an item of a YAML list.
+fn file_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_name = !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(plain) && !text.starts_with(['.', '-']);
+    let why =
+        || format!("wants the name of a file: at most {MAX_NAME} letters, digits, `.`, `_` and `-`, the first no `.` or `-`");
+    if is_name { Ok(text.to_owned()) } else { Err(why()) }
+}
+
+/// The bytes of the trust root in `file`, unless `kept` has them already.
+///
+/// # Errors
+/// It cannot be read, or `kept` is another: the tests that rely on that one would be judged under this one.
+fn missing(file: &Path, kept: &Path) -> Result<Option<Vec<u8>>, String> {
+    let root = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    match std::fs::read(kept) {
+        Ok(there) if there == root => Ok(None),
+        Ok(_) => Err(format!(
+            "{} is another trust root than {}, and tests beside it rely on it: begin this policy in another DIR",
+            kept.display(),
+            file.display()
+        )),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(root)),
+        Err(error) => Err(format!("{}: {error}", kept.display())),
+    }
+}
+
+/// Writes a file that is not there yet.
+fn create(path: &Path, bytes: &[u8]) -> Result<(), Unusable> {
+    let written = std::fs::File::create_new(path).and_then(|mut file| file.write_all(bytes));
+    written.map_err(|error| Unusable::Failed(format!("{}: {error}", path.display())))
 }
 
 /// Why a pair fails its own test, if it does, and how the command ends then.

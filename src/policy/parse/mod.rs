@@ -39,6 +39,7 @@ const POLICY: &[&str] = &[
 const MISPLACED: &[(&str, &str)] = &[
     ("all_of", "belongs to an entry of `signatures`"),
     ("any_of", "belongs to an entry of `signatures`"),
+    ("cases", "is of a file for `policy test`, which is no policy: keep it where no policies are looked for, as in tests/"),
     ("count", "belongs to an entry of `signatures`"),
     ("keyless", "belongs to an entry of `signatures`"),
     ("require", "belongs to an entry of `attestations`"),

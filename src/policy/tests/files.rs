@@ -220,6 +220,13 @@ fn what_is_excluded_is_not_named_after_all() {
 }
 
 #[test]
+fn a_file_of_cases_among_policies_is_told_where_to_go() {
+    let text = "policies: [acme.yaml]\ntrust_root: sigstore\nlayout: evidence\ncases: []\n";
+    let told = "p.yaml:4:1: cases: is of a file for `policy test`, which is no policy: keep it where no policies are looked for, as in tests/";
+    assert!(wrong(text).iter().any(|problem| problem == told), "{:?}", wrong(text));
+}
+
+#[test]
 fn every_mistake_in_who_signs_is_reported_with_its_place() {
     let text = r#"name: acme
 images: ["ghcr.io/acme/**"]

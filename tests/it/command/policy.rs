@@ -1,6 +1,10 @@
 //! `pullgate policy test`, `init` and `tag accept`.
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{begun_store, code, identity, layout, pullgate, pullgate_in, renamed, stderr, stdout};
 use crate::support::{
@@ -295,14 +299,14 @@ async fn a_first_policy_comes_with_a_pair_that_passes_offline() {
     let begun = ["policy", "init", &image, ".", "--name", "acme", "--as", named, "--trusted-root", &root];
     let output = pullgate_in(folder.path(), &begun).await;
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    assert_eq!(stdout(&output), "./acme.yaml\n./acme-test.yaml\n");
+    assert_eq!(stdout(&output), "./acme.yaml\n./tests/acme.yaml\n");
     let policy = fs::read_to_string(folder.path().join("acme.yaml")).unwrap();
     assert!(policy.contains("images: [\"ghcr.io/acme/app\"]\n") && policy.contains(&cases().identity), "{policy}");
     assert!(!stderr(&output).contains("any_identity"), "{}", stderr(&output));
 
     // Offline: the registry is gone, and the layout has no layers.
     registry.gone.store(true, std::sync::atomic::Ordering::SeqCst);
-    let tested = || pullgate_in(folder.path(), &["policy", "test", "acme-test.yaml"]);
+    let tested = || pullgate_in(folder.path(), &["policy", "test", "tests/acme.yaml"]);
     let output = tested().await;
     assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
     assert_eq!(stdout(&output).matches("ok      ").count(), 2, "{}", stdout(&output));
@@ -344,10 +348,104 @@ async fn a_pair_is_written_only_if_it_passes_its_own_test() {
         assert_eq!(code(&output), 0, "{name}: {}", stderr(&output));
         let policy = fs::read_to_string(folder.path().join(format!("{name}.yaml"))).unwrap();
         assert!(policy.contains(&format!("images: [\"{images}\"]")), "{policy}");
-        let output = pullgate_in(folder.path(), &["policy", "test", &format!("{name}-test.yaml")]).await;
+        let output = pullgate_in(folder.path(), &["policy", "test", &format!("tests/{name}.yaml")]).await;
         assert_eq!(code(&output), 0, "{name}: {}{}", stdout(&output), stderr(&output));
         assert!(stdout(&output).contains(&format!("refused [{refused}]")), "{name}: {}", stdout(&output));
     }
+}
+
+/// Every file below `folder`, with what is in it.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { _ = found.insert(path.clone(), fs::read(path).unwrap()) }
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_is_there_is_never_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let image = format!("{}:acme/app:v1", layout());
+    let begun = async |name: &str, root: &str| {
+        let begun = ["policy", "init", "--trusted-root", root, "--name", name, &image];
+        let output = pullgate_in(folder.path(), &begun).await;
+        (code(&output), stderr(&output))
+    };
+    let (own, bytes) = ("tests/evidence/trusted_root.json", fs::read(&root).unwrap());
+    assert_eq!(begun("a", &root).await, (0, String::new()));
+    assert_eq!(fs::read(folder.path().join(own)).unwrap(), bytes);
+    // The root that is there, by its own name, by another and by a copy.
+    assert_eq!(begun("b", own).await, (0, String::new()));
+    std::os::unix::fs::symlink(own, folder.path().join("link.json")).unwrap();
+    assert_eq!(begun("c", "link.json").await, (0, String::new()));
+    assert_eq!(begun("d", &root).await, (0, String::new()));
+    assert_eq!(fs::read(folder.path().join(own)).unwrap(), bytes);
+
+    // The same in substance is another all the same: which of them was meant is not for a program to say.
+    let other = folder.path().join("other.json");
+    fs::write(&other, [&bytes[..], b"\n"].concat()).unwrap();
+    let before = files(folder.path());
+    let (ended, told) = begun("e", other.to_str().unwrap()).await;
+    assert!(ended == 64 && told.contains("trusted_root.json is another trust root than"), "{ended} {told}");
+    for taken in ["a", "tests/../a"] {
+        let (ended, told) = begun(taken, &root).await;
+        assert_eq!(ended, 64, "{told}");
+    }
+    std::os::unix::fs::symlink("nowhere", folder.path().join("tests/f.yaml")).unwrap();
+    let (ended, told) = begun("f", &root).await;
+    assert!(ended == 64 && told.contains("./tests/f.yaml is there already; choose another --name"), "{ended} {told}");
+    fs::remove_file(folder.path().join("tests/f.yaml")).unwrap();
+    assert_eq!(files(folder.path()), before);
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(code(&pullgate_in(folder.path(), &["policy", "test", &format!("tests/{name}.yaml")]).await), 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_that_of_a_file_in_the_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let image = format!("{}:acme/app:v1", layout());
+    fs::create_dir(folder.path().join("team")).unwrap();
+    let long = "a".repeat(64);
+    for name in ["team/app", "../evil", "/tmp/evil", "..", ".", "", ".hidden", "-x", "a b", "a,b", "a\nb", "\u{e9}", &long] {
+        let name = format!("--name={name}");
+        let begun = ["policy", "init", "--trusted-root", &root, &name, &image, "team"];
+        let output = pullgate_in(folder.path(), &begun).await;
+        assert_eq!(code(&output), 64, "{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains("wants the name of a file"), "{name}: {}", stderr(&output));
+    }
+    assert_eq!(files(folder.path()).len(), 0);
+    let begun = ["policy", "init", "--trusted-root", &root, "--name", &long[1..], &image, "team"];
+    assert_eq!(code(&pullgate_in(folder.path(), &begun).await), 0);
+}
+
+/// What README says to type, with the configuration that stands beside it.
+#[tokio::test]
+async fn a_directory_of_policies_is_checked_and_configured_with_its_tests_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let image = format!("{}:acme/app:v1", layout());
+    let named = format!("{HOST}/acme/app:v1");
+    let typed = async |arguments: &[&str]| {
+        let output = pullgate_in(folder.path(), arguments).await;
+        assert_eq!(code(&output), 0, "{arguments:?}: {}{}", stdout(&output), stderr(&output));
+    };
+    typed(&["policy", "init", "--trusted-root", &root, "--as", &named, &image, "policies"]).await;
+    typed(&["policy", "test", "policies/tests/policy.yaml"]).await;
+    typed(&["policy", "check", "policies"]).await;
+    let readme = include_str!("../../../README.md");
+    for line in ["IMAGE policies ", "test policies/tests/policy.yaml ", "check policies "] {
+        assert!(readme.contains(&format!("{line} ")), "{line}");
+    }
+    let config = Setup::layout(&fixtures().join("registry")).write(folder.path());
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(include_str!("../../../config/pullgate.yaml").contains("\npolicies: [policies/*.yaml]\n"));
+    fs::write(&config, text.replace("policies: [acme.yaml]", "policies: [policies/*.yaml]")).unwrap();
+    typed(&["verify", "--config", "pullgate.yaml", &named]).await;
 }
 
 #[tokio::test]
@@ -358,11 +456,11 @@ async fn what_was_recorded_from_a_host_with_a_port_is_verified_in_its_layout() {
     let begun = ["policy", "init", "--trusted-root", &root, "--as", "registry.example.com:5000/acme/app:v1", &image];
     let output = pullgate_in(folder.path(), &begun).await;
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    let verify = ["verify", "--trusted-root", &root, "--policy", "policy.yaml", "oci:evidence"];
+    let verify = ["verify", "--trusted-root", &root, "--policy", "policy.yaml", "oci:tests/evidence"];
     let output = pullgate_in(folder.path(), &verify).await;
     // The image that nobody signed is there, too.
     assert_eq!(code(&output), 1, "{}", stderr(&output));
-    assert_eq!(stdout(&output), format!("oci:evidence:registry.example.com_5000/acme/app@{APP}\n"), "{}", stderr(&output));
+    assert_eq!(stdout(&output), format!("oci:tests/evidence:registry.example.com_5000/acme/app@{APP}\n"), "{}", stderr(&output));
     assert_eq!(stderr(&output).matches("refused ").count(), 1, "{}", stderr(&output));
 }
 
@@ -407,7 +505,7 @@ async fn images_are_recorded_with_all_their_evidence_from_every_shape_of_registr
             identity.iter().map(String::as_str).filter(|text| *text != "--trusted-root" && *text != root).collect();
         let output = pullgate_in(folder.path(), &[&init[..], &rest, &["--trusted-root", &root]].concat()).await;
         assert_eq!(code(&output), 0, "{}", stderr(&output));
-        let file = format!("{name}-test.yaml");
+        let file = format!("tests/{name}.yaml");
         for (repository, answer) in [
             ("acme/legacy", "admitted [policy]"),
             ("acme/multi", "admitted [policy]"),
@@ -425,8 +523,8 @@ async fn images_are_recorded_with_all_their_evidence_from_every_shape_of_registr
         assert_eq!(stdout(&output).matches("ok      ").count(), 7);
     }
     // Only what is small: no layers.
-    let blobs = fs::read_dir(folder.path().join("evidence/blobs/sha256")).unwrap();
-    let manifest = fs::read(folder.path().join("evidence/blobs/sha256").join(&APP[7..])).unwrap();
+    let blobs = fs::read_dir(folder.path().join("tests/evidence/blobs/sha256")).unwrap();
+    let manifest = fs::read(folder.path().join("tests/evidence/blobs/sha256").join(&APP[7..])).unwrap();
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     let layer = &manifest["layers"][0]["digest"].as_str().unwrap()[7..];
     assert!(blobs.map(|entry| entry.unwrap().file_name()).all(|name| name != layer));
