@@ -27,7 +27,10 @@ use crate::{
         streams::{self, tell},
         text::line,
     },
-    gate::{RefusalReason, Subject, Verdict, explain::Outcome as Piece},
+    gate::{
+        RefusalReason, Subject, Verdict,
+        explain::{Outcome as Piece, Proof},
+    },
     oci::{Digest, media_type},
     policy::{PolicySet, Unmatched},
     verify::TrustRootSource,
@@ -237,7 +240,7 @@ async fn signer(judge: &Judge, image: &Image) -> Result<Result<Value, (Exit, Str
     if let Some(why) = explanation.missing.first().or_else(|| explanation.limits_hit.first()) {
         return Ok(Err(unread(why)));
     }
-    let by = |attested: bool| -> BTreeSet<(String, String)> {
+    let by = |attested: bool| -> BTreeSet<Signed> {
         let proofs = explanation.pieces.iter().filter_map(|piece| match &piece.outcome {
             Piece::Proved(proof) => Some(proof),
             Piece::SetAside { .. } => None,
@@ -246,12 +249,12 @@ async fn signer(judge: &Judge, image: &Image) -> Result<Result<Value, (Exit, Str
             proofs.filter(
                 |proof| if attested { proof.what.starts_with("https://spdx.dev/Document") } else { proof.what == "signature" },
             );
-        of_kind.map(|proof| (proof.issuer.clone(), proof.subject.clone())).collect()
+        of_kind.map(|proof| Signed::of(proof)).collect()
     };
     let (signed, attested) = (by(false), by(true));
     let both: Vec<_> = signed.intersection(&attested).collect();
     Ok(match &both[..] {
-        [(issuer, subject)] => Ok(keyless(issuer, subject)),
+        [signer] => Ok(signer.keyless()),
         [] => Err((
             Exit::Refused,
             format!(
@@ -262,7 +265,7 @@ async fn signer(judge: &Judge, image: &Image) -> Result<Result<Value, (Exit, Str
             ),
         )),
         several => {
-            let listed: Vec<_> = several.iter().map(|(issuer, subject)| format!("{subject} of issuer {issuer}")).collect();
+            let listed: Vec<_> = several.iter().map(ToString::to_string).collect();
             let listed = listed.join("; ");
             let why = "say who counts with --certificate-identity and --certificate-oidc-issuer";
             Err((Exit::Refused, format!("several signed {image}: {listed}; {why}")))
@@ -270,13 +273,46 @@ async fn signer(judge: &Judge, image: &Image) -> Result<Result<Value, (Exit, Str
     })
 }
 
-/// A signer as a policy names them: a workflow run for a tag as that workflow at any tag, since the next release has another.
-fn keyless(issuer: &str, subject: &str) -> Value {
-    match subject.split_once("@refs/tags/") {
-        Some((workflow, _)) if !workflow.contains(['*', '?', '[', ']', '{', '}']) => {
-            json!({"issuer": issuer, "subject_pattern": format!("{workflow}@refs/tags/*")})
+/// Who signed.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Signed {
+    issuer: String,
+    subject: String,
+    /// The repository built from, where the subject does not say it: a workflow that anybody's repository may call signs for all of
+    /// them by one name.
+    repository: Option<String>,
+}
+
+impl Signed {
+    fn of(proof: &Proof) -> Self {
+        let (issuer, subject) = (proof.issuer.clone(), proof.subject.clone());
+        let is_elsewhere = |uri: &&String| subject.strip_prefix(uri.as_str()).is_none_or(|rest| !rest.starts_with('/'));
+        let repository = proof.claims.get("source_repository_uri").filter(is_elsewhere).cloned();
+        Self { issuer, subject, repository }
+    }
+
+    /// As a policy names them: a workflow run for a tag as that workflow at any tag, since the next release has another.
+    fn keyless(&self) -> Value {
+        let Self { issuer, subject, repository } = self;
+        let mut keyless = match subject.split_once("@refs/tags/") {
+            Some((workflow, _)) if !workflow.contains(['*', '?', '[', ']', '{', '}']) => {
+                // Of one segment or several: in a monorepo a tag is `app/v1.0`.
+                json!({"issuer": issuer, "subject_pattern": format!("{workflow}@refs/tags/**")})
+            }
+            _ => json!({"issuer": issuer, "subject": subject}),
+        };
+        if let Some(repository) = repository {
+            keyless["claims"] = json!({"source_repository_uri": repository});
         }
-        _ => json!({"issuer": issuer, "subject": subject}),
+        keyless
+    }
+}
+
+impl std::fmt::Display for Signed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { issuer, subject, repository } = self;
+        write!(f, "{subject} of issuer {issuer}")?;
+        repository.iter().try_for_each(|repository| write!(f, " for {repository}"))
     }
 }
 

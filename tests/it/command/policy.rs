@@ -449,6 +449,35 @@ async fn a_directory_of_policies_is_checked_and_configured_with_its_tests_in_it(
 }
 
 #[tokio::test]
+async fn a_workflow_that_any_repository_may_call_is_bound_to_the_one_that_called_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/policy");
+    let root = recorded.join("trusted_root.json").display().to_string();
+    let of = |name: &str| format!("oci:{}:acme/{name}:v1", recorded.join("registry").display());
+    for (image, claims) in [
+        ("reusable", Some(r#"{"source_repository_uri":"https://github.com/acme/app"}"#)),
+        ("both", None),
+        ("gitlab", None),
+        ("person", None),
+    ] {
+        let begun = ["policy", "init", "--trusted-root", &root, "--name", image, "--images", "localhost/**", &of(image)];
+        let output = pullgate_in(folder.path(), &begun).await;
+        assert_eq!(code(&output), 0, "{image}: {}", stderr(&output));
+        let policy = fs::read_to_string(folder.path().join(format!("{image}.yaml"))).unwrap();
+        let found = policy.lines().find_map(|line| line.trim().strip_prefix("claims: "));
+        assert_eq!(found, claims, "{policy}");
+    }
+    // A tag may have segments.
+    let policy = fs::read_to_string(folder.path().join("reusable.yaml")).unwrap();
+    assert!(policy.contains("build.yml@refs/tags/**\"\n"), "{policy}");
+    for (image, wanted) in [("reusable", 0), ("borrowed", 1)] {
+        let verify = ["verify", "--trusted-root", &root, "--policy", "reusable.yaml", &of(image)];
+        let output = pullgate_in(folder.path(), &verify).await;
+        assert_eq!(code(&output), wanted, "{image}: {}", stderr(&output));
+    }
+}
+
+#[tokio::test]
 async fn what_was_recorded_from_a_host_with_a_port_is_verified_in_its_layout() {
     let folder = tempfile::tempdir().unwrap();
     let root = fixtures().join("trusted_root.json").display().to_string();
