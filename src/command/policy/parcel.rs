@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     command::reference::layout_prefix,
-    oci::{Digest, ImageName, json as strict, media_type::OCI_INDEX},
+    oci::{Digest, ImageName, Tag, json as strict, media_type::OCI_INDEX},
 };
 
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -59,7 +59,8 @@ impl Parcel {
         publish(&directory, &path, bytes).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Names a manifest that was added, in place of what had that name: `reference` is a tag, or nothing.
+    /// Names a manifest that was added, in place of what had that name: `tag` is a tag, or nothing. What had a tag before keeps
+    /// its digest for a name, since cases are about digests.
     pub(super) fn name(&mut self, image: &ImageName, tag: Option<&str>, digest: &Digest, media_type: &str, size: usize) {
         let repository = format!("{}{}", layout_prefix(&image.host), image.repository);
         let name = tag.map_or_else(|| format!("{repository}@{digest}"), |tag| format!("{repository}:{tag}"));
@@ -67,9 +68,17 @@ impl Parcel {
     }
 
     fn add(&mut self, entry: Value) {
-        let name = |entry: &Value| entry.pointer(&format!("/annotations/{REF_NAME}")).cloned();
-        let new = name(&entry);
-        self.entries.retain(|entry| new.is_none() || name(entry) != new);
+        let has = |entries: &[Value], name: &str| entries.iter().any(|entry| name_of(entry) == Some(name));
+        if let Some(name) = name_of(&entry) {
+            let (before, mut entries): (Vec<_>, Vec<_>) = self.entries.drain(..).partition(|entry| name_of(entry) == Some(name));
+            for mut old in before {
+                if let Some(by_digest) = by_digest(&old).filter(|name| !has(&entries, name) && old["digest"] != entry["digest"]) {
+                    old["annotations"][REF_NAME] = by_digest.into();
+                    entries.push(old);
+                }
+            }
+            self.entries = entries;
+        }
         self.entries.push(entry);
     }
 
@@ -111,6 +120,18 @@ impl Parcel {
     }
 }
 
+fn name_of(entry: &Value) -> Option<&str> {
+    entry.get("annotations")?.get(REF_NAME)?.as_str()
+}
+
+/// What an entry that is named by a tag is called without it. Not evidence by the tag of which it is found: its manifest would be
+/// one more image, and that of which it is in place has all of it.
+fn by_digest(entry: &Value) -> Option<String> {
+    let (repository, tag) = name_of(entry)?.rsplit_once(':').filter(|(repository, _)| !repository.contains('@'))?;
+    let is_attachment = tag.parse::<Tag>().is_ok_and(|tag| tag.attachment_of().is_some());
+    (!is_attachment).then(|| Some(format!("{repository}@{}", entry.get("digest")?.as_str()?))).flatten()
+}
+
 fn publish(directory: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::create_dir_all(directory)?;
@@ -125,20 +146,45 @@ fn publish(directory: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_name_stands_once() {
-        let folder = tempfile::tempdir().unwrap();
+    /// What the layout in `folder` names after each of `texts` was added under the tag.
+    fn named(folder: &Path, tag: &str, texts: &[&'static str]) -> Vec<(String, Value)> {
         let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
-        for text in ["one", "two"] {
-            let mut parcel = Parcel::open(folder.path()).unwrap();
+        for text in texts {
+            let mut parcel = Parcel::open(folder).unwrap();
             let bytes = Bytes::from_static(text.as_bytes());
             parcel.blob(&Digest::sha256(&bytes), &bytes).unwrap();
-            parcel.name(&image, Some("v1"), &Digest::sha256(&bytes), "type", bytes.len());
+            parcel.name(&image, Some(tag), &Digest::sha256(&bytes), "type", bytes.len());
             parcel.finish().unwrap();
         }
-        let parcel = Parcel::open(folder.path()).unwrap();
-        assert_eq!(parcel.entries.len(), 1);
-        assert_eq!(parcel.entries[0]["annotations"][REF_NAME], "ghcr.io/acme/app:v1");
-        assert_eq!(parcel.entries[0]["digest"], Digest::sha256(b"two").to_string());
+        let entries = Parcel::open(folder).unwrap().entries;
+        entries.iter().map(|entry| (name_of(entry).unwrap().to_owned(), entry["digest"].clone())).collect()
+    }
+
+    #[test]
+    fn a_tag_stands_once_and_what_it_meant_is_kept_by_its_digest() {
+        let folder = tempfile::tempdir().unwrap();
+        let digest = |text: &str| Digest::sha256(text.as_bytes()).to_string();
+        let tagged = |text: &str| ("ghcr.io/acme/app:v1".to_owned(), digest(text).into());
+        let kept = |text: &str| (format!("ghcr.io/acme/app@{}", digest(text)), digest(text).into());
+        assert_eq!(named(folder.path(), "v1", &["one", "one"]), [tagged("one")]);
+        assert_eq!(named(folder.path(), "v1", &["two"]), [kept("one"), tagged("two")]);
+        assert_eq!(named(folder.path(), "v1", &["one", "two", "three"]), [kept("one"), kept("two"), tagged("three")]);
+        let mut other = Parcel::open(folder.path()).unwrap();
+        let into = tempfile::tempdir().unwrap();
+        named(into.path(), "v1", &["four"]);
+        let mut parcel = Parcel::open(into.path()).unwrap();
+        other.entries.drain(..2);
+        parcel.adopt(other).unwrap();
+        parcel.finish().unwrap();
+        assert_eq!(named(into.path(), "v1", &[]), [kept("four"), tagged("three")]);
+    }
+
+    #[test]
+    fn evidence_that_was_replaced_is_no_image() {
+        for suffix in ["", ".sig", ".att"] {
+            let folder = tempfile::tempdir().unwrap();
+            let tag = format!("sha256-{}{suffix}", "a".repeat(64));
+            assert_eq!(named(folder.path(), &tag, &["one", "two"]).len(), 1, "{suffix}");
+        }
     }
 }

@@ -478,6 +478,24 @@ async fn a_workflow_that_any_repository_may_call_is_bound_to_the_one_that_called
 }
 
 #[tokio::test]
+async fn a_tag_that_is_recorded_again_leaves_the_case_that_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "");
+    let file = folder.path().join("test.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let text: String = text.lines().filter(|line| !line.starts_with("layout:")).map(|line| format!("{line}\n")).collect();
+    fs::write(&file, format!("layout: evidence\n{}", text.replace("cases:\n", "cases: []\n"))).unwrap();
+    for repository in ["acme/app", "acme/nosbom", "acme/app", "acme/unsigned"] {
+        let image = format!("{}:{repository}:v1", layout());
+        let record = ["policy", "test", "test.yaml", "--record", &image, "--as", "registry.acme.test/acme/app:latest"];
+        let output = pullgate_in(folder.path(), &record).await;
+        assert_eq!(code(&output), 0, "{repository}: {}", stderr(&output));
+    }
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!((code(&output), stdout(&output).matches("ok      ").count()), (0, 4), "{}", stdout(&output));
+}
+
+#[tokio::test]
 async fn what_was_recorded_from_a_host_with_a_port_is_verified_in_its_layout() {
     let folder = tempfile::tempdir().unwrap();
     let root = fixtures().join("trusted_root.json").display().to_string();
