@@ -27,6 +27,7 @@ use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
 
 pub use explain::Explanation;
+pub use judge::{is_index, platforms_of};
 pub use memory::register_early;
 pub use tags::TagVerdict;
 pub use verdict::{

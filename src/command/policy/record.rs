@@ -20,7 +20,9 @@ use crate::{
         text::line,
     },
     evidence::{Budget, Limits, Origin, Reader, Unread, search},
-    oci::{Algorithm, Digest, ImageName, Manifest, ManifestKind, Reference, Tag},
+    gate::{is_index, platforms_of},
+    oci::{Algorithm, Digest, ImageName, Manifest, Reference, Tag},
+    policy::MAX_PLATFORMS,
     store::Memory,
     upstream::{Upstream, UpstreamError},
     yaml,
@@ -28,8 +30,6 @@ use crate::{
 
 /// How long one image may take to be recorded.
 const TIME: Duration = Duration::from_secs(120);
-/// How many children of an index are recorded, as many as a policy can ask about.
-const MAX_CHILDREN: usize = 64;
 
 /// What is to be recorded.
 #[derive(Debug, Clone, clap::Args)]
@@ -197,21 +197,17 @@ pub(super) async fn record(judge: &Judge, image: &Image, named: &Image, root: &P
     let manifest = reader.manifest(&digest).await.map_err(|error| unread(&error))?.document;
     keep(&mut parcel, &to, tag, &manifest)?;
     let mut subjects = vec![digest];
-    if manifest.kind() == ManifestKind::Index {
-        let real = |platform: &str| !platform.starts_with("unknown/");
-        let children = manifest.manifests.iter().filter(|child| child.platform.as_deref().is_some_and(real));
-        for child in children.take(MAX_CHILDREN) {
-            match reader.manifest(&child.digest).await {
-                Ok(read) => {
-                    let bytes = read.document.bytes();
-                    parcel.blob(&child.digest, bytes).map_err(NotRecorded::Unwritten)?;
-                    subjects.push(child.digest);
-                }
-                // A platform that was left out where the index was copied.
-                Err(Unread::Absent) => {}
-                Err(error) => return Err(unread(&error)),
-            }
+    // The children that a judge looks at, and no others: what it does not find here it would take for what there is not.
+    let children = platforms_of(&manifest);
+    let looked_at = if children.len() > MAX_PLATFORMS { Vec::new() } else { children };
+    for child in looked_at.into_iter().filter(|child| !is_index(&child.media_type)) {
+        match reader.manifest(&child.digest).await {
+            Ok(read) => parcel.blob(&child.digest, read.document.bytes()).map_err(NotRecorded::Unwritten)?,
+            // A platform that was left out where the index was copied. What is said about it may be there.
+            Err(Unread::Absent) => {}
+            Err(error) => return Err(unread(&error)),
         }
+        subjects.push(child.digest);
     }
     for subject in subjects {
         evidence(&mut parcel, &to, &reader, &upstream, &subject).await.map_err(|error| match error {

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use self::parents::Trail;
+pub use self::platforms::{is_index, platforms_of};
 use self::{
     audit::Audited,
     manifest::Got,

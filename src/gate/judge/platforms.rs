@@ -182,7 +182,8 @@ pub(super) fn cannot_tell(evidence: &Evidence, scales: &Scales, verifier: &dyn V
 /// The children of an index that can run, each once. BuildKit's attestation manifests are none: they say so, and their platform
 /// is unknown. What says so and names a platform can be run by it; what says so and names none that can be read is, for
 /// containerd, a candidate for every platform.
-fn platforms_of(manifest: &Manifest) -> Vec<&Descriptor> {
+#[must_use]
+pub fn platforms_of(manifest: &Manifest) -> Vec<&Descriptor> {
     let mut platforms: Vec<&Descriptor> = Vec::new();
     if manifest.kind() == ManifestKind::Index {
         for child in &manifest.manifests {
@@ -197,7 +198,8 @@ fn platforms_of(manifest: &Manifest) -> Vec<&Descriptor> {
 }
 
 /// Whether what an index lists under this media type is an index itself.
-pub(super) fn is_index(name: &str) -> bool {
+#[must_use]
+pub fn is_index(name: &str) -> bool {
     matches!(name, media_type::OCI_INDEX | media_type::DOCKER_LIST)
 }
 

@@ -496,6 +496,68 @@ async fn a_tag_that_is_recorded_again_leaves_the_case_that_it_was() {
 }
 
 #[tokio::test]
+async fn what_a_judge_looks_at_is_recorded_and_what_it_admits_is_a_case_of_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/policy");
+    let root = recorded.join("trusted_root.json").display().to_string();
+    let policy = fs::read_to_string(recorded.join("policies/each-platform.yaml")).unwrap();
+    fs::write(folder.path().join("signed.yaml"), &policy).unwrap();
+    // Of an index made here nobody signed anything: the same about its platforms alone.
+    let Cases { issuer, identity, .. } = cases();
+    let attested = format!(
+        "name: attested\nimages: [\"registry.acme.test/acme/**\"]\ndangerous_no_signature: true\nattestations:\n  \
+         - predicate_type: https://spdx.dev/Document\n    sbom_on: each_platform\n    \
+         keyless: {{issuer: \"{issuer}\", subject: \"{identity}\"}}\n"
+    );
+    fs::write(folder.path().join("attested.yaml"), attested).unwrap();
+
+    let registry = folder.path().join("registry");
+    assert!(std::process::Command::new("cp").arg("-r").args([&recorded.join("registry"), &registry]).status().unwrap().success());
+    let blob = |digest: &str| registry.join("blobs/sha256").join(&digest["sha256:".len()..]);
+    let read = |path: &Path| -> serde_json::Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let mut entries = read(&registry.join("index.json"));
+    let find = |entries: &serde_json::Value, name: &str| -> String {
+        let named = |entry: &&serde_json::Value| entry["annotations"]["org.opencontainers.image.ref.name"] == name;
+        entries["manifests"].as_array().unwrap().iter().find(named).unwrap()["digest"].as_str().unwrap().to_owned()
+    };
+    // An index that names no platform.
+    let (amd64, arm64) = (find(&entries, "acme/eachplatform:amd64"), find(&entries, "acme/eachplatform:arm64"));
+    let list: Vec<_> = [&amd64, &arm64]
+        .map(|digest| serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": fs::metadata(blob(digest)).unwrap().len()}))
+        .to_vec();
+    let index =
+        serde_json::json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": list})
+            .to_string();
+    let digest = pullgate::oci::Digest::sha256(index.as_bytes()).to_string();
+    fs::write(blob(&digest), &index).unwrap();
+    entries["manifests"].as_array_mut().unwrap().push(serde_json::json!({
+        "mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest, "size": index.len(),
+        "annotations": {"org.opencontainers.image.ref.name": "acme/eachplatform:plain"},
+    }));
+    // And one of which a platform was not copied.
+    entries["manifests"].as_array_mut().unwrap().retain(|entry| entry["digest"] != arm64.as_str());
+    fs::write(registry.join("index.json"), entries.to_string()).unwrap();
+    for sparse in [false, true] {
+        if sparse {
+            fs::remove_file(blob(&arm64)).unwrap();
+        }
+        for (policy, tag) in [("signed", "v1"), ("attested", "plain")] {
+            let image = format!("oci:{}:acme/eachplatform:{tag}", registry.display());
+            let named = format!("registry.acme.test/acme/eachplatform:{tag}");
+            let file = format!("{policy}.yaml");
+            let verify = ["verify", "--layout-host", "registry.acme.test", "--policy", &file, "--trusted-root", &root, &image];
+            let output = pullgate_in(folder.path(), &verify).await;
+            assert_eq!(code(&output), 0, "{policy} {sparse}: {}", stderr(&output));
+            let test = format!("policies: [{file}]\ntrust_root: {root}\nlayout: {policy}-{sparse}\ncases: []\n");
+            fs::write(folder.path().join("test.yaml"), test).unwrap();
+            let record = ["policy", "test", "test.yaml", "--record", &image, "--as", &named];
+            let output = pullgate_in(folder.path(), &record).await;
+            assert!(stdout(&output).contains("admitted [policy]"), "{policy} {sparse}: {}{}", stdout(&output), stderr(&output));
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_was_recorded_from_a_host_with_a_port_is_verified_in_its_layout() {
     let folder = tempfile::tempdir().unwrap();
     let root = fixtures().join("trusted_root.json").display().to_string();
