@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use super::{
     Exit,
     ahead::Ahead,
+    bundles::Bundles,
     flags::Flags,
-    lens::{Bundles, Lens},
+    lens::Lens,
     places::registry,
     reference::{Image, LAYOUT_HOST, Place, layout_name},
     streams::tell,

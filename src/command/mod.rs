@@ -5,6 +5,7 @@
 
 mod ahead;
 mod answer;
+mod bundles;
 mod exit;
 mod explain;
 mod flags;
