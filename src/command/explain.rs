@@ -129,6 +129,7 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
             let mut answer = Answer::of(&verdict);
             if answer.outcome == Outcome::Refused {
                 answer.notes.extend(judge.unanchored(&explanation));
+                answer.notes.extend(judge.given(&digest));
             }
             answer
         }

@@ -51,7 +51,8 @@ pub(super) struct Basis {
     /// ~/.cache/pullgate).
     #[arg(long, value_name = "FILE", alias = "custom-trusted-root", help_heading = "What is believed")]
     pub(super) trusted_root: Option<PathBuf>,
-    /// Take the evidence from this file, a bundle or one a line, and ask nobody else for it. May be repeated.
+    /// Take the evidence from this file, a bundle or one a line, and ask nobody else for it. May be repeated. Bundles about other
+    /// images are passed over, so that the file may be a whole release's.
     #[arg(long, value_name = "FILE", help_heading = "What is believed")]
     pub(super) bundle: Vec<PathBuf>,
     /// For `cooldown` and `tag_guard`, take when an image was first seen and what a tag last meant from this store of a gate
@@ -302,6 +303,11 @@ impl Judge {
             Outcome::Proved(proof) => self.flags.unanchored(&proof.subject, &proof.issuer),
             Outcome::SetAside { .. } => None,
         })
+    }
+
+    /// How many bundles of files are about what was refused, where there are such files.
+    pub(super) fn given(&self, subject: &Digest) -> Option<String> {
+        self.bundles.as_ref().map(|bundles| bundles.note(subject))
     }
 
     /// What was kept while judging.

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use super::bundles::Bundles;
 use crate::{
     oci::{Digest, Host, Reference, Repository, Tag, media_type},
-    upstream::{BlobStream, FetchedManifest, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError},
+    upstream::{BlobStream, FetchedManifest, ReferrersAnswer, Resolved, TagsPage, Upstream, UpstreamError},
 };
 
 /// An upstream behind a prefix, perhaps with its evidence replaced.
@@ -65,7 +65,7 @@ impl Upstream for Lens {
         next: Option<&str>,
     ) -> Result<ReferrersAnswer, UpstreamError> {
         match &self.bundles {
-            Some(bundles) => Ok(ReferrersAnswer::Page(ReferrersPage { bytes: bundles.index.clone(), next: None })),
+            Some(bundles) => Ok(ReferrersAnswer::Given(bundles.index_of(subject))),
             None => self.inner.referrers(&self.repository(repository)?, subject, next).await,
         }
     }

@@ -97,6 +97,8 @@ pub struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
+    /// A file of bundles, given in place of all other places.
+    BundleFile,
     /// cosign's `.att` tag.
     CosignAttestationTag,
     /// cosign's `.sig` tag.
@@ -112,6 +114,7 @@ impl Origin {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::BundleFile => "bundle file",
             Self::CosignAttestationTag => ".att tag",
             Self::CosignSignatureTag => ".sig tag",
             Self::ReferrersApi => "referrers API",

@@ -45,7 +45,12 @@ pub async fn search(reader: &Reader, names: &[Digest], limits: &Limits) -> Evide
             tag(Origin::CosignSignatureTag, Tag::cosign(name, "sig")),
             tag(Origin::CosignAttestationTag, Tag::cosign(name, "att")),
         );
-        listed.extend([signature, attestation, api, index]);
+        if api.origin == Origin::BundleFile {
+            // In place of the others, which nobody asked.
+            listed.push(api);
+        } else {
+            listed.extend([signature, attestation, api, index]);
+        }
     }
     let mut entries = Vec::new();
     for listing in &mut listed {
@@ -60,7 +65,7 @@ pub async fn search(reader: &Reader, names: &[Digest], limits: &Limits) -> Evide
     let mut seen = HashSet::new();
     entries.retain(|entry| seen.insert(entry.candidate.manifest));
     if entries.len() > limits.candidates {
-        evidence.limits_hit.push(too_many(entries.len(), limits));
+        evidence.limits_hit.push(too_many(limits));
         entries.truncate(limits.candidates);
     }
     read(reader, entries, limits, &mut evidence).await;
@@ -82,7 +87,7 @@ pub async fn search(reader: &Reader, names: &[Digest], limits: &Limits) -> Evide
 pub async fn collect(reader: &Reader, candidates: &[Candidate], limits: &Limits) -> Evidence {
     let mut evidence = Evidence::default();
     if candidates.len() > limits.candidates {
-        evidence.limits_hit.push(too_many(candidates.len(), limits));
+        evidence.limits_hit.push(too_many(limits));
     }
     let entries =
         candidates.iter().take(limits.candidates).map(|candidate| Entry { candidate: *candidate, first: false, manifest: None });
@@ -90,8 +95,9 @@ pub async fn collect(reader: &Reader, candidates: &[Candidate], limits: &Limits)
     evidence
 }
 
-fn too_many(candidates: usize, limits: &Limits) -> String {
-    format!("{candidates} candidates are listed, {} were read (limits.evidence.candidates)", limits.candidates)
+/// How many more nobody knows: of a long listing no more is taken than shows that it is too long.
+fn too_many(limits: &Limits) -> String {
+    format!("more than {0} candidates are listed, {0} were read (limits.evidence.candidates)", limits.candidates)
 }
 
 /// A candidate on its way through the search.
@@ -179,7 +185,11 @@ async fn look_at_api(upstream: &dyn Upstream, reader: &Reader, subject: &Digest,
                 break;
             }
         };
-        match answer {
+        let (bytes, following) = match answer {
+            Ok(ReferrersAnswer::Given(bytes)) => {
+                listing.origin = Origin::BundleFile;
+                (bytes, None)
+            }
             Ok(ReferrersAnswer::NoApi) if page == 0 => {
                 listing.found = Found::NoApi;
                 break;
@@ -188,31 +198,30 @@ async fn look_at_api(upstream: &dyn Upstream, reader: &Reader, subject: &Digest,
                 listing.failed(&Unread::Failed { why: "a page of the listing is gone".into(), retry_after: None });
                 break;
             }
-            Ok(ReferrersAnswer::Page(answer)) => {
-                match referrers::entries(&answer.bytes, limits.candidates + 1) {
-                    Ok(entries) => {
-                        listed += entries.listed;
-                        listing.list(entries.descriptors);
-                        listing.found = Found::Pieces { listed, kept: 0 };
-                    }
-                    // The API answered with what is no listing: the upstream's fault, so it could not be told.
-                    Err(why) => {
-                        listing.failed(&Unread::Failed { why: format!("the listing is wrong: {why}"), retry_after: None });
-                        break;
-                    }
-                }
-                // A page that names itself as the next would go on for ever; the page bound ends it all the same.
-                if answer.next.is_none() || answer.next == next {
-                    break;
-                }
-                next = answer.next;
-            }
+            Ok(ReferrersAnswer::Page(answer)) => (answer.bytes, answer.next),
             // The API's own 404 is `NoApi`; a repository that is not there has no referrers.
             Err(error) => {
                 listing.failed(&error.into());
                 break;
             }
+        };
+        match referrers::entries(&bytes, limits.candidates + 1) {
+            Ok(entries) => {
+                listed += entries.listed;
+                listing.list(entries.descriptors);
+                listing.found = Found::Pieces { listed, kept: 0 };
+            }
+            // The API answered with what is no listing: the upstream's fault, so it could not be told.
+            Err(why) => {
+                listing.failed(&Unread::Failed { why: format!("the listing is wrong: {why}"), retry_after: None });
+                break;
+            }
         }
+        // A page that names itself as the next would go on for ever; the page bound ends it all the same.
+        if following.is_none() || following == next {
+            break;
+        }
+        next = following;
     }
     listing.took = began.elapsed();
     listing

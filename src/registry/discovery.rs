@@ -21,7 +21,7 @@ use crate::{
     oci::{Descriptor, Digest, Manifest, ManifestKind, Reference, Tag, json as strict, manifest::MAX_MANIFEST, media_type},
     policy::Unmatched,
     store::Documents,
-    upstream::{ReferrersAnswer, UpstreamError},
+    upstream::{ReferrersAnswer, ReferrersPage, UpstreamError},
 };
 
 /// Tags on one page, whatever `n` says.
@@ -121,6 +121,7 @@ async fn collect(route: &Route<'_>, documents: &dyn Documents, subject: &Digest)
     for _ in 0..MAX_PAGES {
         let page = match route.upstream.referrers(&route.image.repository, subject, next.as_deref()).await {
             Ok(ReferrersAnswer::Page(page)) => page,
+            Ok(ReferrersAnswer::Given(bytes)) => ReferrersPage { bytes, next: None },
             // A page that is gone between two requests ends the list; a first one that is not there is no API.
             Ok(ReferrersAnswer::NoApi) | Err(UpstreamError::NotFound) if next.is_some() => break,
             Ok(ReferrersAnswer::NoApi) | Err(UpstreamError::NotFound) => return by_tag(route, documents, subject).await,

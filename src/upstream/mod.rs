@@ -109,6 +109,8 @@ pub struct FetchedManifest {
 /// What a registry says about the referrers of a subject.
 #[derive(Debug, Clone)]
 pub enum ReferrersAnswer {
+    /// An index of evidence that somebody gives in place of all there is anywhere: a command's, of files.
+    Given(Bytes),
     /// It has no referrers API (404, 400, 405, 406, 501, or 200 with another Content-Type): the referrers tag decides.
     NoApi,
     /// A page.

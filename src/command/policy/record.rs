@@ -254,7 +254,7 @@ async fn evidence(
         let suffix = match candidate.origin {
             Origin::CosignAttestationTag => Some("att"),
             Origin::CosignSignatureTag => Some("sig"),
-            Origin::ReferrersApi | Origin::ReferrersTag => None,
+            Origin::BundleFile | Origin::ReferrersApi | Origin::ReferrersTag => None,
         };
         let tag = names.iter().zip(suffix).find_map(|(name, suffix)| Tag::cosign(name, suffix));
         keep(parcel, to, tag.as_ref().map(Tag::as_str), &read.document)?;

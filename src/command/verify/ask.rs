@@ -200,6 +200,7 @@ impl Asking<'_> {
     fn refused(self, refusal: &Refusal) -> Answer {
         let mut answer = Answer::refused(refusal);
         answer.notes.extend(self.judge.unanchored(&refusal.explanation));
+        answer.notes.extend(self.judge.given(&refusal.digest));
         answer
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) unreachable: HashSet<String>,
     /// Of a listing there is the first page only: the API is not there any more.
     pub(super) loses_pages: bool,
+    /// What it lists is given in place of all else.
+    pub(super) gives: bool,
     /// Every request, in order.
     pub(super) asked: Vec<(Ask, String)>,
 }
@@ -131,6 +133,9 @@ impl Upstream for Fake {
         let from: usize = next.map_or(0, |next| next.parse().unwrap());
         let all = self.state().referrers.get(&(repository.to_string(), *subject)).cloned().unwrap_or_default();
         let page: Vec<Value> = all.iter().skip(from).take(self.page).cloned().collect();
+        if self.state().gives {
+            return Ok(ReferrersAnswer::Given(index_of(&page)));
+        }
         let next = (from + self.page < all.len()).then(|| (from + self.page).to_string());
         Ok(ReferrersAnswer::Page(ReferrersPage { bytes: index_of(&page), next }))
     }
@@ -172,6 +177,11 @@ impl World {
         for ask in [Ask::Blob, Ask::ManifestByDigest, Ask::ManifestByTag, Ask::Referrers] {
             self.fault(ask, fault);
         }
+    }
+
+    /// What is listed is given in place of all there is.
+    pub(in crate::gate) fn give(&self) {
+        self.fake.state().gives = true;
     }
 
     /// Listings have a first page, and no other.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::Engine as _;
 use serde_json::Value;
 
 use super::{ask, begun_store, code, identity, json, layout, pullgate, renamed, stderr, stdout};
@@ -430,6 +431,34 @@ async fn evidence_from_a_file_stands_in_for_all_there_is_elsewhere() {
         assert_eq!(code(&output), 1, "{image}");
     }
     assert_eq!(code(&ask("verify", &["--bundle", "/nonexistent", &image]).await), 64);
+
+    // Behind a whole release's, whatever their number and order.
+    let others: String = (0..150)
+        .map(|at| {
+            let subject = format!("{{\"subject\": [{{\"digest\": {{\"sha256\": \"{at:064}\"}}}}]}}");
+            let payload = base64::engine::general_purpose::STANDARD.encode(subject);
+            format!("{{\"dsseEnvelope\": {{\"payload\": \"{payload}\"}}}}\n")
+        })
+        .collect();
+    std::fs::write(file, format!("{others}{lines}")).unwrap();
+    let output = ask("verify", &["--bundle", file, &image]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let output = ask("explain", &["--bundle", file, &image]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let told = stdout(&output);
+    assert!(told.contains("bundle file: 2 listed") && told.contains("(bundle file), layer"), "{told}");
+    assert!(!told.contains("referrers") && !told.contains(".sig tag"), "nobody else was asked: {told}");
+    for command in ["verify", "explain"] {
+        let output = ask(command, &["--bundle", file, &format!("{}:acme/unsigned:v1", layout())]).await;
+        let told = stdout(&output) + &stderr(&output);
+        assert!(code(&output) == 1 && told.contains("--bundle: 0 of 152 bundles are about sha256:d8755134"), "{told}");
+    }
+    // Of more about one image than are read it is said so.
+    let many: String = (0..101).map(|at| format!("{{\"padding\": {at}}}\n")).collect();
+    std::fs::write(file, many).unwrap();
+    let output = ask("verify", &["--bundle", file, &image]).await;
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("more than 100 candidates are listed, 100 were read"), "{}", stderr(&output));
 }
 
 #[tokio::test]
