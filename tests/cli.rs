@@ -116,6 +116,34 @@ fn a_command_line_that_cannot_be_used_is_64_and_help_is_0() {
 }
 
 #[test]
+fn help_names_every_exit_code_and_no_flag_that_is_always_refused() {
+    let help = |arguments: &[&str]| {
+        let text = String::from_utf8(pullgate(arguments).stdout).unwrap();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let all = help(&["--help"]);
+    for code in [
+        "0 admitted or done",
+        "1 refused or failed",
+        "2 it could not be told",
+        "3 imported, and something is lost",
+        "64 a command line",
+    ] {
+        assert!(all.contains(code), "{code} in {all}");
+    }
+    let init = help(&["policy", "init", "--help"]);
+    for flag in ["--config", "--policy", "--bundle"] {
+        assert!(!init.contains(&format!("{flag} <FILE>")), "{flag} in {init}");
+        // Told what to do instead, all the same.
+        let output = pullgate(&["policy", "init", flag, "any", "ghcr.io/acme/app:v1"]);
+        let told = stderr(&output);
+        assert_eq!(code(&output), 64, "{told}");
+        assert!(told.contains("a policy is there already") || told.contains("evidence of a file is not recorded"), "{told}");
+    }
+    assert!(init.contains("--trusted-root <FILE>") && help(&["verify", "--help"]).contains("--bundle <FILE>"));
+}
+
+#[test]
 fn j3_what_others_put_into_arguments_begins_no_line_and_moves_no_terminal() {
     for (arguments, told) in [
         (&["verify", "-R", "a/b", "x:\n::error::pwned\u{1b}[31m"][..], "::error::pwned"),

@@ -30,8 +30,8 @@ use self::text::line;
 
 /// Serves container images only when their digest carries the signature and the SBOM a policy asks for.
 ///
-/// Exit codes of every command: 0 admitted or done; 1 refused or failed; 2 it could not be told; 64 a command line or a
-/// configuration that cannot be used.
+/// Exit codes of every command: 0 admitted or done; 1 refused or failed; 2 it could not be told; 3 imported, and something is lost;
+/// 64 a command line or a configuration that cannot be used.
 #[derive(Debug, Parser)]
 #[command(name = "pullgate", version, about)]
 struct Arguments {

@@ -51,6 +51,12 @@ const MAX_NAME: usize = 63;
 /// not admit it; 2 the image could not be read; 64 a command line or a file that cannot be used, or DIR has such files already,
 /// or tests under another trust root.
 #[derive(Debug, clap::Args)]
+// These are refused here, with what to do instead.
+#[command(
+    mut_arg("config", |arg| arg.hide(true)),
+    mut_arg("policy", |arg| arg.hide(true)),
+    mut_arg("bundle", |arg| arg.hide(true))
+)]
 pub(in crate::command) struct Arguments {
     /// The image.
     #[arg(value_name = "IMAGE")]
