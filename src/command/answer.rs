@@ -87,7 +87,7 @@ impl Answer {
                 let retry_after = retry_after.map(|wait| wait.max(Duration::from_secs(1)));
                 Self { retry_after, ..Self::new(Outcome::Undecided, "unreachable", format!("the tag cannot be resolved: {why}")) }
             }
-            UpstreamError::Unreachable { .. } => {
+            UpstreamError::Failing { .. } | UpstreamError::Unreachable { .. } => {
                 Self::new(Outcome::Undecided, "unreachable", format!("the tag cannot be resolved: {why}"))
             }
         }

@@ -1,6 +1,6 @@
 //! Registries that only their names are known of: where they are, and with which credentials they are asked.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use crate::{
     oci::Host,
@@ -15,7 +15,7 @@ pub(super) fn registry(host: &Host, plain_http: bool) -> Result<upstream::Config
     let url = url::Url::parse(&format!("{scheme}://{at}")).map_err(|error| format!("{host}: {error}"))?;
     let location = Location::Registry(RegistryConfig {
         url,
-        docker_config: docker_config(),
+        docker_configs: docker_configs(|name| std::env::var_os(name)),
         ca: None,
         plain_http,
         auth_hosts: Vec::new(),
@@ -34,21 +34,23 @@ fn is_loopback(host: &Host) -> bool {
     name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// The first there is of the files in which `docker login` and `podman login` leave credentials.
-fn docker_config() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(directory) = variable("DOCKER_CONFIG") {
-        // Said on purpose, so nothing else stands in for it.
-        return Some(directory.join("config.json")).filter(|file| file.exists());
-    }
+/// The files in which `docker login` and `podman login` leave credentials, as far as there are any. A registry's are in the first
+/// that has some for it. Those that a variable names were said on purpose, so nothing else stands in for them.
+fn docker_configs(environment: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let variable = |name: &str| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = [variable("DOCKER_CONFIG").map(|directory| directory.join("config.json")), variable("REGISTRY_AUTH_FILE")];
     let home = variable("HOME");
-    let files = [
-        home.clone().map(|home| home.join(".docker/config.json")),
-        variable("REGISTRY_AUTH_FILE"),
+    let usual = [
+        home.as_ref().map(|home| home.join(".docker/config.json")),
         variable("XDG_RUNTIME_DIR").map(|run| run.join("containers/auth.json")),
         variable("XDG_CONFIG_HOME").or(home.map(|home| home.join(".config"))).map(|config| config.join("containers/auth.json")),
     ];
-    files.into_iter().flatten().find(|file| file.is_file())
+    let files: Vec<PathBuf> = if named.iter().any(Option::is_some) {
+        named.into_iter().flatten().collect()
+    } else {
+        usual.into_iter().flatten().collect()
+    };
+    files.into_iter().filter(|file| file.is_file()).collect()
 }
 
 #[cfg(test)]
@@ -75,5 +77,35 @@ mod tests {
         assert_eq!(config.url.as_str(), "https://registry-1.docker.io/");
         let Location::Registry(config) = registry(&"ghcr.io".parse().unwrap(), true).unwrap().location else { panic!() };
         assert_eq!((config.url.as_str(), config.plain_http), ("http://ghcr.io/", true));
+    }
+
+    #[test]
+    fn credentials_are_where_docker_and_podman_leave_them_unless_a_variable_says_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["home/.docker", "home/.config/containers", "run/containers", "config/containers", "docker"] {
+            std::fs::create_dir_all(at(name)).unwrap();
+        }
+        let (docker, podman) = (at("home/.docker/config.json"), at("home/.config/containers/auth.json"));
+        let (run, config) = (at("run/containers/auth.json"), at("config/containers/auth.json"));
+        let (named, file) = (at("docker/config.json"), at("auth.json"));
+        let found = |variables: &[(&str, PathBuf)]| {
+            docker_configs(|wanted| variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.into()))
+        };
+        let home = ("HOME", at("home"));
+        assert_eq!(found(&[]), Vec::<PathBuf>::new());
+        assert_eq!(found(std::slice::from_ref(&home)), Vec::<PathBuf>::new());
+        for file in [&docker, &podman, &run, &config, &named, &file] {
+            std::fs::write(file, "{}").unwrap();
+        }
+        let (docker_variable, file_variable) = (("DOCKER_CONFIG", at("docker")), ("REGISTRY_AUTH_FILE", file.clone()));
+        let usual =
+            [home.clone(), ("XDG_RUNTIME_DIR", at("run")), ("XDG_CONFIG_HOME", at("config")), ("DOCKER_CONFIG", "".into())];
+        assert_eq!(found(std::slice::from_ref(&home)), [docker.clone(), podman]);
+        assert_eq!(found(&usual), [docker, run, config]);
+        assert_eq!(found(&[home.clone(), file_variable.clone()]), [file.clone()]);
+        assert_eq!(found(&[home.clone(), docker_variable.clone()]), [named.clone()]);
+        assert_eq!(found(&[home.clone(), file_variable, docker_variable]), [named, file]);
+        assert_eq!(found(&[home, ("REGISTRY_AUTH_FILE", at("nowhere"))]), Vec::<PathBuf>::new());
     }
 }

@@ -91,9 +91,9 @@ fn location(fields: &Fields<'_>, host: Option<&Host>, files: &Files, weaknesses:
         None => false,
     };
     let url = place.and_then(|(_, cursor)| url(&cursor, plain_http, fields.get("plain_http")));
-    let docker_config = match fields.get("credentials") {
-        Some(cursor) => credentials(&cursor, files, weaknesses).map(Some),
-        None => Some(None),
+    let docker_configs = match fields.get("credentials") {
+        Some(cursor) => credentials(&cursor, files, weaknesses).map(|file| vec![file]),
+        None => Some(Vec::new()),
     };
     let ca = match fields.get("ca") {
         Some(cursor) => files.file(&cursor).map(Some),
@@ -109,7 +109,7 @@ fn location(fields: &Fields<'_>, host: Option<&Host>, files: &Files, weaknesses:
     }
     Some(Location::Registry(RegistryConfig {
         url: url?,
-        docker_config: docker_config?,
+        docker_configs: docker_configs?,
         ca: ca?,
         plain_http,
         auth_hosts: auth_hosts?,

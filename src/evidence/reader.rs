@@ -143,6 +143,7 @@ impl From<UpstreamError> for Unread {
             UpstreamError::Throttled { retry_after, .. } => Self::Failed { why: error.to_string(), retry_after },
             UpstreamError::TooLarge { .. } => Self::Limit(error.to_string()),
             UpstreamError::Denied { .. }
+            | UpstreamError::Failing { .. }
             | UpstreamError::Forbidden(_)
             | UpstreamError::Lied { .. }
             | UpstreamError::Unreachable { .. } => Self::Failed { why: error.to_string(), retry_after: None },

@@ -322,7 +322,9 @@ impl Error {
                 Asking::Tag(_) => said(StatusCode::FORBIDDEN, ErrorCode::Denied),
                 Asking::Blob(_) | Asking::Referrers(_) | Asking::Tags => said(StatusCode::BAD_GATEWAY, ErrorCode::SizeInvalid),
             },
-            UpstreamError::Unreachable { .. } => Self::unavailable(&format_args!("{what} cannot be had: {}", public(error))),
+            UpstreamError::Failing { .. } | UpstreamError::Unreachable { .. } => {
+                Self::unavailable(&format_args!("{what} cannot be had: {}", public(error)))
+            }
         }
     }
 
@@ -454,6 +456,7 @@ fn public(error: &UpstreamError) -> String {
     match error {
         UpstreamError::Unreachable { host, .. } => format!("upstream {host} cannot be reached"),
         UpstreamError::Denied { .. }
+        | UpstreamError::Failing { .. }
         | UpstreamError::Forbidden(_)
         | UpstreamError::Lied { .. }
         | UpstreamError::NotFound

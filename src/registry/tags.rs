@@ -140,6 +140,7 @@ impl TagMemory {
             Err(UpstreamError::NotFound) => self.keep(&key, None).await,
             Err(
                 UpstreamError::Denied { .. }
+                | UpstreamError::Failing { .. }
                 | UpstreamError::Forbidden(_)
                 | UpstreamError::Lied { .. }
                 | UpstreamError::Throttled { .. }
@@ -353,7 +354,7 @@ mod tests {
         world.resolve().await.unwrap();
         tokio::time::advance(TTL).await;
         for error in [
-            UpstreamError::Denied { host: "ghcr.io".into(), status: 403 },
+            UpstreamError::Denied { host: "ghcr.io".into(), status: 403, shown: true },
             UpstreamError::Forbidden("no".into()),
             UpstreamError::Lied { host: "ghcr.io".into(), what: "no".into() },
         ] {

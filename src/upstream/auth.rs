@@ -83,7 +83,7 @@ pub(super) struct Auth {
     https: bool,
     /// `auth_hosts` of the configuration.
     realms: Vec<Authority>,
-    credentials: Option<Credentials>,
+    credentials: Vec<Credentials>,
     /// What was asked for last, so that the next request brings it along.
     challenge: ArcSwapOption<Challenge>,
     tokens: Cache<TokenKey, Token>,
@@ -96,7 +96,7 @@ impl Auth {
         upstream: Authority,
         https: bool,
         realms: Vec<Authority>,
-        credentials: Option<Credentials>,
+        credentials: Vec<Credentials>,
     ) -> Self {
         Self { http, upstream, https, realms, credentials, challenge: ArcSwapOption::empty(), tokens: Cache::new(MAX_TOKENS) }
     }
@@ -131,15 +131,30 @@ impl Auth {
 
     /// The upstream refused what it asked for. Helpers may have something newer.
     pub(super) async fn denied(&self) {
-        if let Some(credentials) = &self.credentials {
+        for credentials in &self.credentials {
             credentials.doubt().await;
         }
     }
 
     async fn credential(&self, repository: &Repository) -> Result<Option<Arc<Credential>>, Failure> {
-        let Some(credentials) = &self.credentials else { return Ok(None) };
-        // Not retried: a helper that fails does not do better a moment later, and is left alone for a while.
-        credentials.find(repository).await.map_err(|error| Failure::Final(self.http.unreachable(error)))
+        for credentials in &self.credentials {
+            // Not retried: a helper that fails does not do better a moment later, and is left alone for a while.
+            let found = credentials.find(repository).await.map_err(|error| Failure::Final(self.http.unreachable(error)))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether there are credentials to be shown, by what was asked for last: an identity token is none that Basic takes.
+    pub(super) async fn shows(&self, repository: &Repository) -> bool {
+        let is_basic = matches!(self.challenge.load().as_deref(), Some(Challenge::Basic));
+        match self.credential(repository).await.ok().flatten().as_deref() {
+            Some(Credential { secret: Secret::IdentityToken(_), .. }) => !is_basic,
+            Some(Credential { secret: Secret::Password { .. }, .. }) => true,
+            None => false,
+        }
     }
 
     async fn answer(&self, challenge: &Challenge, repository: &Repository) -> Result<Option<HeaderValue>, Failure> {
@@ -218,7 +233,11 @@ impl Auth {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Http::drain(response).await;
                 self.denied().await;
-                return Err(Failure::Final(UpstreamError::Denied { host: host(), status: status.as_u16() }));
+                return Err(Failure::Final(UpstreamError::Denied {
+                    host: host(),
+                    status: status.as_u16(),
+                    shown: credential.is_some(),
+                }));
             }
             StatusCode::TOO_MANY_REQUESTS => {
                 return Err(Failure::Later(UpstreamError::Throttled { host: host(), retry_after: retry_after(&headers) }));
@@ -228,8 +247,8 @@ impl Auth {
                 return Err(Failure::Final(self.http.lied("its token endpoint redirects, which is not followed")));
             }
             status if status.is_server_error() => {
-                let why = std::io::Error::other(format!("its token endpoint answered {status}"));
-                return Err(Failure::Later(self.http.unreachable(why)));
+                let what = format!("its token endpoint answered {status}");
+                return Err(Failure::Later(UpstreamError::Failing { host: host(), what }));
             }
             status => return Err(Failure::Final(self.http.lied(format!("its token endpoint answered {status}")))),
         }
@@ -298,7 +317,9 @@ impl Auth {
         if authority == self.upstream || KNOWN_REALMS.iter().any(known) || self.realms.contains(&authority) {
             Ok(url)
         } else {
-            Err(forbidden(format!("which is not on its own host; to allow that, put `{authority}` in its `auth_hosts`")))
+            Err(forbidden(format!(
+                "which is not on its own host; to allow that, put `{authority}` in its `auth_hosts` in a configuration (`--config`)"
+            )))
         }
     }
 }

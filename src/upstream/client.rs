@@ -171,7 +171,7 @@ impl Registry {
         let waits = retry_after(response.headers());
         Http::drain(response).await;
         let host = self.http.host().to_owned();
-        let answered = |who: &str| self.http.unreachable(std::io::Error::other(format!("{who} answered {status}")));
+        let answered = |who: &str| UpstreamError::Failing { host: host.clone(), what: format!("{who} answered {status}") };
         Err(match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Failure::Final(UpstreamError::NotFound),
             // A link that ran out, or a clock that is wrong: it says nothing of our credentials, which were not shown.
@@ -179,7 +179,8 @@ impl Registry {
                 Failure::Later(answered("the host it redirects to"))
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Failure::Final(UpstreamError::Denied { host, status: status.as_u16() })
+                let shown = self.auth.shows(question.repository).await;
+                Failure::Final(UpstreamError::Denied { host, status: status.as_u16(), shown })
             }
             StatusCode::TOO_MANY_REQUESTS => Failure::Later(UpstreamError::Throttled { host, retry_after: waits }),
             StatusCode::SERVICE_UNAVAILABLE if waits.is_some() => {

@@ -76,7 +76,9 @@ impl fmt::Display for Authority {
 /// An address, or a name with an address, that may not be connected to. Its sentence reaches clients, and what our
 /// resolver makes of a name is not theirs to know (J7): the address is for the log.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{target} has an address that is {kind}; connecting there needs `{target}` in `allow_hosts` of the upstream")]
+#[error(
+    "{target} has an address that is {kind}; connecting there needs `{target}` in `allow_hosts` of the upstream in a configuration (`--config`)"
+)]
 pub(super) struct ForbiddenAddress {
     target: String,
     /// Where that is.

@@ -152,13 +152,23 @@ impl fmt::Debug for BlobStream {
 /// Why an upstream did not give what was asked. Cheap to clone: many may wait for one answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UpstreamError {
-    /// The upstream refused our credentials, or wants some and has none configured.
-    #[error("upstream {host} refused our credentials ({status})")]
+    /// The upstream refused our credentials, or wants some and we have none for it.
+    #[error("upstream {host} {} ({status})", if *.shown { "refused our credentials" } else { "denied us, and we know no credentials for it" })]
     Denied {
         /// Who.
         host: String,
         /// 401 or 403.
         status: u16,
+        /// Whether it, or its token endpoint, was shown credentials.
+        shown: bool,
+    },
+    /// It was reached, and it, its token endpoint or where it sends us answered that it cannot (5xx).
+    #[error("upstream {host} fails: {what}")]
+    Failing {
+        /// Who.
+        host: String,
+        /// What answered which status.
+        what: String,
     },
     /// A rule of ours forbids the connection: an address, a redirect, a token realm. Names the key that would allow it.
     #[error("{0}")]
@@ -190,7 +200,7 @@ pub enum UpstreamError {
         /// The bound, in bytes.
         limit: u64,
     },
-    /// No answer: refused, reset, timed out, a TLS failure, a 5xx, an unreadable disk.
+    /// No answer: refused, reset, timed out, a TLS failure, an unreadable disk.
     #[error("upstream {host} cannot be reached: {source}")]
     Unreachable {
         /// Who.
@@ -204,7 +214,7 @@ impl UpstreamError {
     /// Whether asking again soon may help.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Throttled { .. } | Self::Unreachable { .. })
+        matches!(self, Self::Failing { .. } | Self::Throttled { .. } | Self::Unreachable { .. })
     }
 }
 
@@ -231,8 +241,8 @@ pub enum Location {
 pub struct RegistryConfig {
     /// Base URL, scheme and authority, perhaps a path prefix: `https://registry-1.docker.io`.
     pub url: url::Url,
-    /// A docker `config.json` with credentials or credential helpers.
-    pub docker_config: Option<std::path::PathBuf>,
+    /// Docker `config.json`s with credentials or credential helpers: the first that has some for what is asked counts.
+    pub docker_configs: Vec<std::path::PathBuf>,
     /// PEM file of certificate authorities trusted for this upstream, instead of the system's.
     pub ca: Option<std::path::PathBuf>,
     /// `plain_http: dangerous` was written: http without TLS.

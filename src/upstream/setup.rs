@@ -117,7 +117,7 @@ fn set_up(host: &Host, config: &RegistryConfig, resolve: Arc<dyn Resolve>) -> Re
     };
     let allowed = hosts("allow_hosts", &config.allow_hosts)?;
     let realms = hosts("auth_hosts", &config.auth_hosts)?;
-    if let Some(file) = &config.docker_config {
+    for file in &config.docker_configs {
         let failed =
             |error: credentials::CredentialError| SetupError::DockerConfig { host: host.clone(), why: error.to_string() };
         credentials::check(file).map_err(failed)?;
@@ -127,7 +127,7 @@ fn set_up(host: &Host, config: &RegistryConfig, resolve: Arc<dyn Resolve>) -> Re
     // Where tokens come from the operator named too, but blobs are not to be fetched from there.
     let mut token_rules = rules.clone();
     token_rules.allowed.extend(realms.iter().cloned());
-    let credentials = config.docker_config.clone().map(|file| Credentials::new(file, https, upstream.clone()));
+    let credentials = config.docker_configs.iter().map(|file| Credentials::new(file.clone(), https, upstream.clone())).collect();
     let auth = Auth::new(Http::new(host.as_str(), &token_rules, None), upstream.clone(), https, realms, credentials);
     Ok(Registry::new(host.clone(), config.url.clone(), Http::new(host.as_str(), &rules, Some(upstream)), auth))
 }

@@ -35,7 +35,7 @@ mod tls;
 fn config(url: &str) -> RegistryConfig {
     RegistryConfig {
         url: url.parse().unwrap(),
-        docker_config: None,
+        docker_configs: Vec::new(),
         ca: None,
         plain_http: true,
         auth_hosts: Vec::new(),

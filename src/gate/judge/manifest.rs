@@ -91,6 +91,8 @@ fn no_manifest(error: UpstreamError) -> Result<ManifestError, NoVerdict> {
         UpstreamError::NotFound => Err(NoVerdict::Absent(Absent)),
         UpstreamError::Throttled { retry_after, .. } => Err(undecided(UndecidedReason::EvidenceUnavailable(why), retry_after)),
         UpstreamError::TooLarge { .. } => Ok(ManifestError::TooLarge(why)),
-        UpstreamError::Unreachable { .. } => Err(undecided(UndecidedReason::EvidenceUnavailable(why), None)),
+        UpstreamError::Failing { .. } | UpstreamError::Unreachable { .. } => {
+            Err(undecided(UndecidedReason::EvidenceUnavailable(why), None))
+        }
     }
 }

@@ -85,7 +85,7 @@ impl Fake {
         let host = self.host.to_string();
         match fault {
             None => Ok(()),
-            Some(Fault::Denied) => Err(UpstreamError::Denied { host, status: 403 }),
+            Some(Fault::Denied) => Err(UpstreamError::Denied { host, status: 403, shown: true }),
             Some(Fault::Down) => Err(UpstreamError::Unreachable { host, source: Arc::new(std::io::Error::other("down")) }),
             Some(Fault::Hangs) => std::future::pending().await,
             Some(Fault::Lies) => Err(UpstreamError::Lied { host, what: "another digest".into() }),

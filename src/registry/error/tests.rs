@@ -114,7 +114,7 @@ async fn each_refusal_has_its_line_of_the_table() {
 #[tokio::test]
 async fn each_missing_verdict_has_its_line_of_the_table() {
     let undecided = |reason| NoVerdict::Undecided(Undecided { reason, retry_after: Duration::from_millis(2_500) });
-    let denied = UpstreamError::Denied { host: "ghcr.io".into(), status: 401 };
+    let denied = UpstreamError::Denied { host: "ghcr.io".into(), status: 401, shown: true };
     for (none, status, code, retry_after, reason, says) in [
         (NoVerdict::Absent(Absent), 404, "MANIFEST_UNKNOWN", None, None, "not known to the registry"),
         (
@@ -163,8 +163,9 @@ async fn each_upstream_error_is_a_no_a_fault_or_a_wait_and_never_429() {
     let host = || "ghcr.io".to_owned();
     let (digest, tag) = (digest(), "v1".parse::<Tag>().unwrap());
     let all = [Asking::Blob(&digest), Asking::Referrers(&digest), Asking::Tag(&tag), Asking::Tags];
-    let cases: [(UpstreamError, [u16; 4]); 8] = [
-        (UpstreamError::Denied { host: host(), status: 403 }, [403, 503, 403, 403]),
+    let cases: [(UpstreamError, [u16; 4]); 9] = [
+        (UpstreamError::Denied { host: host(), status: 403, shown: false }, [403, 503, 403, 403]),
+        (UpstreamError::Failing { host: host(), what: "it answered 500".into() }, [503; 4]),
         (UpstreamError::Forbidden("add `auth_hosts: [x]`".into()), [502; 4]),
         (UpstreamError::Lied { host: host(), what: "odd".into() }, [502; 4]),
         (UpstreamError::NotFound, [404; 4]),

@@ -89,7 +89,7 @@ async fn what_cannot_be_asked_is_503_with_a_time_to_come_back() {
 #[tokio::test]
 async fn refused_credentials_are_403_saying_so_on_the_manifest() {
     let world = World::allowing();
-    world.upstream.fail(Some(UpstreamError::Denied { host: "ghcr.io".into(), status: 401 }));
+    world.upstream.fail(Some(UpstreamError::Denied { host: "ghcr.io".into(), status: 401, shown: true }));
     for reference in ["v1".to_owned(), Digest::sha256(b"x").to_string()] {
         let answer = world.both(&format!("/v2/acme/app/manifests/{reference}")).await;
         assert_eq!(answer.error(), error(403, "DENIED"));

@@ -102,7 +102,7 @@ async fn u12_a_request_of_our_own_is_told_that_it_came_back() {
     });
     let location = upstream::Location::Registry(upstream::RegistryConfig {
         url: format!("http://{authority}").parse().unwrap(),
-        docker_config: None,
+        docker_configs: Vec::new(),
         ca: None,
         plain_http: true,
         auth_hosts: Vec::new(),

@@ -25,7 +25,7 @@ fn token(body: &str) -> Reply {
 /// A configuration with a docker `config.json` of this text.
 fn with_credentials(server: &Server, docker: &serde_json::Value) -> (tempfile::TempDir, RegistryConfig) {
     let (kept, docker_config) = file(&docker.to_string());
-    (kept, RegistryConfig { docker_config: Some(docker_config), ..config(&server.url()) })
+    (kept, RegistryConfig { docker_configs: vec![docker_config], ..config(&server.url()) })
 }
 
 fn robot(server: &Server) -> (tempfile::TempDir, RegistryConfig) {
@@ -110,11 +110,48 @@ async fn a_refused_credential_is_denied_and_not_tried_for_ever() {
     let upstream = upstream(config);
     for times in [2, 4] {
         let asked = upstream.manifest(&app(), &by_digest()).await;
-        assert!(matches!(asked, Err(UpstreamError::Denied { status: 401, .. })), "{asked:?}");
+        assert!(matches!(asked, Err(UpstreamError::Denied { status: 401, shown: true, .. })), "{asked:?}");
         assert!(server.asked().len() <= times);
     }
-    let anonymous = at(&server).manifest(&app(), &by_digest()).await;
-    assert!(matches!(anonymous, Err(UpstreamError::Denied { status: 401, .. })), "{anonymous:?}");
+    let anonymous = at(&server).manifest(&app(), &by_digest()).await.unwrap_err();
+    assert!(matches!(anonymous, UpstreamError::Denied { status: 401, shown: false, .. }), "{anonymous:?}");
+    assert!(anonymous.to_string().ends_with("denied us, and we know no credentials for it (401)"), "{anonymous}");
+    // What Basic cannot take is not shown.
+    let (_kept, config) = with_credentials(&server, &json!({"auths": {server.address.to_string(): {"identitytoken": "t"}}}));
+    let asked = self::upstream(config).manifest(&app(), &by_digest()).await;
+    assert!(matches!(asked, Err(UpstreamError::Denied { status: 401, shown: false, .. })), "{asked:?}");
+    // A token that everybody gets shows nothing of ours, and one for a credential does.
+    let server = token_registry(|_| token(r#"{"token":"bad"}"#)).await;
+    let asked = at(&server).manifest(&app(), &by_digest()).await;
+    assert!(matches!(asked, Err(UpstreamError::Denied { status: 401, shown: false, .. })), "{asked:?}");
+    let (_kept, config) = with_credentials(&server, &json!({"auths": {server.address.to_string(): {"identitytoken": "t"}}}));
+    let asked = self::upstream(config).manifest(&app(), &by_digest()).await.unwrap_err();
+    assert!(asked.to_string().ends_with("refused our credentials (401)"), "{asked}");
+}
+
+#[tokio::test]
+async fn the_first_file_that_has_credentials_for_what_is_asked_counts() {
+    let wants = |asked: &Asked| match asked.header("authorization") {
+        Some(BASIC) => manifest(),
+        _ => Reply::status(401).with("www-authenticate", "Basic"),
+    };
+    let server = Server::start(wants).await;
+    let host = server.address.to_string();
+    let (right, wrong) = (json!({"auth": &BASIC[6..]}), json!({"username": "a", "password": "b"}));
+    let files = [
+        file("{}"),
+        file(&json!({"auths": {"elsewhere.test": wrong, format!("{host}/acme/other"): wrong}}).to_string()),
+        file(&json!({"auths": {&host: right}}).to_string()),
+        file(&json!({"auths": {&host: wrong}}).to_string()),
+    ];
+    let asked = async |order: [usize; 3]| {
+        let docker_configs = order.map(|at| files[at].1.clone()).to_vec();
+        upstream(RegistryConfig { docker_configs, ..config(&server.url()) }).manifest(&app(), &by_digest()).await
+    };
+    asked([0, 1, 2]).await.unwrap();
+    asked([1, 2, 3]).await.unwrap();
+    let refused = asked([1, 3, 2]).await;
+    assert!(matches!(refused, Err(UpstreamError::Denied { shown: true, .. })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -188,7 +225,7 @@ async fn what_a_token_endpoint_answers_is_told_apart() {
         let server = token_registry(move |_| Reply::status(status)).await;
         format!("{:?}", at(&server).manifest(&app(), &by_digest()).await.unwrap_err())
     };
-    let expected = [(401, "Denied"), (403, "Denied"), (429, "Throttled"), (503, "Unreachable")];
+    let expected = [(401, "Denied"), (403, "Denied"), (429, "Throttled"), (503, "Failing")];
     let told = futures_util::future::join_all(expected.map(|(status, _)| told(status))).await;
     for ((status, kind), told) in expected.into_iter().zip(told) {
         assert!(told.starts_with(kind), "{status} {told}");
@@ -242,9 +279,9 @@ async fn u2_a_realm_on_another_host_sees_no_connection_and_the_key_is_named() {
     assert_eq!(trap.connections(), 0);
     let (_, asked) = challenged(&[bearer(&trap.url())], |_| ()).await;
     let told = asked.unwrap_err().to_string();
-    assert!(told.contains(&format!("put `127.0.0.3:{port}` in its `auth_hosts`")), "{told}");
+    assert!(told.contains(&format!("put `127.0.0.3:{port}` in its `auth_hosts` in a configuration (`--config`)")), "{told}");
     // Without credentials too.
-    let (_, asked) = challenged(&[bearer(&trap.url())], |config| config.docker_config = None).await;
+    let (_, asked) = challenged(&[bearer(&trap.url())], |config| config.docker_configs.clear()).await;
     assert!(matches!(asked, Err(UpstreamError::Forbidden(_))), "{asked:?}");
     assert_eq!(trap.connections(), 0);
 }

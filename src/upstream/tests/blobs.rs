@@ -78,7 +78,7 @@ fn with_store(registry: &Server, store: &Server) -> (tempfile::TempDir, Arc<dyn 
     let auths = json!({"auths": {registry.address.to_string(): {"username": "robot", "password": "hunter2"}}});
     let (kept, docker_config) = file(&auths.to_string());
     let allow_hosts = vec![store.address.to_string()];
-    (kept, upstream(RegistryConfig { docker_config: Some(docker_config), allow_hosts, ..config(&registry.url()) }))
+    (kept, upstream(RegistryConfig { docker_configs: vec![docker_config], allow_hosts, ..config(&registry.url()) }))
 }
 
 #[tokio::test]
@@ -107,5 +107,5 @@ async fn a_store_that_refuses_a_link_says_nothing_of_our_credentials() {
     let (registry, store) = registry_and_store(|_| Some(Reply::status(403))).await;
     let (_kept, upstream) = with_store(&registry, &store);
     let asked = upstream.blob(&app(), &digest()).await;
-    assert!(matches!(asked, Err(UpstreamError::Unreachable { .. })), "{asked:?}");
+    assert!(matches!(asked, Err(UpstreamError::Failing { .. })), "{asked:?}");
 }

@@ -66,7 +66,10 @@ async fn u4_a_name_that_resolves_privately_is_refused_even_among_public_addresse
         let names = Names(Arc::new(move |_| found.clone()));
         let asked = upstream_with(config(&server.url()), names).blob(&app(), &digest()).await;
         let Err(UpstreamError::Forbidden(why)) = asked else { panic!("{asked:?}") };
-        assert!(why.contains(&format!("`cdn.example:{port}` in `allow_hosts`")), "{why}");
+        assert!(
+            why.contains(&format!("`cdn.example:{port}` in `allow_hosts` of the upstream in a configuration (`--config`)")),
+            "{why}"
+        );
         // J7: a client may not use the gate to look names up in the operator's network.
         assert!(!why.contains("127.0.0.3") && !why.contains("192.0.2.1"), "{why}");
     }

@@ -119,6 +119,10 @@ async fn each_status_is_told_apart() {
         let error = at(&server).manifest(&app(), &by_digest()).await.unwrap_err();
         let kind = match error {
             UpstreamError::Denied { status, .. } => format!("denied {status}"),
+            UpstreamError::Failing { .. } => {
+                assert!(error.to_string().contains(&format!(" fails: it answered {status} ")), "{error}");
+                "failing".into()
+            }
             UpstreamError::Forbidden(_) => "forbidden".into(),
             UpstreamError::Lied { .. } => "lied".into(),
             UpstreamError::NotFound => "not found".into(),
@@ -138,10 +142,10 @@ async fn each_status_is_told_apart() {
         (204, "lied, asked 1"),
         (206, "lied, asked 1"),
         (429, "throttled, asked 3"),
-        (500, "unreachable, asked 3"),
-        (501, "unreachable, asked 1"),
-        (502, "unreachable, asked 3"),
-        (503, "unreachable, asked 3"),
+        (500, "failing, asked 3"),
+        (501, "failing, asked 1"),
+        (502, "failing, asked 3"),
+        (503, "failing, asked 3"),
     ];
     let told = futures_util::future::join_all(expected.map(|(status, _)| shown(status))).await;
     for ((status, expected), told) in expected.into_iter().zip(told) {
@@ -331,7 +335,7 @@ async fn x14_a_registry_without_the_referrers_api_is_known_by_its_answer() {
         let answer = at(&server).referrers(&app(), &digest(), Some("/v2/acme/app/referrers/x?page=2")).await;
         assert!(matches!(answer, Err(UpstreamError::Lied { .. })), "{answer:?}");
     }
-    for (status, kind) in [(403, "Denied"), (500, "Unreachable")] {
+    for (status, kind) in [(403, "Denied"), (500, "Failing")] {
         let server = Server::start(move |_| Reply::status(status)).await;
         let error = at(&server).referrers(&app(), &digest(), None).await.unwrap_err();
         assert!(format!("{error:?}").starts_with(kind), "{error:?}");

@@ -258,6 +258,24 @@ async fn waiting_ends_when_the_signature_comes_or_the_time_is_up() {
 }
 
 #[tokio::test]
+async fn what_a_registry_answered_is_told_as_it_was() {
+    let registry = Registry::recorded(true).await;
+    let manifest = format!("/v2/acme/app/manifests/{APP}");
+    let image = format!("{}/acme/app@{APP}", registry.addr);
+    for (status, told) in [
+        (401, "denied us, and we know no credentials for it (401)"),
+        (403, "denied us, and we know no credentials for it (403)"),
+        (500, "fails: it answered 500 Internal Server Error"),
+    ] {
+        registry.fault(&manifest, Fault::Status(status));
+        let output = ask("verify", &[&image]).await;
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        let told = format!("upstream {} {told}", registry.addr);
+        assert!(stderr(&output).contains(&told), "{told} in {}", stderr(&output));
+    }
+}
+
+#[tokio::test]
 async fn one_wait_is_for_all_images_and_a_registry_is_not_asked_before_it_says() {
     let registry = Registry::recorded(false).await;
     let images = ["unsigned", "fork", "nosbom"].map(|name| format!("{}/acme/{name}:v1", registry.addr));
