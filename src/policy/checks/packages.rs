@@ -2,7 +2,8 @@
 //!
 //! A package URL matches package URLs: type, namespace and name in any capitals, Python's names by PEP 503, its version and
 //! qualifiers where the entry has them; rpm's and Debian's `epoch` is of the version. A name matches the package's name,
-//! `group/name`, and the names in its package URLs, in any capitals. A package that does not say its version, or a qualifier
+//! `group/name`, and the names in its package URLs, in any capitals; those of Python by PEP 503 too, and those of no stated
+//! ecosystem. A package that does not say its version, or a qualifier
 //! that an entry has, is denied whatever the entry says of it: a document could else hide one by leaving it out. For the same
 //! reason one that does not say its ecosystem is denied where any way to read its version is: `5.6.1-1` is before 5.6.1 in npm,
 //! and 5.6.1 in Debian.
@@ -36,8 +37,15 @@ pub(crate) struct Denied {
 
 #[derive(Debug, Clone)]
 enum What {
-    Name(String),
-    Purl { written: String, purl: Purl },
+    Name {
+        written: String,
+        /// As Python's index has it.
+        python: String,
+    },
+    Purl {
+        written: String,
+        purl: Purl,
+    },
 }
 
 /// A package URL's parts, as its type spells them.
@@ -100,6 +108,8 @@ fn python_name(name: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct Listed<'p> {
     package: &'p Package,
+    /// Its name as Python's index has it, where no package URL says that it is of another ecosystem.
+    python: Option<String>,
     /// As its type spells them; as written where they break its rules.
     purls: Vec<Result<Purl, &'p str>>,
 }
@@ -107,7 +117,9 @@ pub(crate) struct Listed<'p> {
 impl<'p> Listed<'p> {
     pub(crate) fn of(package: &'p Package) -> Self {
         let read = |text: &'p String| Purl::parse(text).map(|(purl, _)| purl).map_err(|_| text.as_str());
-        Self { package, purls: package.purls.iter().map(read).collect() }
+        let purls: Vec<_> = package.purls.iter().map(read).collect();
+        let other = purls.iter().flatten().any(|purl| !matches!(&*purl.kind, "generic" | "pypi"));
+        Self { package, python: (!other).then(|| python_name(&package.name)), purls }
     }
 
     fn parsed(&self) -> impl Iterator<Item = &Purl> {
@@ -123,7 +135,7 @@ impl Denied {
     /// Reads a package URL, `{purl: …, versions: …}` or `{name: …, versions: …}`.
     pub(crate) fn parse(cursor: &Cursor<'_>) -> Option<Self> {
         if !matches!(cursor.value(), Value::Map(_)) {
-            return purl(cursor).map(Self::purl);
+            return Self::purl(cursor);
         }
         let fields = cursor.fields(&["name", "purl", "versions"], &[])?;
         let versions = match fields.get("versions") {
@@ -132,34 +144,62 @@ impl Denied {
         };
         let (key, what) = fields.exactly_one(&["name", "purl"])?;
         if key == "name" {
-            return Some(Self { what: What::Name(name(&what)?), versions: versions? });
+            return Some(Self { what: name(&what)?, versions: versions? });
         }
-        let (written, purl) = purl(&what)?;
-        match versions?.as_slice() {
-            [] => Some(Self::purl((written, purl))),
-            [..] if purl.version.is_some() => {
+        let of_purl = Self::purl(&what)?;
+        match versions? {
+            versions if versions.is_empty() => Some(of_purl),
+            _ if !of_purl.versions.is_empty() => {
                 cursor.wrong("has a version in its package URL and `versions` beside it; write one of them");
                 None
             }
-            versions => Some(Self { what: What::Purl { written, purl }, versions: versions.to_vec() }),
+            versions => Some(Self { versions, ..of_purl }),
         }
     }
 
-    /// All versions, or the one that the package URL has.
-    fn purl((written, purl): (String, Purl)) -> Self {
-        let versions = purl.version.iter().map(|version| Range::only(version)).collect();
-        Self { what: What::Purl { written, purl }, versions }
+    /// All versions, or the one that the package URL has. What is no version would match none.
+    fn purl(cursor: &Cursor<'_>) -> Option<Self> {
+        let written = cursor.text("a package URL such as pkg:npm/event-stream")?;
+        if !written.starts_with("pkg:") {
+            let shown = shown(written);
+            cursor
+                .wrong(format!("is no package URL; write pkg:TYPE/{shown}, or {{name: {shown}}} for the name in any ecosystem"));
+            return None;
+        }
+        let (purl, is_part) = Purl::parse(written).map_err(|error| cursor.wrong(format!("is no package URL: {error}"))).ok()?;
+        if is_part {
+            cursor.wrong("names a part of a package (`#…`); write the package alone");
+            return None;
+        }
+        let only = purl.version.as_deref().map(|version| Range::only(version).ok_or(version)).transpose();
+        let only = only.map_err(|version| {
+            let all = written.rsplit_once('@').map_or(written, |(all, _)| all);
+            let range = if Range::parse(version).is_ok() { version } else { "<VERSION" };
+            let some = format!("{{purl: \"{all}\", versions: \"{range}\"}}");
+            cursor.wrong(format!("`{}` is no one version; write {some}, or {all} for all of them", shown(version)));
+        });
+        let versions = only.ok()?.into_iter().collect();
+        if written.contains('*') {
+            cursor.wrong("is compared exactly; `*` is no pattern here");
+            return None;
+        }
+        Some(Self { what: What::Purl { written: written.to_owned(), purl }, versions })
     }
 
     /// Whether it denies this package.
     pub(crate) fn denies(&self, listed: &Listed<'_>) -> bool {
-        let Listed { package, purls } = listed;
+        let Listed { package, python: by_index, purls } = listed;
         match &self.what {
-            What::Name(name) => {
-                let same = |found: &str| found.eq_ignore_ascii_case(name);
+            What::Name { written, python } => {
+                let same = |found: &str| found.eq_ignore_ascii_case(written);
                 let grouped = package.group.as_ref().is_some_and(|group| same(&format!("{group}/{}", package.name)));
-                let in_purl = listed.parsed().any(|purl| same(&purl.name) || purl.namespace.is_some() && same(&purl.full_name()));
-                (same(&package.name) || grouped || in_purl) && self.has_version(package, listed.parsed())
+                let in_purl = listed.parsed().any(|purl| {
+                    same(&purl.name)
+                        || purl.namespace.is_some() && same(&purl.full_name())
+                        || purl.kind == "pypi" && purl.name.eq_ignore_ascii_case(python)
+                });
+                let in_index = by_index.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(python));
+                (same(&package.name) || grouped || in_purl || in_index) && self.has_version(package, listed.parsed())
             }
             What::Purl { purl: wanted, written } => {
                 let named = listed.parsed().any(|found| wanted.names(found) && self.has_version(package, std::iter::once(found)));
@@ -191,9 +231,9 @@ impl Denied {
     /// Adds all that can change an answer.
     pub(crate) fn form(&self, form: &mut Form) {
         match &self.what {
-            What::Name(name) => {
+            What::Name { written, python: _ } => {
                 form.text("name");
-                form.text(name);
+                form.text(written);
             }
             What::Purl { written, purl: _ } => {
                 form.text("purl");
@@ -207,7 +247,7 @@ impl Denied {
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
-            What::Name(text) | What::Purl { written: text, .. } => f.write_str(text)?,
+            What::Name { written, .. } | What::Purl { written, .. } => f.write_str(written)?,
         }
         let own = matches!(&self.what, What::Purl { purl, .. } if purl.version.is_some());
         for (i, range) in self.versions.iter().enumerate().filter(|_| !own) {
@@ -262,31 +302,7 @@ pub(super) fn denied(list: &[DeniedPackage], package: &Package) -> Option<CheckF
     Some(CheckFailure { reason: Reason::Denied, summary })
 }
 
-fn purl(cursor: &Cursor<'_>) -> Option<(String, Purl)> {
-    let text = cursor.text("a package URL such as pkg:npm/event-stream")?;
-    if !text.starts_with("pkg:") {
-        cursor
-            .wrong(format!("is no package URL; write pkg:TYPE/{0}, or {{name: {0}}} for the name in any ecosystem", shown(text)));
-        return None;
-    }
-    match Purl::parse(text) {
-        Ok((_, true)) => {
-            cursor.wrong("names a part of a package (`#…`); write the package alone");
-            None
-        }
-        Ok((purl, false)) if purl.name.contains('*') => {
-            cursor.wrong("is compared exactly; `*` is no pattern here");
-            None
-        }
-        Ok((purl, false)) => Some((text.to_owned(), purl)),
-        Err(error) => {
-            cursor.wrong(format!("is no package URL: {error}"));
-            None
-        }
-    }
-}
-
-fn name(cursor: &Cursor<'_>) -> Option<String> {
+fn name(cursor: &Cursor<'_>) -> Option<What> {
     let text = cursor.text("a package's name")?;
     if text.starts_with("pkg:") {
         cursor.wrong(format!("is a package URL; write `purl: {}`", shown(text)));
@@ -296,7 +312,7 @@ fn name(cursor: &Cursor<'_>) -> Option<String> {
         cursor.wrong("is compared exactly; `*` is no pattern here");
         return None;
     }
-    Some(text.to_owned())
+    Some(What::Name { written: text.to_owned(), python: python_name(text) })
 }
 
 fn versions(cursor: &Cursor<'_>) -> Option<Vec<Range>> {

@@ -231,6 +231,18 @@ fn every_mistake_in_the_keys_is_told_with_its_place() {
         ("{packages: {deny: [event-stream]}}", "write pkg:TYPE/event-stream, or {name: event-stream}"),
         ("{packages: {deny: [\"pkg:npm\"]}}", "is no package URL"),
         ("{packages: {deny: [\"pkg:npm/evil*\"]}}", "`*` is no pattern here"),
+        ("{packages: {deny: [\"pkg:maven/org.evil.*/x\"]}}", "`*` is no pattern here"),
+        ("{packages: {deny: [\"pkg:npm/x?arch=*\"]}}", "`*` is no pattern here"),
+        (
+            "{packages: {deny: [\"pkg:npm/%40a/bar@<2.0\"]}}",
+            "packages.deny[0]: `<2.0` is no one version; write {purl: \"pkg:npm/%40a/bar\", versions: \"<2.0\"}, or pkg:npm/%40a/bar for all of them",
+        ),
+        (
+            "{packages: {deny: [{purl: \"pkg:npm/bar@1.*\"}]}}",
+            "deny[0].purl: `1.*` is no one version; write {purl: \"pkg:npm/bar\", versions: \"<VERSION\"}",
+        ),
+        ("{packages: {deny: [\"pkg:npm/bar@latest\"]}}", "`latest` is no one version"),
+        ("{packages: {deny: [{name: bar, versions: \">=3.0, <2.0\"}]}}", "no version is `>=3.0, <2.0`"),
         ("{packages: {deny: [\"pkg:npm/x#sub\"]}}", "names a part of a package"),
         ("{packages: {deny: [{name: x, purl: \"pkg:npm/x\"}]}}", "wants exactly one of name, purl"),
         ("{packages: {deny: [{name: \"pkg:npm/x\"}]}}", "write `purl: pkg:npm/x`"),

@@ -1,4 +1,5 @@
-//! Ranges of versions: `<2.17.1`, `>=2.0, <2.12.2`, `1.2.3`.
+//! Ranges of versions: `<2.17.1`, `>=2.0, <2.12.2`, `1.2.3`. One that no version can be in is an error: a denial that denies
+//! nothing looks like one that does.
 //!
 //! A bound that says less than a version speaks of all that say more: without epoch or revision it is upstream's version,
 //! `5.6.1` is Debian's `5.6.1-1` too, and Fedora's `0:5.6.1-2`; `5.2.15-2` is Debian's rebuild of it, `5.2.15-2+b7`, too; of
@@ -28,16 +29,38 @@ impl Range {
     /// Reads comparisons with a comma between; a version alone means itself.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let all = text.split(',').map(|part| one(part.trim())).collect::<Result<_, _>>()?;
-        Ok(Self { written: text.to_owned(), all })
+        let range = Self { written: text.to_owned(), all };
+        if range.is_empty() {
+            let shown = crate::yaml::shown(text);
+            return Err(format!("no version is `{shown}`: a comma means and; for one or the other write a list"));
+        }
+        Ok(range)
     }
 
     pub(super) fn written(&self) -> &str {
         &self.written
     }
 
-    /// Exactly this version, as a package URL has it.
-    pub(super) fn only(version: &str) -> Self {
-        Self { written: version.to_owned(), all: vec![(Comparison::Equal, version.to_owned())] }
+    /// Exactly this version, as a package URL has it; `None` of what is no version.
+    pub(super) fn only(version: &str) -> Option<Self> {
+        let all = vec![(Comparison::Equal, version.to_owned())];
+        is_version(version).then(|| Self { written: version.to_owned(), all })
+    }
+
+    /// Whether one of its lower bounds is above one of its upper bounds, in every order there is.
+    fn is_empty(&self) -> bool {
+        use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
+        let lower = || self.all.iter().filter(|(comparison, _)| matches!(comparison, Equal | Greater | GreaterOrEqual));
+        let upper = || self.all.iter().filter(|(comparison, _)| matches!(comparison, Equal | Less | LessOrEqual));
+        lower().any(|(above, low)| {
+            upper().any(|(below, high)| {
+                let strict = *above == Greater || *below == Less;
+                Scheme::ALL.iter().all(|scheme| {
+                    let ordering = compare(as_exact_as(high, low, *scheme), high, *scheme);
+                    ordering.is_gt() || strict && ordering.is_eq()
+                })
+            })
+        })
     }
 
     pub(super) fn contains(&self, version: &str, scheme: Scheme) -> bool {
@@ -91,16 +114,21 @@ fn one(text: &str) -> Result<(Comparison, String), String> {
         .iter()
         .find_map(|(sign, comparison)| Some((*comparison, text.strip_prefix(sign)?.trim_start())))
         .unwrap_or((Comparison::Equal, text));
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '_' | '~' | ':' | '^' | '!');
-    if !version.starts_with(|c: char| c.is_ascii_alphanumeric())
-        || !version.chars().all(plain)
-        || !version.chars().any(|c| c.is_ascii_digit())
-        || version.split('.').any(|part| part.eq_ignore_ascii_case("x"))
-    {
-        // `^1.2`, `1.x` and `!=1` mean something elsewhere; here they would match nothing, or everything.
-        return Err(format!("wants versions such as <2.17.1, or >=2.0, <2.12.2; found `{}`", crate::yaml::shown(text)));
+    if is_version(version) {
+        Ok((comparison, version.to_owned()))
+    } else {
+        Err(format!("wants versions such as <2.17.1, or >=2.0, <2.12.2; found `{}`", crate::yaml::shown(text)))
     }
-    Ok((comparison, version.to_owned()))
+}
+
+/// Whether it is one version: `^1.2`, `1.x`, `!=1` and `latest` mean something elsewhere; here they would match nothing, or
+/// everything.
+fn is_version(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '_' | '~' | ':' | '^' | '!');
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(plain)
+        && text.chars().any(|c| c.is_ascii_digit())
+        && !text.split('.').any(|part| part.eq_ignore_ascii_case("x"))
 }
 
 #[cfg(test)]

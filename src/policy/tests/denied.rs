@@ -143,6 +143,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("- {log_entry: {log: abc, index: 1}, reason: x}", "64 hex digits"),
         (&format!("- {{log_entry: {{log: {}, index: -1}}, reason: x}}", "ab".repeat(32)), "[0].log_entry.index: "),
         ("- {package: event-stream, reason: x}", "[0].package: is no package URL"),
+        ("- {package: \"pkg:npm/bar@<2.0\", reason: x}", "[0].package: `<2.0` is no one version"),
         (&format!("- {{digests: \"{DIGEST}\", reason: x}}"), "did you mean `digest`?"),
     ] {
         let told = problems(text);

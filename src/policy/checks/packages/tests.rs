@@ -26,6 +26,7 @@ fn a_package_url_matches_as_its_type_says() {
             &["pkg:npm/event-streams@1", "pkg:pypi/event-stream@1", "pkg:npm/%40x/event-stream@1"][..],
         ),
         ("pkg:npm/event-stream@3.3.6", &["pkg:npm/event-stream@3.3.6", "pkg:npm/event-stream"], &["pkg:npm/event-stream@3.3.5"]),
+        ("{purl: \"pkg:npm/event-stream@3.3.6\"}", &["pkg:npm/event-stream@3.3.6"], &["pkg:npm/event-stream@3.3.5"]),
         ("pkg:npm/%40babel/core", &["pkg:npm/@babel/core@7.0.0", "pkg:npm/%40babel/core@7.0.0"], &["pkg:npm/core@7.0.0"]),
         ("pkg:pypi/Django_Rest", &["pkg:pypi/django-rest@1", "pkg:pypi/DJANGO_rest@1"], &["pkg:pypi/django@1"]),
         (
@@ -106,6 +107,31 @@ fn a_name_matches_in_any_ecosystem_and_any_capitals() {
     for package in [&grouped, &scoped] {
         assert!(denies(&denied("{name: \"@babel/core\"}"), package) && denies(&denied("{name: core}"), package));
         assert!(!denies(&denied("{name: \"@evil/core\"}"), package) && !denies(&denied("{name: \"@babel\"}"), package));
+    }
+}
+
+/// PEP 503. What does not say that it is of another ecosystem may be of Python's.
+#[test]
+fn a_name_of_python_s_index_is_found_in_every_spelling() {
+    let entry = denied("{name: typing_extensions}");
+    for (name, purls) in [
+        ("typing-extensions", &[][..]),
+        ("Typing.Extensions", &["pkg:generic/x"]),
+        ("typing-extensions", &["pkg:pypi/x@%ff"]),
+        ("typing--extensions", &["pkg:pypi/x"]),
+        ("x", &["pkg:pypi/typing-extensions@4.0"]),
+        ("x", &["pkg:npm/x", "pkg:pypi/Typing.Extensions@4.0"]),
+        ("typing_extensions", &["pkg:npm/x"]),
+    ] {
+        assert!(denies(&entry, &package(name, None, purls)), "{name} {purls:?}");
+    }
+    for (name, purls) in [
+        ("typing-extensions", &["pkg:npm/typing-extensions"][..]),
+        ("typing-extensions", &["pkg:pypi/x", "pkg:npm/y"]),
+        ("typingextensions", &["pkg:pypi/typingextensions"]),
+        ("x", &["pkg:generic/typing-extensions"]),
+    ] {
+        assert!(!denies(&entry, &package(name, None, purls)), "{name} {purls:?}");
     }
 }
 

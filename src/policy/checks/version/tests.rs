@@ -16,6 +16,34 @@ fn ranges_say_which_versions() {
     }
 }
 
+#[test]
+fn a_range_that_no_version_is_in_is_an_error() {
+    for empty in [">=3.0, <2.0", "1.0.0,2.0.0", ">2, <2", ">=2, <2", ">2, <=2", "1, >=2", "3, <=2", "<1, >0.5, >=1.1"] {
+        let error = Range::parse(empty).unwrap_err();
+        assert!(
+            error.contains(&format!("no version is `{empty}`: a comma means and; for one or the other write a list")),
+            "{error}"
+        );
+    }
+    for some in [">=2, <=2", "2, 2.0", "<2, <1", "<=2, <=1", ">1, >2", ">=1, >=2", ">=1, <2", "2, >1, <3", ">1.0, <1.0.1"] {
+        assert!(Range::parse(some).is_ok(), "{some}");
+    }
+    // Debian's 2.0-rc1 is behind 2.0; Python's 1.0+cu119 is of 1.0.
+    for some in [">=2.0, <2.0-rc2", ">=1.0+cu118, <=1.0"] {
+        assert!(Range::parse(some).is_ok(), "{some}");
+    }
+}
+
+#[test]
+fn one_version_is_no_range() {
+    for version in ["1.2.3", "v1", "0.0.0-20190101000000-abcdef+incompatible", "1:2.0~rc1-1^a!b_c", "sha256:244fd47e"] {
+        assert_eq!(Range::only(version).unwrap().written(), version);
+    }
+    for wrong in ["<2.0", "=1", "1,2", "*", "1.x", "1.X", "latest", "^1", "-1", "(devel)", ""] {
+        assert_eq!(Range::only(wrong), None, "{wrong}");
+    }
+}
+
 fn check(scheme: Scheme, range: &str, yes: &[&str], no: &[&str]) {
     let parsed = Range::parse(range).unwrap();
     for version in yes {
