@@ -4,6 +4,9 @@
 //! is accepted, because another one could give every key another meaning. Licences are relationships `hasDeclaredLicense` and
 //! `hasConcludedLicense` to licence expressions, to simple licensing texts, to `https://spdx.org/licenses/…`, or to what the
 //! expanded licensing profile makes of these: sets, operators, listed and custom licences.
+//!
+//! JSON-LD has many spellings of one value: in a list, as `{"@value": …}`, or by a reference. Of what decides, one is read, and
+//! the others make a document malformed: passed over, they would hide a package from whoever denies it.
 
 use std::sync::Arc;
 
@@ -85,8 +88,10 @@ impl Graph {
         let mut element = Element::default();
         json.every(KEYS, |json, key| match key {
             Some("externalIdentifier") => json.one_or_list(|json| {
-                let identifier = self.value(json, join, each)?;
-                element.purls.extend(identifier.and_then(Element::purl));
+                match self.value(json, join, each)? {
+                    Some(inside) if inside.identifier.is_some() => element.purls.extend(inside.purl()),
+                    Some(_) | None => element.is_partial = true,
+                }
                 Ok(())
             }),
             Some("from") => {
@@ -117,13 +122,16 @@ impl Graph {
                 element.creation = true;
                 self.values(json, join, each)
             }
-            // A list of types is JSON-LD too, and an element whose type nobody reads would be a package nobody sees.
-            Some(key @ ("type" | "@type")) if json.kind()? != Kind::Text => {
+            Some(key) if !matches!(json.kind()?, Kind::Text | Kind::Null) => {
                 Err(DocumentError::Malformed(format!("has an element whose {key} is not text")))
             }
-            Some(key) => element.text(key, json.text_if_any()?),
+            Some(key) => element.text(key, json.text_or_null()?),
             None => self.values(json, join, each),
         })?;
+        if element.is_partial && element.is_package() {
+            let message = "has a package whose externalIdentifier is a reference; write the identifier inside the package";
+            return Err(DocumentError::Malformed(message.into()));
+        }
         self.count(&element);
         match join {
             Join::Without => element.hand_out(Vec::new(), None, each),
@@ -236,6 +244,8 @@ struct Element {
     purpose: Option<String>,
     identifier_type: Option<String>,
     identifier: Option<String>,
+    /// One of its external identifiers is not in it: a reference to what stands elsewhere, or in a form that is not read.
+    is_partial: bool,
     supplier: Option<String>,
     relationship: Option<String>,
     from: Option<String>,

@@ -240,6 +240,52 @@ fn spdx_3_needs_a_document_its_creation_and_spdx_s_own_context() {
     assert!(read_value(&both).unwrap_err().to_string().contains("two documents in one"));
 }
 
+/// Passed over, each would hide a package from whoever denies it.
+#[test]
+fn spdx_3_other_spellings_of_what_decides_are_malformed() {
+    let purl = json!({"type": "ExternalIdentifier", "externalIdentifierType": "packageUrl", "identifier": "pkg:npm/a@1"});
+    for (key, value) in [
+        ("software_packageUrl", json!(["pkg:npm/a@1"])),
+        ("software_packageUrl", json!({"@value": "pkg:npm/a@1"})),
+        ("software_packageUrl", json!({"@id": "pkg:npm/a@1"})),
+        ("software_packageVersion", json!(1)),
+        ("name", json!(["a"])),
+        ("suppliedBy", json!(["urn:acme"])),
+        ("relationshipType", json!(["hasConcludedLicense"])),
+        ("from", json!(["urn:a"])),
+        ("identifier", json!(["pkg:npm/a@1"])),
+        ("type", json!(true)),
+    ] {
+        let mut element = package("urn:a");
+        element[key] = value;
+        let error = read_value(&graph(&[element])).unwrap_err().to_string();
+        assert!(error.contains("is not text") || error.contains("where text belongs"), "{key}: {error}");
+    }
+    for (identifiers, fits) in [
+        (json!([purl]), true),
+        (purl.clone(), true),
+        (json!(null), true),
+        (json!([]), true),
+        (json!("_:e"), false),
+        (json!([purl, "_:e"]), false),
+        (json!([{"@id": "_:e"}]), false),
+        (json!([{"@set": [purl]}]), false),
+    ] {
+        let mut element = package("urn:a");
+        element["externalIdentifier"] = identifiers.clone();
+        let read = read_value(&graph(&[element.clone()]));
+        let refused =
+            read.is_err_and(|error| error.to_string().contains("externalIdentifier is a reference; write the identifier inside"));
+        assert_eq!(refused, !fits, "{identifiers}");
+        // Nobody asks for those of what is no package.
+        element["type"] = json!("security_Vulnerability");
+        assert_eq!(read_value(&graph(&[element])), Ok((Version::V3_0, 0, 0)), "{identifiers}");
+    }
+    let mut unsaid = package("urn:a");
+    unsaid["software_packageUrl"] = json!(null);
+    assert_eq!(read_value(&graph(&[unsaid])), Ok((Version::V3_0, 1, 0)));
+}
+
 #[test]
 fn spdx_3_packages_come_with_licences_and_suppliers_from_elsewhere() {
     let elements = [
