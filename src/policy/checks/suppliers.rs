@@ -1,12 +1,15 @@
 //! Suppliers: who made a package, as its SBOM says.
 //!
-//! SPDX 2 writes `Organization: Acme (mail@acme.test)`; an entry matches all of that or the name alone. SPDX 3 names an agent,
-//! CycloneDX `supplier.name`: there all of it is the name, and `Acme (Evil Corp)` is not Acme. Allowed names are compared
-//! exactly, denied ones in any capitals. With `allow`, a package must say its supplier unless `required: false`; what stands
-//! for the image itself, its operating system or a file need not.
+//! SPDX 2 writes `Organization: Acme (mail@acme.test)`; an entry matches all of that, it without its mail, or the name alone.
+//! SPDX 3 names an agent, CycloneDX `supplier.name`: there all of it is the name, but for a mail address behind it, and
+//! `Acme (Evil Corp)` is not Acme. Allowed names are compared exactly, denied ones in any capitals. With `allow`, a package must
+//! say its supplier unless `required: false`; what stands for the image itself, its operating system or a file need not.
 
 use super::{CheckFailure, Form, Package, Reason, named, short, texts};
-use crate::{policy::sentence::any_of, yaml::Cursor};
+use crate::{
+    policy::{documents::sbom::without_mail, sentence::any_of},
+    yaml::Cursor,
+};
 
 /// `suppliers`.
 #[derive(Debug, Clone)]
@@ -19,7 +22,16 @@ pub(crate) struct Suppliers {
 impl Suppliers {
     pub(super) fn parse(cursor: &Cursor<'_>) -> Option<Self> {
         let fields = cursor.fields(&["allow", "deny", "required"], &[])?;
-        let names = |key| super::optional(fields.get(key), |cursor| texts(cursor, "a supplier's name"));
+        let names = |key| {
+            super::optional(fields.get(key), |cursor| {
+                let names = texts(cursor, "a supplier's name")?;
+                let is_pattern = names.iter().any(|name| name.contains('*'));
+                if is_pattern {
+                    cursor.wrong("are compared with the whole name; `*` is no pattern here, write each name");
+                }
+                (!is_pattern).then_some(names)
+            })
+        };
         let required = super::optional(fields.get("required"), |cursor| cursor.boolean());
         let (allow, deny, required) = (names("allow")?, names("deny")?, required?);
         if allow.is_none() && deny.is_none() && required != Some(true) {
@@ -39,7 +51,7 @@ impl Suppliers {
                 Ok(())
             };
         };
-        let forms = [Some(supplier.as_str()), package.supplier_name.as_deref()];
+        let forms = [Some(supplier.as_str()), without_mail(supplier), package.supplier_name.as_deref()];
         if let Some(denied) = self.deny.iter().find(|denied| forms.iter().flatten().any(|form| form.eq_ignore_ascii_case(denied)))
         {
             return failure(format!("wants no package of supplier {}; found {}", short(denied, 60), named(package)));
@@ -92,10 +104,21 @@ mod tests {
             ("Acme (Evil Corp)", false),
             ("Organization: Acme", false),
             ("Organization: Acme (Evil Corp)", false),
+            ("Acme <ops@acme.test>", true),
+            ("Acme (ops@acme.test)", true),
+            ("Acme <Evil Corp>", false),
+            ("Acme <ops@acme.test)", false),
+            ("Acme (Evil @ Corp)", false),
+            ("Acme (Evil@)", false),
+            ("Acme (@Evil)", false),
+            ("Acme (Evil Corp) (x@evil.test)", false),
+            ("Acme (x@evil.test) Corp", false),
         ] {
             assert_eq!(allowed.judge(&package(Some(supplier), false)).is_ok(), passes, "{supplier}");
         }
-        assert!(judge("{allow: [Acme]}", Some("Acme (Evil Corp)")).is_err(), "without its kind it is no agent of SPDX 2");
+        let denied = parsed("{deny: [acme]}", Suppliers::parse).unwrap();
+        assert!(denied.judge(&package(Some("Acme <ops@acme.test>"), false)).is_err());
+        assert!(judge("{allow: [Acme]}", Some("Acme (Evil Corp)")).is_err());
     }
 
     #[test]
@@ -106,10 +129,24 @@ mod tests {
                 &[Some("Organization: Acme (x@acme.test)"), Some("Acme"), Some("Person: Alpine Linux")][..],
                 &[Some("acme"), Some("Acme Corp"), Some("Organization: Evil (Acme)"), Some("Acme (Evil"), None][..],
             ),
+            (
+                "{allow: [\"Organization: Acme\"]}",
+                &[Some("Organization: Acme"), Some("Organization: Acme (x@acme.test)"), Some("Organization: Acme <x@acme.test>")],
+                &[Some("Acme"), Some("Person: Acme"), Some("Organization: Acme (Evil) (x@acme.test)")],
+            ),
+            (
+                "{deny: [\"Organization: Evil\"]}",
+                &[Some("Person: Evil"), None],
+                &[Some("Organization: Evil"), Some("organization: evil (x@evil.test)"), Some("Organization: Evil <x@evil.test>")],
+            ),
             ("{allow: [\"Organization: Acme (x@acme.test)\"]}", &[Some("Organization: Acme (x@acme.test)")], &[Some("Acme")]),
             ("{allow: [Acme], required: false}", &[Some("Acme"), None], &[Some("Evil")]),
-            ("{deny: [Evil]}", &[Some("Acme"), None], &[Some("evil"), Some("Organization: EVIL")]),
-            ("{required: true}", &[Some("any")], &[None]),
+            (
+                "{deny: [Evil]}",
+                &[Some("Acme"), None],
+                &[Some("evil"), Some("Organization: EVIL"), Some("Organization: Evil <x@evil.test>")],
+            ),
+            ("{required: true}", &[Some("any")], &[None, Some("Organization: ")]),
         ] {
             for supplier in yes {
                 assert_eq!(judge(yaml, *supplier), Ok(()), "{yaml} {supplier:?}");

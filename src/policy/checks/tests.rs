@@ -262,6 +262,8 @@ fn every_mistake_in_the_keys_is_told_with_its_place() {
         ("{suppliers: {}}", "asks for nothing"),
         ("{suppliers: {required: false}}", "asks for nothing"),
         ("{suppliers: {allow: []}}", "an empty list matches nothing"),
+        ("{suppliers: {deny: [Acme, \"Evil *\"]}}", "suppliers.deny: are compared with the whole name; `*` is no pattern here"),
+        ("{suppliers: {allow: \"Evil*\"}}", "`*` is no pattern here"),
         ("{suppliers: {required: \"true\"}}", "wants true or false"),
         ("{allow_empty: 1}", "wants true or false"),
     ] {

@@ -25,7 +25,7 @@ pub(crate) struct Package {
     pub(crate) foreign: Vec<Foreign>,
     /// Who supplied it; "nothing stated" is absent.
     pub(crate) supplier: Option<String>,
-    /// The name within that, where the format writes more than the name.
+    /// The name within that, where the format writes what kind of agent it is of before it.
     pub(crate) supplier_name: Option<String>,
     /// It stands for the image itself, its operating system, or a file: none of its packages, so it is not counted, and what
     /// it does not state is not asked.
@@ -162,6 +162,16 @@ fn text<F: Format>(string: &mut dyn Read, format: &mut F) -> Result<(), Document
 
 /// How a document in SPDX's tag-value form begins.
 const TAG_VALUE: &[u8] = b"SPDXVersion:";
+
+/// What stands before the mail address in `Acme <mail>` or `Acme (mail)`: distributions and SPDX 2 write so, and trivy copies it
+/// into every format. `Acme (Evil Corp)` has no mail, and is not Acme.
+pub(in crate::policy) fn without_mail(agent: &str) -> Option<&str> {
+    let open = agent.rfind(['(', '<'])?;
+    let (name, mail) = agent.split_at(open);
+    let mail = mail.strip_prefix('(').map_or_else(|| mail.strip_prefix('<')?.strip_suffix('>'), |mail| mail.strip_suffix(')'))?;
+    let is_mail = mail.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+    (mail.is_empty() || is_mail && !mail.contains(char::is_whitespace)).then(|| name.trim_end())
+}
 
 /// `NOASSERTION` says that nothing is said.
 pub(super) fn asserted(text: Option<String>) -> Option<String> {

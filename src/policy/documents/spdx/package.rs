@@ -1,7 +1,7 @@
 //! A package of SPDX 2.x, and what the document says of licences outside SPDX's list.
 
 use super::{
-    super::sbom::{Licensing, Package, asserted},
+    super::sbom::{Licensing, Package, asserted, without_mail},
     DocumentError, Gathered, Json,
 };
 
@@ -41,6 +41,10 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
             "supplier" => {
                 package.supplier = asserted(json.text_or_null()?);
                 package.supplier_name = package.supplier.as_deref().and_then(name_of).map(str::to_owned);
+                // A kind of agent without a name says of nobody that he supplied it.
+                if package.supplier_name.as_deref() == Some("") {
+                    (package.supplier, package.supplier_name) = (None, None);
+                }
             }
             "primaryPackagePurpose" => purpose = json.text_or_null()?,
             "externalRefs" => json.list(|json| purl(json, &mut package.purls))?,
@@ -56,15 +60,10 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
     Ok((package, id.is_some()))
 }
 
-/// The name in `Organization: name (mail)`, as this version writes an agent. No other does: elsewhere what stands in
-/// parentheses is part of the name.
+/// The name in `Organization: name (mail)`, as this version writes an agent.
 fn name_of(agent: &str) -> Option<&str> {
     let name = ["Organization:", "Person:", "Tool:"].iter().find_map(|kind| agent.strip_prefix(kind))?.trim();
-    match name.rsplit_once(" (") {
-        // `Acme (Evil Corp)` has no mail, and is not Acme.
-        Some((name, mail)) if mail.ends_with(')') && (mail == ")" || mail.contains('@')) => Some(name.trim_end()),
-        Some(_) | None => Some(name),
-    }
+    Some(without_mail(name).unwrap_or(name))
 }
 
 /// The `LicenseRef-…` in what a package says of its licences.

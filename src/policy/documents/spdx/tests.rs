@@ -99,10 +99,12 @@ fn what_stands_for_the_image_itself_is_no_package() {
 }
 
 #[test]
-fn a_supplier_is_what_stands_before_its_mail() {
+fn a_supplier_is_what_stands_between_its_kind_and_its_mail() {
     for (written, name) in [
         ("Organization: Acme", Some("Acme")),
         ("Organization: Acme (ops@acme.test)", Some("Acme")),
+        ("Organization: Acme <ops@acme.test>", Some("Acme")),
+        ("Tool:Acme(ops@acme.test) ", Some("Acme")),
         ("Person: Jane Doe ()", Some("Jane Doe")),
         ("Organization: Acme (Evil Corp)", Some("Acme (Evil Corp)")),
         ("Organization: Acme (Evil Corp) (x@evil.test)", Some("Acme (Evil Corp)")),
@@ -111,7 +113,12 @@ fn a_supplier_is_what_stands_before_its_mail() {
     ] {
         let document = with("packages", json!([{"SPDXID": "SPDXRef-a", "name": "a", "supplier": written}]));
         let packages = read_text(&document.to_string(), Depth::Shallow).unwrap().2;
-        assert_eq!(packages[0].supplier_name.as_deref(), name, "{written}");
+        assert_eq!((packages[0].supplier_name.as_deref(), packages[0].supplier.as_deref()), (name, Some(written)));
+    }
+    for nobody in ["NOASSERTION", " ", "Organization: ", "Person:", "Organization: (ops@acme.test)", "Tool: ()"] {
+        let document = with("packages", json!([{"SPDXID": "SPDXRef-a", "name": "a", "supplier": nobody}]));
+        let packages = read_text(&document.to_string(), Depth::Shallow).unwrap().2;
+        assert_eq!((&packages[0].supplier_name, &packages[0].supplier), (&None, &None), "{nobody}");
     }
 }
 
