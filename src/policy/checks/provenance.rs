@@ -1,7 +1,7 @@
 //! Provenance: who built, from which repository, how.
 //!
 //! A source is compared as the repository it is of: `git+`, a ref, `.git` and a closing slash do not count, capitals do.
-//! Where provenance names several sources, each must be as wanted.
+//! Where provenance names several sources, each must be as wanted, and one in a form that is not read is none that is.
 
 use super::{CheckFailure, Form, Reason, short, texts};
 use crate::{
@@ -106,10 +106,12 @@ impl ProvenanceCheck {
     pub(super) fn judge(&self, said: &Provenance) -> Result<(), CheckFailure> {
         check("builder", self.builder.as_ref(), &said.builder)?;
         check("build type", self.build_type.as_ref(), &said.build_type)?;
-        if said.sources.is_empty() {
-            return check("source", self.source.as_ref(), "");
+        said.sources.iter().try_for_each(|source| check("source", self.source.as_ref(), &repository(source)))?;
+        match &self.source {
+            Some(wanted) if said.unread_source => Err(mismatch("source", wanted, "none in a form that is read")),
+            Some(wanted) if said.sources.is_empty() => Err(mismatch("source", wanted, "none")),
+            Some(_) | None => Ok(()),
         }
-        said.sources.iter().try_for_each(|source| check("source", self.source.as_ref(), &repository(source)))
     }
 
     pub(super) fn form(&self, form: &mut Form) {
@@ -123,13 +125,15 @@ impl ProvenanceCheck {
 fn check(what: &str, wanted: Option<&Wanted>, found: &str) -> Result<(), CheckFailure> {
     match wanted {
         // What is not said meets no pattern, not even `**`.
-        Some(wanted) if found.is_empty() || !wanted.accepts(found) => {
-            let found = if found.is_empty() { "none".to_owned() } else { short(found, 70) };
-            let summary = format!("wants {what} {}; found {found}", short(&wanted.told(), 70));
-            Err(CheckFailure { reason: Reason::ProvenanceMismatch, summary })
-        }
+        Some(wanted) if found.is_empty() => Err(mismatch(what, wanted, "none")),
+        Some(wanted) if !wanted.accepts(found) => Err(mismatch(what, wanted, &short(found, 70))),
         Some(_) | None => Ok(()),
     }
+}
+
+fn mismatch(what: &str, wanted: &Wanted, found: &str) -> CheckFailure {
+    let summary = format!("wants {what} {}; found {found}", short(&wanted.told(), 70));
+    CheckFailure { reason: Reason::ProvenanceMismatch, summary }
 }
 
 #[cfg(test)]
@@ -143,6 +147,7 @@ mod tests {
             builder: BUILDER.into(),
             build_type: "https://github.com/slsa-framework/slsa-github-generator/container@v1".into(),
             sources: sources.iter().map(|source| (*source).to_owned()).collect(),
+            unread_source: false,
         }
     }
 
@@ -189,7 +194,19 @@ mod tests {
             check.judge(&said(&["https://github.com/acme/a", "https://github.com/mallory/b"])).is_err(),
             "every source counts"
         );
-        let failure = parsed("{source_pattern: \"**\"}", ProvenanceCheck::parse).unwrap().judge(&said(&[])).unwrap_err();
-        assert_eq!((failure.reason, &*failure.summary), (Reason::ProvenanceMismatch, "wants source **; found none"));
+        for (nothing, found) in [
+            (said(&[]), "none"),
+            (said(&[""]), "none"),
+            (Provenance { unread_source: true, ..said(&["https://github.com/acme/app"]) }, "none in a form that is read"),
+            (Provenance { unread_source: true, ..said(&[]) }, "none in a form that is read"),
+        ] {
+            let failure = parsed("{source_pattern: \"**\"}", ProvenanceCheck::parse).unwrap().judge(&nothing).unwrap_err();
+            assert_eq!(
+                (failure.reason, failure.summary),
+                (Reason::ProvenanceMismatch, format!("wants source **; found {found}"))
+            );
+            let of_others = parsed("{builder_pattern: \"**\"}", ProvenanceCheck::parse).unwrap();
+            assert!(of_others.judge(&nothing).is_ok(), "nobody asks for its source");
+        }
     }
 }

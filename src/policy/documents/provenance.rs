@@ -3,7 +3,8 @@
 //! The source is where the build's instructions came from, as the builder says: `invocation.configSource.uri` in 0.2; in 1.0
 //! what `externalParameters` name (GitHub's `workflow.repository`, slsa-github-generator's `source`, BuildKit's
 //! `configSource`, Google's `buildConfigSource` and `sourceToBuild`), and where they name none, every git repository among
-//! `resolvedDependencies`. Materials of 0.2 are not sources: a dependency is no place a build comes from.
+//! `resolvedDependencies`. Materials of 0.2 are not sources: a dependency is no place a build comes from. Nor does one stand in
+//! for a source that is named in a form that is not read.
 
 use super::{DocumentError, Json, Kind, object};
 use crate::verify::Predicate;
@@ -33,6 +34,8 @@ pub(crate) struct Provenance {
     pub(crate) build_type: String,
     /// Source repositories, as written.
     pub(crate) sources: Vec<String>,
+    /// Another source is named, in a form that is not read: it may be any.
+    pub(crate) unread_source: bool,
 }
 
 /// Reads `predicate`.
@@ -55,7 +58,8 @@ pub(crate) fn read(predicate: &Predicate, version: Version) -> Result<Provenance
     Ok(Provenance {
         builder: said.builder.ok_or(DocumentError::Missing("builder id"))?,
         build_type: said.build_type.ok_or(DocumentError::Missing("buildType"))?,
-        sources: if said.named.is_empty() { said.resolved } else { said.named },
+        sources: if said.named.is_empty() && !said.unread { said.resolved } else { said.named },
+        unread_source: said.unread,
     })
 }
 
@@ -65,6 +69,8 @@ struct Said {
     build_type: Option<String>,
     /// Sources that the parameters name.
     named: Vec<String>,
+    /// They name one in a form that is not read.
+    unread: bool,
     /// Git repositories among the dependencies.
     resolved: Vec<String>,
 }
@@ -79,16 +85,17 @@ impl Said {
     }
 
     fn invocation(&mut self, json: &mut Json<'_>) -> Result<(), DocumentError> {
-        json.object(&["configSource"], |json, _| source(json, &mut self.named))
+        json.object(&["configSource"], |json, _| self.source(json))
     }
 
     fn definition(&mut self, json: &mut Json<'_>) -> Result<(), DocumentError> {
         json.object(&["buildType", "externalParameters", "resolvedDependencies"], |json, key| match key {
             "buildType" => keep(json, &mut self.build_type),
-            "externalParameters" if json.kind()? == Kind::Object => {
-                json.object(PARAMETERS, |json, _| source(json, &mut self.named))
+            "externalParameters" if json.kind()? == Kind::Object => json.object(PARAMETERS, |json, _| self.source(json)),
+            "externalParameters" => {
+                self.unread |= json.kind()? != Kind::Null;
+                json.skip()
             }
-            "externalParameters" => json.skip(),
             _ => json.list(|json| {
                 let mut uri = None;
                 json.object(&["uri"], |json, _| keep(json, &mut uri))?;
@@ -97,23 +104,36 @@ impl Said {
             }),
         })
     }
+
+    /// A source: a URI, or an object with `uri` or `repository`. `null` and `{}` name none.
+    fn source(&mut self, json: &mut Json<'_>) -> Result<(), DocumentError> {
+        if json.kind()? != Kind::Object {
+            return self.name(json).map(drop);
+        }
+        let (mut empty, mut named) = (true, false);
+        json.every(&["uri", "repository"], |json, key| {
+            empty = false;
+            match key {
+                Some(_) => self.name(json).map(|name| named |= name),
+                None => json.skip(),
+            }
+        })?;
+        self.unread |= !empty && !named;
+        Ok(())
+    }
+
+    /// A source's name; says whether there is one.
+    fn name(&mut self, json: &mut Json<'_>) -> Result<bool, DocumentError> {
+        let kind = json.kind()?;
+        self.unread |= !matches!(kind, Kind::Text | Kind::Null);
+        let name = json.text_if_any()?;
+        let named = name.is_some();
+        self.named.extend(name);
+        Ok(named)
+    }
 }
 
 const PARAMETERS: &[&str] = &["workflow", "source", "configSource", "buildConfigSource", "sourceToBuild"];
-
-/// A source: a URI, or an object with `uri` or `repository`.
-fn source(json: &mut Json<'_>, sources: &mut Vec<String>) -> Result<(), DocumentError> {
-    match json.kind()? {
-        Kind::Object => json.object(&["uri", "repository"], |json, _| {
-            sources.extend(json.text_if_any()?);
-            Ok(())
-        }),
-        Kind::List | Kind::Null | Kind::Scalar | Kind::Text => {
-            sources.extend(json.text_if_any()?);
-            Ok(())
-        }
-    }
-}
 
 fn keep(json: &mut Json<'_>, slot: &mut Option<String>) -> Result<(), DocumentError> {
     *slot = json.text_or_null()?;

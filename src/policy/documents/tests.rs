@@ -177,11 +177,39 @@ fn provenance_of_github_slsa_github_generator_and_buildkit_is_read() {
         resolved.replace("\"resolvedDependencies\": [", "\"resolvedDependencies\": [{\"uri\": \"pkg:docker/alpine@3\"},");
     assert_eq!(read(&dependency, provenance::Version::V1).unwrap().sources, ["git+https://github.com/acme/app@refs/heads/main"]);
     let mut other: Value = serde_json::from_str(GITHUB).unwrap();
-    for parameters in [json!(null), json!("workflow"), json!([{"workflow": {}}])] {
-        other["buildDefinition"]["externalParameters"] = parameters;
+    let (app, evil) = ("https://github.com/acme/app", "https://evil.test/x");
+    for (parameters, sources, unread) in [
+        (json!(null), &["git+https://github.com/acme/app@refs/heads/main"][..], false),
+        (
+            json!({"workflow": {}, "source": null, "configSource": " "}),
+            &["git+https://github.com/acme/app@refs/heads/main"],
+            false,
+        ),
+        (json!({"workflow": {"repository": app, "path": "x"}, "source": evil}), &[evil, app], false),
+        (json!({"sourceToBuild": {"uri": app, "repository": null}}), &[app], false),
+        // A dependency does not stand in for any of these.
+        (json!("workflow"), &[], true),
+        (json!([{"workflow": {"repository": app}}]), &[], true),
+        (json!({"source": [app, evil]}), &[], true),
+        (json!({"source": [evil]}), &[], true),
+        (json!({"source": 1}), &[], true),
+        (json!({"source": {"url": evil}}), &[], true),
+        (json!({"source": {"uri": null}}), &[], true),
+        (json!({"workflow": {"repository": [evil]}}), &[], true),
+        (json!({"workflow": {"repository": {"uri": evil}}, "source": app}), &[app], true),
+        (json!({"workflow": {"repository": [evil], "uri": app}}), &[app], true),
+    ] {
+        other["buildDefinition"]["externalParameters"] = parameters.clone();
         let read = read(&other.to_string(), provenance::Version::V1).unwrap();
-        assert_eq!(read.sources, ["git+https://github.com/acme/app@refs/heads/main"], "they name none");
+        assert_eq!(
+            (read.sources, read.unread_source),
+            (sources.iter().map(|source| (*source).to_owned()).collect(), unread),
+            "{parameters}"
+        );
     }
+    let local = GENERATOR.replace("\"uri\": \"git+https://github.com/acme/app@refs/tags/v14\"", "\"url\": \"x\"");
+    let local = read(&local, provenance::Version::V0_2).unwrap();
+    assert!(local.sources.is_empty() && local.unread_source);
     assert_eq!(read(GITHUB, provenance::Version::V0_2), Err(DocumentError::Missing("builder id")));
     assert_eq!(read(GENERATOR, provenance::Version::V1), Err(DocumentError::Missing("builder id")));
     assert_eq!(read(&GITHUB.replace("buildType", "kind"), provenance::Version::V1), Err(DocumentError::Missing("buildType")));
