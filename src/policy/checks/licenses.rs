@@ -7,6 +7,7 @@
 //! - *Or later* stands for any published version from there on. A denied `AGPL-3.0-only` denies `AGPL-3.0-or-later` too, as
 //!   long as there is no later version to choose.
 //! - *WITH* gives permissions on top: an entry without it covers the licence with any exception, an entry with it only that.
+//!   A custom addition (`WITH AdditionRef-Commons-Clause`) may take away as well: only an entry of `allow` that says it allows it.
 //! - Deprecated ids mean what replaced them (`GPL-2.0+` is `GPL-2.0-or-later`), and ids are compared in any capitals.
 //! - A text that is no expression of known licences is allowed only by an entry that says it, in any capitals; it is denied
 //!   where it names a denied licence anywhere, by id, by SPDX's full name as people shorten it (`GNU Affero General Public
@@ -18,12 +19,12 @@
 //!   the image itself, its operating system or a file need not state one.
 //! - SPDX 3's sets of licences are the `AND` and `OR` of their members, each evaluated as what it is: a custom licence whose
 //!   name is no expression does not make one of the whole set.
-//! - A licence in a form that is not read (a reference to what the document does not hold, a custom addition, which may take
-//!   away as well as give) is refused by `allow` and by `deny`.
+//! - A licence in a form that is not read (a reference to what the document does not hold, SPDX 3's custom additions) is refused
+//!   by `allow` and by `deny`.
 
 mod list;
 
-use spdx::{Expression, LicenseItem, LicenseReq, ParseMode};
+use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use self::list::{License, canonical};
 use super::{CheckFailure, Form, Package, Reason, named, short};
@@ -43,6 +44,8 @@ const MODE: ParseMode = ParseMode {
     allow_deprecated: true,
     allow_unknown: false,
 };
+/// How an addition outside SPDX's list is written.
+const CUSTOM: &str = "AdditionRef-";
 const NOASSERTION: &str = "NOASSERTION";
 const NONE: &str = "NONE";
 
@@ -79,6 +82,10 @@ impl Entry {
             let text = fields.need("text", "write the licence's name as documents have it")?.text("a licence's name")?;
             if let Some(id) = list::id_of_name(text) {
                 cursor.wrong(format!("is a licence of SPDX's list; write {id}"));
+                return None;
+            }
+            if text.contains('*') {
+                cursor.wrong("is compared as it is written; `*` is no pattern here");
                 return None;
             }
             return Some(Self { written: text.to_owned(), what: What::Text(text.to_owned()), names: Vec::new() });
@@ -162,6 +169,11 @@ fn listed(cursor: &Cursor<'_>, text: &str) -> Option<What> {
                     let exception = exception.or_else(|| list::built_in_exception(id.name).map(str::to_owned));
                     What::Listed(License::of(id.name, *or_later), exception)
                 }
+                // Of a licence whose words nobody here knows, it says nothing that an addition is allowed or denied beside it.
+                LicenseItem::Other(reference) if exception.is_some() => {
+                    cursor.wrong(format!("has `WITH` behind a licence outside SPDX's list; write {reference}"));
+                    return None;
+                }
                 LicenseItem::Other(reference) => What::Ref(reference.to_string()),
             })
         }
@@ -203,6 +215,9 @@ impl Licenses {
             return Ok(());
         };
         let wants = match license {
+            Licensing::Said(text) if self.allow.is_none() && text.contains(CUSTOM) => {
+                format!("{}, and no custom addition to one", self.told())
+            }
             Licensing::All(_) | Licensing::Any(_) | Licensing::Said(_) => self.told(),
             Licensing::Unread(_) => "licences in a form that is read".to_owned(),
         };
@@ -252,6 +267,7 @@ impl Licenses {
                     .choices()
                     .any(|choice| self.passes_listed(choice, exception.as_deref().or(list::built_in_exception(id.name))))
             }
+            LicenseItem::Other(_) if matches!(requirement.addition, Some(AdditionItem::Other(_))) => false,
             LicenseItem::Other(reference) => {
                 let reference = reference.to_string();
                 let known = foreign.iter().find(|foreign| foreign.reference.eq_ignore_ascii_case(&reference));
@@ -284,8 +300,18 @@ impl Licenses {
     }
 
     fn passes_listed(&self, license: License, exception: Option<&str>) -> bool {
-        let covered = |entries: &[Entry]| entries.iter().any(|entry| entry.covers(license, exception));
-        !covered(&self.deny) && self.allow.as_ref().is_none_or(|allow| covered(allow))
+        let covers = |entry: &&Entry| entry.covers(license, exception);
+        if self.deny.iter().any(|entry| covers(&entry)) {
+            return false;
+        }
+        let mut allowed = self.allow.iter().flatten().filter(covers);
+        match exception.filter(|exception| exception.contains(CUSTOM)) {
+            Some(custom) => {
+                allowed.any(|entry| matches!(entry.what, What::Listed(_, Some(_))))
+                    && !self.deny.iter().any(|entry| entry.is_spelled_in(custom))
+            }
+            None => self.allow.is_none() || allowed.next().is_some(),
+        }
     }
 
     fn told(&self) -> String {

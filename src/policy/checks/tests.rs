@@ -258,6 +258,11 @@ fn every_mistake_in_the_keys_is_told_with_its_place() {
         ("{licenses: {deny: [gplv3]}}", "did you mean `GPL-3.0"),
         ("{licenses: {deny: [Commons Clause]}}", "for a name outside it write {text: Commons Clause}"),
         ("{licenses: {deny: [{text: MIT License}]}}", "is a licence of SPDX's list; write MIT"),
+        ("{licenses: {deny: [{text: Commons*}]}}", "`*` is no pattern here"),
+        (
+            "{licenses: {allow: [LicenseRef-x WITH AdditionRef-y]}}",
+            "has `WITH` behind a licence outside SPDX's list; write LicenseRef-x",
+        ),
         ("{licenses: {allow: [MIT OR Zlib]}}", "wants one licence an entry"),
         ("{suppliers: {}}", "asks for nothing"),
         ("{suppliers: {required: false}}", "asks for nothing"),

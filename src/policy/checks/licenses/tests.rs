@@ -164,6 +164,30 @@ fn only_allowed_licences_pass() {
     assert!(passes("{allow: [GPL-2.0-or-later], deny: [GPL-3.0-only]}", &["GPL-2.0-or-later"]), "version 2 can be chosen");
 }
 
+/// The Commons Clause takes the right to sell away; as an addition it is one to whatever stands before it.
+#[test]
+fn a_custom_addition_is_allowed_by_an_entry_that_says_it_and_by_nothing_else() {
+    for (yaml, license, fits) in [
+        ("{allow: [MIT]}", "MIT WITH AdditionRef-Commons-Clause", false),
+        ("{deny: [AGPL-3.0-only]}", "MIT WITH AdditionRef-Commons-Clause", false),
+        ("{deny: [AGPL-3.0-only]}", "MIT OR Zlib WITH AdditionRef-x", true),
+        ("{deny: [AGPL-3.0-only]}", "GPL-2.0-only WITH Classpath-exception-2.0", true),
+        ("{deny: [{text: Commons Clause}]}", "MIT WITH AdditionRef-Commons-Clause", false),
+        ("{allow: [MIT WITH AdditionRef-x]}", "mit WITH AdditionRef-X", true),
+        ("{allow: [MIT WITH AdditionRef-x]}", "MIT", false),
+        ("{allow: [MIT WITH AdditionRef-x]}", "MIT WITH AdditionRef-y", false),
+        ("{allow: [MIT, Zlib WITH AdditionRef-x]}", "MIT WITH AdditionRef-x", false),
+        ("{allow: [MIT WITH AdditionRef-x], deny: [MIT]}", "MIT WITH AdditionRef-x", false),
+        ("{allow: [MIT WITH AdditionRef-no-sale], deny: [{text: no sale}]}", "MIT WITH AdditionRef-no-sale", false),
+        ("{allow: [MIT WITH AdditionRef-no-sale], deny: [{text: sale of}]}", "MIT WITH AdditionRef-no-sale", true),
+        ("{allow: [LicenseRef-x]}", "LicenseRef-x WITH AdditionRef-y", false),
+        ("{deny: [MIT]}", "LicenseRef-x WITH AdditionRef-y", false),
+        ("{allow: [LicenseRef-x]}", "LicenseRef-x WITH Classpath-exception-2.0", true),
+    ] {
+        assert_eq!(passes(yaml, &[license]), fits, "{yaml} {license}");
+    }
+}
+
 #[test]
 fn sets_of_licences_are_judged_member_by_member() {
     let said = |text: &str| Licensing::Said(text.to_owned());
@@ -220,6 +244,12 @@ fn the_sentence_names_licence_and_package() {
             "AGPL-3.0-or-later",
             "wants no licence AGPL-3.0-only; found AGPL-3.0-or-later in ghostscript 10.0",
         ),
+        (
+            "{deny: [AGPL-3.0-only]}",
+            "MIT WITH AdditionRef-x",
+            "wants no licence AGPL-3.0-only, and no custom addition to one; found MIT WITH AdditionRef-x in ghostscript 10.0",
+        ),
+        ("{allow: [MIT]}", "MIT WITH AdditionRef-x", "wants licences MIT; found MIT WITH AdditionRef-x in ghostscript 10.0"),
         ("{allow: [MIT, Zlib]}", "GPL-2.0", "wants licences MIT or Zlib; found GPL-2.0 in ghostscript 10.0"),
         ("{allow: [MIT], deny: [NONE]}", "NONE", "wants licences MIT, not NONE; found NONE in ghostscript 10.0"),
     ] {
