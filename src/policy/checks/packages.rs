@@ -3,10 +3,10 @@
 //! A package URL matches package URLs: type, namespace and name in any capitals, Python's names by PEP 503, its version and
 //! qualifiers where the entry has them; rpm's and Debian's `epoch` is of the version. A name matches the package's name,
 //! `group/name`, and the names in its package URLs, in any capitals; those of Python by PEP 503 too, and those of no stated
-//! ecosystem. A package that does not say its version, or a qualifier
-//! that an entry has, is denied whatever the entry says of it: a document could else hide one by leaving it out. For the same
-//! reason one that does not say its ecosystem is denied where any way to read its version is: `5.6.1-1` is before 5.6.1 in npm,
-//! and 5.6.1 in Debian.
+//! ecosystem. A package that does not say its version, or a qualifier that an entry has, is denied whatever the entry says of
+//! it: a document could else hide one by leaving it out. So is one whose version is neither before nor behind the entry's
+//! (`jdk-21.0.1` and 17.0), unless it says another that is; of two that are, either is enough. For the same reason one that does
+//! not say its ecosystem is denied where any way to read its version is: `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr as _};
 
@@ -222,10 +222,13 @@ impl Denied {
         // One that is another without its epoch says no more than that other.
         let without_epoch =
             |version: &str| said.iter().any(|other| other.split_once(':').is_some_and(|(_, rest)| rest == version));
-        let mut said = said.iter().filter(|version| !without_epoch(version)).peekable();
+        let said: Vec<_> = said.iter().filter(|version| !without_epoch(version)).collect();
         let schemes = if kinds.is_empty() { &Scheme::ALL[..] } else { &kinds };
-        let is_about = |said: &str| self.versions.iter().any(|range| schemes.iter().any(|scheme| range.contains(said, *scheme)));
-        self.versions.is_empty() || said.peek().is_none() || said.any(|version| is_about(version))
+        let is_about = |range: &Range, scheme: Scheme| {
+            let mut answers = said.iter().filter_map(|version| range.contains(version, scheme)).peekable();
+            answers.peek().is_none() || answers.any(|is_in| is_in)
+        };
+        self.versions.is_empty() || self.versions.iter().any(|range| schemes.iter().any(|scheme| is_about(range, *scheme)))
     }
 
     /// Adds all that can change an answer.

@@ -7,7 +7,7 @@
 
 mod order;
 
-pub(super) use self::order::{Scheme, compare};
+pub(super) use self::order::{Scheme, comparable, compare};
 
 /// Versions a policy names: `<2.17.1`, `>=2.0, <2.12.2`, `1.2.3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,17 +63,21 @@ impl Range {
         })
     }
 
-    pub(super) fn contains(&self, version: &str, scheme: Scheme) -> bool {
-        self.all.iter().all(|(comparison, bound)| {
-            let version = as_exact_as(bound, version, scheme);
-            let ordering = compare(version, bound, scheme);
-            match comparison {
-                Comparison::Equal => ordering.is_eq(),
-                Comparison::Greater => ordering.is_gt(),
-                Comparison::GreaterOrEqual => ordering.is_ge(),
-                Comparison::Less => ordering.is_lt(),
-                Comparison::LessOrEqual => ordering.is_le(),
-            }
+    /// Whether a version is in it; `None` where it is neither before nor behind one of the bounds. Another it always is.
+    pub(super) fn contains(&self, version: &str, scheme: Scheme) -> Option<bool> {
+        let ordered = |(comparison, bound): &(_, String)| *comparison == Comparison::Equal || comparable(version, bound, scheme);
+        self.all.iter().all(ordered).then(|| {
+            self.all.iter().all(|(comparison, bound)| {
+                let version = as_exact_as(bound, version, scheme);
+                let ordering = compare(version, bound, scheme);
+                match comparison {
+                    Comparison::Equal => ordering.is_eq(),
+                    Comparison::Greater => ordering.is_gt(),
+                    Comparison::GreaterOrEqual => ordering.is_ge(),
+                    Comparison::Less => ordering.is_lt(),
+                    Comparison::LessOrEqual => ordering.is_le(),
+                }
+            })
         })
     }
 }

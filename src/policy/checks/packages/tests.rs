@@ -173,6 +173,34 @@ fn a_version_without_its_epoch_says_no_more_than_the_one_with_it() {
     assert!(of("3.0.7-27.el9", "pkg:rpm/redhat/openssl@3.0.7-27.el9"));
 }
 
+/// As syft writes Go's standard library: `go1.22.3`, and a package URL without `go`.
+#[test]
+fn a_version_that_cannot_be_compared_is_denied_unless_another_can() {
+    let stdlib = |versions: &str, version: &str, purls: &[&str]| {
+        denies(&denied(&format!("{{name: stdlib, versions: {versions:?}}}")), &package("stdlib", Some(version), purls))
+    };
+    for (versions, version, purls, is_denied) in [
+        ("<1.21.8", "go1.22.3", &["pkg:golang/stdlib@1.22.3"][..], false),
+        ("<1.21.8", "go1.22.3", &[], false),
+        ("<1.21.8", "go1.21.7", &["pkg:golang/stdlib@1.21.7"], true),
+        (">=1.22, <1.22.3", "go1.22.1", &[], true),
+        // Two versions are said.
+        ("<1.21.8", "go1.22.3", &["pkg:golang/stdlib@1.21.7"], true),
+        ("<1.21.8", "go1.21.7", &["pkg:golang/stdlib@1.22.3"], true),
+        (">=1, <2", "php-8.3.1", &["pkg:bitnami/stdlib"], true),
+        (">=9", "php-8.3.1", &["pkg:bitnami/stdlib"], true),
+        (">=1, <2", "php-8.3.1", &[], true),
+        ("8.3.1", "php-8.3.1", &["pkg:bitnami/stdlib"], false),
+        ("abcdef1", "9f86d08", &["pkg:github/acme/stdlib"], false),
+        (">=1, <2", "php-8.3.1", &["pkg:bitnami/stdlib@8.3.1"], false),
+        (">=8, <9", "php-8.3.1", &["pkg:bitnami/stdlib@8.3.1"], true),
+        ("php-8.3.1", "php-8.3.1", &["pkg:bitnami/stdlib@8.3.1"], true),
+        ("php-8.3.2", "php-8.3.1", &["pkg:bitnami/stdlib@8.3.1"], false),
+    ] {
+        assert_eq!(stdlib(versions, version, purls), is_denied, "{versions} {version} {purls:?}");
+    }
+}
+
 #[test]
 fn a_package_of_no_stated_version_is_denied_by_any_range() {
     let check = parsed("{deny: [{name: evil, versions: \"<2\"}]}", Packages::parse).unwrap();

@@ -4,7 +4,8 @@
 //! versions, in every ecosystem that is none of the others here. What is left is compared leniently: an epoch (`1:`) first;
 //! then runs of digits as numbers and runs of letters as words, whatever separates them. A missing number is 0. Which words
 //! mean "before" differs: `1.0-rc1` is before 1.0 in most, a gem's `1.0.a` is, Maven's `1.0.Final` is 1.0, its `1.0-jre` behind
-//! it. Any other word is more than nothing, and less than a number.
+//! it. Any other word is more than nothing, and less than a number; but where a version begins with one, `jdk-21.0.1` would be
+//! before 2.0, so that it is not compared with a version that begins with a number.
 
 use std::{cmp::Ordering, iter};
 
@@ -102,9 +103,17 @@ pub(in crate::policy::checks) fn compare(a: &str, b: &str, scheme: Scheme) -> Or
     })
 }
 
+/// Without the `v` that many write before a version, and the `go` that Go writes before its own.
 fn bare(version: &str) -> &str {
-    let rest = version.strip_prefix(['v', 'V']).unwrap_or(version);
+    let rest = version.strip_prefix(['v', 'V']).or_else(|| version.strip_prefix("go")).unwrap_or(version);
     if rest.starts_with(|c: char| c.is_ascii_digit()) { rest } else { version }
+}
+
+/// Whether two versions can be compared: not where one begins with a word (`jdk-21.0.1`, a commit's hash) and the other with a
+/// number, of ecosystems that say nothing of words before numbers.
+pub(in crate::policy::checks) fn comparable(a: &str, b: &str, scheme: Scheme) -> bool {
+    let [a, b] = [a, b].map(|version| bare(version).starts_with(|c: char| c.is_ascii_digit()));
+    scheme != Scheme::Semantic || a == b
 }
 
 fn epoch(version: &str, scheme: Scheme) -> (Number<'_>, &str) {

@@ -47,11 +47,35 @@ fn one_version_is_no_range() {
 fn check(scheme: Scheme, range: &str, yes: &[&str], no: &[&str]) {
     let parsed = Range::parse(range).unwrap();
     for version in yes {
-        assert!(parsed.contains(version, scheme), "{range} {version} {scheme:?}");
+        assert_eq!(parsed.contains(version, scheme), Some(true), "{range} {version} {scheme:?}");
     }
     for version in no {
-        assert!(!parsed.contains(version, scheme), "{range} {version} {scheme:?}");
+        assert_eq!(parsed.contains(version, scheme), Some(false), "{range} {version} {scheme:?}");
     }
+}
+
+#[test]
+fn a_word_before_a_number_is_compared_with_its_like_and_go_s_own_is_none() {
+    check(Scheme::Semantic, "<1.21.8", &["go1.21.7", "go1.20"], &["go1.22.3", "v1.22.3", "1.21.8"]);
+    check(Scheme::Semantic, ">=go1.22, <go1.22.3", &["1.22.1", "go1.22.1"], &["go1.22.3"]);
+    check(Scheme::Semantic, "<jdk-21.0.2", &["jdk-21.0.1+12"], &["jdk-21.0.2"]);
+    check(Scheme::Semantic, "9f86d081", &["9f86d081"], &["9f86d082", "ab86d081"]);
+    check(Scheme::Semantic, "ab86d081", &["ab86d081"], &["9f86d082"]);
+    for (range, version) in [
+        ("<2", "jdk-21.0.1"),
+        (">=1, <2", "php-8.3.1"),
+        ("<jdk-21", "17.0.1"),
+        (">=1, <n2.0", "1.5"),
+        ("<2", "gone1.5"),
+        ("<2", "go-1.5"),
+        ("<2", "vnext1"),
+    ] {
+        assert_eq!(Range::parse(range).unwrap().contains(version, Scheme::Semantic), None, "{range} {version}");
+    }
+    // Of Maven's versions and rpm's it is said what they are: Spring's trains were before its years.
+    check(Scheme::Maven, "<2020.0.3", &["Hoxton.SR10"], &[]);
+    check(Scheme::Maven, ">=2020.0.0", &["2020.0.3"], &["Hoxton.SR10"]);
+    check(Scheme::Rpm, "<1.0", &["r9-1"], &[]);
 }
 
 #[test]
