@@ -57,27 +57,22 @@ impl Format for Reader<'_> {
     const KEYS: &'static [&'static str] = &["Data", "bomFormat", "specVersion", "metadata", "components"];
 
     fn field(&mut self, key: &'static str, json: &mut Json<'_>) -> Result<(), DocumentError> {
-        json.fresh();
         match key {
             "bomFormat" => self.format = json.text_or_null()?,
             "specVersion" => self.version = json.text_or_null()?,
-            "metadata" => json.object(&["component"], |json, _| self.component(json, true, true))?,
-            _ => self.components(json, true)?,
+            "metadata" => json.object(&["component"], |json, _| json.item(|json| self.component(json, true)))?,
+            _ => self.components(json)?,
         }
         Ok(())
     }
 }
 
 impl Reader<'_> {
-    /// `outermost`: nothing of a component around these is kept.
-    fn components(&mut self, json: &mut Json<'_>, outermost: bool) -> Result<(), DocumentError> {
-        json.list(|json| self.component(json, outermost, false))
+    fn components(&mut self, json: &mut Json<'_>) -> Result<(), DocumentError> {
+        json.list(|json| json.item(|json| self.component(json, false)))
     }
 
-    fn component(&mut self, json: &mut Json<'_>, outermost: bool, is_about: bool) -> Result<(), DocumentError> {
-        if outermost {
-            json.fresh();
-        }
+    fn component(&mut self, json: &mut Json<'_>, is_about: bool) -> Result<(), DocumentError> {
         let mut package = Package { is_frame: is_about, ..Package::default() };
         let (mut named, mut is_file) = (false, false);
         json.object(COMPONENT, |json, key| {
@@ -94,7 +89,7 @@ impl Reader<'_> {
                 "purl" => package.purls.extend(json.text_or_null()?),
                 "supplier" => package.supplier = supplier(json)?,
                 "licenses" => licenses(json, &mut package.licenses)?,
-                _ => self.components(json, false)?,
+                _ => self.components(json)?,
             }
             Ok(())
         })?;

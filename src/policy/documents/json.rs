@@ -15,7 +15,7 @@ use super::DocumentError;
 
 /// Bytes of one text that is kept, as written; a licence's text in an SBOM has some ten thousand.
 pub(super) const MAX_TEXT: usize = 64 << 10;
-/// Bytes of all texts kept of one package or finding.
+/// Bytes of all texts kept at one time: of one package or finding, and of those around it.
 pub(super) const MAX_ITEM: usize = 1 << 20;
 /// How deep a document may nest. SPDX stays below ten; CycloneDX components and JSON-LD nest further.
 const MAX_DEPTH: u32 = 64;
@@ -146,7 +146,7 @@ impl<'r> Json<'r> {
         }
     }
 
-    /// A text, kept: at most [`MAX_TEXT`] bytes, and [`MAX_ITEM`] since [`Json::fresh`].
+    /// A text, kept: at most [`MAX_TEXT`] bytes, and [`MAX_ITEM`] with all that is kept beside it, see [`Json::item`].
     pub(super) fn text(&mut self) -> Result<String, DocumentError> {
         self.inner.peek().map_err(malformed)?;
         self.allowance.set(MAX_TEXT);
@@ -154,7 +154,8 @@ impl<'r> Json<'r> {
         self.allowance.set(UNBOUNDED);
         self.kept = self.kept.saturating_add(text.len());
         if self.kept > MAX_ITEM {
-            return Err(DocumentError::Malformed(format!("has one package or finding of more than {MAX_ITEM} bytes")));
+            let message = format!("has one package or finding of more than {MAX_ITEM} bytes, with those around it");
+            return Err(DocumentError::Malformed(message));
         }
         Ok(text)
     }
@@ -186,9 +187,13 @@ impl<'r> Json<'r> {
         Ok(text.filter(|text| !text.trim().is_empty()))
     }
 
-    /// Begins to count what is kept anew: what came before has been let go.
-    pub(super) fn fresh(&mut self) {
-        self.kept = 0;
+    /// Reads something of which nothing is kept once it is read, so that it counts only meanwhile: a document may have any
+    /// number of items, beside each other or in one around them.
+    pub(super) fn item<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, DocumentError>) -> Result<T, DocumentError> {
+        let before = self.kept;
+        let outcome = read(self)?;
+        self.kept = before;
+        Ok(outcome)
     }
 
     /// Passes over a value, whatever its size.

@@ -135,7 +135,7 @@ fn object<F: Format>(json: &mut Json<'_>, format: &mut F, around: Around) -> Res
         ("Data", Around::Data | Around::Text) => Err(DocumentError::Malformed("wraps its document more than once".into())),
         (key, _) => {
             own = Some(key);
-            if data { json.skip() } else { format.field(key, json) }
+            if data { json.skip() } else { json.item(|json| format.field(key, json)) }
         }
     })?;
     match own {

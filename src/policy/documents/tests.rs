@@ -239,9 +239,18 @@ fn a9_a_whole_document_may_be_large_where_one_item_may_not() {
     let component = format!(r#"{{"name":"{filler}","components":[]}}"#);
     let bom = |components: &str| format!(r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{components}]}}"#);
     assert_eq!(packages(&bom(&vec![component.as_str(); 2_000].join(","))).unwrap().0.packages, 2_000);
-    // Those around a nested component are still held.
+    // As many within one, which alone is held meanwhile.
     let nested = format!(r#"{{"name":"outer","components":[{}]}}"#, vec![component.as_str(); 2_000].join(","));
-    assert!(packages(&bom(&nested)).unwrap_err().to_string().contains("more than 1048576 bytes"));
+    assert_eq!(packages(&bom(&nested)).unwrap().0.packages, 2_001);
+    let about = bom("").replace("\"components\"", &format!("\"metadata\":{{\"component\":{nested}}},\"components\""));
+    assert_eq!(packages(&about).unwrap().0.packages, 2_000);
+    // Those around a nested one are held all at once.
+    let long = "x".repeat(60_000);
+    let chain =
+        |depth: usize| bom(&format!("{}{}", format!(r#"{{"name":"{long}","components":["#).repeat(depth), "]}".repeat(depth)));
+    assert_eq!(packages(&chain(17)).unwrap().0.packages, 17);
+    let error = packages(&chain(18)).unwrap_err().to_string();
+    assert!(error.contains("one package or finding of more than 1048576 bytes, with those around it"), "{error}");
     let matched = format!(r#"{{"vulnerability":{{"id":"{filler}"}}}}"#);
     let detected = format!(r#"{{"VulnerabilityID":"{filler}"}}"#);
     for result in [

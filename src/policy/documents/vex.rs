@@ -21,10 +21,11 @@ pub(crate) fn read(predicate: &Predicate) -> Result<(), DocumentError> {
             "statements" => {
                 let mut count = 0_usize;
                 json.list(|json| {
-                    json.fresh();
-                    json.object(&["status"], |json, _| {
-                        count += usize::from(json.text_or_null()?.is_some());
-                        Ok(())
+                    json.item(|json| {
+                        json.object(&["status"], |json, _| {
+                            count += usize::from(json.text_or_null()?.is_some());
+                            Ok(())
+                        })
                     })
                 })?;
                 statements = Some(count);

@@ -107,9 +107,10 @@ fn result(json: &mut Json<'_>, each: &mut dyn FnMut(&Finding)) -> Result<bool, D
         "matches" => {
             grype = true;
             json.list(|json| {
-                json.fresh();
-                each(&matched(json)?);
-                Ok(())
+                json.item(|json| {
+                    each(&matched(json)?);
+                    Ok(())
+                })
             })
         }
         "Results" => {
@@ -117,9 +118,10 @@ fn result(json: &mut Json<'_>, each: &mut dyn FnMut(&Finding)) -> Result<bool, D
             json.list(|json| {
                 json.object(&["Vulnerabilities"], |json, _| {
                     json.list(|json| {
-                        json.fresh();
-                        each(&detected(json)?);
-                        Ok(())
+                        json.item(|json| {
+                            each(&detected(json)?);
+                            Ok(())
+                        })
                     })
                 })
             })

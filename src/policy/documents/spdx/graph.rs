@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::{
     super::sbom::{EachPackage, Licensing, Package, Sbom},
     DocumentError, Json, Kind,
-    join::{Join, Referred},
+    join::{Join, Referred, bounded},
 };
 
 /// The contexts of 3.0.
@@ -52,10 +52,7 @@ pub(super) fn context(json: &mut Json<'_>) -> Result<bool, DocumentError> {
 /// Reads the list of elements.
 pub(super) fn read(json: &mut Json<'_>, join: &mut Join, each: EachPackage<'_>) -> Result<Graph, DocumentError> {
     let mut graph = Graph::default();
-    json.list(|json| {
-        json.fresh();
-        graph.element(json, join, each).map(drop)
-    })?;
+    json.list(|json| json.item(|json| graph.element(json, join, each).map(drop)))?;
     Ok(graph)
 }
 
@@ -98,10 +95,15 @@ impl Graph {
                 element.from = self.reference(json, join, each)?;
                 Ok(())
             }
-            Some("to") => json.one_or_list(|json| {
-                element.to.extend(self.reference(json, join, each)?);
-                Ok(())
+            // One relationship may contain all packages there are; of one to licences hashes suffice.
+            Some("to") if element.is_licensing() != Some(false) => json.one_or_list(|json| {
+                let to = json.item(|json| self.reference(json, join, each))?;
+                let (Some(to), Join::Gather(gathered)) = (to, &mut *join) else { return Ok(()) };
+                element.to.push(gathered.hash(&to));
+                bounded(element.to.len(), "members of one relationship")?;
+                known(gathered, &to, Referred::License)
             }),
+            Some("to") => self.values(json, join, each),
             Some("expandedlicensing_member") => json.one_or_list(|json| {
                 element.members.push(self.reference(json, join, each)?.unwrap_or_default());
                 Ok(())
@@ -152,7 +154,7 @@ impl Graph {
     fn values(&mut self, json: &mut Json<'_>, join: &mut Join, each: &mut dyn FnMut(&Package)) -> Result<(), DocumentError> {
         match json.kind()? {
             Kind::List => json.list(|json| self.values(json, join, each)),
-            Kind::Object => self.element(json, join, each).map(drop),
+            Kind::Object => json.item(|json| self.element(json, join, each).map(drop)),
             Kind::Null | Kind::Scalar | Kind::Text => json.skip(),
         }
     }
@@ -249,7 +251,8 @@ struct Element {
     supplier: Option<String>,
     relationship: Option<String>,
     from: Option<String>,
-    to: Vec<String>,
+    /// By hash.
+    to: Vec<u64>,
     expression: Option<String>,
     /// Of a set of licences, or what an operator is about.
     members: Vec<String>,
@@ -297,6 +300,11 @@ impl Element {
         matches!(self.purpose.as_deref(), Some("container" | "file" | "operatingSystem"))
     }
 
+    /// Whether it is a relationship to licences, if that has been read.
+    fn is_licensing(&self) -> Option<bool> {
+        self.relationship.as_deref().map(|kind| matches!(kind, "hasDeclaredLicense" | "hasConcludedLicense"))
+    }
+
     /// What it is as an external identifier.
     fn purl(self) -> Option<String> {
         let is_purl = self.identifier_type.is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"));
@@ -320,11 +328,9 @@ impl Element {
     }
 
     fn gather(&self, gathered: &mut super::Gathered) -> Result<(), DocumentError> {
-        let licenses = matches!(self.relationship.as_deref(), Some("hasDeclaredLicense" | "hasConcludedLicense"));
-        if let (true, Some(from)) = (licenses, &self.from) {
+        if let (Some(true), Some(from)) = (self.is_licensing(), &self.from) {
             for to in &self.to {
-                gathered.license(from, to)?;
-                known(gathered, to, Referred::License)?;
+                gathered.license(from, *to)?;
             }
         }
         for member in &self.members {

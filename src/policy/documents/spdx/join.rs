@@ -76,7 +76,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    fn hash(&self, id: &str) -> u64 {
+    pub(super) fn hash(&self, id: &str) -> u64 {
         self.hasher.hash_one(id)
     }
 
@@ -106,8 +106,7 @@ impl Gathered {
                 "has two elements of one id, `{}`",
                 id.escape_default().take(80).collect::<String>()
             ))),
-            _ if self.referred.len() > MAX_ENTRIES => Err(too_many("licences and agents")),
-            _ => Ok(()),
+            _ => bounded(self.referred.len(), "licences and agents"),
         }
     }
 
@@ -118,7 +117,7 @@ impl Gathered {
         let again = self.referred.contains_key(&set);
         self.put(id, Referred::Set { every, members: self.hasher.hash_one(&hashes) })?;
         self.members.extend(hashes.into_iter().filter(|_| !again).map(|member| (set, member)));
-        if self.members.len() > MAX_ENTRIES { Err(too_many("members of sets of licences")) } else { Ok(()) }
+        bounded(self.members.len(), "members of sets of licences")
     }
 
     /// Notes that the element `id` is a licence or a later one, or one with `addition`; `of` is that licence, alone.
@@ -131,11 +130,11 @@ impl Gathered {
         self.put(id, made)
     }
 
-    /// Notes that the package `from` has the licence `to`.
-    pub(super) fn license(&mut self, from: &str, to: &str) -> Result<(), DocumentError> {
-        let entry = (self.hash(from), self.hash(to));
+    /// Notes that the package `from` has the licence `to`, which is known by its hash.
+    pub(super) fn license(&mut self, from: &str, to: u64) -> Result<(), DocumentError> {
+        let entry = (self.hash(from), to);
         self.licensed.push(entry);
-        if self.licensed.len() > MAX_ENTRIES { Err(too_many("relationships to licences")) } else { Ok(()) }
+        bounded(self.licensed.len(), "relationships to licences")
     }
 
     /// Notes what the licence `reference` of SPDX 2 is called, or what is said of it. A second entry of one reference adds to
@@ -144,7 +143,7 @@ impl Gathered {
         let text = self.kept(text)?;
         let entry = (self.hash(&reference.to_ascii_lowercase()), is_name, text);
         self.foreign.push(entry);
-        if self.foreign.len() > MAX_ENTRIES { Err(too_many("names of licences")) } else { Ok(()) }
+        bounded(self.foreign.len(), "names of licences")
     }
 
     /// What is known of the licence `reference` of SPDX 2.
@@ -260,8 +259,8 @@ fn second_of(pairs: &[(u64, u64)], first: u64) -> impl Iterator<Item = u64> {
     pairs.get(from..).unwrap_or_default().iter().take_while(move |(other, _)| *other == first).map(|(_, second)| *second)
 }
 
-fn too_many(what: &str) -> DocumentError {
-    DocumentError::Malformed(format!("has more than {MAX_ENTRIES} {what}"))
+pub(super) fn bounded(count: usize, what: &str) -> Result<(), DocumentError> {
+    if count > MAX_ENTRIES { Err(DocumentError::Malformed(format!("has more than {MAX_ENTRIES} {what}"))) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -279,6 +278,7 @@ mod tests {
         }
         gathered.set("urn:loop", true, &["urn:loop".into()]).unwrap();
         for (package, license) in [("a", "urn:0"), ("b", "urn:0"), ("c", "urn:loop"), ("d", "urn:nowhere")] {
+            let license = gathered.hash(license);
             gathered.license(package, license).unwrap();
         }
         let gathered = gathered.sorted();
@@ -302,8 +302,8 @@ mod tests {
     #[test]
     fn a11_what_is_gathered_is_bounded() {
         let mut relationships = Gathered::default();
-        assert!((0..MAX_ENTRIES).all(|_| relationships.license("a", "b").is_ok()));
-        assert!(relationships.license("a", "b").is_err());
+        assert!((0..MAX_ENTRIES).all(|_| relationships.license("a", 1).is_ok()));
+        assert!(relationships.license("a", 1).is_err());
         let mut sets = Gathered::default();
         let members = vec!["m".to_owned(); MAX_ENTRIES / 2];
         assert!(sets.set("a", true, &members).is_ok() && sets.set("b", true, &members).is_ok());

@@ -114,7 +114,6 @@ impl Format for Document<'_> {
     ];
 
     fn field(&mut self, key: &'static str, json: &mut Json<'_>) -> Result<(), DocumentError> {
-        json.fresh();
         match key {
             "@context" => self.context = Some(graph::context(json)?),
             "@graph" => self.graph = Some(graph::read(json, &mut self.join, &mut *self.each)?),
@@ -127,22 +126,19 @@ impl Format for Document<'_> {
                 self.creation = true;
             }
             "packages" => json.list(|json| {
-                json.fresh();
-                let (package, has_id) = package::read(json)?;
-                self.packages += usize::from(!package.is_frame && (has_id || !package.name.is_empty()));
-                self.hand_out(package);
-                Ok(())
+                json.item(|json| {
+                    let (package, has_id) = package::read(json)?;
+                    self.packages += usize::from(!package.is_frame && (has_id || !package.name.is_empty()));
+                    self.hand_out(package);
+                    Ok(())
+                })
             })?,
             "hasExtractedLicensingInfos" => match &mut self.join {
-                Join::Gather(gathered) => json.list(|json| {
-                    json.fresh();
-                    package::extracted(json, gathered)
-                })?,
+                Join::Gather(gathered) => json.list(|json| json.item(|json| package::extracted(json, gathered)))?,
                 Join::With(_) | Join::Without => json.skip()?,
             },
             _ => json.list(|json| {
-                json.fresh();
-                self.files += usize::from(package::file(json)?);
+                self.files += usize::from(json.item(package::file)?);
                 Ok(())
             })?,
         }

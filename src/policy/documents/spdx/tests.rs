@@ -366,6 +366,50 @@ fn spdx_3_licences_of_files_take_nothing_from_what_packages_may_have() {
     assert_eq!(packages[0].licenses, [Licensing::Said("MIT".into())]);
 }
 
+/// Whichever of its keys comes first.
+#[test]
+fn a9_spdx_3_one_relationship_may_be_to_everything() {
+    let ids: Vec<String> = (0..12_000).map(|at| format!("https://acme.test/spdx/{at:0100}")).collect();
+    let of = |kind: &str| {
+        let to = serde_json::to_string(&ids).unwrap();
+        [("relationshipType", "to"), ("to", "relationshipType")].map(|(first, second)| {
+            let value = |key: &str| if key == "to" { to.clone() } else { format!("\"{kind}\"") };
+            format!(r#"{{"type":"Relationship","from":"urn:a","{first}":{},"{second}":{}}}"#, value(first), value(second))
+        })
+    };
+    for (kind, licenses) in [("contains", 0), ("hasDeclaredLicense", 12_000)] {
+        for relationship in of(kind) {
+            let text = graph(&[package("urn:a"), json!("put")]).to_string().replace("\"put\"", &relationship);
+            for (depth, licenses) in [(Depth::Deep, licenses), (Depth::Shallow, 0)] {
+                let (.., packages) = read_text(&text, depth).unwrap();
+                assert_eq!((packages.len(), packages[0].licenses.len()), (1, licenses), "{kind}");
+            }
+        }
+    }
+    // Elements written inside it are seen too, each let go.
+    let inside: Vec<Value> =
+        (0..1_200).map(|at| json!({"type": "software_Package", "spdxId": format!("urn:{at:01000}"), "name": "b"})).collect();
+    for kind in ["contains", "hasDeclaredLicense"] {
+        let relationship = json!({"type": "Relationship", "from": "urn:a", "relationshipType": kind, "to": inside});
+        for depth in [Depth::Deep, Depth::Shallow] {
+            assert_eq!(read_text(&graph(std::slice::from_ref(&relationship)).to_string(), depth).unwrap().2.len(), 1_200);
+        }
+        let element = json!({"type": "Bundle", "spdxId": "urn:b", "element": inside});
+        assert_eq!(read_value(&graph(&[element])).unwrap().1, 1_200);
+    }
+}
+
+#[test]
+fn a11_spdx_3_members_of_a_relationship_of_no_stated_kind_are_bounded() {
+    let to = |many: usize| json!({"type": "Relationship", "from": "urn:a", "to": vec!["b"; many]});
+    let read = |many: usize| read_text(&graph(&[to(many)]).to_string(), Depth::Deep).map(|(_, sbom, _)| sbom.packages);
+    assert_eq!(read(1 << 18), Ok(0));
+    assert!(read((1 << 18) + 1).unwrap_err().to_string().contains("has more than 262144 members of one relationship"));
+    let mut contains = to((1 << 18) + 1);
+    contains["relationshipType"] = json!("contains");
+    assert!(read_text(&graph(&[contains]).to_string(), Depth::Deep).is_ok(), "nothing is kept of one that is to no licence");
+}
+
 /// A document with expanded licensing as SPDX's own tools write it: a package whose licence is each of these in turn.
 fn expanded(licenses: &[&str]) -> Vec<Vec<Licensing>> {
     let document: Value = serde_json::from_str(include_str!("../testdata/spdx-3.0.1-expanded-licensing.json")).unwrap();
