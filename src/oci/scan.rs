@@ -47,7 +47,7 @@ pub const FREE_KEYS: usize = 65_536;
 const FREE_KEY: u64 = 64 << 10;
 /// A key elsewhere.
 const KEY: u64 = 4 << 10;
-/// A number. struson takes none above a hundred digits, or of a hundred in its exponent.
+/// A number. JSON has them of any size (`1e999`); what a reader makes of one is for whoever asks for it.
 const NUMBER: u64 = 1 << 10;
 /// What struson reads ahead.
 const AHEAD: u64 = 1 << 10;
@@ -109,7 +109,7 @@ pub enum ScanError {
 /// [`ScanError`].
 pub fn scan<R: Read>(source: R, rules: &Rules, wanted: &[Path]) -> Result<Scan, ScanError> {
     let guard = Guard { fuse: Cell::new(u64::MAX), failed: Cell::new(None) };
-    let settings = ReaderSettings { track_path: false, ..ReaderSettings::default() };
+    let settings = ReaderSettings { track_path: false, restrict_number_values: false, ..ReaderSettings::default() };
     let json = JsonStreamReader::new_custom(Guarded { source, guard: &guard }, settings);
     let scan = Scan { found: vec![None; wanted.len()], is_object: false, keys: Vec::new() };
     let hashes = [RandomState::new(), RandomState::new()];
@@ -137,9 +137,7 @@ fn fold(key: &str) -> Cow<'_, str> {
 impl From<ReaderError> for ScanError {
     fn from(error: ReaderError) -> Self {
         match &error {
-            ReaderError::MaxNestingDepthExceeded { .. } | ReaderError::UnsupportedNumberValue { .. } => {
-                Self::TooLarge(error.to_string())
-            }
+            ReaderError::MaxNestingDepthExceeded { .. } => Self::TooLarge(error.to_string()),
             // Whatever else it says, or will say, it is about the document; what the source says is told apart by `Guard`.
             _ => Self::Malformed(error.to_string()),
         }

@@ -16,7 +16,14 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn ordinary_documents_pass() {
-    for text in [r#"{"a":[1,-2,3.5],"b":{"c":{}}}"#, "[]", " 7 ", r#"{"predicate":{"Path":1,"PATH":2,"x":[1,2,3,4,5]}}"#] {
+    for text in [
+        r#"{"a":[1,-2,3.5],"b":{"c":{}}}"#,
+        "[]",
+        " 7 ",
+        r#"{"n":[1e999,-1E-999]}"#,
+        &"1".repeat(200),
+        r#"{"predicate":{"Path":1,"PATH":2,"x":[1,2,3,4,5]}}"#,
+    ] {
         assert!(scan(text.as_bytes(), &RULES, &[]).is_ok(), "{text}");
     }
 }
@@ -44,9 +51,7 @@ fn a11_depth_elements_keys_and_numbers_are_bounded() {
     let deep = format!("{{\"predicate\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
     assert!(refused(&deep).contains("too large"));
     assert!(refused("{} {}").contains("malformed"));
-    for number in ["1".repeat(200), "1".repeat(5_000), "1e999".into()] {
-        assert!(refused(&format!("{{\"predicate\":[{number}]}}")).contains("too large"), "{number}");
-    }
+    assert!(refused(&format!("{{\"predicate\":[{}]}}", "1".repeat(5_000))).contains("too large: "));
 }
 
 #[test]
