@@ -188,9 +188,11 @@ fn vulnerabilities_and_the_scan_s_age_are_checked_in_both_shapes() {
         assert_eq!(until, Some("2026-11-29T00:00:10Z".parse().unwrap()));
         assert_eq!(failure(VULN_TYPE, "{vulnerabilities: {scan_max_age: 1d}}", document).0, Reason::ScanTooOld);
     }
-    let other = r#"{"scanner":{"result":{"runs":[]}},"metadata":{}}"#;
-    assert_eq!(failure(VULN_TYPE, "{vulnerabilities: {max_severity: critical}}", other).0, Reason::ScanUnreadable);
-    assert!(judge(VULN_TYPE, "{}", other).is_ok());
+    for other in [r#"{"scanner":{"result":{"runs":[]}},"metadata":{}}"#, r#"{"scanner":{"result":{"results":[]}},"metadata":{}}"#]
+    {
+        assert_eq!(failure(VULN_TYPE, "{vulnerabilities: {max_severity: critical}}", other).0, Reason::ScanUnreadable);
+        assert!(judge(VULN_TYPE, "{}", other).is_ok());
+    }
 }
 
 #[test]

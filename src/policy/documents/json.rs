@@ -81,7 +81,8 @@ impl<'r> Json<'r> {
 
     /// An object: `each` reads the value of every key that is among `keys`; other values are passed over.
     ///
-    /// A second one of `keys`, or one in other capitals, is an error: two readers would see two documents (A6).
+    /// A second one of `keys`, or one in other capitals that is not itself among them, is an error: two readers would see two
+    /// documents (A6).
     pub(super) fn object(
         &mut self,
         keys: &[&'static str],
@@ -105,7 +106,8 @@ impl<'r> Json<'r> {
             self.allowance.set(MAX_TEXT);
             let name = self.inner.next_name().map_err(malformed)?;
             self.allowance.set(UNBOUNDED);
-            match keys.iter().position(|key| same(key, name)) {
+            let exactly = keys.iter().position(|key| *key == name);
+            match exactly.or_else(|| keys.iter().position(|key| same(key, name))) {
                 None => each(self, None)?,
                 Some(at) if keys[at] != name => {
                     let shown: String = name.escape_default().take(40).collect();
@@ -284,6 +286,18 @@ mod tests {
         let long = format!("[\"{}\", 1]", "x".repeat(MAX_TEXT * 4));
         assert_eq!(Json::new(long.as_bytes()).list(|json| json.text_up_to(3).map(drop)), Ok(()));
         assert!(Json::new(&b"[\"abcdef"[..]).list(|json| json.text_up_to(3).map(drop)).is_err());
+    }
+
+    #[test]
+    fn a6_keys_that_differ_in_capitals_alone_are_told_apart_where_both_are_known() {
+        let mut read = Vec::new();
+        let text = r#"{"results": 1, "Results": 2}"#;
+        let each = |json: &mut Json<'_>, key| {
+            read.push(key);
+            json.skip()
+        };
+        assert_eq!(Json::new(text.as_bytes()).object(&["Results", "results"], each), Ok(()));
+        assert_eq!(read, ["results", "Results"]);
     }
 
     #[test]

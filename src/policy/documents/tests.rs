@@ -140,7 +140,8 @@ fn grype_and_trivy_say_the_same_in_their_own_shapes() {
     assert!(findings(&TRIVY.replace("\"fixed\"", "\"affected\"")).unwrap().1[1].fixed, "by its version");
     let clean = json!({"scanner": {"result": {"SchemaVersion": 2, "ArtifactName": "scratch"}}, "metadata": {}}).to_string();
     assert_eq!(findings(&clean).unwrap(), (vuln::Scan { finished: None, read: true }, vec![]));
-    for other in [json!(null), json!({}), json!([]), json!("{}"), json!({"runs": []})] {
+    let osv = json!({"results": [{"packages": []}], "experimental_config": {}});
+    for other in [json!(null), json!({}), json!([]), json!("{}"), json!({"runs": []}), osv] {
         let text = json!({"scanner": {"result": other}, "metadata": {"scanFinishedOn": "yesterday"}}).to_string();
         assert_eq!(findings(&text).unwrap().0, vuln::Scan::default(), "{other}");
     }
@@ -150,7 +151,9 @@ fn grype_and_trivy_say_the_same_in_their_own_shapes() {
         (json!({"scanner": [], "metadata": {}}), "has a list where an object belongs"),
         (json!({"scanner": {"result": {"matches": [], "Results": []}}, "metadata": {}}), "two forms at once"),
         (json!({"scanner": {"result": {"matches": [{"vulnerability": {}}]}}, "metadata": {}}), "has no id of a vulnerability"),
-        (json!({"scanner": {"result": {"results": []}}, "metadata": {}}), "has key `results` for `Results`"),
+        (json!({"scanner": {"result": {"results": [], "Results": []}}, "metadata": {}}), "two forms at once"),
+        (json!({"scanner": {"result": {"results": [], "SchemaVersion": 2}}, "metadata": {}}), "two forms at once"),
+        (json!({"scanner": {"result": {"RESULTS": []}}, "metadata": {}}), "has key `RESULTS` for `Results`"),
     ] {
         assert!(findings(&wrong.to_string()).unwrap_err().to_string().contains(message), "{wrong}");
     }

@@ -100,10 +100,15 @@ pub(crate) fn read(predicate: &Predicate, each: &mut dyn FnMut(&Finding)) -> Res
 }
 
 /// Whether the result has a form that is read: grype's `matches`, or trivy's report (whose `Results` are left out where
-/// there are none).
+/// there are none). OSV-Scanner's `results` are another's, unless trivy's stand beside: readers that ignore case would take the
+/// one for the other.
 fn result(json: &mut Json<'_>, each: &mut dyn FnMut(&Finding)) -> Result<bool, DocumentError> {
-    let (mut grype, mut trivy) = (false, false);
-    json.object(&["matches", "Results", "SchemaVersion", "ArtifactName"], |json, key| match key {
+    let (mut grype, mut trivy, mut osv) = (false, false, false);
+    json.object(&["matches", "Results", "results", "SchemaVersion", "ArtifactName"], |json, key| match key {
+        "results" => {
+            osv = true;
+            json.skip()
+        }
         "matches" => {
             grype = true;
             json.list(|json| {
@@ -131,7 +136,7 @@ fn result(json: &mut Json<'_>, each: &mut dyn FnMut(&Finding)) -> Result<bool, D
             json.skip()
         }
     })?;
-    if grype && trivy {
+    if (grype || osv) && trivy {
         return Err(DocumentError::Malformed("has a scan result in two forms at once".into()));
     }
     Ok(grype || trivy)
