@@ -134,6 +134,11 @@ fn grype_and_trivy_say_the_same_in_their_own_shapes() {
         assert_eq!((&*medium.id, medium.severity, medium.fixed), ("CVE-2023-42366", Some(vuln::Severity::Medium), false));
     }
     assert_eq!(findings(GRYPE).unwrap().1[0].aliases, ["CVE-2021-44228"]);
+    let vendors = TRIVY.replacen("\"PkgName\"", "\"VendorIDs\": [\"GHSA-jfh8-c2jp-5v3q\", null], \"PkgName\"", 1);
+    let aliases: Vec<_> = findings(&vendors).unwrap().1.into_iter().flat_map(|finding| finding.aliases).collect();
+    assert_eq!(aliases, ["GHSA-jfh8-c2jp-5v3q"]);
+    let null = TRIVY.replace("\"PkgName\"", "\"VendorIDs\": null, \"PkgName\"");
+    assert_eq!(findings(&null).unwrap(), findings(TRIVY).unwrap());
     let unfixed = json!({"scanner": {"result": {"matches": [{"vulnerability": {"id": "CVE-1", "fix": null}}]}}, "metadata": {}});
     assert!(!findings(&unfixed.to_string()).unwrap().1[0].fixed);
     assert!(findings(&TRIVY.replace("FixedVersion", "Fixed")).unwrap().1[1].fixed, "by its status");

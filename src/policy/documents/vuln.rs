@@ -48,7 +48,7 @@ impl Severity {
 pub(crate) struct Finding {
     /// Its id, `CVE-…` or `GHSA-…`.
     pub(crate) id: String,
-    /// Ids of the same vulnerability elsewhere.
+    /// Ids of the same vulnerability elsewhere: grype's `relatedVulnerabilities`, trivy's `VendorIDs`.
     pub(crate) aliases: Vec<String>,
     /// As the scanner rates it.
     pub(crate) severity: Option<Severity>,
@@ -180,7 +180,13 @@ fn matched(json: &mut Json<'_>) -> Result<Finding, DocumentError> {
 /// trivy's vulnerability.
 fn detected(json: &mut Json<'_>) -> Result<Finding, DocumentError> {
     let mut finding = Finding::default();
-    json.object(&["VulnerabilityID", "PkgName", "InstalledVersion", "FixedVersion", "Status", "Severity"], |json, key| {
+    json.object(DETECTED, |json, key| {
+        if key == "VendorIDs" {
+            return json.list(|json| {
+                finding.aliases.extend(json.text_or_null()?);
+                Ok(())
+            });
+        }
         let text = json.text_or_null()?;
         match key {
             "VulnerabilityID" => finding.id = text.unwrap_or_default(),
@@ -194,6 +200,8 @@ fn detected(json: &mut Json<'_>) -> Result<Finding, DocumentError> {
     })?;
     identified(finding)
 }
+
+const DETECTED: &[&str] = &["VulnerabilityID", "VendorIDs", "PkgName", "InstalledVersion", "FixedVersion", "Status", "Severity"];
 
 fn identified(finding: Finding) -> Result<Finding, DocumentError> {
     if finding.id.is_empty() { Err(DocumentError::Missing("id of a vulnerability")) } else { Ok(finding) }
