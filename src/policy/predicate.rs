@@ -13,8 +13,8 @@
 //! | `https://slsa.dev/provenance/v0.2` | this |
 //! | `https://slsa.dev/provenance/v1`, `/v1.0` | either |
 //! | `https://cosign.sigstore.dev/attestation/vuln/v1` | this, also without `https://`, as cosign 1 wrote it |
-//! | `https://openvex.dev/ns` | this, `/v0.2.0` |
-//! | `https://openvex.dev/ns/v0.2.0` | this |
+//! | `https://openvex.dev/ns` | this, `/v0.2.0`; a document of any version 0 |
+//! | `https://openvex.dev/ns/v0.2.0` | this; a document of this version |
 //! | any other URI | this; the predicate must be there |
 
 use std::{fmt, str::FromStr};
@@ -33,7 +33,7 @@ pub enum PredicateType {
     Exact(String),
     /// An OpenVEX document, under the unversioned type or 0.2.0's.
     OpenVex,
-    /// An OpenVEX document under the type of 0.2.0.
+    /// An OpenVEX document under the type of 0.2.0, which it must be of.
     OpenVexVersion,
     /// SLSA provenance of this version.
     Provenance(provenance::Version),

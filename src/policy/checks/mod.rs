@@ -6,7 +6,7 @@
 //!
 //! | key | documents | asks |
 //! |---|---|---|
-//! | (always) | all | the document is what the type says |
+//! | (always) | all | the document is of the format that the type says, and of the version that the policy's does |
 //! | `allow_empty` | SPDX, CycloneDX | without it, at least one package (A8) |
 //! | `packages` | SPDX, CycloneDX | no package that is denied, by package URL or name, with versions |
 //! | `licenses` | SPDX, CycloneDX | no licence that is denied, none but those allowed |
@@ -145,7 +145,8 @@ impl Checks {
         let predicate = &statement.predicate;
         match predicate_type {
             PredicateType::Exact(_) => documents::anything(predicate)?,
-            PredicateType::OpenVex | PredicateType::OpenVexVersion => vex::read(predicate)?,
+            PredicateType::OpenVex => vex::read(predicate)?,
+            PredicateType::OpenVexVersion => vex::read_0_2(predicate)?,
             PredicateType::Provenance(version) => {
                 let said = documents::provenance::read(predicate, *version)?;
                 self.provenance.as_ref().map_or(Ok(()), |check| check.judge(&said))?;

@@ -79,10 +79,12 @@ fn a4_every_type_is_read_and_what_only_claims_it_is_malformed() {
         ("https://spdx.dev/Document/v3", SPDX),
         ("https://spdx.dev/Document/v2.3", SPDX_3),
         ("https://cyclonedx.org/bom/v1.5", CYCLONEDX),
+        ("https://openvex.dev/ns/v0.2.0", &OPENVEX.replace("/v0.2.0", "")),
     ] {
         let error = judge(predicate_type, "{}", document).unwrap_err();
         assert!(matches!(error, Unfit::Malformed(DocumentError::Version { .. })), "{predicate_type}: {error:?}");
     }
+    assert!(judge("https://openvex.dev/ns", "{}", &OPENVEX.replace("/v0.2.0", "")).is_ok());
     assert!(judge("https://acme.test/custom", "{}", "{}").is_ok());
     assert_eq!(judge("https://acme.test/custom", "{}", "null"), Err(Unfit::Malformed(DocumentError::Missing("predicate"))));
 }
