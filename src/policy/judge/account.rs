@@ -93,8 +93,9 @@ impl Policy {
         };
         let mut all = Vec::new();
         if platforms.is_empty() || rule.sbom_on == SbomOn::Either {
-            let on = of(case);
-            if on.met || platforms.is_empty() {
+            let subject = Entry::new(self, rule, case, vouchers, roll);
+            let on = subject.told();
+            if on.met || platforms.is_empty() || !subject.is_left_to_platforms() {
                 return (on.met, vec![on]);
             }
             all.push(on);

@@ -61,6 +61,8 @@ fn denied_by(rule: &AttestationRule, signers: &Signers<'_>, case: &Case<'_>) -> 
             return if let Listed::Denied(failure) = on_subject { refuse(failure) } else { None };
         }
         (SbomOn::Either, _, Listed::Clean) => return None,
+        // As without the exception: where every statement or the newest speaks, no platform stands in for what it says.
+        (SbomOn::Either, _, Listed::Denied(failure)) if rule.matching != Match::Any => return refuse(failure.clone()),
         (SbomOn::EachPlatform | SbomOn::Either, None, _) => {
             let summary = "wants no package of the deny-list on any platform; nobody has looked at them".to_owned();
             return Some(Gap { wants_platforms: true, ..Gap::new(Reason::Denied, summary) });

@@ -75,22 +75,26 @@ impl Policy {
         roll: &Roll<'f>,
     ) -> Result<Met, Gap> {
         let of = |case: &Case<'f>| Entry::new(self, rule, case, vouchers, roll).judge();
+        let subject = Entry::new(self, rule, case, vouchers, roll);
         let platforms = match (rule.sbom_on, case.platforms) {
             // An image, or an index of nothing that runs: itself is all there is.
-            (SbomOn::Subject, _) | (_, Some([])) => return of(case),
+            (SbomOn::Subject, _) | (_, Some([])) => return subject.judge(),
             (SbomOn::EachPlatform, None) => {
                 let kind = short(&rule.predicate_type.to_string(), 60);
                 let summary = format!("wants an attestation of type {kind} on each platform; nobody has looked at them");
                 return Err(Gap { wants_platforms: true, ..Gap::new(Reason::AttestationMissing, summary) });
             }
-            (SbomOn::Either, None) => return of(case).map_err(|gap| Gap { wants_platforms: true, ..gap }),
+            (SbomOn::Either, None) => {
+                let wants_platforms = subject.is_left_to_platforms();
+                return subject.judge().map_err(|gap| Gap { wants_platforms, ..gap });
+            }
             (SbomOn::EachPlatform | SbomOn::Either, Some(platforms)) => platforms,
         };
         let mut subject_gap = None;
         if rule.sbom_on == SbomOn::Either {
-            match of(case) {
-                Ok(met) => return Ok(met),
-                Err(gap) => subject_gap = Some(gap.summary),
+            match subject.judge() {
+                Err(gap) if subject.is_left_to_platforms() => subject_gap = Some(gap.summary),
+                answer => return answer,
             }
         }
         if platforms.len() > MAX_PLATFORMS {
@@ -148,6 +152,14 @@ impl<'e, 'f> Entry<'e, 'f> {
             }
         }
         Ok(Met { until: end, since: need.met_since() })
+    }
+
+    /// Whether each platform may stand in for the subject where that does not meet it. Not for a statement that speaks: where
+    /// every one or the newest must be good, one that refuses on the index would be got round by what its platforms carry.
+    pub(super) fn is_left_to_platforms(&self) -> bool {
+        let everyone = self.everyone();
+        self.rule.matching == Match::Any
+            || !self.candidates.iter().any(|candidate| self.allowed(everyone.as_deref(), candidate).is_ok())
     }
 
     /// What it needs, and which statements offer it.

@@ -228,6 +228,12 @@ fn each_platform_is_told_with_what_it_carries() {
     let told = account(&text("either"), &signed, Some(&platforms[..1]));
     let [index, amd64] = &told.requirements[1].on[..] else { panic!("{told:?}") };
     assert_eq!((index.platform.as_deref(), index.met, amd64.met, told.requirements[1].met), (None, false, true, true));
+    // Where each statement must be good, one on the index that is not is all there is to tell.
+    let all = format!("{STRICT}attestations: [{{predicate_type: {}, sbom_on: either, match: all, max_age: 30d}}]\n", spdx::TYPE);
+    let (sbom, hollow) = (by(MAIN, spdx::TYPE, SPDX), by(MAIN, spdx::TYPE, "{}"));
+    let told = account(&all, &[signature(MAIN), hollow], Some(&[platform("linux/amd64", &[sbom])]));
+    let [index] = &told.requirements[1].on[..] else { panic!("{told:?}") };
+    assert_eq!((index.platform.as_deref(), index.met, failing(index)), (None, false, vec![("1", Part::Document)]));
     // Nobody has looked, or there are too many.
     let many: Vec<_> = (0..65).map(|at| platform(&at.to_string(), &[])).collect();
     for (platforms, says) in [(None, "nobody has looked at them"), (Some(&many[..]), "of at most 64; it has 65")] {

@@ -168,6 +168,13 @@ fn d4_on_either_a_clean_one_of_the_index_will_do_or_a_clean_one_of_each_platform
     assert!(refused(either, &own("evil"), Some(&both(&own("good"), &own("evil")))).is_some());
     assert!(refused(either, &signed, Some(&both(&own("good"), &own("evil")))).is_some());
     assert_eq!(refused(either, &signed, Some(&both(&own("good"), &signed))), None);
+    // Where each statement or the newest speaks, no platform stands in for one on the index; without one they are asked.
+    for matching in ["all", "newest"] {
+        let speaks = format!("{either}, match: {matching}, max_age: 3650d");
+        assert!(refused(&speaks, &own("evil"), Some(&both(&own("good"), &own("good")))).is_some(), "{matching}");
+        assert!(refused(&speaks, &signed, Some(&both(&own("good"), &own("evil")))).is_some(), "{matching}");
+        assert_eq!(refused(&speaks, &signed, Some(&both(&own("good"), &own("good")))), None, "{matching}");
+    }
     // More platforms than are looked at are not clean each.
     let many: Vec<PlatformFacts> = (0..=MAX_PLATFORMS).map(|at| platform(&format!("linux/{at}"), &own("good"))).collect();
     assert_eq!(refused(either, &own("evil"), Some(&many[1..])), None);

@@ -137,3 +137,37 @@ fn an_index_of_more_than_64_platforms_does_not_meet_it() {
     let unmet = asked("each_platform", &[signature(MAIN)], Some(&many(65))).unwrap_err();
     assert!(unmet.summary.ends_with("of at most 64; it has 65"), "{}", unmet.summary);
 }
+
+/// One on the index that refuses is not got round by what the platforms carry.
+#[test]
+fn under_all_and_newest_either_asks_the_platforms_only_where_the_index_has_no_such_statement() {
+    let now = "2026-11-24T00:00:00Z";
+    let entry = |matching: &str| {
+        format!(
+            "{STRICT}attestations: [{{predicate_type: {}, sbom_on: either, match: {matching}, max_age: 30d, packages: {{deny: [{{name: evil}}]}}}}]\n",
+            spdx::TYPE
+        )
+    };
+    let at = |fact: Verified, when: &str| made(fact, &[when]);
+    let (old, new) = ("2026-11-20T00:00:00Z", "2026-11-23T00:00:00Z");
+    let clean = |when: &str| at(spdx_by(MAIN), when);
+    let bad = |subject: &str, when: &str| at(spdx_with(subject, r#"{"SPDXID":"SPDXRef-e","name":"evil"}"#), when);
+    let platforms = [amd64(&[clean(old)]), arm64(&[clean(old)])];
+    for (matching, on_index, reason) in [
+        ("any", vec![bad(MAIN, new)], None),
+        ("all", vec![clean(new), bad(MAIN, old)], Some(Reason::PackageDenied)),
+        ("newest", vec![clean(old), bad(MAIN, new)], Some(Reason::PackageDenied)),
+        ("all", vec![], None),
+        ("newest", vec![], None),
+        // What is too old, or by somebody else, is no such statement.
+        ("all", vec![bad(MAIN, "2026-01-01T00:00:00Z"), bad(FORK, new)], None),
+        ("newest", vec![bad(FORK, new)], None),
+    ] {
+        let policy = &set(&entry(matching)).policies[0];
+        let facts = [&[signature(MAIN)], &on_index[..]].concat();
+        let ask = |platforms: Option<&[PlatformFacts]>| ask_with(policy, &facts, platforms, time(now));
+        assert_eq!(ask(Some(&platforms)).err().map(|unmet| unmet.reason), reason, "{matching} {on_index:?}");
+        // Nobody needs to look at the platforms for an answer that they cannot change.
+        assert_eq!(ask(None).unwrap_err().wants_platforms, reason.is_none(), "{matching} {on_index:?}");
+    }
+}
