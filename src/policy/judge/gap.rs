@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
-use super::words::{logged, named, signers_in, told, types, when};
+use super::{
+    count::of_count,
+    words::{logged, named, told, types, when},
+};
 use crate::{
     policy::{
         Attestor, Reason,
@@ -12,13 +15,13 @@ use crate::{
         documents::DocumentError,
         identity::{Identity, Mismatch},
         matching::Need,
-        sentence::{any_of, apart, short},
+        sentence::{any_of, short},
     },
     verify::{DEFAULT_TRUST_ROOT, Proven, Verified},
 };
 
 /// Bytes of a subject or type in a summary.
-const NAME: usize = 75;
+pub(super) const NAME: usize = 75;
 /// Bytes of several subjects in a summary, and of each.
 const NAMES: usize = 95;
 pub(super) const NAME_OF_SEVERAL: usize = 28;
@@ -84,8 +87,19 @@ impl Near<'_, '_> {
             Miss::Log => 6,
             Miss::Old { .. } => 7,
             Miss::Malformed(_) => 8,
-            Miss::Failed(_) => 9,
+            Miss::Failed(_) => {
+                if self.is_denied() {
+                    10
+                } else {
+                    9
+                }
+            }
         }
+    }
+
+    /// Whether the deny-list names what it lists: whatever else is wrong, an incident is told first.
+    pub(super) const fn is_denied(&self) -> bool {
+        matches!(self.miss, Miss::Failed(CheckFailure { reason: Reason::Denied, .. }))
     }
 }
 
@@ -109,52 +123,9 @@ pub(super) fn of_attestor<'a, 'f>(
                 of_attestor(what, entry, need, misses, facts)
             }
         }
-        (Attestor::Count { count, of }, Need::Count { of: needs, .. }) => {
-            let misses = misses_of(attestor);
-            let met = Need::most(*count, needs);
-            if met == 0 && nearest(&misses).is_some_and(|near| near.nearness() > 0) {
-                return of_one(what, &named(attestor, NAME), &misses, facts);
-            }
-            let (found, reason) = match (met, misses.is_empty()) {
-                (0, true) => ("none".to_owned(), what.missing()),
-                (0, false) => (short(&signers_of(&misses), 64), what.mismatch()),
-                _ => (format!("{met}: {}", short(&signers_in(need, facts), 60)), Reason::SignersTooFew),
-            };
-            let names: Vec<String> = of.iter().map(|entry| named(entry, WHOLE)).collect();
-            let names = apart(&names, NAME_OF_SEVERAL - 4);
-            let wants = match what {
-                What::Attestation(kind) => format!("wants attestations of type {}", short(kind, 30)),
-                What::Signature => "wants signatures".to_owned(),
-            };
-            let summary = format!("{wants} by {count} different signers of {}; found {found}", any_of(&names, NAME_OF_SEVERAL));
-            if met + 1 == *count
-                && let Some(gap) = claim_of_the_last(what, of, needs, misses_of, facts)
-            {
-                return Gap { details: [vec![summary], lines(&misses)].concat(), ..gap };
-            }
-            Gap { details: lines(&misses), ..Gap::new(reason, summary) }
-        }
+        (Attestor::Count { count, of }, Need::Count { of: needs, .. }) => of_count(what, *count, of, needs, misses, facts),
         _ => of_one(what, &named(attestor, NAME), &misses_of(attestor), facts),
     }
-}
-
-/// Where one more entry is all that is wanted and a claim all that somebody lacks for it: that claim. A claim that is wanted
-/// and absent refuses with that reason (I11), whoever else signed.
-fn claim_of_the_last<'a, 'f>(
-    what: &What<'_>,
-    entries: &'a [Attestor],
-    needs: &[Need],
-    misses: impl Fn(&'a Attestor) -> Vec<Near<'a, 'f>>,
-    facts: &[Verified],
-) -> Option<Gap> {
-    let unmet = entries.iter().zip(needs).filter(|(_, need)| !need.met(&|_| true)).map(|(entry, _)| entry);
-    let nearest_of = |entry: &'a Attestor| {
-        let misses = misses(entry);
-        nearest(&misses).map(Near::nearness).map(|nearness| (nearness, entry, misses))
-    };
-    let (_, entry, misses) = unmet.filter_map(nearest_of).rev().max_by_key(|(nearness, ..)| *nearness)?;
-    let claim = matches!(nearest(&misses)?.miss, Miss::Signer(Mismatch::Claim { .. }));
-    claim.then(|| of_one(what, &named(entry, NAME), &misses, facts))
 }
 
 /// Of something that one signer, called `who`, could meet.
@@ -311,14 +282,14 @@ impl What<'_> {
         }
     }
 
-    const fn missing(&self) -> Reason {
+    pub(super) const fn missing(&self) -> Reason {
         match self {
             Self::Attestation(_) => Reason::AttestationMissing,
             Self::Signature => Reason::SignatureMissing,
         }
     }
 
-    const fn mismatch(&self) -> Reason {
+    pub(super) const fn mismatch(&self) -> Reason {
         match self {
             Self::Attestation(_) => Reason::AttestationIdentityMismatch,
             Self::Signature => Reason::IdentityMismatch,
@@ -327,12 +298,12 @@ impl What<'_> {
 }
 
 /// The first of the nearest, for a stable sentence.
-fn nearest<'m, 'i, 'f>(misses: &'m [Near<'i, 'f>]) -> Option<&'m Near<'i, 'f>> {
+pub(super) fn nearest<'m, 'i, 'f>(misses: &'m [Near<'i, 'f>]) -> Option<&'m Near<'i, 'f>> {
     misses.iter().rev().max_by_key(|near| near.nearness())
 }
 
 /// `one by X`, `2 by others, X among them`.
-fn signers_of(misses: &[Near<'_, '_>]) -> String {
+pub(super) fn signers_of(misses: &[Near<'_, '_>]) -> String {
     let subjects: BTreeSet<&str> = misses.iter().map(|near| near.fact.signer.subject.as_str()).collect();
     let first = nearest(misses).map(|near| short(&near.fact.signer.subject, NAME - 10)).unwrap_or_default();
     match subjects.len() {
@@ -352,7 +323,7 @@ const fn no_signature(facts: &[Verified]) -> &'static str {
 
 /// A line for each fact that does not do although its signer is, or almost is, one of those allowed: whoever reads on wants
 /// all of them.
-fn lines(misses: &[Near<'_, '_>]) -> Vec<String> {
+pub(super) fn lines(misses: &[Near<'_, '_>]) -> Vec<String> {
     let line = |near: &Near<'_, '_>| {
         let why = match &near.miss {
             Miss::NotTheSigner => return None,

@@ -5,6 +5,7 @@
 //! at several statements together, and only at those by the identities they name.
 
 mod account;
+mod count;
 mod excepted;
 mod failure;
 mod gap;

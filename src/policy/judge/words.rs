@@ -30,9 +30,12 @@ pub(super) fn named(attestor: &Attestor, max: usize) -> String {
 }
 
 /// The subjects of those who would do for some entry.
-pub(super) fn signers_in(need: &Need, facts: &[Verified]) -> String {
-    let signers: BTreeSet<(usize, &str)> =
-        need.offers().iter().filter_map(|offer| Some((offer.signer, facts.get(offer.fact)?.signer.subject.as_str()))).collect();
+pub(super) fn signers_in(needs: &[Need], facts: &[Verified]) -> String {
+    let signers: BTreeSet<(usize, &str)> = needs
+        .iter()
+        .flat_map(Need::offers)
+        .filter_map(|offer| Some((offer.signer, facts.get(offer.fact)?.signer.subject.as_str())))
+        .collect();
     any_of(&signers.into_iter().map(|(_, subject)| subject.to_owned()).collect::<Vec<_>>(), 50).replace(" or ", " and ")
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod attestors;
+mod counts;
 mod denied;
 mod excepted;
 mod files;
