@@ -92,13 +92,18 @@ impl Need {
             Self::One(offers) => offers.iter().any(counts),
             Self::Any(needs) => needs.iter().any(|need| need.met(counts)),
             Self::All(needs) => needs.iter().all(|need| need.met(counts)),
-            Self::Count { count, of } => met_by_different(*count, of, counts),
+            Self::Count { count, of } => by_different(*count, of, counts) == Found::Enough,
         }
     }
 
     /// How many of `of` are met by different signers, at most `count`: for a sentence.
     pub(super) fn most(count: usize, of: &[Self]) -> usize {
-        (1..=count).rev().find(|count| met_by_different(*count, of, &|_| true)).unwrap_or_default()
+        (1..=count).rev().find(|count| by_different(*count, of, &|_| true) == Found::Enough).unwrap_or_default()
+    }
+
+    /// Whether there may be `count` of `of` all the same, by different signers, and the search for them was given up.
+    pub(super) fn gives_up(count: usize, of: &[Self]) -> bool {
+        by_different(count, of, &|_| true) == Found::GaveUp
     }
 
     /// The offers that count for it, each until it or what it is needed with ends: those of every part that is met.
@@ -127,7 +132,16 @@ impl Need {
     }
 }
 
-fn met_by_different(count: usize, of: &[Need], counts: &dyn Fn(&Offer) -> bool) -> bool {
+/// What comes of a search for so many needs that are met by different signers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Enough,
+    /// [`MAX_STEPS`] were spent.
+    GaveUp,
+    TooFew,
+}
+
+fn by_different(count: usize, of: &[Need], counts: &dyn Fn(&Offer) -> bool) -> Found {
     let simple: Option<Vec<&Vec<Offer>>> = of
         .iter()
         .map(|need| match need {
@@ -135,13 +149,19 @@ fn met_by_different(count: usize, of: &[Need], counts: &dyn Fn(&Offer) -> bool) 
             Need::Any(_) | Need::All(_) | Need::Count { .. } => None,
         })
         .collect();
-    match simple {
-        Some(lists) => {
-            let signers = |offers: &&Vec<Offer>| offers.iter().filter(|offer| counts(offer)).map(|offer| offer.signer).collect();
-            matched(&lists.iter().map(signers).collect::<Vec<Vec<usize>>>()) >= count
-        }
-        None => Search::new(of, counts).met(count, of),
-    }
+    let Some(lists) = simple else {
+        let search = Search::new(of, counts);
+        return if search.met(count, of) {
+            Found::Enough
+        } else if search.gave_up.get() {
+            Found::GaveUp
+        } else {
+            Found::TooFew
+        };
+    };
+    let signers = |offers: &&Vec<Offer>| offers.iter().filter(|offer| counts(offer)).map(|offer| offer.signer).collect();
+    let enough = matched(&lists.iter().map(signers).collect::<Vec<Vec<usize>>>()) >= count;
+    if enough { Found::Enough } else { Found::TooFew }
 }
 
 /// The size of a maximum matching of entries to signers: for each entry in turn, a signer nobody has, or one whose entry
@@ -174,6 +194,7 @@ struct Search<'n> {
     /// For each signer, the leaves it would do for, one bit each: signers with the same bits are the same to the search.
     kinds: Vec<u64>,
     steps: Cell<u32>,
+    gave_up: Cell<bool>,
 }
 
 /// What the rest of the search does with the signers taken so far.
@@ -199,7 +220,7 @@ impl<'n> Search<'n> {
                 kinds[offer.signer] |= 1 << (at % 64);
             }
         }
-        Self { counts, kinds, steps: Cell::new(0) }
+        Self { counts, kinds, steps: Cell::new(0), gave_up: Cell::new(false) }
     }
 
     fn met(&self, count: usize, of: &[Need]) -> bool {
@@ -211,6 +232,7 @@ impl<'n> Search<'n> {
     fn need(&self, need: &Need, taken: &mut Vec<usize>, barred: &[usize], then: Then<'_>) -> bool {
         self.steps.set(self.steps.get() + 1);
         if self.steps.get() > MAX_STEPS {
+            self.gave_up.set(true);
             return false;
         }
         match need {

@@ -29,7 +29,9 @@ pub(super) fn of_count<'a, 'f>(
     let identities: Vec<&Identity> = entries.iter().flat_map(Attestor::identities).collect();
     let all = misses(&identities);
     let met = Need::most(count, needs);
+    let given_up = Need::gives_up(count, needs);
     let (found, reason) = match (met, all.is_empty()) {
+        _ if given_up => (format!("{met} before the search was given up: simpler entries are wanted"), Reason::SignersTooFew),
         (0, true) => ("none".to_owned(), what.missing()),
         (0, false) => (short(&signers_of(&all), 64), what.mismatch()),
         _ => (format!("{met}: {}", short(&signers_in(needs, facts), 60)), Reason::SignersTooFew),
@@ -42,7 +44,7 @@ pub(super) fn of_count<'a, 'f>(
     };
     let summary = format!("{wants} by {count} different signers of {names}; found {found}");
     let details = lines(&all);
-    let Some((entry, misses)) = worst(entries, needs, misses) else {
+    let Some((entry, misses)) = worst(entries, needs, misses).filter(|_| !given_up) else {
         return Gap { details, ..Gap::new(reason, summary) };
     };
     let gap = of_one(what, &named(entry, NAME), &misses, facts);

@@ -150,6 +150,9 @@ fn a9_a_search_that_takes_too_many_steps_ends_and_is_unmet() {
     let place = |at: usize| one(&(0..15).filter(|signer| *signer != at).collect::<Vec<_>>());
     let pair = |at: usize| Need::Count { count: 2, of: vec![place(2 * at), place(2 * at + 1)] };
     let began = std::time::Instant::now();
-    assert!(!met(&Need::Count { count: 8, of: (0..8).map(pair).collect() }));
+    let of: Vec<Need> = (0..8).map(pair).collect();
+    assert!(Need::gives_up(8, &of) && !met(&Need::Count { count: 8, of: of.clone() }));
     assert!(began.elapsed().as_secs() < 30);
+    // What is looked through, to the end or until it is found, is not given up.
+    assert!(!Need::gives_up(3, &of) && !Need::gives_up(3, &of[..2]) && !Need::gives_up(2, &[one(&[0]), one(&[0])]));
 }

@@ -142,3 +142,21 @@ fn of_a_count_what_the_deny_list_names_is_told_first() {
     let one = ask(&sboms(&keyless(ALICE)), &[signature(MAIN), listing(ALICE, "evil"), listing(ALICE, "worm")]);
     assert_eq!(one.reason, Reason::Denied, "{one:?}");
 }
+
+/// Whoever is refused for want of a search is not told that too few signed.
+#[test]
+fn a9_a_search_that_is_given_up_says_so() {
+    let who = |at: usize| format!("https://ci.acme.test/{at:04}");
+    let pattern = |at: usize| {
+        let glob: String = who(9999).chars().enumerate().map(|(i, c)| if i == 8 + at || c == '9' { '?' } else { c }).collect();
+        format!("{{keyless: {{issuer: {ISSUER}, subject_pattern: {glob:?}}}}}")
+    };
+    let entries = [all_of(&(0..12).map(pattern).collect::<Vec<_>>()), keyless(&who(0))];
+    let mut signers: Vec<Verified> = (0..8).map(|at| signature(&who(at))).collect();
+    // What somebody else got almost right is not why.
+    signers.push(signature(&who(0)));
+    signers[8].signer.issuer = "https://oidc.evil.test".into();
+    let (reason, sentence) = refusal(&signatures(&count(2, &entries)), &signers);
+    assert_eq!(reason, Reason::SignersTooFew);
+    assert!(sentence.ends_with("; found 1 before the search was given up: simpler entries are wanted"), "{sentence}");
+}
