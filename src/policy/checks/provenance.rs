@@ -54,6 +54,13 @@ impl Wanted {
         }
     }
 
+    fn values(&self) -> Vec<&str> {
+        match self {
+            Self::Exact(values) => values.iter().map(String::as_str).collect(),
+            Self::Pattern(globs) => globs.iter().map(Glob::as_str).collect(),
+        }
+    }
+
     fn accepts(&self, text: &str) -> bool {
         match self {
             Self::Exact(values) => values.iter().any(|value| value == text),
@@ -62,10 +69,19 @@ impl Wanted {
     }
 
     fn told(&self) -> String {
-        match self {
-            Self::Exact(values) => any_of(values, 70),
-            Self::Pattern(globs) => any_of(&globs.iter().map(|glob| glob.as_str().to_owned()).collect::<Vec<_>>(), 70),
-        }
+        any_of(&self.values().into_iter().map(str::to_owned).collect::<Vec<_>>(), 70)
+    }
+
+    /// The first that is more than a source is compared as, so that it would match none and refuse every image; and what is
+    /// left of it as a repository.
+    fn more_than_a_repository(&self) -> Option<(&str, String)> {
+        /// A pattern's `?` is a character and no query.
+        const ONE: &str = "\u{fffc}";
+        let bare = |value: &str| match self {
+            Self::Exact(_) => repository(value),
+            Self::Pattern(_) => repository(&value.replace('?', ONE)).replace(ONE, "?"),
+        };
+        self.values().into_iter().map(|value| (value, bare(value))).find(|(value, bare)| value != bare)
     }
 
     fn form(&self, form: &mut Form) {
@@ -90,10 +106,10 @@ impl ProvenanceCheck {
         let source = Wanted::parse(&fields, "source", "source_pattern");
         let build_type = Wanted::parse(&fields, "build_type", "build_type_pattern");
         let (builder, source, build_type) = (builder?, source?, build_type?);
-        if let (Some(Wanted::Exact(values)), Some(cursor)) = (&source, fields.get("source"))
-            && let Some(value) = values.iter().find(|value| repository(value) != **value)
+        if let (Some(wanted), Some((_, cursor))) = (&source, fields.given(&["source", "source_pattern"]).first())
+            && let Some((value, bare)) = wanted.more_than_a_repository()
         {
-            cursor.wrong(format!("names more than a repository; write {}", repository(value)));
+            cursor.wrong(format!("`{}` names more than a repository; write {bare}", short(value, 70)));
             return None;
         }
         if builder.is_none() && source.is_none() && build_type.is_none() {
@@ -167,6 +183,32 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(repository(written), is, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_source_of_more_than_a_repository_is_a_mistake_and_a_pattern_is_too() {
+        for (key, written, write) in [
+            ("source", "git+https://github.com/acme/app", "https://github.com/acme/app"),
+            ("source", "https://github.com/acme/app.git", "https://github.com/acme/app"),
+            ("source", "https://github.com/acme/app?x=y", "https://github.com/acme/app"),
+            ("source_pattern", "git+https://github.com/acme/*", "https://github.com/acme/*"),
+            ("source_pattern", "https://github.com/acme/*@refs/tags/*", "https://github.com/acme/*"),
+            ("source_pattern", "https://github.com/acme/*.git", "https://github.com/acme/*"),
+            ("source_pattern", "https://github.com/acme/app-?/", "https://github.com/acme/app-?"),
+        ] {
+            let yaml = format!("{{{key}: [https://github.com/acme/b, \"{written}\"]}}");
+            let told = parsed(&yaml, ProvenanceCheck::parse).unwrap_err();
+            assert!(told[0].ends_with(&format!(" {key}: `{written}` names more than a repository; write {write}")), "{told:?}");
+        }
+        for (pattern, source) in [
+            ("https://github.com/acme/app-?", "git+https://github.com/acme/app-1.git@refs/tags/v1"),
+            ("https://{github,gitlab}.com/**", "https://gitlab.com/acme/group/app"),
+            ("**", "https://github.com/acme/app"),
+            ("*", "app"),
+        ] {
+            let check = parsed(&format!("{{source_pattern: \"{pattern}\"}}"), ProvenanceCheck::parse).unwrap();
+            check.judge(&said(&[source])).unwrap();
         }
     }
 

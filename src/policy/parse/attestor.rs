@@ -32,6 +32,9 @@ pub(super) const KEYLESS: &[&str] = &[
     "trust_root",
 ];
 
+/// Claims that are names which somebody chose.
+const FREE_TEXTS: [&str; 2] = ["deployment_environment", "github_workflow_name"];
+
 /// An entry of `signatures`.
 pub(super) fn signature(cursor: &Cursor<'_>, gathered: &Gathered) -> Option<Attestor> {
     bounded(cursor, entry(cursor, gathered)?)
@@ -120,8 +123,8 @@ pub(in crate::policy) fn identity_of_any_root(cursor: &Cursor<'_>) -> Option<Ide
 fn named(fields: &Fields<'_>, trust_root: Option<Arc<str>>) -> Option<Identity> {
     let issuer = matcher(fields, &["issuer", "issuer_pattern", "issuer_regex"]);
     let subject = matcher(fields, &["subject", "subject_pattern", "subject_regex"]);
-    let exact = claims(fields, "claims", |value| value.text("the exact value").map(|text| Matcher::Exact(text.to_owned())));
-    let patterns = claims(fields, "claims_pattern", |value| value.parse("a pattern", Glob::new).map(Matcher::Pattern));
+    let exact = claims(fields, "claims", |name, value| exact(value, "claims_pattern", FREE_TEXTS.contains(&name)));
+    let patterns = claims(fields, "claims_pattern", |_, value| value.parse("a pattern", Glob::new).map(Matcher::Pattern));
     let claims = claims_of_both(fields, exact, patterns);
     Some(Identity { issuer: issuer?, subject: subject?, claims: claims?, trust_root: trust_root? })
 }
@@ -164,18 +167,23 @@ fn matcher(fields: &Fields<'_>, keys: &[&'static str]) -> Option<Matcher> {
     } else if key.ends_with("_regex") {
         cursor.parse("a regular expression", AnchoredRegex::new).map(Matcher::Regex)
     } else {
-        let text = cursor.text("the exact text")?;
-        if text.contains('*') {
-            // Neither an issuer nor a subject has a `*`: taken literally, the policy would admit nothing.
-            cursor.wrong(format!("is compared exactly; for a pattern write `{key}_pattern`"));
-            return None;
-        }
-        Some(Matcher::Exact(text.to_owned()))
+        exact(&cursor, &format!("{key}_pattern"), false)
     }
 }
 
+/// What is compared exactly. An issuer, a subject and a claim have no `*`, unless somebody gives a name freely: taken literally,
+/// the policy would admit nothing.
+fn exact(cursor: &Cursor<'_>, pattern: &str, is_free: bool) -> Option<Matcher> {
+    let text = cursor.text("the exact text")?;
+    if text.contains('*') && !is_free {
+        cursor.wrong(format!("is compared exactly; for a pattern write `{pattern}`"));
+        return None;
+    }
+    Some(Matcher::Exact(text.to_owned()))
+}
+
 /// What is wanted of each claim under `key`; nothing where it is not written.
-fn claims(fields: &Fields<'_>, key: &'static str, one: impl Fn(&Cursor<'_>) -> Option<Matcher>) -> Option<Claims> {
+fn claims(fields: &Fields<'_>, key: &'static str, one: impl Fn(&'static str, &Cursor<'_>) -> Option<Matcher>) -> Option<Claims> {
     let mut claims = Claims::new();
     let Some(cursor) = fields.get(key) else { return Some(claims) };
     let mut good = true;
@@ -194,7 +202,7 @@ fn claims(fields: &Fields<'_>, key: &'static str, one: impl Fn(&Cursor<'_>) -> O
             good = false;
             continue;
         };
-        let values: Vec<_> = value.one_or_list().iter().map(&one).collect();
+        let values: Vec<_> = value.one_or_list().iter().map(|value| one(name, value)).collect();
         if values.is_empty() {
             value.wrong("an empty list matches nothing; write the values allowed");
         }

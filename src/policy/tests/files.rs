@@ -95,7 +95,8 @@ tag_guard: true
         (", {keyless: {issuer: i5, subject: s5}}", ""),
         ("s5", "s9"),
         ("claims_pattern: {source_repository_ref: refs/tags/*}", "claims_pattern: {source_repository_ref: refs/*/v1}"),
-        ("claims_pattern: {source_repository_ref: refs/tags/*}", "claims: {source_repository_ref: refs/tags/*}"),
+        ("claims_pattern: {source_repository_ref: refs/tags/*}", "claims_pattern: {source_repository_ref: refs/tags/v1}"),
+        ("claims_pattern: {source_repository_ref: refs/tags/*}", "claims: {source_repository_ref: refs/tags/v1}"),
         ("trust_root: other", "trust_root: another"),
         (", trust_root: other", ""),
         ("max_signature_age: 90d", "max_signature_age: 91d"),
@@ -132,7 +133,7 @@ signatures:
       issuer: https://token.actions.githubusercontent.com
       issuer_regex: .*
       subject: https://github.com/acme/*
-      claims: {runner_enviroment: x, build_trigger: []}
+      claims: {runner_enviroment: x, build_trigger: [], source_repository_ref: [refs/tags/*], github_workflow_name: "CI *"}
   - key: cosign.pub
   - {}
 attestations:
@@ -173,6 +174,8 @@ dangerous_no_signature: true
             "p.yaml:10:16: signatures[0].keyless.subject: is compared exactly; for a pattern write `subject_pattern`",
             "p.yaml:11:16: signatures[0].keyless.claims.runner_enviroment: unknown claim; did you mean `runner_environment`?",
             "p.yaml:11:53: signatures[0].keyless.claims.build_trigger: an empty list matches nothing; write the values allowed",
+            "p.yaml:11:81: signatures[0].keyless.claims.source_repository_ref[0]: is compared exactly; for a pattern write \
+             `claims_pattern`",
             "p.yaml:12:5: signatures[1].key: policies are keyless only: a key proves neither who signed nor when; \
              `pullgate verify-bundle --key` checks one bundle against a key",
             "p.yaml:13:5: signatures[2].keyless: missing; write {keyless: {issuer: …, subject: …}}, or any_of, all_of, or count \
