@@ -231,20 +231,21 @@ fn requirements<T>(
         Some(cursor) => cursor.boolean(),
         None => Some(false),
     };
+    let who = if key == "attestations" { "what must be attested" } else { "who must sign" };
     let Some(cursor) = fields.get(key) else {
         if waived? {
             return Some(Vec::new());
         }
         let rules = absent(Vec::new())?;
         if rules.is_empty() {
-            fields.at().sink().report(fields.at().place(), key, format!("missing; write who must sign, or `{dangerous}: true`"));
+            fields.at().sink().report(fields.at().place(), key, format!("missing; write {who}, or `{dangerous}: true`"));
             return None;
         }
         return Some(rules);
     };
     let items = cursor.list()?;
     if items.is_empty() && waived == Some(false) {
-        cursor.wrong(format!("an empty list asks for nothing; write who must sign, or also `{dangerous}: true`"));
+        cursor.wrong(format!("an empty list asks for nothing; write {who}, or also `{dangerous}: true`"));
         return None;
     }
     if !items.is_empty() && waived == Some(true) {

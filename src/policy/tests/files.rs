@@ -145,7 +145,7 @@ exceptions: []
 name: second
 images: []
 signatures: []
-dangerous_no_attestation: yes
+attestations: []
 ---
 name: third
 images: ["ghcr.io/x"]
@@ -160,6 +160,11 @@ name: fifth
 images: ["ghcr.io/x"]
 signatures: [{keyless: {issuer: a, subject: b}}]
 dangerous_no_signature: true
+---
+name: sixth
+images: ["ghcr.io/x"]
+signatures: [{keyless: {issuer: a, subject: b}}]
+dangerous_no_attestation: yes
 "#;
     assert_eq!(
         wrong(text),
@@ -187,9 +192,11 @@ dangerous_no_signature: true
             "p.yaml:18:13: exceptions: an empty list excepts nothing; leave `exceptions` out",
             "p.yaml:21:9: images: an empty list names no image; write which, as in [\"ghcr.io/acme/**\"]",
             "p.yaml:22:13: signatures: an empty list asks for nothing; write who must sign, or also `dangerous_no_signature: true`",
-            "p.yaml:23:27: dangerous_no_attestation: wants true or false, found `yes`",
+            "p.yaml:23:15: attestations: an empty list asks for nothing; write what must be attested, or also \
+             `dangerous_no_attestation: true`",
             "p.yaml:25:1: attestations: missing; without `signatures` there is no signer to take over",
             "p.yaml:36:13: signatures: contradicts `dangerous_no_signature: true`; keep one of them",
+            "p.yaml:42:27: dangerous_no_attestation: wants true or false, found `yes`",
         ]
     );
 }
