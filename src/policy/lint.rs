@@ -284,6 +284,25 @@ mod tests {
             let require = format!("attestations: [{{predicate_type: 'a:b', require: \"predicate.x.matches('{pattern}')\"}}]\n");
             assert_eq!(ids(identity, &require), found, "{pattern}");
         }
+        // Of what must not match, the open pattern is the stricter one.
+        for (condition, told) in [
+            ("predicate.x.all(x, x.matches('a'))", 1),
+            ("predicate.x.exists(x, x.matches('a'))", 1),
+            ("predicate.x.exists_one(x, x.matches('a'))", 0),
+            ("predicate.x.filter(x, x.matches('a')).size() == 0", 0),
+            ("predicate.x.all(x, !x.matches('a'))", 0),
+            ("!predicate.x.exists(x, x.matches('a'))", 0),
+            ("!(predicate.x.matches('a') || !predicate.y.matches('b'))", 1),
+            ("!(predicate.x.all(x, !x.matches('a')))", 1),
+            ("predicate.x.matches('a') && predicate.y.matches('b')", 2),
+            ("predicate.x.matches('a') || predicate.y.matches('b')", 2),
+            ("predicate.x.matches('a') == false", 0),
+            ("predicate.x.matches('a') ? predicate.y : predicate.z", 0),
+            ("predicate.x ? predicate.y.matches('a') : predicate.z.matches('b')", 2),
+        ] {
+            let require = format!("attestations: [{{predicate_type: 'a:b', require: \"{condition}\"}}]\n");
+            assert_eq!(ids(identity, &require), vec!["condition_open_pattern"; told], "{condition}");
+        }
         let newest = "attestations: [{predicate_type: 'https://spdx.dev/Document', match: newest, max_age: 30d}]\n";
         assert_eq!(ids(identity, newest), ["withholding"]);
     }

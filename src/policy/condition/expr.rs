@@ -196,14 +196,19 @@ impl Node {
         wanted(self) || self.parts().into_iter().any(|part| part.any(wanted))
     }
 
-    /// The patterns in it that do not say how the text begins, each with its call.
-    pub(super) fn open_patterns(&self) -> Vec<(String, String)> {
-        let mut open: Vec<_> = self.parts().into_iter().flat_map(Self::open_patterns).collect();
-        if let Kind::Matches(_, pattern) = &self.kind
-            && !pattern.begins
-        {
-            open.push((short(&pattern.text, 60), short(&expression(self, &[]), 120)));
+    /// The patterns in it that do not say how the text begins, each with its call, where a match speaks for an image (`wanted`).
+    /// Where one speaks against it, as in `!p.name.matches('evil')`, the open pattern is the stricter one. Of a match that is
+    /// counted or compared nobody can tell.
+    pub(super) fn open_patterns(&self, wanted: bool) -> Vec<(String, String)> {
+        match &self.kind {
+            Kind::And(parts) | Kind::Or(parts) => parts.iter().flat_map(|part| part.open_patterns(wanted)).collect(),
+            Kind::Conditional(parts) => parts[1..].iter().flat_map(|part| part.open_patterns(wanted)).collect(),
+            Kind::Each(each) if matches!(each.what, What::All | What::Exists) => each.body.open_patterns(wanted),
+            Kind::Matches(_, pattern) if wanted && !pattern.begins => {
+                vec![(short(&pattern.text, 60), short(&expression(self, &[]), 120))]
+            }
+            Kind::Not(of) => of.open_patterns(!wanted),
+            _ => Vec::new(),
         }
-        open
     }
 }

@@ -122,10 +122,10 @@ impl Condition {
         self.expressions.iter().try_for_each(|expression| expression.hold(inputs))
     }
 
-    /// The patterns of `matches` that may begin anywhere in a text, each with the call it stands in: for a lint, because
-    /// patterns elsewhere in a policy are anchored, and CEL's are not.
+    /// The patterns of `matches` that may begin anywhere in a text and whose match speaks for an image, each with the call it
+    /// stands in: for a lint, because patterns elsewhere in a policy are anchored, and CEL's are not.
     pub(super) fn open_patterns(&self) -> Vec<(String, String)> {
-        self.expressions.iter().flat_map(|expression| expression.node.open_patterns()).collect()
+        self.expressions.iter().flat_map(|expression| expression.node.open_patterns(true)).collect()
     }
 
     /// Adds all that can change an answer to a policy's fingerprint.
