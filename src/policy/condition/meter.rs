@@ -25,6 +25,16 @@ pub(super) enum Spent {
     Steps,
 }
 
+impl Spent {
+    /// What is wanted instead.
+    pub(super) fn wanted(self) -> String {
+        match self {
+            Self::Made => format!("a condition that makes at most {MAX_MADE} bytes of lists and texts"),
+            Self::Steps => format!("a condition of at most {MAX_STEPS} steps of work"),
+        }
+    }
+}
+
 impl Meter {
     pub(super) const fn new() -> Self {
         Self { steps: Cell::new(MAX_STEPS), made: Cell::new(MAX_MADE) }

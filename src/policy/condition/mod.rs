@@ -167,7 +167,9 @@ impl Expression {
                 let meter = Meter::to_tell();
                 let values = Evaluator::new(inputs, &meter).inputs_of(&self.node);
                 let values = if values.is_empty() { values } else { format!("; {values}") };
-                Err(failure(Reason::ConditionBudget, &self.text, &format!("{spent}{values}")))
+                // What happened goes first: a sentence that is cut for want of room loses its middle.
+                let summary = format!("wants {}; found more in {}{values}", spent.wanted(), short(&self.text, CLAUSE));
+                Err(CheckFailure { reason: Reason::ConditionBudget, summary })
             }
             Err(Fault::Trouble(trouble)) => Err(failure(Reason::ConditionError, &trouble.clause(), &trouble.found())),
         }

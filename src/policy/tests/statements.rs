@@ -247,3 +247,16 @@ fn an_exception_answers_for_evidence_until_it_ends() {
     assert_eq!((held.valid_until, held.exception), (None, None));
     assert_eq!(set(&text).policies[0].weaknesses().len(), 2);
 }
+
+/// The sentence is cut in its middle, and what became of the condition is not what it may lose.
+#[test]
+fn what_a_condition_took_too_much_of_is_in_the_sentence() {
+    let kind = "https://acme.test/review";
+    let grows = "predicate.a.map(a, predicate.text + 'x').filter(t, t.startsWith('a rather long text to look for')).size() == 0";
+    let text = format!("{STRICT}attestations: [{{predicate_type: {kind}, require: \"{grows}\"}}]\n");
+    let review = format!(r#"{{"a": {:?}, "text": "{}"}}"#, [0; 20], "x".repeat(1 << 20));
+    let (reason, sentence) = refusal(&text, &with_signature(&[attestation(MAIN, kind, &review)]));
+    assert_eq!(reason, Reason::ConditionBudget);
+    let wants = "attestation https://acme.test/review: wants a condition that makes at most 16777216 bytes of lists and texts";
+    assert!(sentence.starts_with(wants) && sentence.contains(" and predicate.text is \"xxx"), "{sentence}");
+}
