@@ -4,8 +4,8 @@ mod regex;
 
 use jiff::Timestamp;
 
-use self::regex::Openings;
-use super::{Match, Policy, exception::Excepted, identity::Matcher, overlap};
+pub(super) use self::regex::Openings;
+use super::{Match, Policy, exception::Excepted, overlap};
 
 impl Policy {
     /// What can be read and is probably not meant, or has a consequence that is easily overlooked: an id from a closed list,
@@ -56,8 +56,7 @@ impl Policy {
         }
         for identity in self.identities() {
             for (what, matcher) in [("issuer", &identity.issuer), ("subject", &identity.subject)] {
-                let Matcher::Regex(regex) = matcher else { continue };
-                let open = Openings::of(regex.as_str());
+                let (open, form) = (Openings::of(matcher), matcher.form());
                 if open.dot {
                     lints.push((
                         "regex_unescaped_dot",
@@ -71,8 +70,9 @@ impl Policy {
                     lints.push((
                         "regex_open_start",
                         format!(
-                            "policy {name}: subject_regex {matcher} does not say how the subject begins; a workflow's subject ends \
-                             with a branch or tag, whose name anybody chooses in a repository of their own, so it can be met by that"
+                            "policy {name}: subject_{form} {matcher} does not say with which host the subject begins; a workflow's \
+                             subject ends with a branch or tag, whose name anybody chooses in a repository of their own, so it can be \
+                             met by that; write https:// and the host"
                         ),
                     ));
                 }
@@ -80,8 +80,8 @@ impl Policy {
                     lints.push((
                         "regex_open_start",
                         format!(
-                            "policy {name}: issuer_regex {matcher} does not say how the issuer begins, so whatever host of others \
-                             it is true of may vouch for any subject; write https:// and the host"
+                            "policy {name}: issuer_{form} {matcher} does not say with which host the issuer begins, so whatever host \
+                             of others it is true of may vouch for any subject; write https:// and the host"
                         ),
                     ));
                 }
@@ -89,7 +89,7 @@ impl Policy {
                     lints.push((
                         "regex_open_end",
                         format!(
-                            "policy {name}: {what}_regex {matcher} goes on in the middle of a word, so it is also met by names that \
+                            "policy {name}: {what}_{form} {matcher} goes on in the middle of a word, so it is also met by names that \
                              only begin like that, as acme-evil begins like acme; write what ends the word, such as `/`"
                         ),
                     ));
@@ -156,7 +156,10 @@ mod tests {
         for (subject, found) in [
             (r"https://github\.com/acme/.*", &[][..]),
             (r"https://github.com/acme/.*", &["regex_unescaped_dot"]),
-            (r"https://.*\.acme\.test/x", &[]),
+            // As long as the path may be anything, a branch may be called z.acme.test/x.
+            (r"https://.*\.acme\.test/x", &["regex_open_start"]),
+            (r"http://.*\.acme\.test/x", &["regex_open_start"]),
+            (r"https://[^/]*\.acme\.test/x", &[]),
             (r"https://[a-z.]+/acme/.*", &[]),
             (r"https://[a-z/]+.acme/x", &["regex_unescaped_dot"]),
             (r"https://github\.com/acme/a.b", &[]),
@@ -221,6 +224,39 @@ mod tests {
             (r"https://token\.actions.*", &["regex_open_end"]),
         ] {
             assert_eq!(ids(&format!("issuer_regex: '{issuer}', subject: 'a@b.test'"), ""), found, "{issuer}");
+        }
+    }
+
+    #[test]
+    fn i01_patterns_that_leave_open_what_a_regex_may_not_are_told_as_it_is() {
+        for (subject, found) in [
+            ("https://github.com/acme/*/.github/workflows/*@refs/tags/*", &[][..]),
+            ("https://github.com/acme/app/.github/workflows/x.yml@refs/tags/v*", &[]),
+            ("https://gitlab.com/acme/**", &[]),
+            ("**/release.yml@refs/heads/main", &["regex_open_start"]),
+            ("https://**/release.yml@refs/heads/main", &["regex_open_start"]),
+            ("*/**/release.yml@refs/heads/main", &["regex_open_start"]),
+            ("https://*/**/release.yml@refs/heads/main", &["regex_open_start"]),
+            ("https://*.acme.test/app/**", &[]),
+            ("*://git.acme.test/**", &[]),
+            ("https://acme.test/{a,b}/**/c-{d,e}@x", &[]),
+            ("https://acme.test/a,/**/b@x", &[]),
+            ("https://acme?test/a", &[]),
+            ("https://git.acme.test/acme*", &["regex_open_end"]),
+            ("https://git.acme.test/{acme,other*}", &["regex_open_end"]),
+            ("https://git.acme.test/acme.*", &[]),
+            ("alice*", &["regex_open_end"]),
+            ("*@acme.test", &[]),
+            ("https://git.acme.test/acme?", &[]),
+        ] {
+            assert_eq!(ids(&format!("issuer: 'https://i.test', subject_pattern: '{subject}'"), ""), found, "{subject}");
+        }
+        for (issuer, found) in [
+            ("https://*.acme.test", &[][..]),
+            ("**/acme.test", &["regex_open_start"]),
+            ("https://token.actions*", &["regex_open_end"]),
+        ] {
+            assert_eq!(ids(&format!("issuer_pattern: '{issuer}', subject: 'a@b.test'"), ""), found, "{issuer}");
         }
     }
 

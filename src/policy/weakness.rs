@@ -1,6 +1,18 @@
 //! What about a policy relaxes a rule: said at start, and a metric as long as it is so.
 
-use super::{Mode, Policy, exception::Excepted};
+use super::{Mode, Policy, exception::Excepted, lint::Openings};
+
+/// Claims that say in whose repository a workflow ran, or which workflow it was.
+const OWNER: [&str; 8] = [
+    "build_config_uri",
+    "build_signer_uri",
+    "github_workflow_repository",
+    "source_repository_identifier",
+    "source_repository_owner_identifier",
+    "source_repository_owner_uri",
+    "source_repository_uri",
+    "token_subject",
+];
 
 impl Policy {
     /// What about this policy relaxes a rule: a word from a closed list, and a sentence.
@@ -37,9 +49,63 @@ impl Policy {
                         "any_identity",
                         format!("policy {name} accepts any {what}: its {what}_{} is {matcher}", matcher.form()),
                     ));
+                } else if what == "subject"
+                    && Openings::of(matcher).owner
+                    && !identity.claims.keys().any(|claim| OWNER.contains(claim))
+                {
+                    weak.push((
+                        "any_identity",
+                        format!(
+                            "policy {name} accepts any owner: its subject_{} is {matcher}, and everybody has repositories there; name \
+                             whose it is, or write the claim source_repository_owner_uri",
+                            matcher.form()
+                        ),
+                    ));
                 }
             }
         }
         weak
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::policy::{PolicySet, Unmatched};
+
+    #[test]
+    fn whoever_has_a_repository_somewhere_is_anybody_unless_a_claim_says_who() {
+        let weak = |identity: &str| {
+            let text =
+                format!("name: a\nimages: [ghcr.io/a]\nsignatures: [{{keyless: {{issuer: 'https://i.test', {identity}}}}}]\n");
+            let set = PolicySet::from_text(Path::new("a.yaml"), &text, Unmatched::Deny).unwrap();
+            set.policies()[0].weaknesses().into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        for (subject, anybody) in [
+            ("subject_pattern: 'https://github.com/**'", true),
+            ("subject_pattern: 'https://github.com/*/*/.github/workflows/*@refs/tags/*'", true),
+            ("subject_pattern: 'https://{github,gitlab}.com/*/app/**'", true),
+            ("subject_regex: 'https://gitlab\\.com/.*'", true),
+            ("subject_regex: 'https?://github\\.com/[^/]+/app/.*'", true),
+            ("subject_pattern: 'https://**'", true),
+            ("subject_pattern: 'https://github.com/acme/**'", false),
+            ("subject_pattern: 'https://github.com/{acme,other}/**'", false),
+            ("subject_pattern: 'https://git.acme.test/**'", false),
+            ("subject_pattern: 'https://github.com/**', claims: {source_repository_owner_uri: 'https://github.com/acme'}", false),
+            ("subject_pattern: 'https://github.com/**', claims: {runner_environment: github-hosted}", true),
+            ("subject: 'https://github.com/acme/app/.github/workflows/x.yml@refs/heads/main'", false),
+        ] {
+            assert_eq!(weak(subject), vec!["any_identity"; usize::from(anybody)], "{subject}");
+        }
+        assert!(weak("subject: 'a@b.test'").is_empty());
+    }
+
+    /// An issuer has no owners.
+    #[test]
+    fn of_an_issuer_no_owner_is_asked() {
+        let text = "name: a\nimages: [ghcr.io/a]\nsignatures: [{keyless: {issuer_pattern: 'https://github.com/*', subject: 'a@b.test'}}]\n";
+        let set = PolicySet::from_text(Path::new("a.yaml"), text, Unmatched::Deny).unwrap();
+        assert!(set.policies()[0].weaknesses().is_empty());
     }
 }

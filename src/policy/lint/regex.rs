@@ -1,6 +1,8 @@
-//! Where a regex leaves open what it looks as if it said. Each alternative is looked at alone: whoever signs chooses which to meet.
+//! Where a regex, or a pattern, leaves open what it looks as if it said. Each alternative is looked at alone: whoever signs chooses which to meet.
 
 use regex_syntax::hir::{Class, Dot, Hir, HirKind, Repetition};
+
+use crate::policy::identity::Matcher;
 
 /// Alternatives that are looked at. A regex with more is one that no person reads either.
 const MAX_BRANCHES: usize = 64;
@@ -22,10 +24,12 @@ type Branch = Vec<Piece>;
 
 /// What some way to meet a regex leaves open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Openings {
+pub(in crate::policy) struct Openings {
+    /// It names a forge where anybody may have a repository, and not whose.
+    pub(in crate::policy) owner: bool,
     /// A dot of the host part stands for any one character.
     pub(super) dot: bool,
-    /// It begins with anything.
+    /// It begins with anything, or its host is anything, and paths of others with it.
     pub(super) start: bool,
     /// The same, and it is not about an e-mail address. Those have no part that others choose; a workflow's subject has
     /// slashes, and behind its `@` a branch that may be called anything.
@@ -36,12 +40,18 @@ pub(super) struct Openings {
 }
 
 impl Openings {
-    /// Of a regex that was compiled: one that cannot be read has none.
-    pub(super) fn of(text: &str) -> Self {
+    /// An exact text has none; nor has a regex that cannot be read, but those were compiled.
+    pub(in crate::policy) fn of(matcher: &Matcher) -> Self {
+        let text = match matcher {
+            Matcher::Exact(_) => return Self::default(),
+            Matcher::Pattern(glob) => of_glob(glob.as_str()),
+            Matcher::Regex(regex) => regex.as_str().to_owned(),
+        };
         let mut open = Self::default();
-        let Ok(hir) = regex_syntax::parse(text) else { return open };
+        let Ok(hir) = regex_syntax::parse(&text) else { return open };
         for branch in branches(&hir) {
-            let start = matches!(branch.first(), Some(Piece::Open { paths: true }));
+            let start = starts_open(&branch);
+            open.owner |= leaves_owner_open(&branch);
             open.dot |= has_open_dot(&branch);
             open.start |= start;
             open.start_of_path |= start && !is_of_mail(&branch);
@@ -49,6 +59,24 @@ impl Openings {
         }
         open
     }
+}
+
+/// The regex of a glob that was read.
+fn of_glob(glob: &str) -> String {
+    let (mut regex, mut chars, mut within) = (String::new(), glob.chars().peekable(), false);
+    while let Some(c) = chars.next() {
+        match c {
+            '*' if chars.next_if_eq(&'*').is_some() => regex.push_str(".*"),
+            '*' => regex.push_str("[^/]*"),
+            '?' => regex.push_str("[^/]"),
+            '{' => regex.push_str("(?:"),
+            '}' => regex.push(')'),
+            ',' if within => regex.push('|'),
+            c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+        within = c == '{' || within && c != '}';
+    }
+    regex
 }
 
 /// The ways to meet a regex, at most [`MAX_BRANCHES`] of them.
@@ -95,6 +123,27 @@ fn opening(class: &Class) -> Option<Piece> {
     };
     let has = |wanted: char| class.iter().any(|range| range.start() <= wanted && wanted <= range.end());
     has('x').then(|| Piece::Open { paths: has('/') && has(':') })
+}
+
+/// Whether anything may stand there before a host is named.
+fn starts_open(branch: &[Piece]) -> bool {
+    let Some(before) = branch.iter().position(|piece| *piece == Piece::Open { paths: true }).and_then(|at| branch.get(..at))
+    else {
+        return false;
+    };
+    before.iter().all(|piece| match piece {
+        Piece::Text(text) => ["", "http:", "https:"].contains(&text.trim_matches('/')),
+        Piece::Open { .. } => true,
+        Piece::Dot | Piece::Other => false,
+    })
+}
+
+/// Whether whatever stands behind the host of a forge, where everybody is an owner of their own, may be anything.
+fn leaves_owner_open(branch: &[Piece]) -> bool {
+    const FORGES: [&str; 2] = ["https://github.com/", "https://gitlab.com/"];
+    let texts = branch.iter().map_while(|piece| if let Piece::Text(text) = piece { Some(text.as_str()) } else { None });
+    let texts: Vec<&str> = texts.collect();
+    FORGES.contains(&texts.concat().as_str()) && matches!(branch.get(texts.len()), Some(Piece::Open { .. }))
 }
 
 fn has_open_dot(branch: &[Piece]) -> bool {
