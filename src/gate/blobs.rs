@@ -31,11 +31,27 @@ impl Gate {
         image: &ImageName,
         blob: &Digest,
     ) -> Result<BlobVerdict, NoVerdict> {
-        let of = |digest: Digest| Subject { upstream: Arc::clone(upstream), image: image.clone(), digest };
         // Before all lineage: whoever lists it, it is denied.
-        if let Some(reason) = self.policies.load().deny().digest(blob) {
-            return Ok(BlobVerdict::Denied(self.denied(image, *blob, reason)));
+        if let Some(refusal) = self.denied_blob(image, blob) {
+            return Ok(BlobVerdict::Denied(refusal));
         }
+        let found = self.find_lister(upstream, image, blob).await;
+        // And after it: judging who lists it takes up to a deadline, and what was denied meanwhile is not served after all (D4).
+        self.denied_blob(image, blob).map_or(found, |refusal| Ok(BlobVerdict::Denied(refusal)))
+    }
+
+    fn denied_blob(&self, image: &ImageName, blob: &Digest) -> Option<Arc<Refusal>> {
+        self.policies.load().deny().digest(blob).map(|reason| self.denied(image, *blob, reason))
+    }
+
+    /// Who is admitted and lists `blob`.
+    async fn find_lister(
+        self: &Arc<Self>,
+        upstream: &Arc<dyn Upstream>,
+        image: &ImageName,
+        blob: &Digest,
+    ) -> Result<BlobVerdict, NoVerdict> {
+        let of = |digest: Digest| Subject { upstream: Arc::clone(upstream), image: image.clone(), digest };
         let mut unsure = None;
         let mut tried = Vec::new();
 

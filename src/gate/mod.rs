@@ -230,13 +230,22 @@ impl Gate {
     /// Whether an answer, asked for `under` some policies, is one under those in force when it is given: what is denied while
     /// it is judged, for up to [`Config::deadline`], is not served after all (D4).
     fn is_settled(&self, answer: &Answer, under: PolicyId, subject: &Subject) -> bool {
-        let now = || self.select(&subject.image).id;
         match answer {
-            Ok(Verdict::Admit(permit)) => permit.policy() == now(),
+            Ok(Verdict::Admit(permit)) => self.stands(permit),
             // An index that was judged under other policies than its child is no evidence; under the new ones it may be.
-            Err(NoVerdict::Undecided(Undecided { reason: UndecidedReason::EvidenceUnavailable(_), .. })) => under == now(),
+            Err(NoVerdict::Undecided(Undecided { reason: UndecidedReason::EvidenceUnavailable(_), .. })) => {
+                under == self.select(&subject.image).id
+            }
             Ok(Verdict::Refuse(_)) | Err(_) => true,
         }
+    }
+
+    /// Whether `permit` is one under the policies, the deny-list and the trust root in force now. For whoever had to wait since
+    /// it was given: what was denied meanwhile (D4), or rests on what was withdrawn (R6), is not served after all.
+    #[must_use]
+    pub fn stands(&self, permit: &Permit) -> bool {
+        let now = || epoch_of(&self.trust.load());
+        permit.policy() == self.select(permit.image()).id && permit.epoch().is_none_or(|epoch| now() == Some(epoch))
     }
 
     /// The same for what an attachment tag names (`sha256-<hex>`, `.sig`, `.att`, `.sbom`): it is served as evidence or

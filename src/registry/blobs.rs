@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     body::Body,
-    gate::{BlobVerdict, NoVerdict},
+    gate::{BlobVerdict, NoVerdict, Permit},
     oci::Digest,
     store::{Blob, FetchError, Source},
 };
@@ -31,18 +31,8 @@ pub(super) async fn blob(
     request: &HeaderMap,
     head: bool,
 ) -> Result<Response<Body>, Error> {
-    let unlisted = || Error::blob_unlisted(&route.image, digest);
-    let verdict = registry.gate.admit_blob(&route.upstream, &route.image, digest).await.map_err(|none| match none {
-        // The manifest that listed it is gone from the upstream.
-        NoVerdict::Absent(_) => unlisted(),
-        NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_) | NoVerdict::Undecided(_) => {
-            Error::no_verdict(&route.image, digest, &none)
-        }
-    })?;
-    match verdict {
-        BlobVerdict::Denied(refusal) => Err(Error::refusal(&refusal)),
-        BlobVerdict::Unlisted => Err(unlisted()),
-        BlobVerdict::Manifest(permit) => {
+    match admitted(registry, route, digest).await? {
+        Admitted::Manifest(permit) => {
             let manifest = permit.manifest();
             if manifest.digest() != digest {
                 return Err(Error::permit_for_another(digest));
@@ -51,11 +41,16 @@ pub(super) async fn blob(
             let bytes = manifest.bytes().slice(part.range.start as usize..part.range.end as usize);
             Ok(respond(digest, part, || Body::full(bytes)))
         }
-        BlobVerdict::Listed { size, permit: _ } if head => Ok(respond(digest, part(request, size, head)?, Body::empty)),
-        BlobVerdict::Listed { size, permit: _ } => {
+        Admitted::Listed(_, size) if head => Ok(respond(digest, part(request, size, head)?, Body::empty)),
+        Admitted::Listed(permit, size) => {
             // Before anything is fetched: a range that cannot be had costs no transfer.
             let part = part(request, size, head)?;
             let blob = open(registry, route, digest, size).await?;
+            // An upstream may take long to begin: what was denied meanwhile, the blob or all that list it, is not served after
+            // all (D4). An answer that has begun goes on.
+            if !registry.gate.stands(&permit) {
+                admitted(registry, route, digest).await?;
+            }
             if let Some(found) = blob.size()
                 && found != size
             {
@@ -63,6 +58,27 @@ pub(super) async fn blob(
             }
             let range = part.range.clone();
             Ok(respond(digest, part, || blob.body(range)))
+        }
+    }
+}
+
+/// What a blob is served as.
+enum Admitted {
+    /// What an admitted manifest lists, of this size.
+    Listed(Permit, u64),
+    /// A manifest that is admitted itself.
+    Manifest(Permit),
+}
+
+async fn admitted(registry: &Registry, route: &Route<'_>, digest: &Digest) -> Result<Admitted, Error> {
+    match registry.gate.admit_blob(&route.upstream, &route.image, digest).await {
+        Ok(BlobVerdict::Denied(refusal)) => Err(Error::refusal(&refusal)),
+        Ok(BlobVerdict::Listed { permit, size }) => Ok(Admitted::Listed(permit, size)),
+        Ok(BlobVerdict::Manifest(permit)) => Ok(Admitted::Manifest(permit)),
+        // Or the manifest that listed it is gone from the upstream.
+        Ok(BlobVerdict::Unlisted) | Err(NoVerdict::Absent(_)) => Err(Error::blob_unlisted(&route.image, digest)),
+        Err(none @ (NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_) | NoVerdict::Undecided(_))) => {
+            Err(Error::no_verdict(&route.image, digest, &none))
         }
     }
 }

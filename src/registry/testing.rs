@@ -31,6 +31,8 @@ pub(super) struct Scripted {
     pub(super) tags: ArcSwap<Vec<String>>,
     /// By digest: announced size and content.
     pub(super) blobs: DashMap<Digest, (Option<u64>, Bytes)>,
+    /// While a test holds it, no blob begins.
+    pub(super) turn: tokio::sync::Mutex<()>,
     asked: AtomicUsize,
 }
 
@@ -44,6 +46,7 @@ impl Scripted {
             referrers: ArcSwap::default(),
             tags: ArcSwap::default(),
             blobs: DashMap::new(),
+            turn: tokio::sync::Mutex::default(),
             asked: AtomicUsize::new(0),
         })
     }
@@ -144,6 +147,7 @@ impl Upstream for Scripted {
 
     async fn blob(&self, _: &Repository, digest: &Digest) -> Result<BlobStream, UpstreamError> {
         self.ask()?;
+        let _turn = self.turn.lock().await;
         let (size, bytes) = self.blobs.get(digest).map(|blob| blob.clone()).ok_or(UpstreamError::NotFound)?;
         Ok(BlobStream { size, pieces: futures_util::stream::iter([Ok(bytes)]).boxed() })
     }

@@ -150,6 +150,21 @@ async fn d4_a_denied_layer_is_refused_whoever_lists_it() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn d4_a_blob_that_is_denied_while_who_lists_it_is_judged_is_not_served_after_all() {
+    let world = World::new();
+    let image = world.signed("a");
+    let layer = World::layer_of("a");
+    world.set_listing(layer, &[image]);
+    let asking = world.ask_blob(REPO, layer);
+    let denying = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        world.deny(&digest_entry(layer));
+    };
+    let (answer, ()) = tokio::join!(asking, denying);
+    assert!(matches!(answer, Ok(BlobVerdict::Denied(refusal)) if refusal.code() == "denied"));
+}
+
 /// X11: the same bytes under another algorithm's digest are the same image.
 #[tokio::test(start_paused = true)]
 async fn x11_a_denied_digest_is_denied_by_its_other_name_too() {

@@ -64,6 +64,36 @@ async fn r6_what_rests_on_a_withdrawn_log_is_refused_at_the_next_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn r6_what_rests_on_a_log_that_is_withdrawn_while_it_is_judged_is_not_served_after_all() {
+    let world = World::new();
+    let reloading = |root: u8| {
+        let world = &world;
+        async move {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            world.set_root(root, (root == 2).then_some(RELEASE));
+        }
+    };
+    let image = world.signed("a");
+    let (answer, ()) = tokio::join!(world.admit(image), reloading(2));
+    assert!(matches!(answer, Ok(Verdict::Refuse(_))), "{answer:?}");
+    // Under one that knows it too it is judged again, and admitted.
+    let image = world.signed("b");
+    world.set_root(3, None);
+    let (answer, ()) = tokio::join!(world.admit(image), reloading(4));
+    let Ok(Verdict::Admit(permit)) = answer else { panic!("{answer:?}") };
+    assert!(world.gate.stands(&permit));
+    world.set_root(5, None);
+    assert!(!world.gate.stands(&permit));
+    // What rests on no trust root stands whichever there is.
+    let evidence = world.attach(REPO, image, &signature(image, RELEASE));
+    let (answer, ()) = tokio::join!(world.admit(evidence), reloading(6));
+    let Ok(Verdict::Admit(permit)) = answer else { panic!("{answer:?}") };
+    assert_eq!((permit.epoch(), world.gate.stands(&permit)), (None, true));
+    world.set_policies(&policy("release", "reg.test/acme/**", MALLORY, "enforce"), Unmatched::Deny);
+    assert!(!world.gate.stands(&permit));
+}
+
+#[tokio::test(start_paused = true)]
 async fn audit_serves_what_it_would_refuse_and_says_so() {
     let world = World::new();
     world.set_policies(&policy("watch", "reg.test/acme/**", RELEASE, "audit"), Unmatched::Deny);

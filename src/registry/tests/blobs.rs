@@ -64,6 +64,39 @@ async fn x13_blobs_of_refused_images_and_of_other_repositories_are_unknown() {
 }
 
 #[tokio::test]
+async fn d4_what_is_denied_while_its_upstream_takes_long_to_begin_is_not_served_after_all() {
+    let denying = |digest: &str| {
+        let text = format!("[{{digest: \"{digest}\", reason: INC-7}}]");
+        let denials = parse_denials(std::path::Path::new("deny.yaml"), &text, &mut Vec::new());
+        PolicySet::new(Vec::new(), Unmatched::DangerousAllow).unwrap().with_deny(DenyList::new(denials))
+    };
+    for (denies, wanted) in [("layer", (403, "DENIED")), ("image", (404, "BLOB_UNKNOWN")), ("other", (200, ""))] {
+        let world = World::allowing();
+        let layer = world.upstream.blob("hello, layer");
+        let digest = layer["digest"].as_str().unwrap().to_owned();
+        let manifest = world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer])).to_string();
+        world.get("/v2/acme/app/manifests/v1").await;
+        let asked = world.upstream.asked();
+        let turn = world.upstream.turn.lock().await;
+        let target = format!("/v2/acme/app/blobs/{digest}");
+        let denying = async {
+            while world.upstream.asked() == asked {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let other = Digest::sha256(b"other").to_string();
+            let denied = [("layer", &digest), ("image", &manifest), ("other", &other)].into_iter().find(|(of, _)| *of == denies);
+            world.policies.store(Arc::new(denying(denied.unwrap().1)));
+            drop(turn);
+        };
+        let (answer, ()) = tokio::join!(world.get(&target), denying);
+        match wanted {
+            (200, _) => assert_eq!((answer.status, &answer.body[..]), (200, &b"hello, layer"[..])),
+            (status, code) => assert_eq!(answer.error(), error(status, code), "{denies}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn x13_a_manifest_asked_for_as_a_blob_is_octets_if_admitted_and_unknown_if_not() {
     let world = World::allowing();
     let text = image(&world.upstream, &[]);

@@ -26,7 +26,10 @@ use crate::{
     evidence,
     gate::{self, Gate},
     oci::{Algorithm, Digest, media_type},
-    policy::{PolicySet, Unmatched},
+    policy::{
+        PolicySet, Unmatched,
+        deny::{DenyList, parse_denials},
+    },
     store::{self, Documents, Store},
     upstream::{self, FetchedManifest, Resolved, Upstream, UpstreamError},
     verify::TrustState,
