@@ -106,20 +106,25 @@ impl Judgement {
             if let Some(permit) = self.furnished().await {
                 return Ok(Verdict::Admit(permit));
             }
-            let answer = self.within_deadline(Question::Manifest(self.trail.depth())).await;
-            match &answer {
-                Ok(Verdict::Admit(permit)) => {
-                    self.gate.memory.remember_permit(permit).await;
-                    // A client that asked for a child before its index need not wait for that refusal to end.
-                    for child in permit.manifest().manifests.iter().filter(|_| *permit.grounds() != Grounds::Evidence) {
-                        self.gate.memory.forget_refusal(Asked { image: permit.image(), digest: &child.digest }).await;
-                    }
+            let question = Question::Manifest(self.trail.depth());
+            let mut answer = self.within_deadline(question).await;
+            if let Ok(Verdict::Refuse(refusal)) = &answer {
+                let until = Instant::now() + self.refusal_life;
+                self.gate.memory.remember_refusal(self.basis, refusal, until).await;
+                // An index that was admitted meanwhile vouches for it all the same (D8). It forgets the refusals of its children
+                // once it is remembered, so looking for it after this one is remembered misses none.
+                if matches!(refusal.reason, RefusalReason::Unmet { .. }) && self.has_parent().await {
+                    let Subject { image, digest, .. } = &self.subject;
+                    self.gate.memory.forget_refusal(Asked { image, digest }).await;
+                    answer = self.within_deadline(question).await;
                 }
-                Ok(Verdict::Refuse(refusal)) => {
-                    let until = Instant::now() + self.refusal_life;
-                    self.gate.memory.remember_refusal(self.basis, refusal, until).await;
+            }
+            if let Ok(Verdict::Admit(permit)) = &answer {
+                self.gate.memory.remember_permit(permit).await;
+                // A client that asked for a child before its index need not wait for that refusal to end.
+                for child in permit.manifest().manifests.iter().filter(|_| *permit.grounds() != Grounds::Evidence) {
+                    self.gate.memory.forget_refusal(Asked { image: permit.image(), digest: &child.digest }).await;
                 }
-                Err(_) => {}
             }
             self.tell(&answer);
             answer

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Judgement, RETRY};
 use crate::{
     gate::{
-        memory::{Asked, Recalled},
+        memory::Asked,
         verdict::{Grounds, NoVerdict, Permit, Subject, Undecided, UndecidedReason, Verdict},
     },
     oci::{Digest, ManifestKind},
@@ -68,13 +68,8 @@ impl Judgement {
             }
         }
         known.truncate(MAX_PARENTS);
-        let now = Instant::now();
-        for parent in &known {
-            if let Some(Recalled::Whole(permit)) = self.gate.memory.permit(Asked { image, digest: parent }, &self.basis, now)
-                && vouches(&permit, digest)
-            {
-                return Parentage::Admitted(permit);
-            }
+        if let Some(permit) = self.recall_parent(&known) {
+            return Parentage::Admitted(permit);
         }
         let (mut refused, mut unsure) = (Vec::new(), None);
         for parent in known {
@@ -98,6 +93,21 @@ impl Judgement {
             }
         }
         Parentage::None { refused, undecided: unsure }
+    }
+
+    /// Whether an index that lists the subject is remembered as admitted.
+    pub(super) async fn has_parent(&self) -> bool {
+        let known = self.gate.lineage.listers(HintKind::Child, &self.subject.image, &self.subject.digest).await;
+        self.recall_parent(&known).is_some()
+    }
+
+    fn recall_parent(&self, known: &[Digest]) -> Option<Permit> {
+        let Subject { image, digest, .. } = &self.subject;
+        let now = Instant::now();
+        known.iter().find_map(|parent| {
+            let permit = self.gate.memory.permit(Asked { image, digest: parent }, &self.basis, now)?.whole()?;
+            vouches(&permit, digest).then_some(permit)
+        })
     }
 }
 

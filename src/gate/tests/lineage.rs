@@ -56,6 +56,37 @@ async fn the_first_refusal_of_a_child_does_not_outlive_the_pull_of_its_index() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn d8_a_child_that_is_judged_while_its_index_is_admitted_is_admitted_with_it() {
+    let world = World::new();
+    let child = world.image(REPO, "amd64");
+    let index = world.platforms(&[(child, Some("linux/amd64"))]);
+    world.sign(REPO, index, RELEASE);
+    // Its parents are looked for before the index is admitted, and its own evidence is searched until after.
+    world.sign(REPO, child, MALLORY);
+    let asking = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        world.admit(child).await
+    };
+    let (_, answer) = tokio::join!(world.permit(index), asking);
+    let Ok(Verdict::Admit(permit)) = answer else { panic!("{answer:?}") };
+    assert_eq!(permit.grounds(), &Grounds::Parent(index));
+    assert!(world.gate.recall(&world.subject(REPO, child)).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_is_no_manifest_is_refused_once_though_its_index_vouches_for_it() {
+    let world = World::new();
+    let child = world.raw(REPO, "{\"schemaVersion\": 1}", None);
+    let index = world.platforms(&[(child, Some("linux/amd64"))]);
+    world.sign(REPO, index, RELEASE);
+    world.permit(index).await;
+    world.forget_asked();
+    world.refusal(child).await;
+    world.refusal(child).await;
+    assert_eq!(world.asked_for(&child), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn x9_a_child_lives_no_longer_than_its_index() {
     let world = World::new();
     let (index, [child, _]) = multi(&world);
