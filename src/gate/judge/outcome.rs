@@ -58,10 +58,10 @@ impl Judgement {
             metrics::counter!(telemetry::DENIED, "by" => "package").increment(1);
         }
         let mut notes = scales.explanation.notes();
-        for index in refused {
+        for index in &refused {
             notes.push(format!("index {index} lists it, and is refused itself"));
         }
-        if got.manifest.kind() == ManifestKind::Image {
+        if refused.is_empty() && got.manifest.kind() == ManifestKind::Image {
             notes.push(
                 "if this is one platform of a multi-platform image, pull the index first: it vouches for its children".into(),
             );

@@ -99,6 +99,7 @@ async fn x9_a_child_lives_no_longer_than_its_index() {
     let refusal = world.refusal(child).await;
     let RefusalReason::Unmet { notes, .. } = &refusal.reason else { panic!("{refusal:?}") };
     assert!(notes.iter().any(|note| note.contains(&format!("index {index} lists it"))), "{notes:?}");
+    assert!(!notes.iter().any(|note| note.contains("pull the index first")), "it was pulled: {notes:?}");
 }
 
 #[tokio::test(start_paused = true)]
