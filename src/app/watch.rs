@@ -52,18 +52,21 @@ impl Watch {
         Self { watcher, directories: BTreeSet::new(), changed }
     }
 
-    /// Watches the directories of these files, and these directories, with those of the symlinks that lead there; no others.
+    /// Watches the directories of these files, and these directories, with those of the symlinks that lead there; no others. One
+    /// that is not there is noticed when it comes: until then the one it will be in is watched. Says whether one is watched that
+    /// was not.
     pub(super) fn follow<'a>(
         &mut self,
         files: impl IntoIterator<Item = &'a PathBuf>,
         others: impl IntoIterator<Item = &'a PathBuf>,
-    ) {
-        let Some(watcher) = &mut self.watcher else { return };
+    ) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
         let mut wanted: BTreeSet<PathBuf> = files.into_iter().flat_map(|file| directories(file)).collect();
         for other in others {
             follow_links(other, &mut { MAX_LINKS }, &mut wanted);
             wanted.insert(other.clone());
         }
+        let wanted: BTreeSet<PathBuf> = wanted.into_iter().map(nearest).collect();
         for gone in self.directories.difference(&wanted) {
             // It may be deleted already, and its watch with it.
             let _ = watcher.unwatch(gone);
@@ -78,7 +81,9 @@ impl Watch {
                 }
             }
         }
+        let is_more = !watched.is_subset(&self.directories);
         self.directories = watched;
+        is_more
     }
 
     /// Returns when something changed and it has been quiet since.
@@ -113,6 +118,16 @@ fn follow_links(path: &Path, left: &mut usize, found: &mut BTreeSet<PathBuf>) {
             found.insert(parent);
         }
     }
+}
+
+/// `directory`, or of the directories it would be in the nearest that is there.
+fn nearest(mut directory: PathBuf) -> PathBuf {
+    while let Some(parent) = parent(&directory).filter(|parent| *parent != directory)
+        && matches!(directory.try_exists(), Ok(false))
+    {
+        directory = parent;
+    }
+    directory
 }
 
 fn parent(path: &Path) -> Option<PathBuf> {
@@ -186,6 +201,30 @@ mod tests {
         }
         link("loop", "loop");
         follow(&mut watch, "loop/a.yaml", "loop");
+    }
+
+    #[tokio::test]
+    async fn o6_a_directory_that_is_not_there_yet_or_made_anew_is_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        let deny = home.path().join("lists/deny");
+        let mut watch = Watch::new();
+        assert!(watch.follow(&[deny.join("a.yaml")], [&deny]));
+        for _ in 0..2 {
+            std::fs::create_dir(home.path().join("lists")).unwrap();
+            assert!(changes(&watch).await, "a directory it is in");
+            assert!(watch.follow(&[deny.join("a.yaml")], [&deny]));
+            std::fs::create_dir(&deny).unwrap();
+            assert!(changes(&watch).await, "itself");
+            assert!(watch.follow(&[deny.join("a.yaml")], [&deny]));
+            std::fs::write(deny.join("a.yaml"), "[]").unwrap();
+            assert!(changes(&watch).await, "a file in it");
+            assert!(!watch.follow(&[deny.join("a.yaml")], [&deny]), "nothing new");
+            std::fs::remove_dir_all(home.path().join("lists")).unwrap();
+            assert!(changes(&watch).await, "it is gone");
+            watch.follow(&[deny.join("a.yaml")], [&deny]);
+        }
+        let nowhere = PathBuf::from("nowhere/at/all");
+        assert_eq!(nearest(nowhere), PathBuf::from("."));
     }
 
     #[tokio::test]
