@@ -5,7 +5,7 @@
 //! makes that evidence absent: else anyone who can attach a signature could block an image by signing it badly.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::Path,
     sync::Arc,
 };
@@ -23,7 +23,7 @@ const LOG_ID: usize = 64;
 
 /// All that is denied, immutable; part of a [`PolicySet`](super::PolicySet), so that a change of it makes every remembered
 /// verdict unreachable at once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct DenyList {
     digests: HashMap<Digest, Arc<str>>,
     algorithms: HashSet<Algorithm>,
@@ -31,17 +31,17 @@ pub struct DenyList {
     log_entries: HashMap<LogEntry, Arc<str>>,
     packages: Vec<DeniedPackage>,
     /// What it says, sorted: the order of entries and files means nothing.
-    forms: Vec<Vec<u8>>,
+    forms: BTreeSet<Vec<u8>>,
 }
 
 /// One thing that is denied, and why.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Denial {
     what: What,
     reason: Arc<str>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum What {
     Digest(Digest),
     Identity(Box<Identity>),
@@ -50,7 +50,7 @@ enum What {
 }
 
 /// A package that no image's SBOM may list, and why.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DeniedPackage {
     pub(super) what: Denied,
     pub(super) reason: Arc<str>,
@@ -69,23 +69,28 @@ impl DenyList {
     /// The list of these.
     #[must_use]
     pub fn new(denials: Vec<Denial>) -> Self {
-        let mut list = Self::default();
+        Self::default().and(denials)
+    }
+
+    /// This list with these besides.
+    #[must_use]
+    pub fn and(mut self, denials: Vec<Denial>) -> Self {
         for Denial { what, reason } in denials {
-            list.forms.push(form(&what, &reason));
+            if !self.forms.insert(form(&what, &reason)) {
+                continue;
+            }
             // Of two reasons for one thing the first is told.
             match what {
                 What::Digest(digest) => {
-                    list.algorithms.insert(digest.algorithm());
-                    list.digests.entry(digest).or_insert(reason);
+                    self.algorithms.insert(digest.algorithm());
+                    self.digests.entry(digest).or_insert(reason);
                 }
-                What::Identity(identity) => list.identities.push((*identity, reason)),
-                What::LogEntry(entry) => _ = list.log_entries.entry(entry).or_insert(reason),
-                What::Package(what) => list.packages.push(DeniedPackage { what, reason }),
+                What::Identity(identity) => self.identities.push((*identity, reason)),
+                What::LogEntry(entry) => _ = self.log_entries.entry(entry).or_insert(reason),
+                What::Package(what) => self.packages.push(DeniedPackage { what, reason }),
             }
         }
-        list.forms.sort();
-        list.forms.dedup();
-        list
+        self
     }
 
     /// How many things are denied.
@@ -153,7 +158,7 @@ impl DenyList {
 
     /// Adds all that can change an answer to a fingerprint.
     pub(super) fn form(&self, form: &mut Form) {
-        form.list(&self.forms, |form, denial| form.bytes(denial));
+        form.list(&self.forms.iter().collect::<Vec<_>>(), |form, denial| form.bytes(denial));
     }
 }
 

@@ -57,6 +57,16 @@ fn two_lists_say_the_same_if_they_deny_the_same_for_the_same_reasons() {
     }
 }
 
+#[test]
+fn a_list_with_others_besides_denies_both_and_says_nothing_twice() {
+    let entry = |name: &str, reason: &str| format!("- {{package: {{name: {name}}}, reason: {reason}}}\n");
+    let both = entry("a", "INC-1") + &entry("b", "INC-2");
+    let read = |text: &str| parse_denials(Path::new("deny.yaml"), text, &mut Vec::new());
+    let list = list(&entry("a", "INC-1")).and(read(&both)).and(read(&both));
+    assert_eq!((list.len(), list.packages().len()), (2, 2));
+    assert!(list.says_the_same_as(&super::denied::list(&both)));
+}
+
 fn signature(trust_root: &str, subject: &str, entry: LogEntry) -> Verified {
     let signer = Signer {
         trust_root: trust_root.into(),
