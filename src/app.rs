@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    config::{Config, Problems},
+    config::{Config, Denials, Problem, Problems, Reading, Sources},
     gate::Gate,
     policy::PolicySet,
     registry::{Registry, Routes},
@@ -147,8 +147,8 @@ pub struct Running {
 /// # Errors
 /// [`StartError`].
 pub async fn start_from(file: PathBuf) -> Result<Running, StartError> {
-    let config = load(&file).await?;
-    build(config, Some(file)).await
+    let Reading { config, sources, .. } = read(&file).await;
+    build(config?, Some((file, sources))).await
 }
 
 /// Starts a gate from a configuration that is never reloaded. Ports may be 0.
@@ -181,12 +181,16 @@ impl Running {
     }
 }
 
-async fn load(file: &Path) -> Result<Config, StartError> {
-    let file = file.to_owned();
-    Ok(tokio::task::spawn_blocking(move || Config::load(&file)).await??)
+async fn read(file: &Path) -> Reading {
+    let path = file.to_owned();
+    tokio::task::spawn_blocking(move || Config::read(&path)).await.unwrap_or_else(|error| {
+        let message = format!("reading it was interrupted: {error}");
+        let problem = Problem { file: file.to_owned(), line: 0, column: 0, key: String::new(), message };
+        Reading { config: Err(Problems(vec![problem])), denials: Denials::default(), sources: Sources::default() }
+    })
 }
 
-async fn build(config: Config, file: Option<PathBuf>) -> Result<Running, StartError> {
+async fn build(config: Config, file: Option<(PathBuf, Sources)>) -> Result<Running, StartError> {
     let metrics = Metrics::installed();
     // First of all: a port that is taken is the first thing said, and nobody else can take ours meanwhile.
     let admin = Bound::bind(config.server.admin)?;
@@ -238,8 +242,8 @@ async fn build(config: Config, file: Option<PathBuf>) -> Result<Running, StartEr
 
     let asked = Arc::new(Notify::new());
     let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(async move { metrics.keep_up().await }))];
-    if let Some(file) = file {
-        let reloads = reload::Reloads::new(file, config, live);
+    if let Some((file, sources)) = file {
+        let reloads = reload::Reloads::new(file, config, sources, live);
         tasks.push(AbortOnDropHandle::new(tokio::spawn(reloads.run(Arc::clone(&asked)))));
     }
     Ok(Running { addr, admin_addr, client, admin, progress, drain, asked, _tasks: tasks })

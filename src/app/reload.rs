@@ -10,10 +10,10 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
-use super::{Live, StartError, load, routes, say_weaknesses, trust_roots, watch::Watch};
+use super::{Live, StartError, read, routes, say_weaknesses, trust_roots, watch::Watch};
 use crate::{
-    config::{Config, Denials, Problems},
-    policy::PolicySet,
+    config::{Config, Denials, Problems, Reading, Sources},
+    policy::{PolicySet, deny::DenyList},
     server::Tls,
     telemetry,
     verify::trust_root::{TrustRootSource, TrustRoots},
@@ -48,104 +48,127 @@ pub(super) struct Reloads {
     file: PathBuf,
     current: Config,
     live: Live,
-    /// What the last attempt read, good or bad.
-    seen: [u8; 32],
-    /// What is denied by a configuration that was refused: whose list is in force is watched too.
-    refused: Denials,
+    seen: Seen,
+    /// What is watched: what the configuration in force is made of, and the one that was read last. What mends one that is
+    /// refused may be a file that no other names.
+    in_force: Sources,
+    last: Sources,
+}
+
+/// What was read last, and what came of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    /// Of the files.
+    fingerprint: [u8; 32],
+    /// Why it was not taken.
+    wrong: Option<String>,
 }
 
 impl Reloads {
-    pub(super) fn new(file: PathBuf, current: Config, live: Live) -> Self {
-        let seen = fingerprint(&current.files);
-        Self { file, current, live, seen, refused: Denials::default() }
+    pub(super) fn new(file: PathBuf, current: Config, sources: Sources, live: Live) -> Self {
+        let seen = Seen { fingerprint: fingerprint(&sources.files), wrong: None };
+        Self { file, current, live, seen, in_force: sources.clone(), last: sources }
     }
 
     /// Reloads when `asked` or when a file changes, for ever.
     pub(super) async fn run(mut self, asked: Arc<Notify>) {
         let mut watch = Watch::new();
+        let mut by_hand = false;
         self.follow(&mut watch);
-        // What changed between the first reading and now.
-        let _ = self.attempt(false).await;
         loop {
-            let by_hand = tokio::select! {
+            // At first, what changed between the first reading and now.
+            let _ = self.attempt(by_hand).await;
+            // And what changed in a directory before it was watched.
+            while self.follow(&mut watch) {
+                let _ = self.attempt(false).await;
+            }
+            by_hand = tokio::select! {
                 () = asked.notified() => true,
                 () = watch.changed() => false,
             };
-            let _ = self.attempt(by_hand).await;
-            self.follow(&mut watch);
         }
     }
 
-    fn follow(&self, watch: &mut Watch) {
-        let Self { file, current, refused, .. } = self;
-        let files = std::iter::once(file).chain(&current.files).chain(&refused.files);
-        watch.follow(files, current.directories.iter().chain(&refused.directories));
+    fn follow(&self, watch: &mut Watch) -> bool {
+        let Self { file, in_force, last, .. } = self;
+        let files = std::iter::once(file).chain(&in_force.files).chain(&last.files);
+        watch.follow(files, in_force.directories.iter().chain(&last.directories))
     }
 
     /// Reads the files and takes or refuses what they say: `None` when they say nothing new and nobody asked.
     async fn attempt(&mut self, by_hand: bool) -> Option<Outcome> {
-        let mut read = load(&self.file).await;
-        let seen = match &read {
-            Ok(config) => {
-                let files = config.files.clone();
-                tokio::task::spawn_blocking(move || fingerprint(&files)).await.unwrap_or_default()
+        let mut reading = read(&self.file).await;
+        let files = reading.sources.files.clone();
+        let fingerprint = tokio::task::spawn_blocking(move || fingerprint(&files)).await.unwrap_or_default();
+        if reading.config.is_ok() {
+            if self.seen.fingerprint == fingerprint && self.seen.wrong.is_none() && !by_hand {
+                return None;
             }
-            Err(error) => Sha256::digest(error.to_string()).into(),
-        };
-        if seen == self.seen && !by_hand {
-            // Wrong as it was before, and perhaps denying more.
-            if read.is_err() {
-                self.take_denials().await;
-            }
-            return None;
-        }
-        if read.is_ok() {
             // Again, so that what is taken is never older than what is remembered as seen.
-            read = load(&self.file).await;
+            reading = read(&self.file).await;
         }
-        self.seen = seen;
-        let taken = match read {
+        self.decide(fingerprint, reading, by_hand).await
+    }
+
+    /// Takes or refuses what was read. What is refused is tried again whenever something changes: a file that is truncated as
+    /// it is read is a moment later what it was before. It is told once, as long as nothing of it is new.
+    async fn decide(&mut self, fingerprint: [u8; 32], reading: Reading, by_hand: bool) -> Option<Outcome> {
+        let Reading { config, denials, sources } = reading;
+        self.last = sources;
+        let taken = match config {
             Ok(config) => self.take(config).await,
-            Err(error) => Err(error.into()),
+            Err(problems) => Err(StartError::from(problems).into()),
         };
-        let outcome = match taken {
+        match &taken {
+            Ok(()) => self.in_force = self.last.clone(),
+            Err(_) => self.take_denials(denials),
+        }
+        let seen = Seen { fingerprint, wrong: taken.as_ref().err().map(ToString::to_string) };
+        let is_new = std::mem::replace(&mut self.seen, seen) != self.seen;
+        (is_new || by_hand).then(|| self.tell(taken))
+    }
+
+    /// Tells what became of it, once an attempt: an event, a count.
+    fn tell(&self, taken: Result<(), Refused>) -> Outcome {
+        let (outcome, label) = match taken {
             Ok(()) => {
-                self.refused = Denials::default();
                 tracing::info!(file = %self.file.display(), "configuration reloaded");
-                Outcome::Applied
+                (Outcome::Applied, "applied")
             }
             Err(Refused::Wrong(StartError::Config(Problems(problems)))) => {
                 for problem in &problems {
                     tracing::error!("in the new configuration: {problem}");
                 }
                 tracing::error!(problems = problems.len(), "the new configuration is refused; the old one stays");
-                Outcome::Refused
+                (Outcome::Refused, "refused")
             }
             Err(error) => {
                 tracing::error!(%error, "the new configuration is refused; the old one stays");
-                Outcome::Refused
+                (Outcome::Refused, "refused")
             }
         };
-        if outcome == Outcome::Refused {
-            self.take_denials().await;
-        }
-        let label = match outcome {
-            Outcome::Applied => "applied",
-            Outcome::Refused => "refused",
-        };
         metrics::counter!(telemetry::RELOADS, "outcome" => label).increment(1);
-        Some(outcome)
+        outcome
     }
 
-    /// Puts the deny-list of a configuration that is refused in force alone. Read as of one that cannot be read at all: a file
-    /// that names no list, for whatever reason it is refused, lifts nothing.
-    async fn take_denials(&mut self) {
-        let file = self.file.clone();
-        self.refused = tokio::task::spawn_blocking(move || Config::denials(&file)).await.unwrap_or_default();
-        let denials = self.refused.list.take().map(Arc::new);
+    /// Puts the deny-list of a configuration that is refused in force alone. Where not all of it can be read, what can be is
+    /// denied besides what was: an entry that is half written lifts nothing, and holds back no other.
+    fn take_denials(&self, Denials { read, is_whole }: Denials) {
         let policies = self.live.policies.load_full();
-        let Some(denials) = denials.filter(|denials| !denials.says_the_same_as(policies.deny())) else { return };
-        tracing::error!(denied = denials.len(), "of the configuration that is refused the deny-list alone is in force");
+        let before = policies.deny();
+        let denials = if is_whole { DenyList::new(read) } else { DenyList::clone(before).and(read) };
+        if denials.says_the_same_as(before) {
+            return;
+        }
+        let denied = denials.len();
+        if is_whole {
+            tracing::error!(denied, "of the configuration that is refused the deny-list alone is in force");
+        } else {
+            tracing::error!(
+                denied,
+                "of the configuration that is refused, what can be read of the deny-list is in force, and lifts nothing"
+            );
+        }
         self.live.policies.store(Arc::new(PolicySet::clone(&policies).with_deny(denials)));
     }
 
@@ -210,7 +233,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for file in files {
-        let bytes = read(file);
+        let bytes = bytes_of(file);
         hash.update(file.as_os_str().as_encoded_bytes());
         hash.update([0]);
         hash.update((bytes.len() as u64).to_le_bytes());
@@ -219,7 +242,7 @@ fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-fn read(file: &Path) -> Vec<u8> {
+fn bytes_of(file: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = std::fs::File::open(file) {
         let _ = file.take(MAX_FILE).read_to_end(&mut bytes);
@@ -233,15 +256,16 @@ mod tests {
 
     use super::*;
     use crate::{
-        app::tests::Home,
-        policy::deny::{DenyList, parse_denials},
+        app::tests::{Home, load},
+        policy::deny::parse_denials,
         verify::TrustState,
     };
 
     async fn reloads(home: &Home) -> (Reloads, Arc<ArcSwap<TrustState>>) {
-        let config = load(&home.file()).await.unwrap();
+        let Reading { config, sources, .. } = read(&home.file()).await;
+        let config = config.unwrap();
         let (live, trust) = home.live(&config).await;
-        (Reloads::new(home.file(), config, live), trust)
+        (Reloads::new(home.file(), config, sources, live), trust)
     }
 
     #[tokio::test]
@@ -286,6 +310,7 @@ mod tests {
         assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
         assert_eq!(denied(&reloads), 1);
         list(2);
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused), "each file that is saved is told of");
         assert_eq!(reloads.attempt(false).await, None);
         assert_eq!(denied(&reloads), 2);
         assert_eq!(reloads.live.policies.load().policies().len(), policies.policies().len());
@@ -307,6 +332,62 @@ mod tests {
             assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
             assert_eq!(denied(&reloads), left, "{lines}");
         }
+    }
+
+    #[tokio::test]
+    async fn d4_a_deny_file_that_is_half_written_lifts_nothing_and_holds_back_no_other() {
+        let home = Home::new();
+        std::fs::create_dir(home.path().join("deny")).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(home.path().join("deny").join(name), text).unwrap();
+        let entry = |at: u8| format!("- {{digest: \"{}\", reason: INC-{at}}}\n", crate::oci::Digest::sha256(&[at]));
+        write("a.yaml", &entry(1));
+        home.write(&(home.config() + "deny: [deny/*.yaml]\n"));
+        let (mut reloads, _trust) = reloads(&home).await;
+        let denied = |reloads: &Reloads| reloads.live.policies.load().deny().len();
+        // One that was denied is half written, and others are denied beside it and in another file.
+        write("a.yaml", &entry(1)[..30]);
+        write("b.yaml", &entry(2));
+        for (text, denies) in [(entry(2), 2), (entry(2) + &entry(3), 3), ("- {digset: x, reason: y}\n".to_owned() + &entry(4), 4)]
+        {
+            write("b.yaml", &text);
+            assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused), "{text}");
+            assert_eq!(denied(&reloads), denies, "{text}");
+        }
+        // Whole again, it says all there is to say.
+        write("a.yaml", "[]");
+        write("b.yaml", &entry(4));
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Applied));
+        assert_eq!(denied(&reloads), 1);
+    }
+
+    #[tokio::test]
+    async fn o6_a_file_that_is_truncated_as_it_is_read_is_read_again_when_it_is_what_it_was() {
+        let home = Home::new();
+        let (mut reloads, _trust) = reloads(&home).await;
+        let policies = reloads.live.policies.load_full();
+        let changed = home.policy().replace("heads/main", "heads/other");
+        std::fs::write(home.policy_file(), &changed).unwrap();
+        let whole = fingerprint(&reloads.last.files);
+        // A writer is at work between the first reading and the second, and writes the same again.
+        std::fs::write(home.policy_file(), &changed[..20]).unwrap();
+        let truncated = read(&home.file()).await;
+        assert_eq!(reloads.decide(whole, truncated, false).await, Some(Outcome::Refused));
+        std::fs::write(home.policy_file(), &changed).unwrap();
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Applied));
+        assert!(!Arc::ptr_eq(&policies, &reloads.live.policies.load_full()));
+    }
+
+    #[tokio::test]
+    async fn o6_what_cannot_be_taken_now_is_tried_again_and_told_once() {
+        let home = Home::new();
+        let (mut reloads, _trust) = reloads(&home).await;
+        home.write(&(home.config() + "tag_ttl: 1s\n"));
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
+        assert_eq!(reloads.attempt(false).await, None);
+        // As if what it could not have had come.
+        reloads.current.registry.tag_ttl = std::time::Duration::from_secs(1);
+        assert_eq!(reloads.attempt(false).await, Some(Outcome::Applied));
+        assert_eq!(reloads.attempt(false).await, None);
     }
 
     #[tokio::test]

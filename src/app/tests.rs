@@ -14,6 +14,10 @@ pub(super) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/acme")
 }
 
+pub(super) async fn load(file: &Path) -> Result<Config, StartError> {
+    Ok(read(file).await.config?)
+}
+
 /// A directory with a configuration and a policy in it.
 pub(super) struct Home(tempfile::TempDir);
 
@@ -185,6 +189,27 @@ async fn d4_the_deny_list_of_a_configuration_that_is_refused_is_watched_where_it
             timeout(Duration::from_secs(10), changed).await.expect("the list is not in force");
         }
     }
+    assert!(running.shutdown().await);
+}
+
+#[tokio::test]
+async fn o6_what_mends_a_configuration_that_is_refused_is_watched_where_it_lies() {
+    let home = Home::new();
+    let running = start_from(home.file()).await.unwrap();
+    let mut stream = TcpStream::connect(running.addr).await.unwrap();
+    std::fs::create_dir(home.path().join("more")).unwrap();
+    let other = home.policy().replace("name: acme-release", "name: other").replace("heads/main", "heads/other");
+    std::fs::write(home.path().join("more/x.yaml"), other.replace("name:", "nmae:")).unwrap();
+    home.write(&home.config().replace("policies/*.yaml", "policies/*.yaml, more/*.yaml"));
+    sleep(Duration::from_millis(1_500)).await;
+    assert!(ask(&mut stream, SIGNED).await.0.starts_with("HTTP/1.1 200"), "refused");
+    std::fs::write(home.path().join("more/x.yaml"), other).unwrap();
+    let changed = async {
+        while !ask(&mut stream, SIGNED).await.0.starts_with("HTTP/1.1 403") {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), changed).await.expect("the old policies still decide");
     assert!(running.shutdown().await);
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Weakness;
+use super::{Sources, Weakness};
 use crate::{policy::pattern::Glob, yaml::Cursor};
 
 /// Files one `policies` entry may match.
@@ -29,8 +29,8 @@ impl Files {
     }
 
     /// Every file and directory that was read.
-    pub(super) fn into_read(self) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        (self.read.into_inner(), self.directories.into_inner())
+    pub(super) fn into_sources(self) -> Sources {
+        Sources { files: self.read.into_inner(), directories: self.directories.into_inner() }
     }
 
     fn remember(&self, path: &Path) {
@@ -99,14 +99,15 @@ impl Files {
     }
 
     /// The files a pattern such as `policies/*.yaml` names, sorted. `*` stands within one segment and matches no name
-    /// that begins with a dot: editors and Kubernetes' `..data` keep theirs there.
+    /// that begins with a dot: editors and Kubernetes' `..data` keep theirs there. Of a pattern that also names what cannot be
+    /// read, the others are given all the same: each of them may deny something.
     pub(super) fn matching(&self, cursor: &Cursor<'_>) -> Option<Vec<PathBuf>> {
         let text = cursor.text("a path such as policies/*.yaml")?;
         if !text.contains('*') {
             return self.file(cursor).map(|file| vec![file]);
         }
         let pattern = self.path(cursor)?;
-        let mut found = vec![PathBuf::new()];
+        let (mut found, mut good) = (vec![PathBuf::new()], true);
         for segment in pattern.iter() {
             let Some(name) = segment.to_str() else {
                 cursor.wrong("is not UTF-8");
@@ -128,13 +129,12 @@ impl Files {
                     Err(error) if found.len() > 1 && error.kind() == io::ErrorKind::NotADirectory => {}
                     Err(error) => {
                         cursor.wrong(format!("{} cannot be listed: {}", directory.display(), plain(&error)));
-                        return None;
+                        good = false;
                     }
                 }
             }
             found = next;
         }
-        let mut good = true;
         found.retain(|path| match fs::metadata(path) {
             Ok(metadata) => metadata.is_file(),
             // The segments behind the last wildcard need not be in every directory.
@@ -142,17 +142,14 @@ impl Files {
             // A link to nothing, or what cannot be looked at: left out in silence, a policy that must hold would not.
             Err(error) => {
                 cursor.wrong(format!("{} cannot be opened: {}", path.display(), plain(&error)));
+                self.remember(path);
                 good = false;
                 false
             }
         });
-        if !good {
-            return None;
-        }
         found.sort();
-        if found.is_empty() {
+        if found.is_empty() && good {
             cursor.wrong(format!("matches no file: {}", pattern.display()));
-            return None;
         }
         if found.len() > MAX_MATCHES {
             cursor.wrong(format!("matches more than {MAX_MATCHES} files"));

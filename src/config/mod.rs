@@ -22,7 +22,7 @@ pub use crate::yaml::{Problem, Problems};
 use crate::{
     gate,
     oci::Host,
-    policy::{PolicySet, deny::DenyList},
+    policy::{PolicySet, deny::Denial},
     registry, server, store, upstream,
     verify::trust_root::RootConfig,
 };
@@ -46,25 +46,39 @@ pub struct Config {
     pub policies: PolicySet,
     /// The trust roots by name; `default` is among them.
     pub trust_roots: BTreeMap<Arc<str>, RootConfig>,
-    /// Every file read, to watch: this one, policies, certificates, trust root, credentials. A new policy file appears
-    /// in a directory of one of these or in one of [`directories`](Self::directories).
-    pub files: Vec<PathBuf>,
-    /// Directories a wildcard of `policies` looked into, to watch for new files.
-    pub directories: Vec<PathBuf>,
     /// Weaknesses configured, to say at start and to count.
     pub weaknesses: Vec<Weakness>,
     /// What is no weakness, and probably not meant: each a sentence, to say at start.
     pub notices: Vec<String>,
 }
 
-/// The deny-list of a configuration of which nothing else is taken.
+/// What reading a configuration came to, whether or not it can be taken.
+#[derive(Debug)]
+pub struct Reading {
+    /// The configuration, or all that is wrong with it.
+    pub config: Result<Config, Problems>,
+    /// What it denies, whatever else is wrong.
+    pub denials: Denials,
+    /// What was read.
+    pub sources: Sources,
+}
+
+/// The deny-list of a configuration.
 #[derive(Debug, Default)]
 pub struct Denials {
-    /// What is denied; `None` where that cannot be told, or not all of it.
-    pub list: Option<DenyList>,
-    /// The files it is in, to watch: those that cannot be read too.
+    /// What is denied, as far as it can be read.
+    pub read: Vec<Denial>,
+    /// Whether that is all of it.
+    pub is_whole: bool,
+}
+
+/// What a configuration is made of, to watch: of one that is wrong, as far as it was read.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Every file: this one, policies, certificates, trust root, credentials; those that cannot be read too. A new policy file
+    /// appears in a directory of one of these or in one of [`directories`](Self::directories).
     pub files: Vec<PathBuf>,
-    /// Directories a wildcard of `deny` looked into.
+    /// Directories a wildcard of `policies` or `deny` looked into, to watch for new files.
     pub directories: Vec<PathBuf>,
 }
 
@@ -91,7 +105,7 @@ impl Config {
     /// # Errors
     /// [`Problems`]: every one, with file, line, column and key path.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        schema::load(path)
+        Self::read(path).config
     }
 
     /// The policies of `files`, for whoever has trust roots and no configuration: a policy that names another root could be met
@@ -103,10 +117,10 @@ impl Config {
         schema::policies_under(files, roots)
     }
 
-    /// The deny-list alone that the file at `path` names, whatever else is wrong.
+    /// What [`Config::load`] loads, and what can be told of it though it is wrong.
     #[must_use]
-    pub fn denials(path: &Path) -> Denials {
-        schema::denials(path)
+    pub fn read(path: &Path) -> Reading {
+        schema::read(path)
     }
 }
 

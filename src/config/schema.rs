@@ -7,10 +7,13 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, Denials, Weakness, files::Files, limits, listeners, trust_roots, upstreams};
+use super::{Config, Denials, Reading, Weakness, files::Files, limits, listeners, trust_roots, upstreams};
 use crate::{
     gate,
-    policy::{self, PolicySet, Unmatched, deny::DenyList},
+    policy::{
+        self, PolicySet, Unmatched,
+        deny::{Denial, DenyList},
+    },
     registry, server, store, upstream,
     verify::trust_root::RootConfig,
     yaml::{self, Cursor, Fields, Node, Problem, Problems, Sink, Value},
@@ -57,7 +60,13 @@ const STORE_PATH: &str = "/var/lib/pullgate";
 const STORE_SIZE: u64 = 50 << 30;
 
 /// Reads everything, then says what is wrong, or converts.
-pub(super) fn load(path: &Path) -> Result<Config, Problems> {
+pub(super) fn read(path: &Path) -> Reading {
+    let (files, mut denials) = (Files::beside(path), Denials::default());
+    let config = load(path, &files, &mut denials);
+    Reading { config, denials, sources: files.into_sources() }
+}
+
+fn load(path: &Path, files: &Files, denials: &mut Denials) -> Result<Config, Problems> {
     let text = yaml::read_file(path).map_err(|problem| Problems(vec![problem]))?;
     let sink = Sink::new(path);
     let Some(documents) = yaml::documents(&text, &sink) else { return Err(Problems(sink.into_problems())) };
@@ -68,26 +77,31 @@ pub(super) fn load(path: &Path) -> Result<Config, Problems> {
     if let Some(second) = more.first() {
         sink.report(second.place, "", "a second document; this file has one (policy files may have several)");
     }
-    read(path, root, sink)
+    // Of a key that is written twice, either may be meant.
+    let is_sound = sink.is_empty();
+    let (denied, wrong) = denied(path, root, files);
+    let is_whole = is_sound && denied.is_some() && wrong.is_empty();
+    *denials = Denials { read: denied.unwrap_or_default(), is_whole };
+    convert(path, root, sink, files, DenyList::new(denials.read.clone()), wrong)
 }
 
 fn whole(path: &Path, message: &str) -> Problems {
     Problems(vec![Problem { file: path.to_owned(), line: 0, column: 0, key: String::new(), message: message.into() }])
 }
 
-fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
-    let files = Files::beside(path);
+/// `wrong` is what is wrong with `deny`.
+fn convert(path: &Path, root: &Node, sink: Sink, files: &Files, deny: DenyList, wrong: Vec<Problem>) -> Result<Config, Problems> {
     let mut weaknesses = Vec::new();
     let cursor = Cursor::new(root, &sink);
     let Some(fields) = cursor.fields(KEYS, LATER) else { return Err(Problems(sink.into_problems())) };
 
-    let listeners = listeners::read(&fields, &files, &mut weaknesses);
+    let listeners = listeners::read(&fields, files, &mut weaknesses);
     let limits = limits::read(fields.get("limits").as_ref());
-    let trust_roots = trust_roots::read(&fields, &files, &mut weaknesses);
-    let store = store(fields.get("store").as_ref(), &files);
+    let trust_roots = trust_roots::read(&fields, files, &mut weaknesses);
+    let store = store(fields.get("store").as_ref(), files);
     let upstreams = fields
         .need("upstreams", "write where images are, as in [{host: ghcr.io, url: https://ghcr.io}]")
-        .map(|cursor| upstreams::read(&cursor, &files, &mut weaknesses))
+        .map(|cursor| upstreams::read(&cursor, files, &mut weaknesses))
         .unwrap_or_default();
     let default_upstream = fields.get("default_upstream").and_then(|cursor| upstreams::default(&cursor, &upstreams.hosts));
     let tag_ttl = time(&fields, "tag_ttl", Duration::ZERO..=DAY, 30 * SECOND);
@@ -101,12 +115,11 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
         }
         None => Unmatched::Deny,
     };
-    let policy_files = fields.get("policies").map(|cursor| listed_files(&cursor, &files)).unwrap_or_default();
-
-    let deny_files = fields.get("deny").map(|cursor| listed_files(&cursor, &files)).unwrap_or_default();
+    let policy_files = fields.get("policies").map(|cursor| listed_files(&cursor, files)).unwrap_or_default();
 
     let mut problems = sink.into_problems();
-    let deny = deny(&deny_files, &mut problems);
+    problems.extend(wrong);
+    problems.sort_by_key(|problem| if problem.file == path { (problem.line, problem.column) } else { (u64::MAX, 0) });
     let policies = policies(&policy_files, unmatched, &mut problems).map(|policies| policies.with_deny(deny));
     if let (Some(policies), Some(trust_roots)) = (&policies, &trust_roots) {
         problems.extend(trust_roots::unknown(policies, trust_roots));
@@ -124,7 +137,6 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
     }
     let mut notices = notices(&policies, &upstreams.configs);
     notices.extend(trust_roots::notices(&policies, &trust_roots));
-    let (files, directories) = files.into_read();
     Ok(Config {
         gate: gate::Config {
             verdict_ttl,
@@ -144,8 +156,6 @@ fn read(path: &Path, root: &Node, sink: Sink) -> Result<Config, Problems> {
         default_upstream,
         policies,
         trust_roots,
-        files,
-        directories,
         weaknesses,
         notices,
     })
@@ -219,38 +229,23 @@ pub(super) fn policies_under(files: &[PathBuf], roots: &BTreeMap<Arc<str>, RootC
     policies.filter(|_| problems.is_empty()).ok_or(Problems(problems))
 }
 
-/// What is denied: a file that cannot be read is a problem, never an empty list.
-fn deny(paths: &[PathBuf], problems: &mut Vec<Problem>) -> DenyList {
-    let mut denials = Vec::new();
+/// What is denied, as far as it can be read, and what is wrong with it: a file that cannot be read is a problem, never an empty
+/// list. `None` where no key says what: what was denied stays denied until the rest is right too.
+fn denied(path: &Path, root: &Node, files: &Files) -> (Option<Vec<Denial>>, Vec<Problem>) {
+    let sink = Sink::new(path);
+    let paths = {
+        let mut entries = Cursor::new(root, &sink).entries().into_iter().flatten();
+        let Some((_, _, deny)) = entries.find(|(key, ..)| *key == "deny") else { return (None, Vec::new()) };
+        listed_files(&deny, files)
+    };
+    let (mut denials, mut problems) = (Vec::new(), sink.into_problems());
     for path in paths {
-        match yaml::read_file(path) {
-            Ok(text) => denials.extend(policy::deny::parse_denials(path, &text, problems)),
+        match yaml::read_file(&path) {
+            Ok(text) => denials.extend(policy::deny::parse_denials(&path, &text, &mut problems)),
             Err(problem) => problems.push(problem),
         }
     }
-    DenyList::new(denials)
-}
-
-/// The deny-list that the file at `path` names, whatever else is wrong with it or with what it names.
-pub(super) fn denials(path: &Path) -> Denials {
-    let files = Files::beside(path);
-    let list = denied_by(path, &files);
-    let (files, directories) = files.into_read();
-    Denials { list, files, directories }
-}
-
-fn denied_by(path: &Path, files: &Files) -> Option<DenyList> {
-    let (text, sink) = (yaml::read_file(path).ok()?, Sink::new(path));
-    let documents = yaml::documents(&text, &sink)?;
-    let [root] = documents.as_slice() else { return None };
-    let paths = {
-        // Where the key is gone, what was denied stays denied until the rest is right too.
-        let (_, _, deny) = Cursor::new(root, &sink).entries()?.into_iter().find(|(key, ..)| *key == "deny")?;
-        listed_files(&deny, files)
-    };
-    let mut problems = sink.into_problems();
-    let list = deny(&paths, &mut problems);
-    problems.is_empty().then_some(list)
+    (Some(denials), problems)
 }
 
 /// What is allowed and probably not meant (I9, O8).

@@ -79,6 +79,12 @@ impl Sink {
         }
     }
 
+    /// Whether nothing was noted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.problems.borrow().is_empty()
+    }
+
     /// What was noted, in the order of the file.
     #[must_use]
     pub fn into_problems(self) -> Vec<Problem> {

@@ -11,13 +11,14 @@ fn relative_paths_start_at_the_file_and_every_file_read_is_watched() {
         fs::write(directory.path().join(name), "x").unwrap();
         fs::set_permissions(directory.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let config = Config::load(&directory.path().join("pullgate.yaml")).unwrap();
+    let Reading { config, sources, .. } = Config::read(&directory.path().join("pullgate.yaml"));
+    let config = config.unwrap();
     assert_eq!(config.store.path, directory.path().join("data"));
     let file = TrustRootSource::File(directory.path().join("root.json"));
     assert_eq!(roots(&config), [("default", &file, Relaxed::default())]);
     let tls = config.server.tls.unwrap();
     assert_eq!((tls.cert, tls.client_ca), (directory.path().join("c.pem"), Some(directory.path().join("a.pem"))));
-    assert_eq!(config.files.len(), 6);
+    assert_eq!(sources.files.len(), 6);
     assert!(config.weaknesses.is_empty(), "{:?}", config.weaknesses);
     // O11: a key everybody can read is said.
     fs::set_permissions(directory.path().join("k.pem"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -71,11 +72,65 @@ fn d4_deny_lists_are_read_and_watched_and_one_that_cannot_be_read_is_a_problem()
     assert!(problems_in(&directory)[0].contains("deny[0]: matches no file"));
     let digest = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
     fs::write(directory.path().join("deny/a.yaml"), format!("- {{digest: \"{digest}\", reason: INC-1}}\n")).unwrap();
-    let config = Config::load(&directory.path().join("pullgate.yaml")).unwrap();
+    let Reading { config, sources, .. } = Config::read(&directory.path().join("pullgate.yaml"));
+    let config = config.unwrap();
     assert_eq!(config.policies.deny().digest(&digest.parse().unwrap()).map(|reason| &**reason), Some("INC-1"));
-    assert!(config.files.contains(&directory.path().join("deny/a.yaml")), "{:?}", config.files);
-    assert!(config.directories.contains(&directory.path().join("deny")), "{:?}", config.directories);
+    assert!(sources.files.contains(&directory.path().join("deny/a.yaml")), "{sources:?}");
+    assert!(sources.directories.contains(&directory.path().join("deny")), "{sources:?}");
     // Emptied by a writer that has not written yet: nothing is un-denied by it.
     fs::write(directory.path().join("deny/a.yaml"), "").unwrap();
     assert_eq!(problems_in(&directory), ["deny/a.yaml: is empty; write [] to deny nothing"]);
+}
+
+#[test]
+fn d4_what_can_be_read_of_a_deny_list_is_told_whatever_is_wrong_and_whether_it_is_all() {
+    let entry = |at: u8| format!("- {{digest: \"{}\", reason: INC-{at}}}\n", crate::oci::Digest::sha256(&[at]));
+    let deny = "deny: [deny/*.yaml]\n";
+    let [one, two] = [1, 2].map(entry);
+    // The deny files and what is written in the configuration, how many are read, and whether that is all.
+    for (files, config, read, is_whole) in [
+        (vec![one.as_str(), &two], format!("{SMALL}{deny}"), 2, true),
+        (vec!["[]"], format!("{SMALL}{deny}"), 0, true),
+        (vec![], format!("{SMALL}deny: []\n"), 0, true),
+        (vec![&one], SMALL.to_owned(), 0, false),
+        // Wrong elsewhere.
+        (vec![&one], format!("{SMALL}{deny}zzz: 1\n"), 1, true),
+        // A file half written, an entry with a typo, a path that names nothing.
+        (vec!["- {digest: \"sha256:00\", reason: half\n", &two], format!("{SMALL}{deny}"), 1, false),
+        (vec![&(one.clone() + "- {digset: x, reason: y}\n" + &two)], format!("{SMALL}{deny}"), 2, false),
+        (vec![&one], format!("{SMALL}deny: [none/*.yaml, deny/*.yaml, deny/z.yaml]\n"), 1, false),
+        // Of two, either may be meant.
+        (vec![&one], format!("{SMALL}deny: [deny/0.yaml]\n{deny}"), 1, false),
+        (vec![&one], format!("{SMALL}{deny}---\n{SMALL}"), 1, false),
+        (vec![&one], format!("{SMALL}deny: deny/0.yaml\n"), 0, false),
+        (vec![&one], "deny: [".to_owned(), 0, false),
+    ] {
+        let directory = directory(&config);
+        fs::create_dir(directory.path().join("deny")).unwrap();
+        for (at, text) in files.iter().enumerate() {
+            fs::write(directory.path().join(format!("deny/{at}.yaml")), text).unwrap();
+        }
+        let Denials { read: found, is_whole: whole } = Config::read(&directory.path().join("pullgate.yaml")).denials;
+        assert_eq!((found.len(), whole), (read, is_whole), "{files:?} {config}");
+    }
+    // A link to nothing among them.
+    let directory = directory(&format!("{SMALL}{deny}"));
+    fs::create_dir(directory.path().join("deny")).unwrap();
+    fs::write(directory.path().join("deny/a.yaml"), &one).unwrap();
+    std::os::unix::fs::symlink("gone.yaml", directory.path().join("deny/b.yaml")).unwrap();
+    let Reading { config, denials, sources } = Config::read(&directory.path().join("pullgate.yaml"));
+    assert!(config.is_err());
+    assert_eq!((denials.read.len(), denials.is_whole), (1, false));
+    assert!(sources.files.contains(&directory.path().join("deny/b.yaml")), "{sources:?}");
+}
+
+#[test]
+fn o6_what_a_wrong_configuration_names_is_watched() {
+    let directory = directory(&SMALL.replace("policies/*.yaml", "policies/*.yaml, more/*.yaml, none/*.yaml"));
+    fs::create_dir(directory.path().join("more")).unwrap();
+    fs::write(directory.path().join("more/x.yaml"), "nmae: x\n").unwrap();
+    let Reading { config, sources, .. } = Config::read(&directory.path().join("pullgate.yaml"));
+    assert!(config.is_err());
+    assert!(sources.files.contains(&directory.path().join("more/x.yaml")), "{sources:?}");
+    assert!(sources.directories.contains(&directory.path().join("none")), "{sources:?}");
 }

@@ -26,7 +26,10 @@ fn trust_roots_have_names_and_what_they_give_up_is_said_at_start() {
     let weak: Vec<_> = config.weaknesses.iter().map(|weakness| weakness.kind).collect();
     assert_eq!(weak, ["dangerous_no_log", "dangerous_no_sct"]);
     assert!(config.weaknesses[0].sentence.starts_with("trust root github has no log"), "{}", config.weaknesses[0]);
-    assert!(config.files.iter().any(|read| read.ends_with("github.json")), "watched");
+    assert!(
+        Config::read(&directory.path().join("pullgate.yaml")).sources.files.iter().any(|read| read.ends_with("github.json")),
+        "watched"
+    );
 }
 
 #[test]

@@ -18,7 +18,9 @@ fn uncommented(text: &str) -> String {
 
 #[test]
 fn a_small_file_has_the_documented_defaults() {
-    let config = load(SMALL);
+    let directory = directory(SMALL);
+    let Reading { config, sources, .. } = Config::read(&directory.path().join("pullgate.yaml"));
+    let config = config.unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:5050");
     assert_eq!(config.server.admin.to_string(), "127.0.0.1:5051");
     assert!(config.server.tls.is_none());
@@ -36,9 +38,9 @@ fn a_small_file_has_the_documented_defaults() {
     assert_eq!(config.policies.unmatched(), Unmatched::Deny);
     assert_eq!(config.default_upstream, None);
     assert!(config.weaknesses.is_empty() && config.notices.is_empty(), "{:?} {:?}", config.weaknesses, config.notices);
-    let names: Vec<_> = config.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    let names: Vec<_> = sources.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["pullgate.yaml", "acme.yaml"]);
-    assert!(config.directories[0].ends_with("policies"));
+    assert!(sources.directories[0].ends_with("policies"));
 }
 
 #[test]
