@@ -19,7 +19,7 @@ use super::{
 use crate::{
     evidence::{Evidence, Piece},
     oci::{Digest, ImageName},
-    policy::{Held, PlatformFacts, Policy, Selection, Unmet},
+    policy::{Held, PlatformFacts, Policy, Reason, Selection, Unmet},
     telemetry,
     verify::{PoolError, Verified, Verifier, VerifyError},
 };
@@ -49,7 +49,7 @@ pub(super) struct Scales {
     facts: Arc<[Verified]>,
     platforms: Platforms,
     seen: HashSet<(Digest, Digest)>,
-    /// Enforcing policies that do not hold.
+    /// Enforcing policies that do not hold, and before them those of any mode that found what the deny-list names.
     pub(super) unmet: Vec<Unmet>,
     /// Audit policies that do not hold.
     pub(super) audit: Vec<Unmet>,
@@ -150,11 +150,11 @@ impl Scales {
     }
 
     /// Whether the image may be served as meeting its policies: all that enforce hold, or, where none does, all that
-    /// watch. Where what could not be had or verified might have made one of them a no, it is not yet a yes.
+    /// watch, and nothing is denied. Where what could not be had or verified might have made one of them a no, it is not yet a yes.
     pub(super) fn suffice(&self) -> bool {
         let audited = self.selection.enforce.is_empty();
         let (unmet, held) = if audited { (&self.audit, &self.watched) } else { (&self.unmet, &self.held) };
-        unmet.is_empty() && !held.iter().any(|(policy, held)| self.is_in_doubt(policy, held))
+        self.unmet.is_empty() && unmet.is_empty() && !held.iter().any(|(policy, held)| self.is_in_doubt(policy, held))
     }
 
     /// Whether all that is published about the subject was seen and could be judged.
@@ -331,6 +331,10 @@ impl Scales {
             if matter.is_bare() { Ok(matter.judged()) } else { tokio::task::spawn_blocking(move || matter.judged()).await };
         match answer {
             Ok(((held, unmet), (watched, audit))) => {
+                // What the deny-list names is refused whichever policy found it (D4): one that only watches decides nothing of it.
+                let is_denied = |unmet: &Unmet| unmet.reason == Reason::Denied && !unmet.wants_platforms;
+                let (denied, audit): (Vec<_>, Vec<_>) = audit.into_iter().partition(is_denied);
+                let unmet = denied.into_iter().chain(unmet).collect();
                 (self.held, self.unmet, self.watched, self.audit) = (held, unmet, watched, audit);
             }
             // A panic while judging is no yes: what was unmet before stays unmet.

@@ -47,7 +47,7 @@ impl Judgement {
             Parentage::None { refused, undecided } => (refused, undecided),
         };
         let cannot_tell = cannot_tell.or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)));
-        if self.selection.enforce.is_empty() {
+        if self.selection.enforce.is_empty() && scales.unmet.is_empty() {
             let audited = Audited::of(scales, cannot_tell.as_ref().map(|(reason, _)| reason), &[], &[]);
             return self.admit_audited(got, audited).await;
         }

@@ -282,6 +282,73 @@ async fn d4_an_image_whose_sbom_lists_a_denied_package_is_refused_with_the_reaso
     world.permit(image).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn d4_a_denied_package_is_refused_though_only_an_audit_policy_asks_for_the_sbom() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let watch = policy("watch", "reg.test/acme/**", RELEASE, "audit");
+    let enforce = policy("release", "reg.test/acme/**", RELEASE, "enforce") + "dangerous_no_attestation: true\n";
+    for (at, policies) in [(1, watch.clone()), (2, format!("{enforce}---\n{watch}"))] {
+        let world = World::new();
+        let image = world.signed("a");
+        world.set_policies(&policies, Unmatched::Deny);
+        world.permit(image).await;
+        world.deny(OPENSSL);
+        let refusal = world.refusal(image).await;
+        assert_eq!(refusal.code(), "denied");
+        assert!(
+            refusal
+                .sentence()
+                .contains("policy watch attestation https://spdx.dev/Document: openssl is denied by the deny-list: INC-4"),
+            "{refusal}"
+        );
+        let counted = format!("pullgate_denied_total{{by=\"package\"}} {at}\n");
+        assert!(recorder.handle().render().contains(&counted), "{}", recorder.handle().render());
+        // Where another SBOM might be the one that is relied on.
+        world.fault(Ask::ManifestByTag, Fault::Down);
+        let other = world.signed("b");
+        world.undecided(other).await;
+        world.mend();
+        world.deny("- {package: {name: left-pad}, reason: INC-5}\n");
+        world.permit(image).await;
+    }
+    // It is told before what else is wanting.
+    let world = World::new();
+    let image = world.signed("a");
+    let other = policy("other", "reg.test/acme/**", MALLORY, "enforce");
+    world.set_policies(&format!("{other}---\n{watch}"), Unmatched::Deny);
+    world.deny(OPENSSL);
+    assert_eq!(world.refusal(image).await.code(), "denied");
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_a_denied_package_on_one_platform_is_refused_though_only_an_audit_policy_asks_for_its_sbom() {
+    let audit = |text: &str| text.replace("mode: enforce", "mode: audit");
+    let each = policy("watch", "reg.test/acme/**", RELEASE, "audit")
+        + "attestations: [{predicate_type: https://spdx.dev/Document, sbom_on: each_platform}]\n";
+    let world = World::new();
+    let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
+    let index = world.platforms(&[(children[0], Some("linux/amd64")), (children[1], Some("linux/arm64"))]);
+    world.attach(REPO, index, &signature(index, RELEASE));
+    let mut clean = spdx();
+    clean["packages"][0]["name"] = "left-pad".into();
+    let clean =
+        serde_json::json!({"about": children[0], "by": RELEASE, "proves": "https://spdx.dev/Document", "predicate": clean});
+    world.attach(REPO, children[0], &bundle(clean));
+    world.attach(REPO, children[1], &attestation(children[1], RELEASE));
+    world.set_policies(&each, Unmatched::Deny);
+    world.permit(index).await;
+    world.deny(OPENSSL);
+    let refusal = world.refusal(index).await;
+    assert_eq!(refusal.code(), "denied", "{refusal}");
+    assert!(refusal.sentence().contains("linux/arm64"), "{refusal}");
+    // Where nobody could look, nothing was found: a policy that watches says that it could not tell.
+    world.set_policies(&audit(&excepted(index, "each_platform")), Unmatched::Deny);
+    world.deny(OPENSSL);
+    world.trust.store(std::sync::Arc::new(crate::verify::TrustState::NotReady("not yet".into())));
+    assert!(world.permit(index).await.warnings()[0].starts_with("299 - \"audit: could not tell"));
+}
+
 /// A policy that asks for an SBOM on these manifests, and an exception for one digest.
 fn excepted(image: Digest, sbom_on: &str) -> String {
     policy("release", "reg.test/acme/**", RELEASE, "enforce")
