@@ -79,7 +79,7 @@ impl StartError {
 }
 
 /// Every kind of weakness there is: a gauge says 0 as well as 1, so that an alert can rely on the series.
-const WEAKNESSES: [&str; 11] = [
+const WEAKNESSES: [&str; 12] = [
     "any_identity",
     "audit",
     "dangerous_allow",
@@ -87,6 +87,7 @@ const WEAKNESSES: [&str; 11] = [
     "dangerous_no_log",
     "dangerous_no_sct",
     "dangerous_no_signature",
+    "dangerous_repository",
     "open_admin",
     "open_listener",
     "plain_http",
@@ -297,6 +298,7 @@ fn say_weaknesses(config: &Config) {
     for notice in &config.notices {
         tracing::warn!("{notice}");
     }
+    debug_assert!(config.weaknesses.iter().all(|weakness| WEAKNESSES.contains(&weakness.kind)), "a kind without a series");
     for kind in WEAKNESSES {
         let configured = config.weaknesses.iter().any(|weakness| weakness.kind == kind);
         metrics::gauge!(telemetry::WEAKNESS, "what" => kind).set(f64::from(u8::from(configured)));

@@ -228,6 +228,28 @@ async fn o6_a_bad_new_file_changes_nothing_for_clients() {
 }
 
 #[tokio::test]
+async fn o10_each_weakness_that_a_policy_may_have_is_a_gauge() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let home = Home::new();
+    let weak = "name: weak\nimages: [\"registry.acme.test/**\"]\nmode: audit\ndangerous_no_signature: true\n\
+                dangerous_no_attestation: true\nexceptions:\n  - {dangerous_repository: registry.acme.test/acme/old, reason: J-1, \
+                expires: 2999-01-31}\n";
+    std::fs::write(home.policy_file(), weak).unwrap();
+    say_weaknesses(&load(&home.file()).await.unwrap());
+    let text = recorder.handle().render();
+    for (what, is) in [
+        ("audit", 1),
+        ("dangerous_no_attestation", 1),
+        ("dangerous_no_signature", 1),
+        ("dangerous_repository", 1),
+        ("any_identity", 0),
+    ] {
+        assert!(text.contains(&format!("pullgate_weakness{{what=\"{what}\"}} {is}\n")), "{what}\n{text}");
+    }
+}
+
+#[tokio::test]
 async fn o12_while_draining_readyz_is_red_and_an_open_request_is_answered() {
     let home = Home::new();
     let running = start(load(&home.file()).await.unwrap()).await.unwrap();

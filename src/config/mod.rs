@@ -86,8 +86,8 @@ pub struct Sources {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Weakness {
     /// A word from a closed list, for the metric's label: `any_identity`, `audit`, `dangerous_allow`,
-    /// `dangerous_no_attestation`, `dangerous_no_log`, `dangerous_no_sct`, `dangerous_no_signature`, `open_admin`, `open_listener`, `plain_http`,
-    /// `readable_secret`.
+    /// `dangerous_no_attestation`, `dangerous_no_log`, `dangerous_no_sct`, `dangerous_no_signature`, `dangerous_repository`, `open_admin`,
+    /// `open_listener`, `plain_http`, `readable_secret`.
     pub kind: &'static str,
     /// What is given up.
     pub sentence: String,

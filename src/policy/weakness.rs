@@ -1,4 +1,6 @@
-//! What about a policy relaxes a rule: said at start, and a metric as long as it is so.
+//! What about a policy relaxes a rule: said at start and at each reload, when a metric is set too.
+
+use jiff::Timestamp;
 
 use super::{Mode, Policy, exception::Excepted, lint::Openings};
 
@@ -15,9 +17,14 @@ const OWNER: [&str; 8] = [
 ];
 
 impl Policy {
-    /// What about this policy relaxes a rule: a word from a closed list, and a sentence.
+    /// What about this policy relaxes a rule now: a word from a closed list, and a sentence.
     #[must_use]
     pub fn weaknesses(&self) -> Vec<(&'static str, String)> {
+        self.weaknesses_at(Timestamp::now())
+    }
+
+    /// The same at another time. An exception that has ended does nothing any more.
+    pub(super) fn weaknesses_at(&self, now: Timestamp) -> Vec<(&'static str, String)> {
         let mut weak = Vec::new();
         let name = &self.name;
         if self.mode == Mode::Audit {
@@ -29,7 +36,7 @@ impl Policy {
         if self.attestations.is_empty() {
             weak.push(("dangerous_no_attestation", format!("policy {name} asks for no attestation (dangerous_no_attestation)")));
         }
-        for exception in &self.exceptions {
+        for exception in self.exceptions.iter().filter(|exception| exception.expires > now) {
             if let Excepted::Repository(pattern) = &exception.of {
                 weak.push((
                     "dangerous_repository",

@@ -216,6 +216,11 @@ fn o10_what_relaxes_a_rule_is_said() {
         set.policies[0].weaknesses().into_iter().map(|(kind, _)| kind).collect::<Vec<_>>()
     };
     assert!(weak(STRICT).is_empty());
+    let excepted =
+        format!("{STRICT}exceptions: [{{dangerous_repository: ghcr.io/acme/old, reason: J-1, expires: 2027-01-31}}]\n");
+    let at = |now: &str| set(&excepted).policies[0].weaknesses_at(now.parse().unwrap());
+    assert!(matches!(&at("2027-01-31T23:59:59Z")[..], [("dangerous_repository", told)] if told.contains("ghcr.io/acme/old")));
+    assert!(at("2027-02-01T00:00:00Z").is_empty(), "it has ended");
     assert_eq!(weak(&format!("{STRICT}mode: audit\ndangerous_no_attestation: true\n")), ["audit", "dangerous_no_attestation"]);
     assert_eq!(weak(&format!("{STRICT}attestations: []\ndangerous_no_attestation: true\n")), ["dangerous_no_attestation"]);
     assert_eq!(weak("name: a\nimages: [a.b/c]\nsignatures: [{keyless: {issuer: i, subject_regex: .*}}]\n"), ["any_identity"]);

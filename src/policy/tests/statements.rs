@@ -245,7 +245,7 @@ fn an_exception_answers_for_evidence_until_it_ends() {
     // Having ended, they do nothing; what the policy asks for is enough again.
     let held = judge_at(&text, &[signature(MAIN), spdx_by(MAIN)], "2026-11-25T00:00:00Z").unwrap();
     assert_eq!((held.valid_until, held.exception), (None, None));
-    assert_eq!(set(&text).policies[0].weaknesses().len(), 2);
+    assert_eq!(set(&text).policies[0].weaknesses_at(jiff::Timestamp::UNIX_EPOCH).len(), 2);
 }
 
 /// The sentence is cut in its middle, and what became of the condition is not what it may lose.
