@@ -208,14 +208,13 @@ impl<'a> Cursor<'a> {
     pub fn duration(&self, range: std::ops::RangeInclusive<Duration>) -> Option<Duration> {
         let text = self.text("a time such as 30s")?;
         let found = if text == "0" { Some(Duration::ZERO) } else { humantime::parse_duration(text).ok() };
-        let show = |duration: &Duration| humantime::format_duration(*duration).to_string();
         match found {
             None if text.bytes().all(|b| b.is_ascii_digit()) => {
                 self.wrong(format!("has no unit: write {0}s or {0}m", shown(text)));
             }
             None => self.wants("a time such as 30s, 5m or 1h 30m"),
             Some(found) if !range.contains(&found) => {
-                self.wants(&format!("a time from {} to {}", show(range.start()), show(range.end())));
+                self.wants(&format!("a time from {} to {}", time(*range.start()), time(*range.end())));
             }
             Some(found) => return Some(found),
         }
@@ -290,6 +289,26 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// `90d`, `1h 30m`, as people write it: humantime's own has months of 30.44 days.
+fn time(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let parts: Vec<_> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_as_it_is_written() {
+        for written in ["0s", "1s", "1m", "1h 30m", "24d", "90d", "366d", "3653d 1h 2m 3s"] {
+            assert_eq!(time(humantime::parse_duration(written).unwrap()), written);
+        }
+    }
 }

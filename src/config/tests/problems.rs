@@ -84,7 +84,7 @@ limits: {connections: 0, header_timeout: soon, evidence: {page: 4}, verify_threa
             "pullgate.yaml:26:45: policies[2]: policies/none.yaml cannot be opened: no such file or directory",
             "pullgate.yaml:27:12: unmatched: wants deny or dangerous_allow, found `allow`",
             "pullgate.yaml:28:10: tag_ttl: has no unit: write 30s or 30m",
-            "pullgate.yaml:29:14: verdict_ttl: wants a time from 1s to 1day, found `2 weeks`",
+            "pullgate.yaml:29:14: verdict_ttl: wants a time from 1s to 1d, found `2 weeks`",
             "pullgate.yaml:30:12: max_stale: wants a time such as 30s, 5m or 1h 30m, found `never`",
             "pullgate.yaml:31:1: tag_ttl: written twice; the first is on line 28",
             "pullgate.yaml:32:23: limits.connections: wants a whole number from 1 to 1000000, found `0`",
