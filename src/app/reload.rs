@@ -396,6 +396,8 @@ mod tests {
         let (mut reloads, _trust) = reloads(&home).await;
         let policies = reloads.live.policies.load_full();
         std::fs::write(home.policy_file(), home.policy().replace("heads/main", "heads/other")).unwrap();
+        let shipped = std::fs::read_to_string("config/pullgate.yaml").unwrap();
+        let header = shipped.split("\n\n").next().unwrap();
         for (key, from, to) in [
             ("listen", "listen: 127.0.0.1:0", "listen: 127.0.0.1:1"),
             ("admin", "admin: 127.0.0.1:0", "admin: 127.0.0.1:1"),
@@ -410,6 +412,7 @@ mod tests {
             home.write(&home.config().replace(from, to));
             let new = load(&home.file()).await.unwrap();
             assert_eq!(needs_restart(&reloads.current, &new), [key]);
+            assert!(header.contains(&format!("`{key}`")), "the header of config/pullgate.yaml does not say so of {key}");
             assert_eq!(reloads.attempt(false).await, Some(Outcome::Refused));
             assert!(Arc::ptr_eq(&policies, &reloads.live.policies.load_full()), "a part of it was taken");
         }
