@@ -11,7 +11,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Requests answered: `endpoint`, `status`.
 pub const REQUESTS: &str = "pullgate_requests_total";
-/// Judgements made (not recalled): `outcome` (permit, refusal, undecided, absent, faulty), `reason`.
+/// Judgements made (not recalled): `outcome` (permit, refusal, undecided, absent, faulty), `reason`. Each refusal of a guarded tag
+/// is one, also where its digest's verdict was recalled.
 pub const DECISIONS: &str = "pullgate_decisions_total";
 /// Verdicts recalled from memory: `outcome`.
 pub const RECALLS: &str = "pullgate_recalled_total";
@@ -23,9 +24,11 @@ pub const VERIFY_SECONDS: &str = "pullgate_verify_seconds";
 pub const VERIFY_PANICS: &str = "pullgate_verify_panics_total";
 /// Requests to upstreams: `what` (manifest, referrers, tags, blob, token), `outcome`.
 pub const UPSTREAM_REQUESTS: &str = "pullgate_upstream_requests_total";
-/// Each time a permit that rests on an exception of a policy is given, recalled ones too: `what` (digest, dangerous_repository).
+/// Each time a permit that rests on an exception of a policy is given, recalled ones too, whatever a guard of tags then says:
+/// `what` (digest, dangerous_repository).
 pub const EXCEPTIONS_USED: &str = "pullgate_exceptions_used_total";
-/// Each time an audit policy would have answered otherwise: `outcome` (would_refuse, would_undecided).
+/// Each judgement about which an audit policy would have answered otherwise, and each such request of a tag that one guards:
+/// `outcome` (would_refuse, would_undecided).
 pub const AUDITED: &str = "pullgate_audit_total";
 /// Bytes of blobs sent to clients: `from` (store, upstream).
 pub const BLOB_BYTES: &str = "pullgate_blob_bytes_total";
@@ -37,7 +40,8 @@ pub const STORE_BYTES: &str = "pullgate_store_bytes";
 pub const STORE_EVICTED: &str = "pullgate_store_evicted_total";
 /// Store operations the disk refused: `operation`.
 pub const STORE_ERRORS: &str = "pullgate_store_errors_total";
-/// Uses of the deny-list: `by` (digest, identity, log_entry, package).
+/// Uses of the deny-list in judgements, of which a recalled refusal is none: by digest or package a refusal, by identity or log
+/// entry a piece of evidence, as often as it is weighed: `by` (digest, identity, log_entry, package).
 pub const DENIED: &str = "pullgate_denied_total";
 /// Remembered verdicts.
 pub const VERDICTS: &str = "pullgate_verdicts";
@@ -125,15 +129,25 @@ const ALL: &[(&str, Kind, Unit, &str)] = &[
         AUDITED,
         Kind::Counter,
         Unit::Count,
-        "Judgements about which an audit policy would have answered otherwise, by what it would",
+        "Judgements, and requests of guarded tags, about which an audit policy would have answered otherwise, by what it would",
     ),
     (BLOB_BYTES, Kind::Counter, Unit::Bytes, "Bytes of blobs sent to clients, by where they came from"),
     (BUILD, Kind::Gauge, Unit::Count, "1, labelled with the version that runs"),
     (CONNECTIONS, Kind::Gauge, Unit::Count, "Open client connections"),
     (CONNECTIONS_CLOSED, Kind::Counter, Unit::Count, "Connections the gate ended, by why"),
-    (DECISIONS, Kind::Counter, Unit::Count, "Judgements made (not recalled), by outcome and reason"),
+    (
+        DECISIONS,
+        Kind::Counter,
+        Unit::Count,
+        "Judgements made (not recalled), and refusals of guarded tags, by outcome and reason",
+    ),
     (DECISION_SECONDS, Kind::Histogram, Unit::Seconds, "How long a judgement took"),
-    (DENIED, Kind::Counter, Unit::Count, "Uses of the deny-list, by what it names"),
+    (
+        DENIED,
+        Kind::Counter,
+        Unit::Count,
+        "Refusals by the deny-list (not recalled) and pieces of evidence it set aside, each time they are weighed, by what it names",
+    ),
     (
         EXCEPTIONS_USED,
         Kind::Counter,

@@ -42,6 +42,7 @@ use self::{
 use crate::{
     evidence,
     flight::Flight,
+    oci::Tag,
     policy::{PolicyId, PolicySet, Selection},
     store::{Documents, Facts},
     telemetry,
@@ -281,7 +282,20 @@ impl Gate {
     /// The permit remembered for `subject`, without any work: the hot path.
     #[must_use]
     pub fn recall(&self, subject: &Subject) -> Option<Permit> {
+        self.recall_if(subject, |_| true)
+    }
+
+    /// The same for what `tag` means now; none where the guard of tags must be asked.
+    #[must_use]
+    pub fn recall_by_tag(&self, subject: &Subject, tag: &Tag) -> Option<Permit> {
+        self.recall_if(subject, |permit| self.recall_tag(tag, permit))
+    }
+
+    fn recall_if(&self, subject: &Subject, is_answer: impl FnOnce(&Permit) -> bool) -> Option<Permit> {
         let permit = self.memory.permit(asked(subject), &self.basis(subject)?, Instant::now())?.whole()?;
+        if !is_answer(&permit) {
+            return None;
+        }
         self.recalled_permits.increment(1);
         count_exceptions(&permit);
         Some(permit)

@@ -24,10 +24,11 @@ pub(super) fn recalled(registry: &Registry, route: &Route<'_>, reference: &Refer
         Reference::Tag(tag) if is_attachment(tag) => return None,
         Reference::Tag(tag) => (registry.tags.recall(&route.image, tag)?, Some(tag)),
     };
-    let permit = registry.gate.recall(&subject(route, digest))?;
-    if tag.is_some_and(|tag| !registry.gate.recall_tag(tag, &permit)) {
-        return None;
-    }
+    let subject = subject(route, digest);
+    let permit = match tag {
+        Some(tag) => registry.gate.recall_by_tag(&subject, tag),
+        None => registry.gate.recall(&subject),
+    }?;
     respond(&permit, &digest, head).ok()
 }
 

@@ -392,3 +392,30 @@ async fn a_child_answers_for_a_tag_by_the_signatures_of_its_index() {
     assert!(fine(&world, child).await);
     assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_a_tag_is_not_answered_with_is_not_counted_as_recalled() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = guarding();
+    let new = signed(&world, "new", &[(FIRST, "2026-11-20T00:00:00Z")]);
+    let old = signed(&world, "old", &[(FIRST, "2026-11-19T00:00:00Z")]);
+    let excepted = format!("exceptions: [{{digest: \"{old}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
+    let other = policy("other", "reg.test/**", FIRST, "enforce") + "dangerous_no_attestation: true\n" + &excepted;
+    world.set_policies(&format!("{}---\n{other}", guarded("enforce")), Unmatched::Deny);
+    assert!(fine(&world, new).await);
+    assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
+    let counted = || {
+        let text = recorder.handle().render();
+        let of = |name: &str| text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+        [of("pullgate_recalled_total{outcome=\"permit\"}"), of("pullgate_exceptions_used_total{what=\"digest\"}")]
+    };
+    let before = counted();
+    let (old, new) = (world.subject(REPO, old), world.subject(REPO, new));
+    assert!(world.gate.recall_by_tag(&old, &v1()).is_none());
+    assert_eq!(counted(), before);
+    assert!(world.gate.recall_by_tag(&new, &v1()).is_some());
+    assert!(world.gate.recall(&old).is_some());
+    assert_eq!(counted()[0].as_deref(), Some("pullgate_recalled_total{outcome=\"permit\"} 2"));
+    assert_eq!(counted()[1].as_deref(), Some("pullgate_exceptions_used_total{what=\"digest\"} 2"));
+}
