@@ -18,9 +18,8 @@ use super::{
 };
 use crate::{
     body::Body,
-    oci::{Descriptor, Digest, Manifest, ManifestKind, Reference, Tag, json as strict, manifest::MAX_MANIFEST, media_type},
+    oci::{Descriptor, Digest, Manifest, ManifestKind, Reference, Tag, json as strict, media_type},
     policy::Unmatched,
-    store::Documents,
     upstream::{ReferrersAnswer, ReferrersPage, UpstreamError},
 };
 
@@ -87,9 +86,8 @@ pub(super) async fn referrers(
     head: bool,
 ) -> Result<Response<Body>, Error> {
     allowed(registry, route)?;
-    let mut list = collect(route, &*registry.documents, subject)
-        .await
-        .map_err(|error| Error::upstream(Asking::Referrers(subject), &route.image, &error))?;
+    let mut list =
+        collect(route, subject).await.map_err(|error| Error::upstream(Asking::Referrers(subject), &route.image, &error))?;
     if !artifact_types.is_empty() {
         list.entries.retain(|entry| {
             entry.get("artifactType").and_then(Value::as_str).is_some_and(|of| artifact_types.iter().any(|wanted| wanted == of))
@@ -115,7 +113,7 @@ struct Listing {
 }
 
 /// All there is by the referrers API, else by the referrers tag.
-async fn collect(route: &Route<'_>, documents: &dyn Documents, subject: &Digest) -> Result<Listing, UpstreamError> {
+async fn collect(route: &Route<'_>, subject: &Digest) -> Result<Listing, UpstreamError> {
     let mut list = Listing::default();
     let mut next: Option<String> = None;
     for _ in 0..MAX_PAGES {
@@ -124,7 +122,7 @@ async fn collect(route: &Route<'_>, documents: &dyn Documents, subject: &Digest)
             Ok(ReferrersAnswer::Given(bytes)) => ReferrersPage { bytes, next: None },
             // A page that is gone between two requests ends the list; a first one that is not there is no API.
             Ok(ReferrersAnswer::NoApi) | Err(UpstreamError::NotFound) if next.is_some() => break,
-            Ok(ReferrersAnswer::NoApi) | Err(UpstreamError::NotFound) => return by_tag(route, documents, subject).await,
+            Ok(ReferrersAnswer::NoApi) | Err(UpstreamError::NotFound) => return by_tag(route, subject).await,
             Err(error) => return Err(error),
         };
         list.take(route, &page.bytes)?;
@@ -138,7 +136,7 @@ async fn collect(route: &Route<'_>, documents: &dyn Documents, subject: &Digest)
 }
 
 /// What the referrers tag lists, where it is an index; anything else under that name lists nothing (X14).
-async fn by_tag(route: &Route<'_>, documents: &dyn Documents, subject: &Digest) -> Result<Listing, UpstreamError> {
+async fn by_tag(route: &Route<'_>, subject: &Digest) -> Result<Listing, UpstreamError> {
     let mut list = Listing::default();
     let reference = Reference::Tag(Tag::referrers_of(subject));
     match route.upstream.manifest(&route.image.repository, &reference).await {
@@ -146,7 +144,7 @@ async fn by_tag(route: &Route<'_>, documents: &dyn Documents, subject: &Digest) 
             let index = Manifest::parse(found.digest, found.bytes, found.content_type.as_deref()).ok();
             if let Some(index) = index.filter(|manifest| manifest.kind() == ManifestKind::Index) {
                 list.take(route, index.bytes())?;
-                complete(route, documents, &mut list.entries).await;
+                complete(route, &mut list.entries).await;
             }
             Ok(list)
         }
@@ -157,20 +155,17 @@ async fn by_tag(route: &Route<'_>, documents: &dyn Documents, subject: &Digest) 
 
 /// Gives entries without `artifactType` theirs, and their annotations, as a registry with the API would have: cosign
 /// writes referrers tags without, and clients filter by it. What cannot be read stays as it is.
-async fn complete(route: &Route<'_>, documents: &dyn Documents, entries: &mut [Map<String, Value>]) {
+///
+/// Its registry is asked, and not the store, which knows digests: what another repository's manifest says is not for whoever may
+/// see this one, and anyone who can push here can list its digest.
+async fn complete(route: &Route<'_>, entries: &mut [Map<String, Value>]) {
     let bare = entries.iter_mut().filter(|entry| !entry.contains_key("artifactType")).take(MAX_COMPLETED);
     stream::iter(bare)
         .for_each_concurrent(COMPLETED_AT_ONCE, async |entry| {
             let digest = entry.get("digest").and_then(Value::as_str).and_then(|digest| digest.parse::<Digest>().ok());
             let Some(digest) = digest else { return };
-            let bytes = match documents.read(&digest, MAX_MANIFEST).await {
-                Some(bytes) => bytes,
-                None => match route.upstream.manifest(&route.image.repository, &Reference::Digest(digest)).await {
-                    Ok(found) => found.bytes,
-                    Err(_) => return,
-                },
-            };
-            let Ok(manifest) = Manifest::parse(digest, bytes, None) else { return };
+            let found = route.upstream.manifest(&route.image.repository, &Reference::Digest(digest)).await;
+            let Some(manifest) = found.ok().and_then(|found| Manifest::parse(digest, found.bytes, None).ok()) else { return };
             // An image manifest's config type stands for a missing `artifactType` (distribution-spec, listing referrers).
             if let Some(of) = manifest.artifact_type.or_else(|| manifest.config.map(|config| config.media_type)) {
                 entry.insert("artifactType".into(), of.into());
@@ -248,7 +243,6 @@ mod tests {
             endpoint::{Asked, Endpoint},
             testing::{Scripted, unreachable},
         },
-        store::Memory,
         upstream::Upstream,
     };
 
@@ -261,7 +255,7 @@ mod tests {
 
     async fn collected(upstream: &Arc<Scripted>) -> Result<Listing, UpstreamError> {
         let uri = Uri::from_static("/v2/acme/app/tags/list");
-        collect(&route(upstream, &uri), &Memory::default(), &Digest::sha256(b"subject")).await
+        collect(&route(upstream, &uri), &Digest::sha256(b"subject")).await
     }
 
     fn entry(name: &str) -> Value {

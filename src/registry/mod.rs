@@ -66,7 +66,6 @@ pub struct Registry {
     store: Arc<Store>,
     routes: Arc<ArcSwap<Routes>>,
     policies: Arc<ArcSwap<PolicySet>>,
-    documents: Arc<dyn Documents>,
     tags: Arc<TagMemory>,
     counts: Counts,
 }
@@ -82,8 +81,8 @@ impl Registry {
         policies: Arc<ArcSwap<PolicySet>>,
     ) -> Arc<Self> {
         let documents = Arc::clone(&store) as Arc<dyn Documents>;
-        let tags = Arc::new(TagMemory::new(config.tag_ttl, config.max_stale, Arc::clone(&documents)));
-        Arc::new(Self { gate, store, routes, policies, documents, tags, counts: Counts::default() })
+        let tags = Arc::new(TagMemory::new(config.tag_ttl, config.max_stale, documents));
+        Arc::new(Self { gate, store, routes, policies, tags, counts: Counts::default() })
     }
 
     /// Answers one request. Never fails: every error is a response of the specification's form.

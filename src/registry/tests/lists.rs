@@ -45,3 +45,22 @@ async fn repositories_no_policy_names_are_not_asked_about() {
     }
     assert_eq!(world.upstream.asked(), 0);
 }
+
+#[tokio::test]
+async fn x13_a_referrers_tag_tells_nothing_of_another_repositorys_manifest() {
+    let world = World::allowing();
+    let secret = json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "artifactType": "a/secret", "config": config(&world.upstream),
+        "layers": [], "annotations": {"k": "secret"},
+    });
+    let digest = world.upstream.publish(None, &secret.to_string());
+    assert_eq!(world.get(&format!("/v2/acme/private/manifests/{digest}")).await.status, 200);
+    // Kept here, and of this repository the upstream has no such manifest.
+    world.upstream.manifests.remove(&digest.to_string());
+    let subject = Digest::sha256(b"subject");
+    let entry = json!({"mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": 7});
+    let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [entry]});
+    world.upstream.publish(Some(crate::oci::Tag::referrers_of(&subject).as_str()), &index.to_string());
+    let answer = world.get(&format!("/v2/acme/app/referrers/{subject}")).await;
+    assert_eq!(answer.json()["manifests"], json!([entry]));
+}
