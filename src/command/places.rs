@@ -103,8 +103,8 @@ mod tests {
             [home.clone(), ("XDG_RUNTIME_DIR", at("run")), ("XDG_CONFIG_HOME", at("config")), ("DOCKER_CONFIG", "".into())];
         assert_eq!(found(std::slice::from_ref(&home)), [docker.clone(), podman]);
         assert_eq!(found(&usual), [docker, run, config]);
-        assert_eq!(found(&[home.clone(), file_variable.clone()]), [file.clone()]);
-        assert_eq!(found(&[home.clone(), docker_variable.clone()]), [named.clone()]);
+        assert_eq!(found(&[home.clone(), file_variable.clone()]), std::slice::from_ref(&file));
+        assert_eq!(found(&[home.clone(), docker_variable.clone()]), std::slice::from_ref(&named));
         assert_eq!(found(&[home.clone(), file_variable, docker_variable]), [named, file]);
         assert_eq!(found(&[home, ("REGISTRY_AUTH_FILE", at("nowhere"))]), Vec::<PathBuf>::new());
     }
