@@ -37,7 +37,7 @@ use crate::{
 pub(super) const RELEASE: &str = "https://ci.acme.test/release";
 pub(super) const MALLORY: &str = "https://ci.mallory.test/release";
 pub(super) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-const ISSUER: &str = "https://issuer.test";
+pub(super) const ISSUER: &str = "https://issuer.test";
 
 /// Everything a test needs: change it, ask it, restart it.
 pub(super) struct World {

@@ -319,6 +319,14 @@ async fn d4_a_denied_package_is_refused_though_only_an_audit_policy_asks_for_the
     world.set_policies(&format!("{other}---\n{watch}"), Unmatched::Deny);
     world.deny(OPENSSL);
     assert_eq!(world.refusal(image).await.code(), "denied");
+    // In the policy that watches, too.
+    let unsigned = policy("watch", "reg.test/acme/**", MALLORY, "audit");
+    let by = format!("keyless: {{issuer: {ISSUER}, subject: {RELEASE}}}");
+    let watch = unsigned + &format!("attestations: [{{predicate_type: https://spdx.dev/Document, {by}}}]\n");
+    world.set_policies(&watch, Unmatched::Deny);
+    world.permit(image).await;
+    world.deny(OPENSSL);
+    assert_eq!(world.refusal(image).await.code(), "denied");
 }
 
 #[tokio::test(start_paused = true)]

@@ -137,7 +137,9 @@ impl Policy {
         Err(self.unmet(case, gaps, details))
     }
 
-    fn unmet(&self, case: &Case<'_>, gaps: Vec<Gap>, mut details: Vec<String>) -> Unmet {
+    fn unmet(&self, case: &Case<'_>, mut gaps: Vec<Gap>, mut details: Vec<String>) -> Unmet {
+        // What is denied is told before what is wanting: behind it, an audit policy would only warn of it.
+        gaps.sort_by_key(|gap| gap.reason != super::Reason::Denied);
         // Where something else is wanting too, looking at platforms would change nothing.
         let wants_platforms = gaps.iter().all(|gap| gap.wants_platforms);
         let (reason, summary) = gaps
