@@ -141,6 +141,9 @@ fn of_a_count_what_the_deny_list_names_is_told_first() {
     // Of one signer's, too.
     let one = ask(&sboms(&keyless(ALICE)), &[signature(MAIN), listing(ALICE, "evil"), listing(ALICE, "worm")]);
     assert_eq!(one.reason, Reason::Denied, "{one:?}");
+    // Before a signature that is wanting: a policy that watches would else hide it.
+    let unsigned = ask(&sboms(&keyless(ALICE)), &[listing(ALICE, "worm")]);
+    assert_eq!(unsigned.reason, Reason::Denied, "{unsigned:?}");
 }
 
 /// Whoever is refused for want of a search is not told that too few signed.
