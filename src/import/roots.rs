@@ -1,7 +1,14 @@
 //! Names for trust roots: one for each content, and none that an operator's own root has already.
 
-use super::{Import, source::Item};
+use super::{
+    Effect, Import, Lint,
+    source::{Item, Spot},
+};
 use crate::oci::Digest;
+
+/// Why a log is asked where a source ignores it and has nothing in its place.
+pub(super) const NO_TIME: (Option<Lint>, &str) =
+    (Some(Lint::I16), "the log is always asked for here: without it a keyless certificate has no trusted time");
 
 /// Names that mean something else in a configuration: what every policy is about that names no root, and what an import of
 /// gh's flags names. Under one of them the images of a private root would be admitted as those of another.
@@ -17,6 +24,13 @@ pub(super) struct Without {
     pub(super) log: bool,
     /// Certificate Transparency.
     pub(super) sct: bool,
+}
+
+/// What a source does not ask for, and where it says so.
+#[derive(Debug, Default)]
+pub(super) struct Ignored {
+    pub(super) log: Option<Spot>,
+    pub(super) sct: Option<Spot>,
 }
 
 impl Without {
@@ -39,6 +53,16 @@ impl Without {
 }
 
 impl Import {
+    /// Notes what is ignored there and asked for here, since the trust root is not without it; `log` says why a log is asked.
+    pub(super) fn asked_all_the_same(&mut self, ignored: &Ignored, without: Without, (lint, log): (Option<Lint>, &str)) {
+        if let (Some(at), false) = (&ignored.log, without.log) {
+            self.findings.changed(at, Effect::Stricter, lint, log);
+        }
+        if let (Some(at), false) = (&ignored.sct, without.sct) {
+            self.findings.changed(at, Effect::Stricter, None, "the certificate's SCT is always asked for here");
+        }
+    }
+
     /// Notes that `pullgate.yaml` needs the trust root `name`.
     pub(super) fn root_setting(&mut self, name: &str, without: Without, why: &str) {
         self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json{}}}}}", without.keys()), why);

@@ -295,6 +295,11 @@ impl<'n> Map<'n> {
         self.get(key).map(|item| item.flag()).transpose()
     }
 
+    /// Where it says that `key` is so; `None` where it does not.
+    pub(super) fn says(&self, key: &'n str) -> Result<Option<Spot>, Unreadable> {
+        Ok((self.flag(key)? == Some(true)).then(|| self.spot.clone()))
+    }
+
     /// The number of `key`.
     pub(super) fn number(&self, key: &'n str) -> Result<Option<usize>, Unreadable> {
         let Some(item) = self.get(key) else { return Ok(None) };

@@ -2,7 +2,7 @@
 
 use super::super::{
     Effect, Import, Lint,
-    roots::Without,
+    roots::{Ignored, NO_TIME, Without},
     source::{Map, Unreadable},
 };
 use crate::yaml::shown;
@@ -14,7 +14,7 @@ impl Import {
     /// The trust root an entry names by its keys, and what it leaves out of the verification.
     pub(super) fn trust(&mut self, map: &Map<'_>, bundle: bool) -> Result<Option<String>, Unreadable> {
         let mut own = Vec::from_iter(map.given("roots"));
-        let (mut log, mut no_log, mut no_sct) = (None, None, None);
+        let (mut log, mut ignored) = (None, Ignored::default());
         if let Some(rekor) = map.map("rekor")? {
             if let Some(url) = rekor.get("url")
                 && url.text()?.trim_end_matches('/') != PUBLIC_REKOR
@@ -25,30 +25,25 @@ impl Import {
                 log = Some(url);
             }
             own.extend(rekor.given("pubkey"));
-            no_log = rekor.flag("ignoreTlog")?.filter(|flag| *flag).map(|_| rekor.spot().clone());
+            ignored.log = rekor.says("ignoreTlog")?;
             self.findings.unread(&rekor);
         }
         if let Some(ctlog) = map.map("ctlog")? {
             own.extend(["pubkey", "tsaCertChain"].iter().filter_map(|key| ctlog.given(key)));
-            no_sct = ctlog.flag("ignoreSCT")?.filter(|flag| *flag).map(|_| ctlog.spot().clone());
+            ignored.sct = ctlog.says("ignoreSCT")?;
             self.findings.unread(&ctlog);
         }
         // A root of its own may lack what is ignored, the default one has both; a log that is ignored wants a timestamp for it.
         let own_root = !bundle && !own.is_empty();
         let has = |place: &str| own.iter().any(|item| item.place() == place);
         let stamped = has("ctlog.tsaCertChain") && !has("rekor.pubkey");
-        let without = Without { log: own_root && stamped && no_log.is_some(), sct: own_root && no_sct.is_some() };
-        if let Some(at) = no_log.filter(|_| !without.log) {
-            let message = "the log is always asked for here: without it a keyless certificate has no trusted time";
-            self.findings.changed(&at, Effect::Stricter, Lint::I16, message);
-        }
-        if let Some(at) = no_sct.filter(|_| !without.sct) {
-            let (lint, message) = if bundle {
-                (Some(Lint::I17), "for a SigstoreBundle `ignoreSCT` switches the timestamp off; here both are always asked for")
-            } else {
-                (None, "the certificate's SCT is always asked for here")
-            };
-            self.findings.changed(&at, Effect::Stricter, lint, message);
+        let without = Without { log: own_root && stamped && ignored.log.is_some(), sct: own_root && ignored.sct.is_some() };
+        // Of a bundle it is not the SCT that is ignored.
+        let timestamp = ignored.sct.take_if(|_| bundle);
+        self.asked_all_the_same(&ignored, without, NO_TIME);
+        if let Some(at) = timestamp {
+            let message = "for a SigstoreBundle `ignoreSCT` switches the timestamp off; here both are always asked for";
+            self.findings.changed(&at, Effect::Stricter, Lint::I17, message);
         }
         let Some(first) = own.first().map(|item| item.spot().clone()) else { return Ok(None) };
         if bundle {

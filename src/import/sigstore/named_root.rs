@@ -2,9 +2,9 @@
 
 use super::{
     super::{
-        Effect, Import,
-        roots::Without,
-        source::{Map, Spot, Unreadable},
+        Effect, Import, Lint,
+        roots::{Ignored, Without},
+        source::{Map, Unreadable},
     },
     Root,
 };
@@ -14,11 +14,8 @@ use crate::yaml::shown;
 const PUBLIC_FULCIO: &str = "https://fulcio.sigstore.dev";
 const PUBLIC_REKOR: &str = "https://rekor.sigstore.dev";
 
-/// What an authority does not ask for, and where it says so.
-struct Ignored {
-    log: Option<Spot>,
-    sct: Option<Spot>,
-}
+/// Why a log is asked where a timestamp is in its place.
+const STAMPED: (Option<Lint>, &str) = (None, "a timestamp replaces the log there; here the log is always asked for");
 
 impl Import {
     /// The name of the trust root an authority is about; the inner error is why it has none.
@@ -58,8 +55,7 @@ impl Import {
         }
         // In cosign's older form a timestamp authority is one of a TrustRoot, or none.
         let stamped = time.as_ref().filter(|_| bundle || by_time.is_some()).map(|time| time.spot().clone());
-        let ignored =
-            Ignored { log: stamped, sct: map.flag("insecureIgnoreSCT")?.filter(|flag| *flag).map(|_| map.spot().clone()) };
+        let ignored = Ignored { log: stamped, sct: map.says("insecureIgnoreSCT")? };
         if !bundle && !logged && ignored.log.is_none() && (by_keyless.is_some() || log.is_some()) {
             // No log is asked there, and no timestamp, which leaves the time of the pull.
             let message = "`ctlog` names neither a TrustRoot nor a URL: there nothing says when an image was signed, and it is refused once its certificate has run out, after ten minutes; here the log says when";
@@ -69,7 +65,7 @@ impl Import {
             // The log it is used with is a part of that root.
             let parts: Vec<_> = [Some(certificate.clone()), authority.get("ctlog"), authority.get("rfc3161timestamp")].into();
             let without = Without { log: false, sct: ignored.sct.is_some() };
-            self.asked_all_the_same(&ignored, without);
+            self.asked_all_the_same(&ignored, without, STAMPED);
             let name = self.own_root_name(&parts.into_iter().flatten().collect::<Vec<_>>(), without);
             let message = format!(
                 "`ca-cert`: make a trusted_root.json with it (`cosign trusted-root create`){} and name it `{name}` in pullgate.yaml",
@@ -81,7 +77,7 @@ impl Import {
         }
         let named: Vec<&str> = [by_keyless, by_log, by_time].into_iter().flatten().collect();
         let Some(first) = named.first() else {
-            self.asked_all_the_same(&ignored, Without::default());
+            self.asked_all_the_same(&ignored, Without::default(), STAMPED);
             return Ok(Ok(None));
         };
         if by_keyless.is_none() || named.iter().any(|other| other != first) {
@@ -120,14 +116,14 @@ impl Import {
                     }
                 }
                 let without = Without { log: !logs, sct: ignored.sct.is_some() };
-                self.asked_all_the_same(ignored, without);
+                self.asked_all_the_same(ignored, without, STAMPED);
                 if let (Some(at), false) = (&ignored.log, logs) {
                     let message = "a timestamp replaces the log there; here too, and a signature with an entry of a log, which this trust root could not check, is refused";
                     self.findings.changed(at, Effect::Stricter, None, message);
                 }
                 if without.sct && ct_logs {
                     root["ctlogs"] = serde_json::json!([]);
-                    name = self.root_name(&format!("{named}-no-sct"), &format!("TrustRoot {named}, without CT logs"));
+                    name = self.name_without_ct(named);
                     self.root_file(&name, || serde_json::to_string_pretty(&root).unwrap_or_default());
                 }
                 self.root_setting(&name, without, why);
@@ -137,9 +133,9 @@ impl Import {
             None => "is not in this input".into(),
         };
         let without = Without { log: false, sct: ignored.sct.is_some() };
-        self.asked_all_the_same(ignored, without);
+        self.asked_all_the_same(ignored, without, STAMPED);
         if without.sct {
-            name = self.root_name(&format!("{named}-no-sct"), &format!("TrustRoot {named}, without CT logs"));
+            name = self.name_without_ct(named);
         }
         let message = format!(
             "TrustRoot `{}` {missing}: give pullgate.yaml a trusted_root.json{} under the name `{name}`",
@@ -151,14 +147,8 @@ impl Import {
         Ok(Some(name))
     }
 
-    /// Notes what is ignored there and asked for here, since the trust root is not without it.
-    fn asked_all_the_same(&mut self, ignored: &Ignored, without: Without) {
-        if let (Some(at), false) = (&ignored.log, without.log) {
-            let message = "a timestamp replaces the log there; here the log is always asked for";
-            self.findings.changed(at, Effect::Stricter, None, message);
-        }
-        if let (Some(at), false) = (&ignored.sct, without.sct) {
-            self.findings.changed(at, Effect::Stricter, None, "the certificate's SCT is always asked for here");
-        }
+    /// Our name of the TrustRoot `named` without its CT logs: another root.
+    fn name_without_ct(&mut self, named: &str) -> String {
+        self.root_name(&format!("{named}-no-sct"), &format!("TrustRoot {named}, without CT logs"))
     }
 }

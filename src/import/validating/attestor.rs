@@ -5,7 +5,7 @@ use super::{
         Effect, Import, Lint,
         draft::{Attestor, Keyless},
         kyverno::claims,
-        roots::Without,
+        roots::{Ignored, NO_TIME, Without},
         source::{Item, Map, Unreadable},
     },
     Named,
@@ -71,13 +71,12 @@ impl Import {
             self.findings.lost(source.spot(), Effect::Stricter, None, message);
         }
         let mut own: Vec<Item<'_>> = ["trustedRoot", "tuf"].iter().filter_map(|key| map.get(key)).collect();
-        let (mut no_log, mut no_sct) = (None, None);
+        let mut ignored = Ignored::default();
         if let Some(log) = map.map("ctlog")? {
-            no_log = log.flag("insecureIgnoreTlog")?.filter(|flag| *flag).map(|_| log.spot().clone());
-            no_sct = log.flag("insecureIgnoreSCT")?.filter(|flag| *flag).map(|_| log.spot().clone());
+            ignored = Ignored { log: log.says("insecureIgnoreTlog")?, sct: log.says("insecureIgnoreSCT")? };
             match log.text("url")? {
                 // Nothing is filled in there: the options cannot be made, and the attestor never counts.
-                None if no_log.is_none() => {
+                None if ignored.log.is_none() => {
                     let why = "`ctlog` has no `url`, an error there: nobody meets this attestor";
                     return Ok(self.nobody(log.spot(), why.into()));
                 }
@@ -99,14 +98,8 @@ impl Import {
         };
         self.findings.unread(map);
         own.extend(keyless.given("roots"));
-        let without = Without { log: no_log.is_some() && is_stamped(&own)?, sct: no_sct.is_some() && !own.is_empty() };
-        if let Some(at) = no_log.filter(|_| !without.log) {
-            let message = "the log is always asked for here: without it a keyless certificate has no trusted time";
-            self.findings.changed(&at, Effect::Stricter, Lint::I16, message);
-        }
-        if let Some(at) = no_sct.filter(|_| !without.sct) {
-            self.findings.changed(&at, Effect::Stricter, None, "the certificate's SCT is always asked for here");
-        }
+        let without = Without { log: ignored.log.is_some() && is_stamped(&own)?, sct: ignored.sct.is_some() && !own.is_empty() };
+        self.asked_all_the_same(&ignored, without, NO_TIME);
         let trust_root = if own.is_empty() { None } else { Some(self.own_root(&own, without)?) };
         let identities = keyless.list("identities")?;
         if identities.len() > 1 {
