@@ -69,7 +69,7 @@ impl Format for Reader<'_> {
 
 impl Reader<'_> {
     fn components(&mut self, json: &mut Json<'_>) -> Result<(), DocumentError> {
-        json.list(|json| json.item(|json| self.component(json, false)))
+        json.items(|json| self.component(json, false))
     }
 
     fn component(&mut self, json: &mut Json<'_>, is_about: bool) -> Result<(), DocumentError> {

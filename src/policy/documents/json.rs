@@ -198,6 +198,11 @@ impl<'r> Json<'r> {
         Ok(outcome)
     }
 
+    /// A list of such items.
+    pub(super) fn items(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), DocumentError>) -> Result<(), DocumentError> {
+        self.list(|json| json.item(&mut each))
+    }
+
     /// Passes over a value, whatever its size.
     pub(super) fn skip(&mut self) -> Result<(), DocumentError> {
         self.inner.skip_value().map_err(malformed)

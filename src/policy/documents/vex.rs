@@ -37,17 +37,15 @@ fn version(predicate: &Predicate) -> Result<String, DocumentError> {
             "@context" => context = json.text_or_null()?,
             "statements" => {
                 let mut count = 0_usize;
-                json.list(|json| {
-                    json.item(|json| {
-                        json.object(&["status"], |json, _| match json.text_or_null()? {
-                            Some(status) if !STATUSES.contains(&&*status) => {
-                                Err(DocumentError::version("status", &status, "it is none of OpenVEX"))
-                            }
-                            status => {
-                                count += usize::from(status.is_some());
-                                Ok(())
-                            }
-                        })
+                json.items(|json| {
+                    json.object(&["status"], |json, _| match json.text_or_null()? {
+                        Some(status) if !STATUSES.contains(&&*status) => {
+                            Err(DocumentError::version("status", &status, "it is none of OpenVEX"))
+                        }
+                        status => {
+                            count += usize::from(status.is_some());
+                            Ok(())
+                        }
                     })
                 })?;
                 statements = Some(count);

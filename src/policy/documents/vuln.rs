@@ -111,22 +111,18 @@ fn result(json: &mut Json<'_>, each: &mut dyn FnMut(&Finding)) -> Result<bool, D
         }
         "matches" => {
             grype = true;
-            json.list(|json| {
-                json.item(|json| {
-                    each(&matched(json)?);
-                    Ok(())
-                })
+            json.items(|json| {
+                each(&matched(json)?);
+                Ok(())
             })
         }
         "Results" => {
             trivy = true;
             json.list(|json| {
                 json.object(&["Vulnerabilities"], |json, _| {
-                    json.list(|json| {
-                        json.item(|json| {
-                            each(&detected(json)?);
-                            Ok(())
-                        })
+                    json.items(|json| {
+                        each(&detected(json)?);
+                        Ok(())
                     })
                 })
             })

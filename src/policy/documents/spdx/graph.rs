@@ -52,7 +52,7 @@ pub(super) fn context(json: &mut Json<'_>) -> Result<bool, DocumentError> {
 /// Reads the list of elements.
 pub(super) fn read(json: &mut Json<'_>, join: &mut Join, each: EachPackage<'_>) -> Result<Graph, DocumentError> {
     let mut graph = Graph::default();
-    json.list(|json| json.item(|json| graph.element(json, join, each).map(drop)))?;
+    json.items(|json| graph.element(json, join, each).map(drop))?;
     Ok(graph)
 }
 

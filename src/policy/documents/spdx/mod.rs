@@ -125,20 +125,18 @@ impl Format for Document<'_> {
                 json.object(&[], |_, _| Ok(()))?;
                 self.creation = true;
             }
-            "packages" => json.list(|json| {
-                json.item(|json| {
-                    let (package, has_id) = package::read(json)?;
-                    self.packages += usize::from(!package.is_frame && (has_id || !package.name.is_empty()));
-                    self.hand_out(package);
-                    Ok(())
-                })
+            "packages" => json.items(|json| {
+                let (package, has_id) = package::read(json)?;
+                self.packages += usize::from(!package.is_frame && (has_id || !package.name.is_empty()));
+                self.hand_out(package);
+                Ok(())
             })?,
             "hasExtractedLicensingInfos" => match &mut self.join {
-                Join::Gather(gathered) => json.list(|json| json.item(|json| package::extracted(json, gathered)))?,
+                Join::Gather(gathered) => json.items(|json| package::extracted(json, gathered))?,
                 Join::With(_) | Join::Without => json.skip()?,
             },
-            _ => json.list(|json| {
-                self.files += usize::from(json.item(package::file)?);
+            _ => json.items(|json| {
+                self.files += usize::from(package::file(json)?);
                 Ok(())
             })?,
         }
