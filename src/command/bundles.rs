@@ -152,8 +152,7 @@ fn subjects(bundle: &str) -> Option<HashSet<Digest>> {
                 "SHA2_512" => "sha512",
                 _ => return None,
             };
-            let hex: String = decoded(&digest)?.iter().map(|byte| format!("{byte:02x}")).collect();
-            Some(HashSet::from([of_hex(algorithm, &hex)?]))
+            Some(HashSet::from([of_hex(algorithm, &hex::encode(decoded(&digest)?))?]))
         }
         Bundle { .. } => None,
     }
@@ -194,9 +193,7 @@ mod tests {
         let message = |algorithm: &str, digest: &[u8]| {
             json!({"messageSignature": {"messageDigest": {"algorithm": algorithm, "digest": encoded(digest)}}}).to_string()
         };
-        let hex = |hex: String| {
-            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect::<Vec<_>>()
-        };
+        let hex = |hex: String| hex::decode(hex).unwrap();
         let both = json!([{"digest": {"sha256": one.to_hex(), "sha512": long.to_hex()}}, {"digest": {"sha256": other.to_hex()}}]);
         let of_none = json!([{"digest": {"gitCommit": "aa", "sha256": one.to_hex().to_uppercase()}}]);
         let told = [

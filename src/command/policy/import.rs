@@ -119,9 +119,10 @@ impl Arguments {
             _ => None,
         };
         let policies = (format!("{}.yaml", stem.unwrap_or_else(|| "imported".into())), imported.policies.clone());
+        // A file without a policy would be none that `policy check` takes.
+        let policies = Some(&policies).filter(|_| !imported.report.policies.is_empty());
         let files: Vec<_> =
-            // A file without a policy would be none that `policy check` takes.
-            std::iter::once(&policies).filter(|_| !imported.report.policies.is_empty()).chain(&imported.trust_roots).map(|(name, text)| (directory.join(name), text)).collect();
+            policies.into_iter().chain(&imported.trust_roots).map(|(name, text)| (directory.join(name), text)).collect();
         // A policy in force is not replaced by accident, nor half of the files written before that is seen.
         if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
             return Err(format!("{} is there already; nothing was written", path.display()));

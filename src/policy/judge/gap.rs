@@ -87,13 +87,8 @@ impl Near<'_, '_> {
             Miss::Log => 6,
             Miss::Old { .. } => 7,
             Miss::Malformed(_) => 8,
-            Miss::Failed(_) => {
-                if self.is_denied() {
-                    10
-                } else {
-                    9
-                }
-            }
+            Miss::Failed(_) if self.is_denied() => 10,
+            Miss::Failed(_) => 9,
         }
     }
 

@@ -1,4 +1,5 @@
-//! Where a regex, or a pattern, leaves open what it looks as if it said. Each alternative is looked at alone: whoever signs chooses which to meet.
+//! Where a regex, or a pattern, leaves open what it looks as if it said. Each alternative is looked at alone: whoever signs
+//! chooses which to meet.
 
 use regex_syntax::hir::{Class, Dot, Hir, HirKind, Repetition};
 
