@@ -5,6 +5,7 @@ mod import;
 mod init;
 mod parcel;
 mod record;
+mod signer;
 mod suite;
 mod tag;
 mod test;

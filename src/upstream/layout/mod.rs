@@ -17,6 +17,7 @@ use tokio::io::AsyncReadExt as _;
 
 mod files;
 mod graph;
+mod runs;
 #[cfg(test)]
 mod tests;
 
