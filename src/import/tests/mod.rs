@@ -7,6 +7,7 @@ mod lints;
 mod names;
 mod reading;
 mod roots;
+mod validating;
 
 use std::path::PathBuf;
 
@@ -38,6 +39,19 @@ fn verify(rest: &str, rule: &str) -> Imported {
          rules:\n    - name: r\n{rule}      verifyImages:\n        - imageReferences: ['registry.acme.test/acme/*']\n{rest}"
     ))
 }
+
+/// An ImageValidatingPolicy: `spec` of it besides, what its attestor has besides an identity, and an expression.
+fn validating(spec: &str, attestor: &str, expression: &str) -> Imported {
+    let name = "apiVersion: policies.kyverno.io/v1\nkind: ImageValidatingPolicy\nmetadata: {name: p}";
+    text(&format!(
+        "{name}\nspec:\n{spec}  matchImageReferences: [{{glob: 'ghcr.io/acme/*'}}]\n  attestors:\n  - name: a\n    cosign:\n      \
+         keyless: {{identities: [{{issuer: 'https://i.test', subject: 's'}}]}}\n{attestor}  \
+         attestations: [{{name: scan, intoto: {{type: vuln}}}}, {{name: other, referrer: {{type: x}}}}]\n  \
+         validations:\n  - expression: \"{expression}\"\n"
+    ))
+}
+
+const ALL_SIGNED: &str = "(images.containers + images.initContainers + images.ephemeralContainers).map(i, verifyImageSignatures(i, [attestors.a])).all(e, e > 0)";
 
 /// A Kyverno policy whose one attestation of `kind` must meet `condition`.
 fn condition(kind: &str, condition: &str) -> Imported {
