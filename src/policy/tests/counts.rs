@@ -138,6 +138,7 @@ fn of_a_count_what_the_deny_list_names_is_told_first() {
     // What only a met entry's signer got wrong beside what is good is no reason.
     let unmet = ask(&two, &[signature(MAIN), spdx_by(ALICE), listing(ALICE, "evil")]);
     assert_eq!(unmet.reason, Reason::SignersTooFew, "{unmet:?}");
+    assert!(unmet.details.iter().any(|line| line.contains("evil")), "it is told all the same: {unmet:?}");
     // Of one signer's, too.
     let one = ask(&sboms(&keyless(ALICE)), &[signature(MAIN), listing(ALICE, "evil"), listing(ALICE, "worm")]);
     assert_eq!(one.reason, Reason::Denied, "{one:?}");
