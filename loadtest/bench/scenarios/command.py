@@ -9,9 +9,10 @@ import json
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import oci
-from processes import Failed, run as run_command, tool
+from processes import Failed, tool
 
 from .. import FIXTURES
 from ..context import Context
@@ -39,12 +40,13 @@ def run(context: Context) -> list[Result]:
     }
 
     def measure(name: str) -> Callable[[], tuple[float, None]]:
+        command = [str(part) for part in commands[name]]
+        output = context.work / f"{name.replace(' ', '-')}.output"
+
         def once() -> tuple[float, None]:
-            started = time.perf_counter()
-            done = run_command(*commands[name], check=False, env=environment)
-            took = time.perf_counter() - started
-            if done.returncode != 0:
-                raise Failed(f"{name}: exit code {done.returncode}\n{done.stdout[-500:]}{done.stderr[-1500:]}")
+            took, code = whole_process(command, environment, output)
+            if code != 0:
+                raise Failed(f"{name}: exit code {code}\n{output.read_text(errors='replace')[-2000:]}")
             return took * 1000, None
 
         return once
@@ -59,3 +61,16 @@ def run(context: Context) -> list[Result]:
     result.notes.append(f"cosign's two take {1 / result.ratio(BOTH):.1f} times as long")
     context.end(registry)
     return [result]
+
+
+def whole_process(command: list[str], environment: dict[str, str], output: Path) -> tuple[float, int]:
+    """Seconds from before a command's start to when it was reaped, and its exit code; what it prints is in the file `output`.
+
+    Not by `subprocess`: where that has a timeout it looks for the end of the child, and sleeps a millisecond between two looks.
+    """
+    to_file = (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), to_file, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    started = time.perf_counter()
+    child = os.posix_spawn(command[0], command, environment, file_actions=actions)
+    _, status = os.waitpid(child, 0)
+    return time.perf_counter() - started, os.waitstatus_to_exitcode(status)
