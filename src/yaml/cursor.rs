@@ -214,7 +214,7 @@ impl<'a> Cursor<'a> {
             }
             None => self.wants("a time such as 30s, 5m or 1h 30m"),
             Some(found) if !range.contains(&found) => {
-                self.wants(&format!("a time from {} to {}", time(*range.start()), time(*range.end())));
+                self.wants(&format!("a time from {} to {}", as_written(*range.start()), as_written(*range.end())));
             }
             Some(found) => return Some(found),
         }
@@ -290,7 +290,8 @@ impl<'a> Fields<'a> {
 }
 
 /// `90d`, `1h 30m`, as people write it: humantime's own has months of 30.44 days.
-fn time(duration: Duration) -> String {
+#[must_use]
+pub fn as_written(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let parts: Vec<_> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
@@ -308,7 +309,7 @@ mod tests {
     #[test]
     fn a_time_is_told_as_it_is_written() {
         for written in ["0s", "1s", "1m", "1h 30m", "24d", "90d", "366d", "3653d 1h 2m 3s"] {
-            assert_eq!(time(humantime::parse_duration(written).unwrap()), written);
+            assert_eq!(as_written(humantime::parse_duration(written).unwrap()), written);
         }
     }
 }

@@ -10,6 +10,6 @@ mod cursor;
 mod problem;
 mod tree;
 
-pub use cursor::{Cursor, Fields};
+pub use cursor::{Cursor, Fields, as_written};
 pub use problem::{Problem, Problems, Sink, closest, shown};
 pub use tree::{MAX_DEPTH, MAX_FILE, MAX_NODES, Node, Place, Value, documents, read_file};

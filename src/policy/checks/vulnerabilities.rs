@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{CheckFailure, Checked, Form, Reason, short, texts};
 use crate::{
     policy::documents::vuln::{Finding, Scan, Severity},
-    yaml::{Cursor, Fields},
+    yaml::{Cursor, Fields, as_written},
 };
 
 /// How far a scanner's clock may be ahead of ours.
@@ -151,7 +151,7 @@ impl Found<'_> {
             }
         }
         let Some(age) = self.check.scan_max_age else { return Ok(Checked::default()) };
-        let wanted = humantime::format_duration(age);
+        let wanted = as_written(age);
         let Some(finished) = scan.finished else {
             return fail(Reason::ScanTooOld, format!("wants a scan of at most {wanted}; found none that says when it ended"));
         };

@@ -13,6 +13,7 @@ use crate::{
         sentence::{any_of, short},
     },
     verify::{Proven, Verified},
+    yaml::as_written,
 };
 
 /// Bytes of what was wanted and of what was found, and of each of several.
@@ -56,7 +57,7 @@ impl<'f> Failed<'f> {
             }
             Miss::Log => (Part::Log, Some("an inclusion proof".to_owned()), Some(logged(fact).to_owned())),
             Miss::Old { max_age, made } => {
-                let wanted = format!("at most {} old", humantime::format_duration(*max_age));
+                let wanted = format!("at most {} old", as_written(*max_age));
                 (Part::Age, Some(wanted), Some(format!("made {}", when(*made))))
             }
             // What is said of these is a clause of its own.

@@ -18,6 +18,7 @@ use crate::{
         sentence::{any_of, short},
     },
     verify::{DEFAULT_TRUST_ROOT, Proven, Verified},
+    yaml::as_written,
 };
 
 /// Bytes of a subject or type in a summary.
@@ -109,6 +110,18 @@ pub(super) fn of_attestor<'a, 'f>(
 ) -> Gap {
     let misses_of = |attestor: &'a Attestor| misses(&attestor.identities());
     match (attestor, need) {
+        (Attestor::AnyOf(entries), Need::Any(needs)) => {
+            let misses_of = misses_of(attestor);
+            let gap = of_one(what, &named(attestor, NAME), &misses_of, facts);
+            // All that is there does, for a part of an alternative: what that one still lacks is told, and the others after it.
+            match entries.iter().zip(needs).find(|(_, need)| !need.offers().is_empty()) {
+                Some((entry, need)) if misses_of.is_empty() => {
+                    let begun = of_attestor(what, entry, need, misses, facts);
+                    Gap { details: [begun.details, vec![gap.summary]].concat(), ..begun }
+                }
+                Some(_) | None => gap,
+            }
+        }
         (Attestor::AllOf(entries), Need::All(needs)) => {
             let missing = entries.iter().zip(needs).find(|(_, need)| !need.met(&|_| true));
             let (entry, need) = missing.unwrap_or((attestor, need));
@@ -155,7 +168,7 @@ pub(super) fn of_one(what: &What<'_>, who: &str, misses: &[Near<'_, '_>], facts:
             },
         ),
         Miss::Old { max_age, made } => {
-            let (wanted, made) = (humantime::format_duration(*max_age), when(*made));
+            let (wanted, made) = (as_written(*max_age), when(*made));
             let reason = match what {
                 What::Attestation(_) => Reason::AttestationTooOld,
                 What::Signature => Reason::SignatureTooOld,
@@ -324,7 +337,7 @@ pub(super) fn lines(misses: &[Near<'_, '_>]) -> Vec<String> {
             Miss::NotTheSigner => return None,
             Miss::Signer(mismatch) => almost(near, mismatch)?,
             Miss::Log => format!("the log gives {}", logged(near.fact)),
-            Miss::Old { max_age, .. } => format!("older than {}", humantime::format_duration(*max_age)),
+            Miss::Old { max_age, .. } => format!("older than {}", as_written(*max_age)),
             Miss::Malformed(error) => format!("its predicate {error}"),
             Miss::Failed(failure) => failure.summary.clone(),
         };

@@ -100,7 +100,7 @@ fn a_signature_that_is_not_wanted_is_told_with_what_was_wanted_of_it() {
         (
             with(&|fact| (fact.log, fact.times) = (LogEvidence::Proof, vec![time("2026-10-01T00:00:00Z")])),
             Part::Age,
-            "at most 30days old",
+            "at most 30d old",
             Some("made 2026-10-01T00:00:00Z"),
         ),
         (spdx_by(MAIN), Part::Type, "a signature of the image", Some("an attestation https://spdx.dev/Document")),

@@ -62,6 +62,23 @@ fn where_nothing_is_there_of_who_is_missing_too_few_signed() {
 }
 
 #[test]
+fn an_alternative_that_was_begun_is_told_with_what_it_still_lacks() {
+    let (two, both) = (count(2, &[keyless(ALICE), keyless(BOB)]), all_of(&[keyless(ALICE), keyless(BOB)]));
+    let unmet = judge(&signatures(&any_of(&[keyless(CAROL), two.clone()])), &by(&[ALICE])).unwrap_err();
+    assert_eq!(unmet.reason, Reason::SignersTooFew);
+    assert!(unmet.summary.starts_with("wants signatures by 2 different signers of ...alice"), "{unmet:?}");
+    assert!(unmet.summary.contains("; found 1: "), "{unmet:?}");
+    assert!(told(&unmet, "carol") && told(&unmet, "; found none"), "the other alternative: {unmet:?}");
+    let unmet = judge(&signatures(&any_of(&[keyless(CAROL), both])), &by(&[ALICE])).unwrap_err();
+    assert_eq!(unmet.reason, Reason::IdentityMismatch);
+    assert!(unmet.summary.contains("bob") && !unmet.summary.contains("carol"), "{unmet:?}");
+    // Nothing at all, and somebody else: about all of them, as before.
+    let unmet = judge(&signatures(&any_of(&[keyless(CAROL), two])), &by(&[DAVE])).unwrap_err();
+    assert_eq!(unmet.reason, Reason::IdentityMismatch);
+    assert!(unmet.summary.contains("found one by") && unmet.summary.contains("dave"), "{unmet:?}");
+}
+
+#[test]
 fn of_a_count_what_is_almost_right_is_told_and_all_of_it_in_the_details() {
     let (mut issuer, mut root) = (signature(BOB), signature(BOB));
     issuer.signer.issuer = "https://oidc.evil.test".into();
@@ -94,7 +111,7 @@ fn of_a_count_an_age_and_a_document_are_told_with_whose_they_are() {
     let unmet = judge_at(&old, &facts, "2026-11-24T00:00:00Z").unwrap_err();
     assert_eq!(unmet.reason, Reason::SignatureTooOld);
     assert!(unmet.summary.starts_with("found 1 of 2 signers; wants a signature by https://github.com/acme"), "{unmet:?}");
-    assert!(unmet.summary.ends_with("at most 10days old; found one made 2026-11-04T00:00:00Z"), "{unmet:?}");
+    assert!(unmet.summary.ends_with("at most 10d old; found one made 2026-11-04T00:00:00Z"), "{unmet:?}");
 
     let text = sboms(&count(2, &[keyless(ALICE), all_of(&[keyless(BOB), keyless(CAROL)])]));
     let bad = [signature(MAIN), spdx_by(ALICE), listing(BOB, "evil"), spdx_by(CAROL)];

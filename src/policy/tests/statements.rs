@@ -31,8 +31,8 @@ fn i13_a_signature_is_as_old_as_the_earliest_of_its_times() {
     assert!(judge_at(&text, std::slice::from_ref(&young), "2026-11-30T23:59:59Z").is_ok());
     let unmet = judge_at(&text, std::slice::from_ref(&young), "2026-12-01T00:00:00Z").unwrap_err();
     assert_eq!(unmet.reason, Reason::SignatureTooOld);
-    assert!(unmet.summary.ends_with(", at most 30days old; found one made 2026-11-01T00:00:00Z"), "{}", unmet.summary);
-    assert!(unmet.details.iter().any(|line| line.ends_with(": older than 30days")), "{unmet:?}");
+    assert!(unmet.summary.ends_with(", at most 30d old; found one made 2026-11-01T00:00:00Z"), "{}", unmet.summary);
+    assert!(unmet.details.iter().any(|line| line.ends_with(": older than 30d")), "{unmet:?}");
     // A new timestamp over an old signature makes it no younger.
     let stamped = made(signature(MAIN), &[NEW, "2026-01-01T00:00:00Z"]);
     assert_eq!(judge_at(&text, &[stamped], NOW).unwrap_err().reason, Reason::SignatureTooOld);
