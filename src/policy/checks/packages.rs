@@ -61,8 +61,8 @@ struct Purl {
 impl Purl {
     fn parse(text: &str) -> Result<(Self, bool), packageurl::Error> {
         let purl = PackageUrl::from_str(text)?;
-        let own = |text: &str| text.to_owned();
-        let name = if purl.ty() == "pypi" { python_name(purl.name()) } else { own(purl.name()) };
+        let own = |text: &str| text.trim().to_owned();
+        let name = if purl.ty() == "pypi" { python_name(purl.name().trim()) } else { own(purl.name()) };
         let parsed = Self {
             kind: own(purl.ty()),
             namespace: purl.namespace().map(own),
@@ -110,16 +110,16 @@ pub(crate) struct Listed<'p> {
     package: &'p Package,
     /// Its name as Python's index has it, where no package URL says that it is of another ecosystem.
     python: Option<String>,
-    /// As its type spells them; as written where they break its rules.
+    /// As its type spells them; as written where they break its rules. White space around them, or a part of theirs, is none of it.
     purls: Vec<Result<Purl, &'p str>>,
 }
 
 impl<'p> Listed<'p> {
     pub(crate) fn of(package: &'p Package) -> Self {
-        let read = |text: &'p String| Purl::parse(text).map(|(purl, _)| purl).map_err(|_| text.as_str());
+        let read = |text: &'p String| Purl::parse(text.trim()).map(|(purl, _)| purl).map_err(|_| text.trim());
         let purls: Vec<_> = package.purls.iter().map(read).collect();
         let other = purls.iter().flatten().any(|purl| !matches!(&*purl.kind, "generic" | "pypi"));
-        Self { package, python: (!other).then(|| python_name(&package.name)), purls }
+        Self { package, python: (!other).then(|| python_name(package.name.trim())), purls }
     }
 
     fn parsed(&self) -> impl Iterator<Item = &Purl> {
@@ -192,14 +192,15 @@ impl Denied {
         match &self.what {
             What::Name { written, python } => {
                 let same = |found: &str| found.eq_ignore_ascii_case(written);
-                let grouped = package.group.as_ref().is_some_and(|group| same(&format!("{group}/{}", package.name)));
+                let grouped =
+                    package.group.as_ref().is_some_and(|group| same(&format!("{}/{}", group.trim(), package.name.trim())));
                 let in_purl = listed.parsed().any(|purl| {
                     same(&purl.name)
                         || purl.namespace.is_some() && same(&purl.full_name())
                         || purl.kind == "pypi" && purl.name.eq_ignore_ascii_case(python)
                 });
                 let in_index = by_index.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(python));
-                (same(&package.name) || grouped || in_purl || in_index) && self.has_version(package, listed.parsed())
+                (same(package.name.trim()) || grouped || in_purl || in_index) && self.has_version(package, listed.parsed())
             }
             What::Purl { purl: wanted, written } => {
                 let named = listed.parsed().any(|found| wanted.names(found) && self.has_version(package, std::iter::once(found)));

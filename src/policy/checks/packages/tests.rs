@@ -93,6 +93,28 @@ fn a_package_url_that_breaks_its_rules_is_compared_as_text() {
     assert!(!denies(&entry, &package("x", None, &["pkg:npm/evil2@%ff"])));
 }
 
+/// A space that somebody's generator left, or put there, hides nothing.
+#[test]
+fn white_space_is_no_part_of_a_name() {
+    for entry in [
+        denied("pkg:npm/evil"),
+        denied("{name: evil}"),
+        denied("pkg:npm/evil@1"),
+        denied("{purl: \"pkg:npm/evil\", versions: \"<2\"}"),
+    ] {
+        for purl in [" pkg:npm/evil@1", "pkg:npm/evil@1\n", "pkg:npm/evil%20@1", "pkg:npm/%C2%A0evil@1"] {
+            assert!(denies(&entry, &package("x", None, &[purl])), "{entry} {purl:?}");
+        }
+    }
+    assert!(denies(&denied("pkg:npm/evil"), &package("x", None, &[" pkg:npm/evil@%ff"])));
+    assert!(denies(&denied("{name: evil}"), &package(" evil\t", None, &[])));
+    assert!(denies(&denied("{name: ev-il}"), &package("ev_il ", None, &[])), "of Python's index, too");
+    let grouped = Package { group: Some("@acme ".into()), ..package(" evil", None, &[]) };
+    assert!(denies(&denied("{name: \"@acme/evil\"}"), &grouped));
+    let listed = Package { purls: vec!["pkg:pypi/ev_il%20@1".into()], ..package("x", None, &[]) };
+    assert!(denies(&denied("{name: ev-il}"), &listed));
+}
+
 #[test]
 fn a_name_matches_in_any_ecosystem_and_any_capitals() {
     let entry = denied("{name: log4j-core, versions: [\"<2.12.2\", \">=2.13, <2.17.1\"]}");

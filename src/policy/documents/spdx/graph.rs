@@ -143,7 +143,7 @@ impl Graph {
                     Some(id) if element.is_package() => gathered.licenses(id),
                     Some(_) | None => Vec::new(),
                 };
-                let supplier = element.supplier.as_deref().map(|id| gathered.agent(id));
+                let supplier = element.supplier.as_deref().and_then(|id| gathered.agent(id));
                 element.hand_out(licenses, supplier, each);
             }
         }
@@ -308,7 +308,7 @@ impl Element {
     /// What it is as an external identifier.
     fn purl(self) -> Option<String> {
         let is_purl = self.identifier_type.is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"));
-        self.identifier.filter(|identifier| is_purl || identifier.starts_with("pkg:"))
+        self.identifier.filter(|identifier| is_purl || identifier.trim_start().starts_with("pkg:"))
     }
 
     fn hand_out(&self, licenses: Vec<Licensing>, supplier: Option<String>, each: &mut dyn FnMut(&Package)) {

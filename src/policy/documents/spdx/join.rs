@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    super::sbom::{Foreign, Licensing},
+    super::sbom::{Foreign, Licensing, asserted},
     DocumentError,
 };
 
@@ -228,11 +228,13 @@ impl Gathered {
         }
     }
 
-    /// The name of the agent `id`; its id where the document has no name for it.
-    pub(super) fn agent(&self, id: &str) -> String {
+    /// The name of the agent `id`; its id where the document has no name for it. `None` where it is nobody.
+    pub(super) fn agent(&self, id: &str) -> Option<String> {
         match self.referred.get(&self.hash(id)) {
-            Some(Referred::Agent(name)) => name.as_ref().to_owned(),
-            Some(_) | None => id.to_owned(),
+            Some(Referred::Agent(name)) => asserted(Some(name.as_ref().to_owned())),
+            // The model's two elements that are none.
+            Some(_) | None if id.ends_with("NoAssertionElement") || id.ends_with("NoneElement") => None,
+            Some(_) | None => Some(id.to_owned()),
         }
     }
 }

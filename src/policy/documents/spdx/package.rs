@@ -41,8 +41,8 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
             "supplier" => {
                 package.supplier = asserted(json.text_or_null()?);
                 package.supplier_name = package.supplier.as_deref().and_then(name_of).map(str::to_owned);
-                // A kind of agent without a name says of nobody that he supplied it.
-                if package.supplier_name.as_deref() == Some("") {
+                // A kind of agent without a name, or with what stands for none, says of nobody that he supplied it.
+                if matches!(package.supplier_name.as_deref(), Some("" | "NOASSERTION")) {
                     (package.supplier, package.supplier_name) = (None, None);
                 }
             }
@@ -112,7 +112,7 @@ fn purl(json: &mut Json<'_>, purls: &mut Vec<String>) -> Result<(), DocumentErro
         Ok(())
     })?;
     // A locator that is one counts whatever its type says.
-    purls.extend(locator.filter(|locator| is_purl || locator.starts_with("pkg:")));
+    purls.extend(locator.filter(|locator| is_purl || locator.trim_start().starts_with("pkg:")));
     Ok(())
 }
 

@@ -117,7 +117,15 @@ fn a_supplier_is_what_stands_between_its_kind_and_its_mail() {
         let packages = read_text(&document.to_string(), Depth::Shallow).unwrap().2;
         assert_eq!((packages[0].supplier_name.as_deref(), packages[0].supplier.as_deref()), (name, Some(written)));
     }
-    for nobody in ["NOASSERTION", " ", "Organization: ", "Person:", "Organization: (ops@acme.test)", "Tool: ()"] {
+    for nobody in [
+        "NOASSERTION",
+        "Organization: NOASSERTION",
+        " ",
+        "Organization: ",
+        "Person:",
+        "Organization: (ops@acme.test)",
+        "Tool: ()",
+    ] {
         let document = with("packages", json!([{"SPDXID": "SPDXRef-a", "name": "a", "supplier": nobody}]));
         let packages = read_text(&document.to_string(), Depth::Shallow).unwrap().2;
         assert_eq!((&packages[0].supplier_name, &packages[0].supplier), (&None, &None), "{nobody}");
@@ -212,7 +220,7 @@ fn a9_a11_size_and_depth_are_bounded() {
 
 #[test]
 fn a_version_and_what_is_a_purl_by_its_type_or_its_scheme_are_read_of_2_and_3() {
-    let found = [("other", "pkg:npm/a@1"), ("purl", "PKG:npm/b@1"), ("cpe23Type", "cpe:2.3:a:a:a")];
+    let found = [("other", " pkg:npm/a@1"), ("purl", "PKG:npm/b@1"), ("cpe23Type", "cpe:2.3:a:a:a")];
     let references = found.map(|(kind, locator)| json!({"referenceType": kind, "referenceLocator": locator}));
     let two = with("packages", json!([{"name": "a", "versionInfo": "1.2", "externalRefs": references}]));
     let identifiers = found.map(|(kind, locator)| {
@@ -226,7 +234,7 @@ fn a_version_and_what_is_a_purl_by_its_type_or_its_scheme_are_read_of_2_and_3() 
         let (.., packages) = read_text(&document.to_string(), Depth::Shallow).unwrap();
         assert_eq!(
             (packages[0].version.as_deref(), packages[0].purls.join(" ")),
-            (Some("1.2"), "pkg:npm/a@1 PKG:npm/b@1".to_owned())
+            (Some("1.2"), " pkg:npm/a@1 PKG:npm/b@1".to_owned())
         );
     }
 }

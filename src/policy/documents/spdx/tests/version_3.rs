@@ -122,6 +122,22 @@ fn spdx_3_packages_come_with_licences_and_suppliers_from_elsewhere() {
 }
 
 #[test]
+fn spdx_3_what_stands_for_nobody_supplies_nothing() {
+    for (by, named) in [
+        ("urn:acme", "NOASSERTION"),
+        ("https://spdx.org/rdf/3.0.1/terms/Core/NoAssertionElement", "Acme"),
+        ("https://spdx.org/rdf/3.0.1/terms/Core/NoneElement", "Acme"),
+    ] {
+        let elements = [
+            json!({"type": "software_Package", "spdxId": "urn:a", "name": "a", "suppliedBy": by}),
+            json!({"type": "Organization", "spdxId": "urn:acme", "name": named}),
+        ];
+        let packages = read_text(&graph(&elements).to_string(), Depth::Deep).unwrap().2;
+        assert_eq!(packages[0].supplier, None, "{by} {named}");
+    }
+}
+
+#[test]
 fn spdx_3_licences_of_files_take_nothing_from_what_packages_may_have() {
     let licensed = |from: &str, to: &str| json!({"type": "Relationship", "from": from, "relationshipType": "hasDeclaredLicense", "to": [to]});
     let mut elements = vec![package("urn:a"), licensed("urn:a", "https://spdx.org/licenses/MIT")];
