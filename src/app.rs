@@ -19,6 +19,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::reload::{First, Origin, Reloads};
 use crate::{
     config::{Config, Denials, Problem, Problems, Reading, Sources},
     gate::Gate,
@@ -148,8 +149,8 @@ pub struct Running {
 /// # Errors
 /// [`StartError`].
 pub async fn start_from(file: PathBuf) -> Result<Running, StartError> {
-    let Reading { config, sources, .. } = read(&file).await;
-    build(config?, Some((file, sources))).await
+    let First { config, origin } = First::read(file).await?;
+    build(config, Some(origin)).await
 }
 
 /// Starts a gate from a configuration that is never reloaded. Ports may be 0.
@@ -191,7 +192,7 @@ async fn read(file: &Path) -> Reading {
     })
 }
 
-async fn build(config: Config, file: Option<(PathBuf, Sources)>) -> Result<Running, StartError> {
+async fn build(config: Config, origin: Option<Origin>) -> Result<Running, StartError> {
     let metrics = Metrics::installed();
     // First of all: a port that is taken is the first thing said, and nobody else can take ours meanwhile.
     let admin = Bound::bind(config.server.admin)?;
@@ -243,8 +244,8 @@ async fn build(config: Config, file: Option<(PathBuf, Sources)>) -> Result<Runni
 
     let asked = Arc::new(Notify::new());
     let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(async move { metrics.keep_up().await }))];
-    if let Some((file, sources)) = file {
-        let reloads = reload::Reloads::new(file, config, sources, live);
+    if let Some(origin) = origin {
+        let reloads = Reloads::new(config, origin, live);
         tasks.push(AbortOnDropHandle::new(tokio::spawn(reloads.run(Arc::clone(&asked)))));
     }
     Ok(Running { addr, admin_addr, client, admin, progress, drain, asked, _tasks: tasks })

@@ -64,9 +64,37 @@ struct Seen {
     wrong: Option<String>,
 }
 
+/// A configuration as the gate starts with it.
+#[derive(Debug)]
+pub(super) struct First {
+    pub(super) config: Config,
+    /// What it is read again from.
+    pub(super) origin: Origin,
+}
+
+/// Where a configuration was read from.
+#[derive(Debug)]
+pub(super) struct Origin {
+    file: PathBuf,
+    sources: Sources,
+    /// Of the files before they were read. The start may take minutes, waiting for Sigstore's trust root: what is denied
+    /// meanwhile is denied once the gate answers.
+    fingerprint: [u8; 32],
+}
+
+impl First {
+    pub(super) async fn read(file: PathBuf) -> Result<Self, Problems> {
+        let Reading { sources, .. } = read(&file).await;
+        let fingerprint = of_files(sources.files).await;
+        let Reading { config, sources, .. } = read(&file).await;
+        Ok(Self { config: config?, origin: Origin { file, sources, fingerprint } })
+    }
+}
+
 impl Reloads {
-    pub(super) fn new(file: PathBuf, current: Config, sources: Sources, live: Live) -> Self {
-        let seen = Seen { fingerprint: fingerprint(&sources.files), wrong: None };
+    pub(super) fn new(current: Config, origin: Origin, live: Live) -> Self {
+        let Origin { file, sources, fingerprint } = origin;
+        let seen = Seen { fingerprint, wrong: None };
         Self { file, current, live, seen, in_force: sources.clone(), last: sources }
     }
 
@@ -98,8 +126,7 @@ impl Reloads {
     /// Reads the files and takes or refuses what they say: `None` when they say nothing new and nobody asked.
     async fn attempt(&mut self, by_hand: bool) -> Option<Outcome> {
         let mut reading = read(&self.file).await;
-        let files = reading.sources.files.clone();
-        let fingerprint = tokio::task::spawn_blocking(move || fingerprint(&files)).await.unwrap_or_default();
+        let fingerprint = of_files(reading.sources.files.clone()).await;
         if reading.config.is_ok() {
             if self.seen.fingerprint == fingerprint && self.seen.wrong.is_none() && !by_hand {
                 return None;
@@ -227,6 +254,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(key, changed)| changed.then_some(key))
     .collect()
+}
+
+async fn of_files(files: Vec<PathBuf>) -> [u8; 32] {
+    tokio::task::spawn_blocking(move || fingerprint(&files)).await.unwrap_or_default()
 }
 
 /// What the files hold, so that an event without a change is no reload.

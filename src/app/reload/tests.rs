@@ -10,10 +10,21 @@ use crate::{
 };
 
 async fn reloads(home: &Home) -> (Reloads, Arc<ArcSwap<TrustState>>) {
-    let Reading { config, sources, .. } = read(&home.file()).await;
-    let config = config.unwrap();
+    let First { config, origin } = First::read(home.file()).await.unwrap();
     let (live, trust) = home.live(&config).await;
-    (Reloads::new(home.file(), config, sources, live), trust)
+    (Reloads::new(config, origin, live), trust)
+}
+
+/// Between reading and serving lies what may take minutes: the store's opening, Sigstore's trust root.
+#[tokio::test]
+async fn o6_what_changes_while_the_gate_starts_is_taken_once_it_has() {
+    let home = Home::new();
+    let First { config, origin } = First::read(home.file()).await.unwrap();
+    let (live, _trust) = home.live(&config).await;
+    std::fs::write(home.policy_file(), home.policy().replace("heads/main", "heads/other")).unwrap();
+    let mut reloads = Reloads::new(config, origin, live);
+    assert_eq!(reloads.attempt(false).await, Some(Outcome::Applied));
+    assert_eq!(reloads.attempt(false).await, None);
 }
 
 #[tokio::test]
