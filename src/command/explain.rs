@@ -117,10 +117,11 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
         }
     };
     let subject = Subject { upstream: Arc::clone(upstream), image: name.clone(), digest };
-    let (mut verdict, explanation) = judge.gate.explain(&subject).await;
+    let gate = judge.gate(upstream);
+    let (mut verdict, explanation) = gate.explain(&subject).await;
     if image.is_attachment() {
         // What policies say of the digest is told; but by this tag it is evidence or nothing.
-        verdict = judge.gate.admit_attachment(&subject).await;
+        verdict = gate.admit_attachment(&subject).await;
     }
     let mut pinned = Pinned { digest: Some(digest), ..Pinned::default() };
     let answer = match &verdict {
@@ -153,7 +154,7 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
         Some(child) => {
             let index = Answer::of(&verdict).judged(image, name, Some(&digest), began.elapsed());
             let index = Told { version: 1, judged: index, explanation, parent: None };
-            let (_, explanation) = judge.gate.explain(&Subject { digest: child, ..subject }).await;
+            let (_, explanation) = gate.explain(&Subject { digest: child, ..subject }).await;
             let mut judged = answer.judged(image, name, Some(&child), began.elapsed());
             judged.index = Some(digest.to_string());
             Told { version: 1, judged, explanation, parent: Some(Box::new(index)) }
@@ -166,7 +167,7 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
 /// What is told of an index that vouches for what was asked about.
 async fn of_index(judge: &Judge, image: &Image, index: Subject) -> Told {
     let began = Instant::now();
-    let (verdict, explanation) = judge.gate.explain(&index).await;
+    let (verdict, explanation) = judge.gate(&index.upstream).explain(&index).await;
     let judged = Answer::of(&verdict).judged(image, &index.image, Some(&index.digest), began.elapsed());
     Told { version: 1, judged, explanation, parent: None }
 }

@@ -113,23 +113,49 @@ impl Unusable {
     }
 }
 
-/// A gate and the way to the images it is asked about.
+/// Gates and the ways to the images they are asked about.
 pub(super) struct Judge {
-    pub(super) gate: Arc<Gate>,
+    wiring: Wiring,
     flags: Flags,
-    documents: Arc<store::Memory>,
     /// The upstreams of a configuration; `None` where images are asked for at the registry they name.
     configured: Option<Vec<upstream::Config>>,
     bundles: Option<Arc<Bundles>>,
     layout_host: Host,
     plain_http: bool,
-    connected: DashMap<(Place, Host, String), Arc<dyn Upstream>>,
+    connected: DashMap<(Place, Host, String), Source>,
 }
 
 impl std::fmt::Debug for Judge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Judge").field("gate", &self.gate).finish_non_exhaustive()
+        f.debug_struct("Judge").field("connected", &self.connected).finish_non_exhaustive()
     }
+}
+
+/// What every gate is made of.
+struct Wiring {
+    gate: gate::Config,
+    policies: Arc<ArcSwap<PolicySet>>,
+    trust: Arc<ArcSwap<TrustState>>,
+    facts: Arc<dyn store::Facts>,
+}
+
+impl Wiring {
+    fn source(&self, upstream: Arc<dyn Upstream>) -> Source {
+        let Self { gate, policies, trust, facts } = self;
+        let documents: Arc<dyn store::Documents> = Arc::new(store::Memory::default());
+        let gate = Gate::new(gate.clone(), Arc::clone(&documents), Arc::clone(facts), Arc::clone(policies), Arc::clone(trust));
+        Source { upstream, gate, documents }
+    }
+}
+
+/// A place where images are, and a gate of its own. What a gate remembers is known by an image's name, and two layouts, or a
+/// layout and the registry it was copied from, have images of one name: what the one has is not in the other.
+#[derive(Debug, Clone)]
+struct Source {
+    upstream: Arc<dyn Upstream>,
+    gate: Arc<Gate>,
+    /// What was kept while judging.
+    documents: Arc<dyn store::Documents>,
 }
 
 impl Judge {
@@ -181,14 +207,11 @@ impl Judge {
         trust: Arc<ArcSwap<TrustState>>,
         facts: Arc<dyn store::Facts>,
     ) -> Result<Self, Unusable> {
-        let documents = Arc::new(store::Memory::default());
-        let kept: Arc<dyn store::Documents> = Arc::<store::Memory>::clone(&documents);
         // A refusal is not remembered, so that asking again asks again.
         let gate = gate::Config { refusal_ttl: Duration::ZERO, ..gate };
         Ok(Self {
-            gate: Gate::new(gate, kept, facts, Arc::new(ArcSwap::from_pointee(policies)), trust),
+            wiring: Wiring { gate, policies: Arc::new(ArcSwap::from_pointee(policies)), trust, facts },
             flags: Flags::default(),
-            documents,
             configured: None,
             bundles: None,
             layout_host: LAYOUT_HOST.parse().map_err(|error| Unusable::Failed(format!("{error}")))?,
@@ -254,8 +277,8 @@ impl Judge {
         let host = if image.place != Place::Registry && image.prefix.is_empty() { self.layout_host.clone() } else { name.host };
         let name = ImageName { host: host.clone(), repository: name.repository };
         let key = (image.place.clone(), host.clone(), image.prefix.clone());
-        if let Some(upstream) = self.connected.get(&key) {
-            return Ok((name, Arc::clone(&upstream)));
+        if let Some(source) = self.connected.get(&key) {
+            return Ok((name, Arc::clone(&source.upstream)));
         }
         let config = match (&image.place, &self.configured) {
             (Place::Layout(directory), _) => {
@@ -272,13 +295,29 @@ impl Judge {
             (None, true) => inner,
             (bundles, _) => Arc::new(Lens { inner, host, prefix: image.prefix.clone(), bundles: bundles.clone() }),
         };
-        self.connected.insert(key, Arc::clone(&upstream));
+        self.connected.insert(key, self.wiring.source(Arc::clone(&upstream)));
         Ok((name, upstream))
+    }
+
+    fn source(&self, upstream: &Arc<dyn Upstream>) -> Source {
+        let found = self.connected.iter().find(|source| Arc::ptr_eq(&source.upstream, upstream)).map(|source| source.clone());
+        found.unwrap_or_else(|| self.wiring.source(Arc::clone(upstream)))
+    }
+
+    /// The gate that judges what is there.
+    pub(super) fn gate(&self, upstream: &Arc<dyn Upstream>) -> Arc<Gate> {
+        self.source(upstream).gate
+    }
+
+    /// What was kept while judging what is there.
+    pub(super) fn documents(&self, upstream: &Arc<dyn Upstream>) -> Arc<dyn store::Documents> {
+        self.source(upstream).documents
     }
 
     /// Takes the answers to what was asked ahead.
     pub(super) fn asked_ahead(&self, ahead: Arc<Ahead>) {
-        self.connected.insert((Place::Registry, ahead.host().clone(), String::new()), ahead);
+        let key = (Place::Registry, ahead.host().clone(), String::new());
+        self.connected.insert(key, self.wiring.source(ahead));
     }
 
     /// What `reference` means now.
@@ -308,11 +347,6 @@ impl Judge {
     /// How many bundles of files are about what was refused, where there are such files.
     pub(super) fn given(&self, subject: &Digest) -> Option<String> {
         self.bundles.as_ref().map(|bundles| bundles.note(subject))
-    }
-
-    /// What was kept while judging.
-    pub(super) fn documents(&self) -> Arc<dyn store::Documents> {
-        Arc::<store::Memory>::clone(&self.documents)
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) async fn signer(judge: &Judge, image: &Image) -> Result<Result<Value,
         Ok(digest) => digest,
         Err(error) => return Ok(Err(unread(&error))),
     };
-    let (verdict, explanation) = judge.gate.explain(&Subject { upstream, image: name, digest }).await;
+    let (verdict, explanation) = judge.gate(&upstream).explain(&Subject { upstream, image: name, digest }).await;
     match &verdict {
         Ok(Verdict::Admit(_)) => {}
         Ok(Verdict::Refuse(refusal)) if matches!(refusal.reason, RefusalReason::Content(_)) => {

@@ -12,7 +12,7 @@ use crate::{
         report::{Judged, Outcome},
     },
     evidence::{Budget, Reader},
-    gate::{Grounds, Permit, Refusal, Subject, Verdict, tags::TagVerdict},
+    gate::{Gate, Grounds, Permit, Refusal, Subject, Verdict, tags::TagVerdict},
     oci::{Digest, ImageName, Manifest, ManifestKind, Reference, Tag, json},
     upstream::Upstream,
 };
@@ -87,9 +87,9 @@ impl Asking<'_> {
         let subject = Subject { upstream: Arc::clone(upstream), image: name.clone(), digest };
         // As the proxy asks: such a tag serves evidence, whatever else its digest may be.
         let verdict = if image.is_attachment() {
-            self.judge.gate.admit_attachment(&subject).await
+            self.judge.gate(upstream).admit_attachment(&subject).await
         } else {
-            self.judge.gate.admit(&subject).await
+            self.judge.gate(upstream).admit(&subject).await
         };
         let permit = match verdict {
             Ok(Verdict::Admit(permit)) => permit,
@@ -111,7 +111,7 @@ impl Asking<'_> {
         pinned: &mut Pinned,
     ) -> Answer {
         let warning = match &image.reference {
-            Some(Reference::Tag(tag)) => match self.guarded(tag, permit).await {
+            Some(Reference::Tag(tag)) => match self.guarded(&self.judge.gate(&subject.upstream), tag, permit).await {
                 Ok(warning) => warning,
                 Err(answer) => return answer,
             },
@@ -145,8 +145,8 @@ impl Asking<'_> {
 
     /// What the guard of tags says against it, as of a request for the tag: what the tag meant before is known with
     /// `--first-seen-from` only.
-    async fn guarded(self, tag: &Tag, permit: &Permit) -> Result<Option<String>, Answer> {
-        match self.judge.gate.admit_tag(tag, permit).await {
+    async fn guarded(self, gate: &Gate, tag: &Tag, permit: &Permit) -> Result<Option<String>, Answer> {
+        match gate.admit_tag(tag, permit).await {
             Ok(TagVerdict::Fine) => Ok(None),
             Ok(TagVerdict::Refuse(refusal)) => Err(self.refused(&refusal)),
             Ok(TagVerdict::Warn(warning)) => Ok(Some(warning)),
@@ -167,7 +167,7 @@ impl Asking<'_> {
         };
         pinned.child = Some(child.digest);
         let subject = Subject { digest: child.digest, ..index.clone() };
-        match self.judge.gate.admit(&subject).await {
+        match self.judge.gate(&subject.upstream).admit(&subject).await {
             Ok(Verdict::Admit(permit)) => Answer::admitted(&permit),
             Ok(Verdict::Refuse(refusal)) => self.refused(&refusal),
             Err(no_verdict) => Answer::undecided(&no_verdict),
@@ -180,7 +180,7 @@ impl Asking<'_> {
         let config = manifest.config.as_ref().ok_or("it has no configuration")?;
         let reader = Reader {
             upstream: Some(Arc::clone(&subject.upstream)),
-            documents: self.judge.documents(),
+            documents: self.judge.documents(&subject.upstream),
             repository: subject.image.repository.clone(),
             until: Instant::now() + CONFIG_TIME,
             budget: Budget::default(),

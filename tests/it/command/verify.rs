@@ -323,6 +323,48 @@ async fn a_platform_is_judged_through_its_index() {
     assert_eq!(code(&ask("verify", &["--platform", "linux/amd64", &swapped]).await), 1);
 }
 
+/// What one place has is not in another, whatever both call it and whichever is judged first.
+#[tokio::test]
+async fn images_of_one_name_are_judged_each_where_it_is() {
+    let (bare, both) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bare = renamed(bare.path(), &[(APP, Some("acme/app:v1"))]);
+    let tag = APP.replace(':', "-");
+    let evidence = &recorded().tags[&("acme/app".to_owned(), tag.clone())].to_string();
+    let named = format!("ghcr.io/acme/app:{tag}");
+    let entries = [(APP, Some("ghcr.io/acme/app:v1")), (evidence.as_str(), Some(named.as_str())), (APP, Some("acme/app:v1"))];
+    let both = renamed(both.path(), &entries);
+    let registry = Registry::recorded(true).await;
+    let (signed, unsigned) = (format!("{}:acme/app:v1", layout()), format!("{bare}:acme/app:v1"));
+    let (named, nameless) = (format!("{both}:ghcr.io/acme/app:v1"), format!("{both}:acme/app:v1"));
+    let host = registry.addr.to_string();
+    let there = format!("{host}/acme/app@{APP}");
+    for jobs in ["1", "8"] {
+        for (host, admitted, refused) in
+            [("localhost", &signed, &unsigned), ("ghcr.io", &named, &nameless), (&*host, &there, &unsigned)]
+        {
+            for images in [[admitted, refused], [refused, admitted]] {
+                let output =
+                    ask("verify", &["--output", "json", "--jobs", jobs, "--layout-host", host, images[0], images[1]]).await;
+                assert_eq!(code(&output), 1, "{images:?}: {}", stderr(&output));
+                let report = json(&output);
+                let outcome = |image: &String| {
+                    let mut all = report["images"].as_array().unwrap().iter();
+                    all.find(|judged| judged["image"] == **image).unwrap()["outcome"].clone()
+                };
+                assert_eq!((outcome(admitted), outcome(refused)), ("admitted".into(), "refused".into()), "{jobs} {images:?}");
+            }
+        }
+    }
+    // An index vouches for nothing of another place.
+    let tags = recorded().tags;
+    let child = tags[&("acme/multi".to_owned(), "c1".to_owned())].to_string();
+    let alone = tempfile::tempdir().unwrap();
+    let alone = format!("{}:acme/multi:c1", renamed(alone.path(), &[(&child, Some("acme/multi:c1"))]));
+    let index = format!("{}:acme/multi:v1", layout());
+    assert_eq!(code(&ask("verify", &["--jobs", "1", &index]).await), 0);
+    assert_eq!(code(&ask("verify", &["--jobs", "1", &index, &alone]).await), 1);
+}
+
 #[tokio::test]
 async fn a_child_is_admitted_with_its_index_whichever_is_judged_first() {
     let registry = Registry::recorded(true).await;
