@@ -18,7 +18,6 @@ use super::{
 use crate::{
     telemetry,
     verify::{Relaxed, Sigstore, clean},
-    yaml::as_written,
 };
 
 /// One request of a refresh. A mirror that trickles bytes must not hold it (threats R1).
@@ -211,8 +210,8 @@ impl<S: Source> Keeper<S> {
         if age >= self.hard_stale {
             return Part::NotReady(format!(
                 "the trust root was last fresh {} ago, and {} is the most: it could not be refreshed from {}",
-                as_written(Duration::from_secs(age.as_secs())),
-                as_written(self.hard_stale),
+                humantime::format_duration(Duration::from_secs(age.as_secs())),
+                humantime::format_duration(self.hard_stale),
                 SigstoreInstance::PublicGood.tuf_url(),
             ));
         }
@@ -221,7 +220,7 @@ impl<S: Source> Keeper<S> {
                 // How long ago it was first used is not how long ago it was fresh.
                 return "the trust root was never refreshed: the one this version was built with is used".to_owned();
             }
-            format!("the trust root was not refreshed for {}", as_written(Duration::from_secs(age.as_secs())))
+            format!("the trust root was not refreshed for {}", humantime::format_duration(Duration::from_secs(age.as_secs())))
         });
         Part::Ready { root: Arc::clone(&self.root), stale }
     }
