@@ -43,16 +43,17 @@ pub(super) struct Flags {
     /// Exactly the ref the workflow ran for, as in `refs/heads/main`.
     #[arg(long, value_name = "REF")]
     certificate_github_workflow_ref: Option<String>,
-    /// The GitHub owner whose repository the image was built from. Compared exactly, upper and lower case apart.
+    /// The GitHub owner whose repository the image was built from. Compared exactly, as certificates have it: `Acme` is not `acme`.
     #[arg(long, value_name = "OWNER", conflicts_with = "repo")]
     owner: Option<String>,
-    /// The GitHub repository the image was built from.
+    /// The GitHub repository the image was built from. Compared exactly, as the other names of GitHub's are.
     #[arg(long, short = 'R', value_name = "OWNER/REPO")]
     repo: Option<String>,
-    /// The GitHub repository whose workflow signed, if another than the one built from.
+    /// The GitHub repository whose workflow signed, if another than the one built from: with --owner or --repo, since whoever
+    /// likes can call that workflow.
     #[arg(long, value_name = "OWNER/REPO", conflicts_with = "signer_workflow", group = "identity")]
     signer_repo: Option<String>,
-    /// The GitHub workflow that signed, at any ref: `acme/app/.github/workflows/release.yml`.
+    /// The GitHub workflow that signed, at any ref: `acme/app/.github/workflows/release.yml`. With --owner or --repo too.
     #[arg(long, value_name = "OWNER/REPO/PATH", group = "identity")]
     signer_workflow: Option<String>,
     /// Refuse what was signed on a self-hosted runner.
@@ -169,6 +170,13 @@ impl Flags {
         let mut keyless = Map::new();
         let mut claims = Map::new();
         let github = self.owner.is_some() || self.repo.is_some();
+        // A certificate names the workflow that was called; who called it, and built what was signed, is in the claims. gh asks so too.
+        if (self.signer_repo.is_some() || self.signer_workflow.is_some())
+            && !github
+            && self.certificate_github_workflow_repository.is_none()
+        {
+            return Err(BORROWED.into());
+        }
         match (&self.certificate_oidc_issuer, &self.certificate_oidc_issuer_regexp) {
             (Some(issuer), _) => _ = keyless.insert("issuer".into(), issuer.as_str().into()),
             (None, Some(regex)) => _ = keyless.insert("issuer_regex".into(), regex.as_str().into()),
@@ -266,12 +274,17 @@ impl Flags {
     /// write for what cosign would have taken.
     pub(super) fn unanchored(&self, subject: &str, issuer: &str) -> Option<String> {
         let told = [
-            ("--certificate-identity-regexp", &self.certificate_identity_regexp, subject),
-            ("--certificate-oidc-issuer-regexp", &self.certificate_oidc_issuer_regexp, issuer),
+            ("--certificate-identity-regexp", &self.certificate_identity, &self.certificate_identity_regexp, subject),
+            ("--certificate-oidc-issuer-regexp", &self.certificate_oidc_issuer, &self.certificate_oidc_issuer_regexp, issuer),
         ];
-        told.into_iter().find_map(|(flag, regex, text)| {
+        let is_in = |regex: &str, text: &str| regex::Regex::new(regex).is_ok_and(|anywhere| anywhere.is_match(text));
+        let taken = told.iter().all(|(_, exact, regex, text)| match (exact, regex) {
+            (Some(exact), _) => exact == text,
+            (None, Some(regex)) => is_in(regex, text),
+            (None, None) => true,
+        });
+        told.into_iter().filter(|_| taken).find_map(|(flag, _, regex, text)| {
             let regex = regex.as_deref()?;
-            let anywhere = regex::Regex::new(regex).is_ok_and(|anywhere| anywhere.is_match(text));
             let whole = regex::Regex::new(&format!(r"\A(?:{regex})\z")).is_ok_and(|whole| whole.is_match(text));
             let hint = || {
                 format!(
@@ -279,13 +292,15 @@ impl Flags {
                      every subject that holds such a part. Write the whole subject, or `.*` where anything may stand"
                 )
             };
-            (anywhere && !whole).then(hint)
+            (!whole).then(hint)
         })
     }
 }
 
-const MISSING: &str = "say who must have signed: --certificate-identity[-regexp] with --certificate-oidc-issuer[-regexp], or --owner, \
-                       --repo, --signer-repo or --signer-workflow for GitHub Actions; or a policy with --policy or --config";
+const MISSING: &str = "say who must have signed: --certificate-identity[-regexp] with --certificate-oidc-issuer[-regexp], or --owner or \
+                       --repo for GitHub Actions; or a policy with --policy or --config";
+const BORROWED: &str = "say whose repository the image is built from, with --owner or --repo: any repository can call the workflow that \
+                        --signer-repo or --signer-workflow names";
 
 /// cosign's short names for predicate types, and the URIs they stand for there.
 fn predicate_type(name: &str) -> &str {
@@ -372,6 +387,8 @@ mod tests {
             (&["--repo", "acme/app/x"], "--repo: wants `owner/repository`"),
             (&["--repo", "acme", "--certificate-identity", "a"], "--repo: wants `owner/repository`"),
             (&["--owner", "acme", "--signer-repo", "acme"], "--signer-repo: wants `owner/repository`"),
+            (&["--signer-repo", "acme/ci"], "any repository can call the workflow"),
+            (&["--signer-workflow", "acme/ci/.github/workflows/release.yml"], "any repository can call the workflow"),
             (&["--repo", "a/b", "--signer-workflow", "release.yml"], "--signer-workflow: wants `owner/repository/path`"),
             (&["--repo", "a/b", "--signer-workflow", "ghe.test/a/b/x.yml"], "--signer-workflow: wants `owner/repository/path`"),
             (
@@ -416,5 +433,12 @@ mod tests {
         assert!(hint.contains("--certificate-identity-regexp must match all of `https://github.com/acme/app/x`"), "{hint}");
         assert_eq!(flags.unanchored("https://github.com/other", "https://i.test"), None);
         assert_eq!(flags.unanchored("acme/app", "https://i.test"), None);
+        // Nor would cosign have taken another issuer.
+        assert_eq!(flags.unanchored("https://github.com/acme/app/x", "https://j.test"), None);
+        let flags = self::flags(&["--certificate-identity=acme/app", "--certificate-oidc-issuer-regexp=i.test"]);
+        assert!(flags.unanchored("acme/app", "https://i.test").is_some());
+        assert_eq!(flags.unanchored("acme/other", "https://i.test"), None);
+        let flags = self::flags(&["--owner=acme", "--certificate-oidc-issuer-regexp=i.test"]);
+        assert!(flags.unanchored("anybody", "https://i.test").is_some());
     }
 }
