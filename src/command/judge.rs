@@ -1,6 +1,6 @@
 //! A gate in this process: the same judgement as behind the proxy, over a store that is forgotten afterwards.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use super::{
     reference::{Image, LAYOUT_HOST, Place, layout_name},
     streams::tell,
     text::line,
+    trust,
 };
 use crate::{
     app,
@@ -25,15 +26,10 @@ use crate::{
     oci::{Algorithm, Digest, Host, ImageName, Reference},
     policy::{PolicySet, Unmatched},
     store::{self, FactKind, StoreError},
-    upstream::{self, LayoutImages, Location, Nameless, Upstream, UpstreamError},
-    verify::{
-        DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, TrustState,
-        trust_root::{self, RootConfig, Watched},
-    },
+    upstream::{self, LayoutImages, Location, Nameless, Proxy, RegistryConfig, Upstream, UpstreamError},
+    verify::{TrustRootConfig, TrustState},
 };
 
-/// How long a trust root that TUF keeps fresh is waited for before the last good one is used.
-const REFRESH: Duration = Duration::from_secs(10);
 /// A day: no command lives so long.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -48,7 +44,7 @@ pub(super) struct Basis {
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Vec<PathBuf>,
     /// A trusted_root.json. Default: Sigstore's public-good instance, kept fresh by TUF in $XDG_CACHE_HOME/pullgate (or
-    /// ~/.cache/pullgate).
+    /// ~/.cache/pullgate; without a home, fetched anew).
     #[arg(long, value_name = "FILE", alias = "custom-trusted-root", help_heading = "What is believed")]
     pub(super) trusted_root: Option<PathBuf>,
     /// Take the evidence from this file, a bundle or one a line, and ask nobody else for it. May be repeated. Bundles about other
@@ -63,7 +59,8 @@ pub(super) struct Basis {
     #[arg(long, value_name = "HOST", default_value = LAYOUT_HOST, help_heading = "Where images are")]
     pub(super) layout_host: Host,
     /// Ask every registry over plain HTTP: what it answers can be read and changed on the way. Digests are checked all the
-    /// same; which digest a tag means is not. Registries on this machine (localhost, 127.0.0.0/8, ::1) are asked so anyway.
+    /// same; which digest a tag means is not. Registries on this machine (localhost, 127.0.0.0/8, ::1) are asked so anyway; one of
+    /// them that wants TLS needs its `url` in a configuration.
     #[arg(long, help_heading = "Where images are", conflicts_with = "config")]
     pub(super) dangerous_plain_http: bool,
     // Last: its heading would stand over all that follows.
@@ -177,7 +174,7 @@ impl Judge {
         }
         let config = Config::load(file).map_err(|problems| usage(&problems))?;
         warn(&config.weaknesses);
-        let trust = trusted(TrustRootConfig { cache_dir: cache_dir(), ..app::trust_roots(&config) }).await?;
+        let trust = trust::watched(app::trust_roots(&config)).await?;
         Self { configured: Some(config.upstreams), ..Self::wired(config.gate, config.policies, trust, facts(basis)?)? }.at(basis)
     }
 
@@ -186,8 +183,9 @@ impl Judge {
     /// # Errors
     /// [`Unusable`].
     pub(super) async fn by(policies: PolicySet, basis: &Basis) -> Result<Self, Unusable> {
+        let roots = trust::roots(basis.trusted_root.as_deref());
         let trust =
-            trusted(TrustRootConfig { roots: roots(basis), cache_dir: cache_dir(), refresh: DAY, hard_stale: 7 * DAY }).await?;
+            trust::watched(TrustRootConfig { roots, cache_dir: PathBuf::new(), refresh: DAY, hard_stale: 7 * DAY }).await?;
         Self::wired(gate::Config::default(), policies, trust, facts(basis)?)?.at(basis)
     }
 
@@ -286,7 +284,8 @@ impl Judge {
             }
             (Place::Registry, Some(upstreams)) => {
                 let found = upstreams.iter().find(|upstream| upstream.host == host);
-                found.cloned().ok_or_else(|| usage(&format_args!("the configuration has no upstream {host}")))?
+                let found = found.cloned().ok_or_else(|| usage(&format_args!("the configuration has no upstream {host}")))?;
+                as_from_here(found)
             }
             (Place::Registry, None) => registry(&host, self.plain_http).map_err(|error| usage(&error))?,
         };
@@ -350,6 +349,15 @@ impl Judge {
     }
 }
 
+/// A gate's upstream, asked from where a command runs.
+fn as_from_here(upstream: upstream::Config) -> upstream::Config {
+    let location = match upstream.location {
+        Location::Registry(registry) => Location::Registry(RegistryConfig { proxy: Some(Proxy::of_environment()), ..registry }),
+        Location::Layout(directory) => Location::Layout(directory),
+    };
+    upstream::Config { location, ..upstream }
+}
+
 /// When images were first seen, and what tags last meant.
 fn facts(basis: &Basis) -> Result<Arc<dyn store::Facts>, Unusable> {
     match &basis.first_seen_from {
@@ -397,39 +405,5 @@ fn policies(basis: &Basis) -> Result<PolicySet, String> {
     if !basis.flags.is_empty() {
         return Err("--policy says who must have signed; leave out the flags that say it too".into());
     }
-    Config::policies(&basis.policy, &roots(basis)).map_err(|problems| problems.to_string())
-}
-
-/// The one trust root of a command without a configuration.
-fn roots(basis: &Basis) -> BTreeMap<Arc<str>, RootConfig> {
-    let source = basis.trusted_root.clone().map_or(TrustRootSource::Sigstore, TrustRootSource::File);
-    BTreeMap::from([(DEFAULT_TRUST_ROOT.into(), RootConfig { source, relaxed: Relaxed::default() })])
-}
-
-/// The trust root, refreshed if it is Sigstore's own: a command that ran once with a root of last year would not know what
-/// was withdrawn since.
-async fn trusted(config: TrustRootConfig) -> Result<Arc<ArcSwap<TrustState>>, Unusable> {
-    let refreshes = config.roots.values().any(|root| root.source == TrustRootSource::Sigstore);
-    let watched = trust_root::watch(config).await.map_err(|error| Unusable::Usage(error.to_string()))?;
-    let Watched { state: trust, .. } = watched;
-    if refreshes {
-        let first = trust.load_full();
-        let changed = async {
-            while Arc::ptr_eq(&first, &trust.load()) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let _ = tokio::time::timeout(REFRESH, changed).await;
-        if let TrustState::Ready { stale: Some(why), .. } = trust.load().as_ref() {
-            tell(&format_args!("warning[stale_trust_root]: {why}"));
-        }
-    }
-    Ok(trust)
-}
-
-/// Where TUF's metadata is kept between runs. It is verified again each time.
-fn cache_dir() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    cache.or_else(home).unwrap_or_else(std::env::temp_dir).join("pullgate/trust")
+    Config::policies(&basis.policy, &trust::roots(basis.trusted_root.as_deref())).map_err(|problems| problems.to_string())
 }

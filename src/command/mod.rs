@@ -18,6 +18,7 @@ mod report;
 mod serve;
 mod streams;
 mod text;
+mod trust;
 mod verify;
 mod verify_bundle;
 

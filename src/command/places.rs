@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use crate::{
     oci::Host,
-    upstream::{self, Location, RegistryConfig},
+    upstream::{self, Location, Proxy, RegistryConfig},
 };
 
 /// A registry that only its name is known of, asked as Docker's tools would.
@@ -20,11 +20,12 @@ pub(super) fn registry(host: &Host, plain_http: bool) -> Result<upstream::Config
         plain_http,
         auth_hosts: Vec::new(),
         allow_hosts: Vec::new(),
+        proxy: Some(Proxy::of_environment()),
     });
     Ok(upstream::Config { host: host.clone(), location })
 }
 
-/// Whether a registry is on this very machine, where TLS would protect nothing: Docker, crane and cosign ask it over http.
+/// Whether a registry is on this very machine, where TLS would protect nothing: Docker, crane and cosign ask it over http, too.
 fn is_loopback(host: &Host) -> bool {
     let text = host.as_str();
     let name = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {

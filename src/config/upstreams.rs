@@ -114,6 +114,7 @@ fn location(fields: &Fields<'_>, host: Option<&Host>, files: &Files, weaknesses:
         plain_http,
         auth_hosts: auth_hosts?,
         allow_hosts: allow_hosts?,
+        proxy: None,
     }))
 }
 

@@ -21,13 +21,18 @@ use tokio::net::TcpStream;
 use tower::Service;
 use url::Url;
 
+use super::proxy::Proxy;
+
+/// A connection, encrypted or not.
+pub(super) type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
 /// From the look-up of the name to the end of the TLS handshake.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Of that, the TCP handshake.
 const TCP_TIMEOUT: Duration = Duration::from_secs(4);
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A host and a port, in one spelling: lower case, the scheme's default port written out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -205,6 +210,15 @@ pub(super) struct Connector {
     public: HttpsConnector<HttpConnector<Checked>>,
     upstream: Authority,
     allowed: Arc<[Authority]>,
+    proxied: Option<Proxied>,
+}
+
+/// Through a proxy, wherever it may go.
+#[derive(Clone)]
+struct Proxied {
+    proxy: Proxy,
+    tls: Arc<rustls::ClientConfig>,
+    tls_elsewhere: Arc<rustls::ClientConfig>,
 }
 
 /// What is configured about connections to an upstream and to where it sends us.
@@ -220,6 +234,8 @@ pub(super) struct Rules {
     pub(super) tls_elsewhere: Arc<rustls::ClientConfig>,
     /// Names to addresses.
     pub(super) resolve: Arc<dyn Resolve>,
+    /// What connections go through.
+    pub(super) proxy: Option<Proxy>,
 }
 
 impl fmt::Debug for Connector {
@@ -247,6 +263,11 @@ impl Connector {
             public: connector(true, &rules.tls_elsewhere),
             upstream: rules.upstream.clone(),
             allowed: rules.allowed.clone().into(),
+            proxied: rules.proxy.clone().map(|proxy| Proxied {
+                proxy,
+                tls: Arc::clone(&rules.tls),
+                tls_elsewhere: Arc::clone(&rules.tls_elsewhere),
+            }),
         }
     }
 
@@ -261,7 +282,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = Stream;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -273,14 +294,23 @@ impl Service<Uri> for Connector {
         let Some(target) = Authority::of_uri(&uri) else {
             return Box::pin(async { Err("a URL without a host".into()) });
         };
-        let connecting = if target == self.upstream {
-            self.own.call(uri)
-        } else if self.allowed.contains(&target) {
-            self.named.call(uri)
-        } else if let Err(forbidden) = Self::check_literal(&target) {
+        let (own, named) = (target == self.upstream, self.allowed.contains(&target));
+        if !own
+            && !named
+            && let Err(forbidden) = Self::check_literal(&target)
+        {
             return Box::pin(async { Err(forbidden.into()) });
+        }
+        let through = self.proxied.as_ref().and_then(|proxied| Some((proxied, proxied.proxy.of_uri(&uri)?)));
+        let connecting: BoxFuture<'static, _> = if let Some((proxied, through)) = through {
+            let tls = if own { &proxied.tls } else { &proxied.tls_elsewhere };
+            Box::pin(through.connect(uri, Arc::clone(tls)))
+        } else if own {
+            Box::pin(self.own.call(uri))
+        } else if named {
+            Box::pin(self.named.call(uri))
         } else {
-            self.public.call(uri)
+            Box::pin(self.public.call(uri))
         };
         Box::pin(async move {
             match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {

@@ -21,6 +21,7 @@ mod egress;
 mod http;
 mod layout;
 mod link;
+mod proxy;
 mod retry;
 mod setup;
 mod via;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use self::{
     layout::{Images as LayoutImages, Nameless, images as layout_images, unread as layout_unread},
+    proxy::Proxy,
     setup::{SetupError, connect},
     via::is_loop,
 };
@@ -251,4 +253,6 @@ pub struct RegistryConfig {
     pub auth_hosts: Vec<String>,
     /// Hosts whose private addresses may be connected to (blob redirects).
     pub allow_hosts: Vec<String>,
+    /// What connections go through. With one, only literal addresses are checked: the proxy looks names up.
+    pub proxy: Option<Proxy>,
 }

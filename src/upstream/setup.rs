@@ -123,7 +123,8 @@ fn set_up(host: &Host, config: &RegistryConfig, resolve: Arc<dyn Resolve>) -> Re
         credentials::check(file).map_err(failed)?;
     }
     let (tls, tls_elsewhere) = tls(host, config.ca.as_deref())?;
-    let rules = Rules { upstream: upstream.clone(), allowed, tls, tls_elsewhere, resolve };
+    let proxy = config.proxy.clone();
+    let rules = Rules { upstream: upstream.clone(), allowed, tls, tls_elsewhere, resolve, proxy };
     // Where tokens come from the operator named too, but blobs are not to be fetched from there.
     let mut token_rules = rules.clone();
     token_rules.allowed.extend(realms.iter().cloned());

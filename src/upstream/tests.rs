@@ -29,6 +29,7 @@ mod authorization;
 mod blobs;
 mod egress;
 mod manifests;
+mod proxy;
 mod tls;
 
 /// A registry at `url`, plainly configured.
@@ -40,6 +41,7 @@ fn config(url: &str) -> RegistryConfig {
         plain_http: true,
         auth_hosts: Vec::new(),
         allow_hosts: Vec::new(),
+        proxy: None,
     }
 }
 

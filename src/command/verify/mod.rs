@@ -34,7 +34,7 @@ const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// OCI layout on disk; without a repository every image of the layout, each of which must have such a name there. A tag is
 /// resolved once, and what is judged and printed is the digest it meant. Credentials are those of `docker login` or `podman
 /// login`: of the files that $DOCKER_CONFIG and $REGISTRY_AUTH_FILE name, or else of the usual ones, the first that has some for the
-/// registry counts.
+/// registry counts. Registries are asked through the proxy that $HTTPS_PROXY or $ALL_PROXY names, but for what $NO_PROXY names.
 ///
 /// Without --config or --policy, flags say who must have signed, by cosign's names or by gh's; a signature and an SPDX
 /// attestation by that signer are asked for.

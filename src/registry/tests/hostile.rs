@@ -107,6 +107,7 @@ async fn u12_a_request_of_our_own_is_told_that_it_came_back() {
         plain_http: true,
         auth_hosts: Vec::new(),
         allow_hosts: Vec::new(),
+        proxy: None,
     });
     let itself = upstream::connect(&upstream::Config { host: authority.parse().unwrap(), location }).unwrap();
     let gone = itself.resolve(&"acme/app".parse().unwrap(), &"v1".parse().unwrap()).await;
