@@ -167,6 +167,7 @@ impl Import {
         let mut entry = Attestation::new(kind, by);
         entry.comments.push("One attestation by this identity is enough.".into());
         self.findings.note(&at(""), Lint::I09, "`gh attestation verify` looks at no signature of the image: none is asked for");
+        self.either_form(&at(""), "gh attestation verify", true);
         let message = "there, an attestation of the type by another owner refuses; here it is set aside";
         self.findings.changed(&at("--owner"), Effect::Wider, None, message);
         for flag in ["--bundle", "--bundle-from-oci"] {

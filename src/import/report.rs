@@ -15,7 +15,10 @@ pub enum Kind {
     Lost,
     /// It was carried over, and means something else than there.
     Changed,
-    /// It means the same; a person should know of it all the same.
+    /// The same is asked of the same images; a person should know of it all the same. Three differences are notes too, since
+    /// nearly every policy of their source has them: most sources look at evidence in one form, where every form counts here;
+    /// policy-controller looks at labelled namespaces only, and an ImageValidatingPolicy at some of a pod's containers, where a
+    /// gate sees every pull.
     Note,
 }
 
@@ -127,7 +130,8 @@ pub struct Report {
     pub version: u32,
     /// What was read.
     pub source: String,
-    /// Whether nothing was lost and no meaning changed.
+    /// Whether nothing was lost and no meaning changed: every finding is a note. It is about what is asked of an image, and
+    /// not about the three differences that [`Kind::Note`] names.
     pub exact: bool,
     /// What was written.
     pub policies: Vec<Written>,
@@ -204,7 +208,7 @@ impl Findings {
         }
     }
 
-    /// Notes what does not change the meaning.
+    /// Notes what is neither, as [`Kind::Note`] says.
     pub(super) fn note(&mut self, at: &Spot, lint: impl Into<Option<Lint>>, message: impl Into<String>) {
         self.add(Kind::Note, None, lint.into(), at, message.into());
     }

@@ -20,7 +20,9 @@ use crate::{
 /// The policies go to standard output, the report to standard error: what was lost, what means something else, and in
 /// which direction. What cannot be said here refuses, rather than being left out.
 ///
-/// Exit codes: 0 exact; 3 something was lost or changed its meaning; 64 the input cannot be read.
+/// Exit codes: 0 exact, with nothing but notes; 3 something was lost or changed its meaning; 64 the input cannot be read.
+/// Exact is what is asked of an image. That evidence counts here in every form, and at every pull, where the source may look
+/// at one form, or at some namespaces or containers, is a note.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     pullgate policy import kyverno.yaml > policies/kyverno.yaml\n  \

@@ -138,6 +138,7 @@ impl Import {
             );
             Text::Regex(NOBODY.into())
         };
+        self.either_form(at, "policy.json", false);
         let issuer = Text::Exact(issuer.into());
         Attestor::Keyless(Keyless { issuer, subject, claims: BTreeMap::new(), trust_root: Some(trust_root) })
     }

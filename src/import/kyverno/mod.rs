@@ -203,14 +203,7 @@ impl Import {
             "it names images and asks nothing of them: they are admitted, as there",
         );
         if asks {
-            let (kind, there, here) = if bundle {
-                ("SigstoreBundle", "bundles", "in cosign's older form")
-            } else {
-                ("Cosign", "cosign's older form", "by bundles")
-            };
-            let message =
-                format!("`type: {kind}` looks there at {there} only; here what is signed and attested {here} counts too");
-            self.findings.note(entry.spot(), None, message);
+            self.either_form(entry.spot(), if bundle { "type: SigstoreBundle" } else { "type: Cosign" }, bundle);
         }
         if bundle && draft.signatures.iter().any(|one| one.never().is_none()) {
             let message = "bundles alone are looked at there, and an attestation by these attestors counts as their signature; here a signature is asked for, in either form";
@@ -277,6 +270,13 @@ impl Import {
     }
 
     /// Where a draft asks for nothing: its validating webhook looks for the mark of a verification where that is `required`,
+    /// Notes that evidence counts here in either form, where `setting` has its source look at one alone.
+    pub(super) fn either_form(&mut self, at: &Spot, setting: &str, bundle: bool) {
+        let (there, here) = if bundle { ("bundles", "in cosign's older form") } else { ("cosign's older form", "by bundles") };
+        let message = format!("`{setting}` looks there at {there} only; here what is signed and attested {here} counts too");
+        self.findings.note(at, None, message);
+    }
+
     /// and here nothing makes one; else `admitted` is said.
     pub(super) fn asks_nothing(&mut self, at: &Spot, required: bool, draft: &mut Draft, admitted: &str) {
         if !draft.signatures.is_empty() || !draft.attestations.is_empty() {

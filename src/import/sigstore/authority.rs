@@ -62,9 +62,6 @@ impl Import {
         } else {
             return Err(Unreadable::at(map.spot(), "has none of `key`, `keyless`, `static`"));
         };
-        if !bundle {
-            self.findings.note(map.spot(), None, "signatures in cosign's older form and as bundles are both looked at here");
-        }
         let statements = map.list("attestations")?;
         let mut names = Vec::new();
         for one in &statements {
@@ -80,7 +77,9 @@ impl Import {
                 Err(why) => return Ok(Authority::new(name, Part::Nobody(why), names)),
             }
         }
-        if bundle && statements.is_empty() {
+        if !bundle || !statements.is_empty() {
+            self.either_form(map.spot(), if bundle { "signatureFormat: bundle" } else { "signatureFormat: legacy" }, bundle);
+        } else {
             let message = "a signature in a bundle is not verified there, so that this authority is met by no image (but perhaps with `enable-oci11`); here it is";
             self.findings.changed(map.spot(), Effect::Wider, None, message);
         }

@@ -27,13 +27,6 @@ fn what_our_format_says_too_is_carried_over_without_loss() {
     }
 }
 
-/// What a report says in which direction, without its notes.
-fn effects(imported: &Imported) -> Vec<(Kind, Effect)> {
-    imported.report.findings.iter().filter_map(|one| Some((one.kind, one.effect?))).collect()
-}
-
-const KEYLESS: &str = "attestors: [{entries: [{keyless: {issuer: 'https://i.test', subject: 'https://s.test', rekor: {url: 'https://rekor.sigstore.dev'}}}]}]";
-
 #[test]
 fn a_rule_enforces_all_of_its_entries_or_none() {
     let modes = |action: &str, entries: &[&str]| {
@@ -86,38 +79,6 @@ fn what_nothing_verifies_is_refused_unless_it_says_that_it_need_not_be() {
         ));
         assert_eq!((nobody(&made), made.report.exact), (refuses, !refuses), "{configured}\n{}", made.policies);
     }
-}
-
-#[test]
-fn a_bundle_entry_counts_what_its_verifier_counts() {
-    let bundle = |rest: &str| verify(&format!("          type: SigstoreBundle\n          {rest}\n"), "");
-    let type_and = |rest: &str| format!("attestations: [{{type: https://acme.test/review/v1{rest}}}]");
-    // A signature there is any bundle by its signer, and nothing else.
-    assert_eq!(effects(&bundle(KEYLESS)), [(Kind::Changed, Effect::Other)]);
-    // A bundle by another signer is set aside, there too.
-    let made = bundle(&type_and(&format!(", {KEYLESS}")));
-    assert!(made.report.exact && made.policies.contains("subject: https://s.test"), "{}", made.report.text());
-    // Nobody is named, and a bundle's verifier wants somebody.
-    let made = bundle(&type_and(""));
-    assert!(made.policies.contains("# nobody: ") && !made.policies.contains("(?s:.*)"), "{}", made.policies);
-    assert_eq!(effects(&made), [(Kind::Lost, Effect::Stricter), (Kind::Lost, Effect::Refuses)], "{}", made.report.text());
-    // cosign's own form: any signer, and one that does not verify refuses.
-    let made = verify(&format!("          {}\n", type_and("")), "");
-    assert_eq!(effects(&made), [(Kind::Changed, Effect::Wider)], "{}", made.report.text());
-}
-
-#[test]
-fn signatures_in_bundles_are_met_by_no_image_of_policy_controller() {
-    let authority = |rest: &str| {
-        text(&format!(
-            "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: x}}\nspec:\n  images: [{{glob: 'ghcr.io/acme/**'}}]\n  \
-             authorities: [{{{rest}keyless: {{url: https://fulcio.sigstore.dev, identities: [{{issuer: 'https://i.test', subject: 'https://s.test'}}]}}}}]\n"
-        ))
-    };
-    assert_eq!(effects(&authority("signatureFormat: bundle, ")), [(Kind::Changed, Effect::Wider)]);
-    assert!(authority("").report.exact && authority("signatureFormat: legacy, ").report.exact);
-    let attested = "attestations: [{name: a, predicateType: https://acme.test/review/v1}], ";
-    assert!(authority(&format!("signatureFormat: bundle, {attested}")).report.exact);
 }
 
 #[test]

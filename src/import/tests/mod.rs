@@ -1,5 +1,6 @@
 //! Every example beside what is made of it, as text: policies and report. `PULLGATE_WRITE_EXPECTED=1` writes them anew.
 
+mod bundles;
 mod conditions;
 mod exact;
 mod flags;
@@ -63,6 +64,13 @@ fn conditions(kind: &str, conditions: &str, rule: &str) -> Imported {
     let one = format!("{{type: '{kind}', attestors: [{{entries: [{by}]}}], conditions: {conditions}}}");
     verify(&format!("          attestations: [{one}]\n"), rule)
 }
+
+/// What a report says in which direction, without its notes.
+fn effects(imported: &Imported) -> Vec<(Kind, Effect)> {
+    imported.report.findings.iter().filter_map(|one| Some((one.kind, one.effect?))).collect()
+}
+
+const KEYLESS: &str = "attestors: [{entries: [{keyless: {issuer: 'https://i.test', subject: 'https://s.test', rekor: {url: 'https://rekor.sigstore.dev'}}}]}]";
 
 /// The expressions that were written.
 fn required(imported: &Imported) -> Vec<String> {

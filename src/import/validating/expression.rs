@@ -144,6 +144,8 @@ impl Import {
                 Asked::Content { name, expression } => contents.push((name, expression, at)),
                 Asked::Attested { name, by } => match named.attestations.get(&name) {
                     Some(Ok(kind)) => {
+                        let message = "where an image has bundles, they alone are looked at there; here what is attested in cosign's older form counts too";
+                        self.findings.note(&at, None, message);
                         let mut entry = Attestation::new(kind.clone(), by);
                         entry.comments.push(format!("From {}: attestations.{name}.", at.path));
                         draft.attestations.push(entry);
