@@ -6,13 +6,20 @@ use super::super::{
     source::{Item, Spot, Unreadable},
 };
 
+/// What attestors are asked of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    Image,
+    Statement,
+}
+
 impl Import {
     /// A set: `count` of its entries, or all of them.
-    pub(super) fn attestor_set(&mut self, item: &Item<'_>, bundle: bool) -> Result<Attestor, Unreadable> {
+    pub(super) fn attestor_set(&mut self, item: &Item<'_>, bundle: bool, of: Of) -> Result<Attestor, Unreadable> {
         let map = item.map()?;
         let mut entries = Vec::new();
         for entry in map.list("entries")? {
-            entries.push(self.attestor_entry(&entry, bundle)?);
+            entries.push(self.attestor_entry(&entry, bundle, of)?);
         }
         let count = match map.number("count")? {
             None | Some(0) => entries.len(),
@@ -37,7 +44,7 @@ impl Import {
         })
     }
 
-    fn attestor_entry(&mut self, item: &Item<'_>, bundle: bool) -> Result<Attestor, Unreadable> {
+    fn attestor_entry(&mut self, item: &Item<'_>, bundle: bool, of: Of) -> Result<Attestor, Unreadable> {
         let map = item.map()?;
         map.get("signatureAlgorithm");
         if let Some(repository) = map.get("repository") {
@@ -50,7 +57,7 @@ impl Import {
             self.findings.unread(&keyless);
             attestor
         } else if let Some(nested) = map.get("attestor") {
-            self.attestor_set(&nested, bundle)?
+            self.nested(&nested, bundle, of)?
         } else {
             let what = ["keys", "certificates"].into_iter().find(|key| map.has(key)).unwrap_or("an unknown attestor");
             if let Some(item) = ["keys", "certificates"].iter().find_map(|key| map.get(key)) {
@@ -63,6 +70,24 @@ impl Import {
         }
         self.findings.unread(&map);
         Ok(attestor)
+    }
+
+    /// A set in an entry. Of a statement's attestors its `verifyAttestations` follows none: what is left is an entry without
+    /// an identity, which of a bundle is an error, and else is met by any signer. Its writer names somebody.
+    fn nested(&mut self, item: &Item<'_>, bundle: bool, of: Of) -> Result<Attestor, Unreadable> {
+        let set = self.attestor_set(item, bundle, Of::Image)?;
+        if of == Of::Image {
+            return Ok(set);
+        }
+        if bundle {
+            let why =
+                "a nested `attestor` of an attestation is not looked into there, so that a SigstoreBundle entry has no identity";
+            return Ok(self.nobody(item.spot(), why.into()));
+        }
+        let message =
+            "a nested `attestor` of an attestation is not looked into there, so that any signer meets it; here its own are asked";
+        self.findings.changed(item.spot(), Effect::Stricter, None, message);
+        Ok(set)
     }
 
     /// Notes each secret that a key is read from.

@@ -13,6 +13,7 @@ mod selection;
 mod statement;
 mod trust;
 
+use self::attestor::Of;
 pub(super) use self::{claims::claims, compare::quoted, condition::is_sbom};
 
 use super::{
@@ -181,7 +182,7 @@ impl Import {
             self.findings.changed(entry.spot(), Effect::Stricter, None, message);
         }
         for set in &sets {
-            draft.signatures.push(self.attestor_set(set, bundle)?);
+            draft.signatures.push(self.attestor_set(set, bundle, Of::Image)?);
         }
         if let Some(one) = &deprecated
             && attestations.is_empty()
@@ -269,7 +270,6 @@ impl Import {
         Ok(nobody)
     }
 
-    /// Where a draft asks for nothing: its validating webhook looks for the mark of a verification where that is `required`,
     /// Notes that evidence counts here in either form, where `setting` has its source look at one alone.
     pub(super) fn either_form(&mut self, at: &Spot, setting: &str, bundle: bool) {
         let (there, here) = if bundle { ("bundles", "in cosign's older form") } else { ("cosign's older form", "by bundles") };
@@ -277,6 +277,7 @@ impl Import {
         self.findings.note(at, None, message);
     }
 
+    /// Where a draft asks for nothing: its validating webhook looks for the mark of a verification where that is `required`,
     /// and here nothing makes one; else `admitted` is said.
     pub(super) fn asks_nothing(&mut self, at: &Spot, required: bool, draft: &mut Draft, admitted: &str) {
         if !draft.signatures.is_empty() || !draft.attestations.is_empty() {

@@ -1,9 +1,12 @@
 //! The statements an entry wants.
 
-use super::super::{
-    DEFAULT_MAX_AGE, Effect, Import, Lint,
-    draft::{Attestation, Attestor, Keyless},
-    source::{Item, Spot, Unreadable},
+use super::{
+    super::{
+        DEFAULT_MAX_AGE, Effect, Import, Lint,
+        draft::{Attestation, Attestor, Keyless},
+        source::{Item, Spot, Unreadable},
+    },
+    attestor::Of,
 };
 use crate::{
     policy::{predicate::PredicateType, spdx},
@@ -28,7 +31,7 @@ impl Import {
         };
         let mut sets = Vec::new();
         for set in map.list("attestors")? {
-            sets.push(self.attestor_set(&set, bundle)?);
+            sets.push(self.attestor_set(&set, bundle, Of::Statement)?);
         }
         sets.extend(deprecated.cloned());
         let by = if sets.is_empty() && bundle {

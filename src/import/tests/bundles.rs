@@ -62,3 +62,32 @@ fn every_source_that_looks_at_one_form_of_evidence_alone_is_said_to() {
         assert!(imported.report.text().contains(told), "{told}\n{}", imported.report.text());
     }
 }
+
+#[test]
+fn a_nested_attestor_of_a_statement_is_anybody_there_and_of_a_bundle_nobody() {
+    let identity = |subject: &str| {
+        format!("{{keyless: {{issuer: 'https://i.test', subject: {subject}, rekor: {{url: 'https://rekor.sigstore.dev'}}}}}}")
+    };
+    let nested = |inner: &str| format!("{{attestor: {{entries: [{inner}]}}}}");
+    let made = |kind: &str, count: usize, entries: &[String]| {
+        let set = format!("{{count: {count}, entries: [{}]}}", entries.join(", "));
+        let one = format!("{{type: https://acme.test/review/v1, attestors: [{set}]}}");
+        verify(&format!("          type: {kind}\n          attestations: [{one}]\n"), "")
+    };
+    let told = |imported: &Imported| imported.report.text().matches("is not looked into there").count();
+    // What is in it is asked here, however deep; it is told once.
+    let deep = made("Cosign", 1, &[nested(&nested(&identity("a")))]);
+    let effects_of = effects(&deep);
+    assert!(effects_of.contains(&(Kind::Changed, Effect::Stricter)) && told(&deep) == 1, "{}", deep.report.text());
+    assert!(deep.policies.contains("subject: a\n") && !deep.policies.contains("nobody"), "{}", deep.policies);
+    // Of a bundle it is met by nobody there, so that only another alternative is left.
+    let alone = made("SigstoreBundle", 1, &[nested(&identity("a"))]);
+    assert!(alone.policies.contains("# nobody: ") && !alone.policies.contains("subject: a\n"), "{}", alone.policies);
+    let beside = made("SigstoreBundle", 1, &[nested(&identity("a")), identity("b")]);
+    assert!(beside.policies.contains("subject: b\n") && !beside.policies.contains("subject: a\n"), "{}", beside.policies);
+    assert_eq!((told(&alone) > 0, told(&beside)), (true, 1), "{}", beside.report.text());
+    // Of an image it is followed.
+    let set = format!("[{{entries: [{}]}}]", nested(&identity("a")));
+    let signature = verify(&format!("          attestors: {set}\n"), "");
+    assert!(signature.report.exact && signature.policies.contains("subject: a\n"), "{}", signature.report.text());
+}
