@@ -45,3 +45,27 @@ fn what_no_validation_uses_asks_for_nothing() {
     let made = validating("", "", scanned).policies;
     assert!(made.contains("predicate_type: https://cosign.sigstore.dev/attestation/vuln/v1"), "{made}");
 }
+
+#[test]
+fn content_is_read_behind_its_verification_only() {
+    let every = "(images.containers + images.initContainers + images.ephemeralContainers)";
+    let verifies = |name: &str| format!("{every}.all(i, verifyAttestationSignatures(i, attestations.{name}, [attestors.a]) > 0)");
+    let reads = |path: &str| format!("{every}.all(i, extractPayload(i, attestations.scan).predicate.{path} == 'x')");
+    let made = |expressions: &[String]| validating("", "", &expressions.join("\"\n  - expression: \""));
+    for (expressions, asked, refuses) in [
+        (vec![verifies("scan"), reads("a"), reads("b")], 2, false),
+        // Verified twice, of which one stands before it.
+        (vec![verifies("scan"), reads("a"), verifies("scan")], 1, false),
+        (vec![reads("a"), verifies("scan")], 1, true),
+        (vec![reads("a"), verifies("scan"), reads("b")], 2, true),
+        // Another that is verified has another payload.
+        (vec![verifies("other"), reads("a"), verifies("scan")], 1, true),
+    ] {
+        let made = made(&expressions);
+        let told = made.report.text().contains("before it is verified, which cannot be read there");
+        let nobody = made.policies.contains("# nobody: content of an attestation before it is verified")
+            || made.policies.contains("# nobody: an attestation that is no in-toto statement");
+        assert_eq!((told, nobody, required(&made).len()), (refuses, refuses, asked), "{expressions:?}\n{}", made.policies);
+        assert_eq!(effects(&made).contains(&(Kind::Lost, Effect::Refuses)), refuses, "{}", made.report.text());
+    }
+}

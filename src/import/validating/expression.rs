@@ -131,7 +131,7 @@ impl Import {
 
     /// Signatures, and statements each with the conditions on its content.
     pub(super) fn put_together(&mut self, asked: Vec<(Asked, Spot)>, named: &Named, draft: &mut Draft) {
-        let mut contents = Vec::new();
+        let (mut contents, mut verified) = (Vec::new(), Vec::new());
         for (one, at) in asked {
             match one {
                 Asked::Signed(by) => {
@@ -141,7 +141,7 @@ impl Import {
                     }
                     draft.signatures.push(by);
                 }
-                Asked::Content { name, expression } => contents.push((name, expression, at)),
+                Asked::Content { name, expression } => contents.push((verified.contains(&name), name, expression, at)),
                 Asked::Attested { name, by } => match named.attestations.get(&name) {
                     Some(Ok(kind)) => {
                         let message = "where an image has bundles, they alone are looked at there; here what is attested in cosign's older form counts too";
@@ -149,6 +149,7 @@ impl Import {
                         let mut entry = Attestation::new(kind.clone(), by);
                         entry.comments.push(format!("From {}: attestations.{name}.", at.path));
                         draft.attestations.push(entry);
+                        verified.push(name);
                     }
                     other => {
                         let why = match other {
@@ -161,7 +162,7 @@ impl Import {
                 },
             }
         }
-        for (name, expression, at) in contents {
+        for (readable, name, expression, at) in contents {
             let kind = named.attestations.get(&name).and_then(|kind| kind.as_ref().ok());
             let mark = format!(": attestations.{name}.");
             let entries = draft.attestations.iter_mut().filter(|entry| entry.comments.iter().any(|line| line.ends_with(&mark)));
@@ -170,11 +171,15 @@ impl Import {
                 entry.require.push((expression.clone(), at.path.clone()));
                 found = true;
             }
-            if found {
+            if found && readable {
                 let message = "there, one statement of several is read, whichever comes first; here one statement must be signed and meet this";
                 self.findings.changed(&at, Effect::Other, None, message);
             } else {
                 let why = match kind {
+                    // Validations are evaluated in their order, and a payload is there once its signature was verified.
+                    Some(_) if found => {
+                        "content of an attestation before it is verified, which cannot be read there: put it behind that validation"
+                    }
                     Some(_) => "content of an attestation whose signer no validation asks for",
                     None => "content of something that is no statement",
                 };
