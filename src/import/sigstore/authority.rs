@@ -209,10 +209,7 @@ impl Import {
         let mut one = Attestation::new(uri.clone(), by.clone());
         one.comments.push(format!("From {}. policy-controller asks for one such statement.", map.spot().path));
         if let Some(policy) = map.map("policy")? {
-            let understood = match self.cue_text(&policy)? {
-                Some(text) => cue::parse(text).and_then(|cue| cue::conditions(&cue, &uri)),
-                None => Err("only CUE in `data` can be read here".into()),
-            };
+            let understood = self.cue_text(&policy)?.and_then(cue::parse).and_then(|cue| cue::conditions(&cue, &uri));
             match understood {
                 Ok(conditions) => {
                     if conditions.iter().any(|(_, from)| from.contains("Data.")) {

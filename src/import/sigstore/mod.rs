@@ -111,17 +111,24 @@ impl Import {
         self.image_pattern(&glob, &[wildcard::policy_controller(&spelled)], Hub::PolicyController, true)
     }
 
-    /// The CUE of a policy; anything else is told apart by the caller.
-    fn cue_text<'n>(&mut self, policy: &Map<'n>) -> Result<Option<&'n str>, Unreadable> {
+    /// The CUE of a policy; the inner error is why there is none to read.
+    fn cue_text<'n>(&mut self, policy: &Map<'n>) -> Result<Result<&'n str, String>, Unreadable> {
         let kind = policy.text("type")?.unwrap_or("cue");
+        let data = policy.text("data")?;
+        let mut elsewhere = false;
         for key in ["remote", "configMapRef"] {
             if let Some(item) = policy.get(key) {
+                elsewhere = true;
                 let message = format!("`{key}` is not there for a gate: write its content into `data`");
                 self.findings.note(item.spot(), None, message);
             }
         }
-        let data = policy.text("data")?;
-        Ok(if kind == "cue" { data } else { None })
+        Ok(match data {
+            // Its webhook takes no such policy, so nobody knows which of them would be asked: not one of them alone.
+            Some(_) if elsewhere => Err("policy-controller takes only one of `data`, `remote` and `configMapRef`".into()),
+            Some(data) if kind == "cue" => Ok(data),
+            _ => Err("only CUE in `data` can be read here".into()),
+        })
     }
 
     fn combine(&mut self, spec: &Map<'_>, authorities: Vec<Authority>, required: &[String], draft: &mut Draft) {

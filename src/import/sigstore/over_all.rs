@@ -29,10 +29,7 @@ impl Import {
             }
         }
         policy.flag("fetchConfigFile")?;
-        let understood = match self.cue_text(policy)? {
-            Some(text) => cue::parse(text).and_then(|cue| required(&cue, authorities)),
-            None => Err("only CUE in `data` can be read here".into()),
-        };
+        let understood = self.cue_text(policy)?.and_then(cue::parse).and_then(|cue| required(&cue, authorities));
         self.findings.unread(policy);
         match understood {
             Ok((required, notes)) => {

@@ -97,6 +97,34 @@ fn a_version_nobody_knows_is_told() {
 }
 
 #[test]
+fn cue_beside_another_source_of_it_is_not_asked_alone() {
+    let cue = r#"'predicateType: "https://x.test/y"'"#;
+    for (over, sources, refuses) in [
+        (false, format!("data: {cue}"), false),
+        (false, format!("data: {cue}, remote: {{url: 'https://e.test', sha256sum: x}}"), true),
+        (false, format!("data: {cue}, configMapRef: {{name: a, key: b}}"), true),
+        (false, "data: '', remote: {url: 'https://e.test', sha256sum: x}".to_owned(), true),
+        (true, "data: 'authorityMatches: a: attestations: x: list.MinItems(1)'".to_owned(), false),
+        (
+            true,
+            "data: 'authorityMatches: a: attestations: x: list.MinItems(1)', configMapRef: {name: a, key: b}".to_owned(),
+            true,
+        ),
+    ] {
+        let policy = format!("policy: {{type: cue, {sources}}}");
+        let (inner, outer) = if over { (String::new(), policy) } else { (policy, String::new()) };
+        let made = text(&format!(
+            "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: c}}\nspec:\n  images: [{{glob: 'ghcr.io/acme/**'}}]\n  \
+             authorities: [{{name: a, keyless: {{url: 'https://fulcio.sigstore.dev', identities: [{{issuer: 'https://i.test', subject: s}}]}}, \
+             attestations: [{{name: x, predicateType: 'https://x.test/y', {inner}}}]}}]\n  {outer}\n"
+        ));
+        assert_eq!(made.report.text().contains("lost (refuses)"), refuses, "{sources}\n{}", made.report.text());
+        let told = made.report.text().contains("takes only one of `data`, `remote` and `configMapRef`");
+        assert_eq!(told, refuses && !sources.starts_with("data: ''"), "{}", made.report.text());
+    }
+}
+
+#[test]
 fn a_number_no_machine_counts_to_refuses() {
     let source = std::fs::read_to_string(fixtures().join("validating/count.yaml")).unwrap();
     for number in ["18446744073709551615", "18446744073709551616"] {
