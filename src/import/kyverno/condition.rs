@@ -49,6 +49,11 @@ impl Import {
                 several => self.any_of(any.spot(), several, taken, into)?,
             }
         }
+        // A comparison as preconditions once had it, which statements' conditions never had: pruned before Kyverno sees it.
+        if ["key", "operator", "value", "message"].map(|key| block.get(key).is_some()).contains(&true) {
+            let message = "a comparison stands outside of `all` and `any`: Kyverno's definition has no such field, so that it is dropped there and asks for nothing; nor does it here. Write it under `all`";
+            self.findings.note(block.spot(), None, message);
+        }
         self.findings.unread(&block);
         Ok(())
     }

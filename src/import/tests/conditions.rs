@@ -134,6 +134,18 @@ fn what_is_no_part_of_a_statement_refuses_and_is_told() {
 }
 
 #[test]
+fn a_comparison_outside_of_all_and_any_asks_for_nothing_there_nor_here() {
+    let flat = "{key: '{{ a }}', operator: Equals, value: x, message: m}";
+    let made = conditions(CUSTOM, &format!("[{flat}]"), "");
+    assert!(required(&made).is_empty(), "{}", made.policies);
+    let report = made.report.text();
+    assert!(report.contains("stands outside of `all` and `any`") && !report.contains("not known to this importer"), "{report}");
+    // Beside others, which are asked.
+    let made = conditions(CUSTOM, &format!("[{flat}, {{all: [{{key: '{{{{ b }}}}', operator: Equals, value: z}}]}}]"), "");
+    assert_eq!(required(&made), [r#"predicate.b == "z""#], "{}", made.policies);
+}
+
+#[test]
 fn the_least_of_several_scan_ages_counts_and_days_are_none() {
     let aged = |ages: &[&str]| {
         let one = |age: &&str| {
