@@ -33,7 +33,7 @@ mod write;
 
 use std::{
     collections::{HashMap, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 pub use self::report::{Effect, Finding, Kind, Lint, Report, Setting, Written};
@@ -55,8 +55,8 @@ pub struct Options {
     pub max_age: Option<String>,
     /// The content of each of `registries.d`'s files, for a `policy.json`.
     pub registries_d: Vec<String>,
-    /// Whether there is a place for files beside the policies, such as trust roots.
-    pub files: bool,
+    /// Where files beside the policies are put, such as trust roots; `None`: there is no place for them.
+    pub files: Option<PathBuf>,
 }
 
 /// [`Options::max_age`] when nothing is chosen.
@@ -264,7 +264,7 @@ impl Import {
                 "{what} holds no policy this importer knows: Kyverno's with verifyImages, ImageValidatingPolicy, ClusterImagePolicy, policy.json"
             ));
         }
-        if !self.options.files && !self.trust_roots.is_empty() {
+        if self.options.files.is_none() && !self.trust_roots.is_empty() {
             let names: Vec<_> = self.trust_roots.iter().map(|(name, _)| name.as_str()).collect();
             let message = format!("{} were not written: there is no directory for them, give --output-dir", names.join(", "));
             self.findings.document.clear();

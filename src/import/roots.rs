@@ -1,8 +1,11 @@
 //! Names for trust roots: one for each content, and none that an operator's own root has already.
 
+use std::path::Path;
+
 use super::{
     Effect, Import, Lint,
     source::{Item, Spot},
+    write::scalar,
 };
 use crate::oci::Digest;
 
@@ -65,7 +68,9 @@ impl Import {
 
     /// Notes that `pullgate.yaml` needs the trust root `name`.
     pub(super) fn root_setting(&mut self, name: &str, without: Without, why: &str) {
-        self.findings.setting(format!("trust_roots: {{{name}: {{path: {name}.json{}}}}}", without.keys()), why);
+        let file = self.options.files.as_deref().unwrap_or(Path::new("")).join(format!("{name}.json"));
+        let path = scalar(&file.display().to_string());
+        self.findings.setting(format!("trust_roots: {{{name}: {{path: {path}{}}}}}", without.keys()), why);
     }
 
     /// The name of the trust root of `content`: as `wanted`, unless that is the name of another. Two roots under one name

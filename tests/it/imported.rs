@@ -12,7 +12,10 @@
 //! and person were attested by what their names say, reusable and borrowed by a workflow of `shared/ci` (called by `acme/app`
 //! and by mallory), bomcyclonedx, eachplatform and oneplatform have no SPDX document themselves, nopackages has one of nothing
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use pullgate::import::{Imported, Options, import, import_gh};
 use serde_json::Value;
@@ -202,7 +205,7 @@ fn images(set: &str) -> Vec<(String, String)> {
 }
 
 fn options() -> Options {
-    Options { max_age: Some("3650d".into()), files: true, ..Options::default() }
+    Options { max_age: Some("3650d".into()), files: Some(PathBuf::new()), ..Options::default() }
 }
 
 /// Imports `file` and answers what is admitted of `set`.

@@ -100,7 +100,7 @@ impl Arguments {
         let options = Options {
             max_age: self.max_age.clone(),
             registries_d: registries_d.map_err(|problem| problem.to_string())?,
-            files: self.output_dir.is_some(),
+            files: self.output_dir.clone(),
         };
         let Some(file) = &self.file else { return import::import_gh(&self.flags, &self.images, &options) };
         let text =

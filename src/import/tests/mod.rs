@@ -23,7 +23,7 @@ fn example(name: &str) -> Imported {
     let path = ["yaml", "json"].map(|kind| fixtures().join(format!("{name}.{kind}"))).into_iter().find(|path| path.exists());
     let path = path.unwrap_or_else(|| panic!("{name}"));
     let text = std::fs::read_to_string(&path).unwrap();
-    let options = Options { files: true, ..Options::default() };
+    let options = Options { files: Some(PathBuf::new()), ..Options::default() };
     let shown = PathBuf::from(path.file_name().unwrap());
     import(&shown, &text, &options).unwrap_or_else(|problems| panic!("{name}: {problems}"))
 }

@@ -98,7 +98,7 @@ fn a_trusted_root_in_an_image_validating_policy_is_the_file() {
         )
     };
     let root = |uri: &str| format!(r#"{{"certificateAuthorities": [{{"uri": "{uri}"}}]}}"#);
-    let options = Options { files: true, ..Options::default() };
+    let options = Options { files: Some(PathBuf::new()), ..Options::default() };
     let imported = import(Path::new("p.yaml"), &policy([&root("a"), &root("b")]), &options).unwrap();
     let names = named(&imported.policies);
     assert!(names.len() == 2 && names[0] != names[1], "{}", imported.policies);
@@ -124,7 +124,7 @@ fn scopes_with_the_same_keys_share_a_trust_root() {
     );
     let scopes: Vec<_> = (0..9).map(|i| format!("\n\"ghcr.io/acme{i}\": {requirement}")).collect();
     let source = format!(r#"{{"default": [{{"type": "reject"}}], "transports": {{"docker": {{{}}}}}}}"#, scopes.join(","));
-    let options = Options { files: true, ..Options::default() };
+    let options = Options { files: Some(PathBuf::new()), ..Options::default() };
     let imported = import(Path::new("policy.json"), &source, &options).unwrap();
     assert_eq!((imported.report.policies.len(), imported.trust_roots.len()), (9, 1));
 }
@@ -175,7 +175,7 @@ fn authority(lacks: &[&str], keyless: &str, rest: &str) -> Imported {
         let behind = ["\n    c", "\n    t"].iter().filter_map(|next| source[from + 5..].find(next)).min().unwrap();
         source.replace_range(from..from + 5 + behind + 1, "");
     }
-    let options = Options { files: true, ..Options::default() };
+    let options = Options { files: Some(PathBuf::new()), ..Options::default() };
     import(Path::new("p.yaml"), &source, &options).unwrap_or_else(|problems| panic!("{problems}\n{source}"))
 }
 
@@ -246,7 +246,7 @@ fn what_an_image_validating_policy_ignores_its_root_is_without() {
              keyless: {{identities: [{{issuer: 'https://i.test', subject: s}}]}}\n      ctlog: {{{ctlog}}}\n{root}  validations:\n  \
              - expression: 'images.containers.all(i, verifyImageSignatures(i, [attestors.a]) > 0)'\n"
         );
-        let options = Options { files: true, ..Options::default() };
+        let options = Options { files: Some(PathBuf::new()), ..Options::default() };
         import(Path::new("p.yaml"), &made, &options).unwrap()
     };
     let url = "url: 'https://rekor.sigstore.dev'";
@@ -275,6 +275,21 @@ fn what_an_image_validating_policy_ignores_its_root_is_without() {
 }
 
 #[test]
+fn a_trust_root_is_named_where_its_file_is_put() {
+    let source = std::fs::read_to_string(fixtures().join("sigstore/trust-root.yaml")).unwrap();
+    for (directory, path) in [
+        (None, "acme-sigstore.json"),
+        (Some("policies"), "policies/acme-sigstore.json"),
+        (Some("/etc/gate"), "'/etc/gate/acme-sigstore.json'"),
+        (Some("a, b}"), "'a, b}/acme-sigstore.json'"),
+    ] {
+        let options = Options { files: directory.map(PathBuf::from), ..Options::default() };
+        let made = import(Path::new("p.yaml"), &source, &options).unwrap();
+        assert_eq!(settings(&made), [format!("trust_roots: {{acme-sigstore: {{path: {path}}}}}")], "{directory:?}");
+    }
+}
+
+#[test]
 fn each_certificate_of_a_policy_json_is_a_root() {
     let openshift = std::fs::read_to_string(fixtures().join("containers/openshift.yaml")).unwrap();
     let line = |key: &str| openshift.lines().find_map(|line| line.trim_start().strip_prefix(key)).unwrap().trim().to_owned();
@@ -285,7 +300,7 @@ fn each_certificate_of_a_policy_json_is_a_root() {
         r#"{{"default": [{{"type": "sigstoreSigned", "fulcio": {{"caData": "{two}", "oidcIssuer": "https://i.test", "subjectEmail": "a@b.test"}}, "rekorPublicKeyData": "{}"}}]}}"#,
         line("rekorKeyData:")
     );
-    let options = Options { files: true, ..Options::default() };
+    let options = Options { files: Some(PathBuf::new()), ..Options::default() };
     let imported = import(Path::new("policy.json"), &source, &options).unwrap();
     let root: serde_json::Value = serde_json::from_str(&imported.trust_roots[0].1).unwrap();
     let chains: Vec<_> = root["certificateAuthorities"]
