@@ -14,24 +14,33 @@ impl Import {
     pub(super) fn fulcio_root(&mut self, fulcio: &Map<'_>, requirement: &Map<'_>) -> Result<String, Unreadable> {
         let mut inline = Vec::new();
         let mut paths = Vec::new();
-        let mut take = |map: &Map<'_>, data: &'static str, path: &'static str| -> Result<(), Unreadable> {
-            if let Some(item) = map.get(data) {
+        // Answers whether there was any.
+        let mut take = |map: &Map<'_>, data: &'static str, path: &'static str| -> Result<bool, Unreadable> {
+            let before = inline.len() + paths.len();
+            if let Some(item) = map.given(data) {
                 let all = if item.is_list() { item.list()? } else { vec![item] };
                 for one in all {
                     inline.push((data, one.text()?.to_owned(), one.spot().clone()));
                 }
             }
-            if let Some(item) = map.get(path) {
+            if let Some(item) = map.given(path) {
                 let all = if item.is_list() { item.list()? } else { vec![item] };
                 for one in all {
                     paths.push(one.text()?.to_owned());
                 }
             }
-            Ok(())
+            Ok(inline.len() + paths.len() > before)
         };
-        take(fulcio, "caData", "caPath")?;
-        take(requirement, "rekorPublicKeyData", "rekorPublicKeyPath")?;
-        take(requirement, "rekorPublicKeyDatas", "rekorPublicKeyPaths")?;
+        let authority = take(fulcio, "caData", "caPath")?;
+        let key = take(requirement, "rekorPublicKeyData", "rekorPublicKeyPath")?;
+        let keys = take(requirement, "rekorPublicKeyDatas", "rekorPublicKeyPaths")?;
+        // containers/image takes no policy without either. A root without a log would be one that is not asked, or none at all.
+        if !authority {
+            return Err(Unreadable::at(fulcio.spot(), "wants `caPath` or `caData`"));
+        }
+        if !key && !keys {
+            return Err(Unreadable::at(requirement.spot(), "has `fulcio`, which wants a `rekorPublicKey…` beside it"));
+        }
         self.root_of(fulcio.spot(), &inline, &paths)
     }
 

@@ -290,6 +290,23 @@ fn a_trust_root_is_named_where_its_file_is_put() {
 }
 
 #[test]
+fn a_certificate_authority_without_a_log_is_no_policy_json() {
+    let wrong = |fulcio: &str, beside: &str| {
+        let signer = r#""oidcIssuer": "https://i.test", "subjectEmail": "a@b.test""#;
+        let asked = format!(r#"{{"type": "sigstoreSigned", "fulcio": {{{fulcio}{signer}}}{beside}}}"#);
+        import(Path::new("policy.json"), &format!(r#"{{"default": [{asked}]}}"#), &Options::default())
+            .map_err(|one| one.to_string())
+    };
+    let (ca, log) = (r#""caPath": "/ca.pem", "#, r#", "rekorPublicKeyPath": "/log.pub""#);
+    assert!(wrong(ca, log).is_ok() && wrong(ca, r#", "rekorPublicKeyPaths": ["/log.pub"]"#).is_ok());
+    for none in ["", r#", "rekorPublicKeyPath": """#, r#", "rekorPublicKeyDatas": []"#] {
+        let error = wrong(ca, none).unwrap_err();
+        assert!(error.contains("`fulcio`, which wants a `rekorPublicKey…`"), "{none}: {error}");
+    }
+    assert!(wrong("", log).unwrap_err().contains("wants `caPath` or `caData`"));
+}
+
+#[test]
 fn each_certificate_of_a_policy_json_is_a_root() {
     let openshift = std::fs::read_to_string(fixtures().join("containers/openshift.yaml")).unwrap();
     let line = |key: &str| openshift.lines().find_map(|line| line.trim_start().strip_prefix(key)).unwrap().trim().to_owned();
