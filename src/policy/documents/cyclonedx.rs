@@ -113,30 +113,22 @@ fn supplier(json: &mut Json<'_>) -> Result<Option<String>, DocumentError> {
     Ok(name)
 }
 
-/// `[{"license": {"id": …} | {"name": …}}, {"expression": …}]`: each of them holds.
+/// `[{"license": {"id": …} | {"name": …}}, {"expression": …}]`: each of them holds. So do id and name of one, of which the schema
+/// allows one alone. What says neither, as one of a text only does, states a licence all the same.
 fn licenses(json: &mut Json<'_>, licenses: &mut Vec<Licensing>) -> Result<(), DocumentError> {
     json.list(|json| {
         let mut stated = false;
         json.object(&["license", "expression"], |json, key| {
-            if key == "expression" {
-                let expression = asserted(json.text_or_null()?);
-                stated = true;
-                licenses.extend(expression.map(Licensing::Said));
-                return Ok(());
-            }
             stated = true;
-            let (mut id, mut name) = (None, None);
-            json.object(&["id", "name"], |json, key| {
-                let text = asserted(json.text_or_null()?);
-                if key == "id" {
-                    id = text
-                } else {
-                    name = text
-                }
-                Ok(())
-            })?;
-            // The schema allows one of the two; with both, the id is what the format takes for exact.
-            licenses.extend(id.or(name).map(Licensing::Said));
+            let (mut texts, without) =
+                (Vec::new(), if key == "expression" { "an empty expression" } else { "a licence without id or name" });
+            if key == "expression" {
+                texts.extend(json.text_or_null()?);
+            } else {
+                json.object(&["id", "name"], |json, _| json.text_or_null().map(|text| texts.extend(text)))?;
+            }
+            licenses.extend(texts.is_empty().then(|| Licensing::Unread(without.to_owned())));
+            licenses.extend(texts.into_iter().filter_map(|text| asserted(Some(text))).map(Licensing::Said));
             Ok(())
         })?;
         if !stated {

@@ -99,17 +99,28 @@ fn a4_cyclonedx_says_what_it_is() {
         assert!(packages(&text).unwrap().0.version.ends_with(version));
     }
     let empty = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"name":"app"}},"components":null}"#;
-    for (license, said) in [
-        (r#"{"license":{"id":"MIT","name":"other"}}"#, Licensing::Said("MIT".into())),
-        (r#"{"license":{"name":"other"}}"#, Licensing::Said("other".into())),
-        (r#"{"expression":"MIT"}"#, Licensing::Said("MIT".into())),
-        (r#"{"text":"…"}"#, Licensing::Unread("an entry without license or expression".into())),
+    let unread = |why: &str| vec![Licensing::Unread(why.to_owned())];
+    for (license, licenses) in [
+        (r#"{"license":{"id":"MIT","name":"other"}}"#, vec![Licensing::Said("MIT".into()), Licensing::Said("other".into())]),
+        (r#"{"license":{"name":"other"}}"#, said("other")),
+        (r#"{"license":{"id":"MIT","name":"NOASSERTION"}}"#, said("MIT")),
+        (r#"{"license":{"name":"NOASSERTION"}}"#, vec![]),
+        (r#"{"expression":"NOASSERTION"}"#, vec![]),
+        (r#"{"expression":"MIT"}"#, said("MIT")),
+        (r#"{"text":"…"}"#, unread("an entry without license or expression")),
+        (r#"{"license":{}}"#, unread("a licence without id or name")),
+        (r#"{"license":{"id":null,"name":" ","text":{"content":"AGPL"}}}"#, unread("a licence without id or name")),
+        (r#"{"expression":null}"#, unread("an empty expression")),
+        (
+            r#"{"license":{"url":"https://a.test"},"expression":"MIT"}"#,
+            [unread("a licence without id or name"), said("MIT")].concat(),
+        ),
     ] {
         let text = format!(
             r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{{"bom-ref":"a","supplier":null,"licenses":[{license}]}}]}}"#
         );
         let (sbom, found) = packages(&text).unwrap();
-        assert_eq!((sbom.packages, &found[0].licenses[..]), (1, &[said][..]));
+        assert_eq!((sbom.packages, &found[0].licenses), (1, &licenses), "{license}");
     }
     assert_eq!(packages(empty).unwrap().0.packages, 0, "what the document is about is none of its components");
 }
