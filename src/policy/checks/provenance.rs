@@ -179,6 +179,8 @@ mod tests {
             ("https://github.com/ACME/app", "https://github.com/ACME/app"),
             ("https://github.com/acme/../mallory/app", "https://github.com/mallory/app"),
             ("https://github.com/acme/./x/../app", "https://github.com/acme/app"),
+            ("https://github.com/acme/%2e%2E/mallory/app", "https://github.com/mallory/app"),
+            ("https://github.com/acme/.%2e/%2E/mallory/%2eapp", "https://github.com/mallory/%2eapp"),
             ("https://github.com/../../acme//app", "https://github.com/acme//app"),
             ("", ""),
         ] {

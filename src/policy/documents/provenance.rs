@@ -143,7 +143,8 @@ fn keep(json: &mut Json<'_>, slot: &mut Option<String>) -> Result<(), DocumentEr
 /// The repository that a source URI is of: without `git+`, user, ref (`@refs/…`, `#ref`, `?…`), `.git` and a closing slash.
 ///
 /// `git+https://github.com/acme/app@refs/tags/v1` and `https://github.com/acme/app.git#main` are both
-/// `https://github.com/acme/app`. A path that leads back (`acme/../mallory/app`) is followed, as whoever fetches it does.
+/// `https://github.com/acme/app`. A path that leads back (`acme/../mallory/app`) is followed, as whoever fetches it does, who takes
+/// `%2e` for a dot.
 pub(crate) fn repository(uri: &str) -> String {
     let uri = uri.strip_prefix("git+").unwrap_or(uri);
     let uri = uri.split(['#', '?']).next().unwrap_or_default();
@@ -154,10 +155,10 @@ pub(crate) fn repository(uri: &str) -> String {
     let path = path.strip_suffix(".git").unwrap_or(path);
     let mut steps: Vec<&str> = Vec::new();
     for step in path.split('/') {
-        match step {
+        match &*step.to_ascii_lowercase().replace("%2e", ".") {
             "." => {}
             ".." => _ = steps.pop(),
-            step => steps.push(step),
+            _ => steps.push(step),
         }
     }
     let path = steps.join("/");
