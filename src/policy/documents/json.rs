@@ -88,16 +88,18 @@ impl<'r> Json<'r> {
         keys: &[&'static str],
         mut each: impl FnMut(&mut Self, &'static str) -> Result<(), DocumentError>,
     ) -> Result<(), DocumentError> {
-        self.every(keys, |json, key| match key {
+        let each = |json: &mut Self, key| match key {
             Some(key) => each(json, key),
             None => json.skip(),
-        })
+        };
+        self.every(keys, |_| Ok(()), each)
     }
 
-    /// As [`Json::object`], and `each` reads the values of other keys too.
+    /// As [`Json::object`], and `each` reads the values of other keys too, whose names `other` sees.
     pub(super) fn every(
         &mut self,
         keys: &[&'static str],
+        mut other: impl FnMut(&str) -> Result<(), DocumentError>,
         mut each: impl FnMut(&mut Self, Option<&'static str>) -> Result<(), DocumentError>,
     ) -> Result<(), DocumentError> {
         let mut seen = 0_u64;
@@ -108,10 +110,12 @@ impl<'r> Json<'r> {
             self.allowance.set(UNBOUNDED);
             let exactly = keys.iter().position(|key| *key == name);
             match exactly.or_else(|| keys.iter().position(|key| same(key, name))) {
-                None => each(self, None)?,
+                None => {
+                    other(name)?;
+                    each(self, None)?;
+                }
                 Some(at) if keys[at] != name => {
-                    let shown: String = name.escape_default().take(40).collect();
-                    return Err(DocumentError::Malformed(format!("has key `{shown}` for `{}`", keys[at])));
+                    return Err(DocumentError::Malformed(format!("has key `{}` for `{}`", shown(name), keys[at])));
                 }
                 Some(at) if seen & (1 << at) != 0 => {
                     return Err(DocumentError::Malformed(format!("has key `{}` twice", keys[at])));
@@ -225,6 +229,11 @@ impl<'r> Json<'r> {
     pub(super) fn end(self) -> Result<(), DocumentError> {
         self.inner.consume_trailing_whitespace().map_err(malformed)
     }
+}
+
+/// A key for a sentence, or its beginning.
+pub(super) fn shown(key: &str) -> String {
+    key.escape_default().take(40).collect()
 }
 
 fn malformed(error: ReaderError) -> DocumentError {

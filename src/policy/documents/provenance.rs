@@ -111,13 +111,17 @@ impl Said {
             return self.name(json).map(drop);
         }
         let (mut empty, mut named) = (true, false);
-        json.every(&["uri", "repository"], |json, key| {
-            empty = false;
-            match key {
-                Some(_) => self.name(json).map(|name| named |= name),
-                None => json.skip(),
-            }
-        })?;
+        json.every(
+            &["uri", "repository"],
+            |_| Ok(()),
+            |json, key| {
+                empty = false;
+                match key {
+                    Some(_) => self.name(json).map(|name| named |= name),
+                    None => json.skip(),
+                }
+            },
+        )?;
         self.unread |= !empty && !named;
         Ok(())
     }

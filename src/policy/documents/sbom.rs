@@ -5,7 +5,7 @@ use std::{
     io::{self, Read},
 };
 
-use super::{DocumentError, Json, Kind, MAX_DOCUMENT};
+use super::{DocumentError, Json, Kind, MAX_DOCUMENT, json::shown};
 use crate::verify::Predicate;
 
 /// A package or component, as far as the checks ask. What a document does not say is absent.
@@ -96,6 +96,9 @@ pub(super) trait Format {
 
     /// Reads the value of `key`.
     fn field(&mut self, key: &'static str, json: &mut Json<'_>) -> Result<(), DocumentError>;
+
+    /// Sees another key of the document, for a sentence, where it has some.
+    fn other(&mut self, _key: String) {}
 }
 
 /// What is already around the document.
@@ -126,18 +129,25 @@ fn value<F: Format>(json: &mut Json<'_>, format: &mut F, around: Around) -> Resu
 }
 
 fn object<F: Format>(json: &mut Json<'_>, format: &mut F, around: Around) -> Result<(), DocumentError> {
-    let (mut data, mut own) = (false, None);
-    json.object(F::KEYS, |json, key| match (key, around) {
-        ("Data", Around::Nothing) => {
+    let (mut data, mut own, mut other) = (false, None, None);
+    let see = |name: &str| {
+        other.get_or_insert_with(|| shown(name));
+        Ok(())
+    };
+    json.every(F::KEYS, see, |json, key| match (key, around) {
+        (None, _) => json.skip(),
+        (Some("Data"), Around::Nothing) => {
             data = true;
             value(json, format, Around::Data)
         }
-        ("Data", Around::Data | Around::Text) => Err(DocumentError::Malformed("wraps its document more than once".into())),
-        (key, _) => {
+        (Some("Data"), Around::Data | Around::Text) => Err(DocumentError::Malformed("wraps its document more than once".into())),
+        (Some(key), _) => {
             own = Some(key);
             if data { json.skip() } else { json.item(|json| format.field(key, json)) }
         }
     })?;
+    // What stands beside `Data` is the wrapper's.
+    other.into_iter().filter(|_| !data).for_each(|key| format.other(key));
     match own {
         // Two documents in one: of two lists of packages a reader would see one.
         Some(key) if data => Err(DocumentError::Malformed(format!("has `Data` beside `{key}`"))),

@@ -5,14 +5,22 @@
 //! `hasConcludedLicense` to licence expressions, to simple licensing texts, to `https://spdx.org/licenses/…`, or to what the
 //! expanded licensing profile makes of these: sets, operators, listed and custom licences.
 //!
-//! JSON-LD has many spellings of one value: in a list, as `{"@value": …}`, or by a reference. Of what decides, one is read, and
-//! the others make a document malformed: passed over, they would hide a package from whoever denies it.
+//! JSON-LD has many spellings of one value: in a list, as `{"@value": …}`, or by a reference; of one key, by its IRI, a keyword
+//! or a context of the element's own; and of one element, in several objects of its id. Of what decides, one is read, and the
+//! others make a document malformed, as SPDX's schema does: passed over, they would hide a package from whoever denies it.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher as _, RandomState},
+};
 
 use super::{
-    super::sbom::{EachPackage, Licensing, Package, Sbom},
+    super::{
+        json::shown,
+        sbom::{EachPackage, Package, Sbom},
+    },
     DocumentError, Json, Kind,
+    element::{Element, KEYS, PACKAGES, known, other_spelling},
     join::{Join, Referred, bounded},
 };
 
@@ -22,8 +30,8 @@ const CONTEXTS: [&str; 3] = [
     "https://spdx.org/rdf/3.0.0/spdx-context.jsonld",
     "https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
 ];
-/// Where the licences and exceptions of SPDX's list are: as the list has it, and as its older form and many documents do.
-const LISTED: [&str; 2] = ["https://spdx.org/licenses/", "http://spdx.org/licenses/"];
+/// Elements with an id.
+const MAX_ELEMENTS: usize = 1 << 19;
 
 /// What is kept of a graph: enough to say that it is a document.
 #[derive(Debug, Default)]
@@ -34,6 +42,9 @@ pub(super) struct Graph {
     other_version: Option<String>,
     packages: usize,
     files: usize,
+    hasher: RandomState,
+    /// What decides of each element, by its id: both as keyed hashes, so that an entry costs 16 bytes.
+    elements: BTreeMap<u64, u64>,
 }
 
 /// Whether `@context` is SPDX 3.0's and nothing else.
@@ -83,57 +94,62 @@ impl Graph {
         each: &mut dyn FnMut(&Package),
     ) -> Result<Element, DocumentError> {
         let mut element = Element::default();
-        json.every(KEYS, |json, key| match key {
-            Some("externalIdentifier") => json.one_or_list(|json| {
-                match self.value(json, join, each)? {
-                    Some(inside) if inside.identifier.is_some() => element.purls.extend(inside.purl()),
-                    Some(_) | None => element.is_partial = true,
+        let read = |json: &mut Json<'_>, key: Option<&'static str>| {
+            element.is_said |= key.is_some_and(|key| !matches!(key, "type" | "@type" | "spdxId" | "@id"));
+            match key {
+                Some("externalIdentifier") => json.one_or_list(|json| {
+                    match self.value(json, join, each)? {
+                        Some(inside) if inside.identifier.is_some() => element.purls.extend(inside.purl()),
+                        Some(_) | None => element.is_partial = true,
+                    }
+                    Ok(())
+                }),
+                Some("from") => {
+                    element.from = self.reference(json, join, each)?;
+                    Ok(())
                 }
-                Ok(())
-            }),
-            Some("from") => {
-                element.from = self.reference(json, join, each)?;
-                Ok(())
+                // One relationship may contain all packages there are; of one to licences hashes suffice.
+                Some("to") if element.is_licensing() != Some(false) => json.one_or_list(|json| {
+                    let to = json.item(|json| self.reference(json, join, each))?;
+                    let (Some(to), Join::Gather(gathered)) = (to, &mut *join) else { return Ok(()) };
+                    element.to.push(gathered.hash(&to));
+                    bounded(element.to.len(), "members of one relationship")?;
+                    known(gathered, &to, Referred::License)
+                }),
+                Some("to") => self.values(json, join, each),
+                Some("expandedlicensing_member") => json.one_or_list(|json| {
+                    element.members.push(self.reference(json, join, each)?.unwrap_or_default());
+                    Ok(())
+                }),
+                Some("expandedlicensing_subjectLicense" | "expandedlicensing_subjectExtendableLicense") => {
+                    element.members.push(self.reference(json, join, each)?.unwrap_or_default());
+                    Ok(())
+                }
+                Some("expandedlicensing_subjectAddition") => {
+                    element.addition = self.reference(json, join, each)?;
+                    Ok(())
+                }
+                Some("suppliedBy") => {
+                    element.supplier = self.reference(json, join, each)?;
+                    Ok(())
+                }
+                Some("creationInfo") => {
+                    element.creation = true;
+                    self.values(json, join, each)
+                }
+                Some(key) if !matches!(json.kind()?, Kind::Text | Kind::Null) => {
+                    Err(DocumentError::Malformed(format!("has an element whose {key} is not text")))
+                }
+                Some(key) => element.text(key, json.text_or_null()?),
+                None => self.values(json, join, each),
             }
-            // One relationship may contain all packages there are; of one to licences hashes suffice.
-            Some("to") if element.is_licensing() != Some(false) => json.one_or_list(|json| {
-                let to = json.item(|json| self.reference(json, join, each))?;
-                let (Some(to), Join::Gather(gathered)) = (to, &mut *join) else { return Ok(()) };
-                element.to.push(gathered.hash(&to));
-                bounded(element.to.len(), "members of one relationship")?;
-                known(gathered, &to, Referred::License)
-            }),
-            Some("to") => self.values(json, join, each),
-            Some("expandedlicensing_member") => json.one_or_list(|json| {
-                element.members.push(self.reference(json, join, each)?.unwrap_or_default());
-                Ok(())
-            }),
-            Some("expandedlicensing_subjectLicense" | "expandedlicensing_subjectExtendableLicense") => {
-                element.members.push(self.reference(json, join, each)?.unwrap_or_default());
-                Ok(())
-            }
-            Some("expandedlicensing_subjectAddition") => {
-                element.addition = self.reference(json, join, each)?;
-                Ok(())
-            }
-            Some("suppliedBy") => {
-                element.supplier = self.reference(json, join, each)?;
-                Ok(())
-            }
-            Some("creationInfo") => {
-                element.creation = true;
-                self.values(json, join, each)
-            }
-            Some(key) if !matches!(json.kind()?, Kind::Text | Kind::Null) => {
-                Err(DocumentError::Malformed(format!("has an element whose {key} is not text")))
-            }
-            Some(key) => element.text(key, json.text_or_null()?),
-            None => self.values(json, join, each),
-        })?;
+        };
+        json.every(KEYS, other_spelling, read)?;
         if element.is_partial && element.is_package() {
             let message = "has a package whose externalIdentifier is a reference; write the identifier inside the package";
             return Err(DocumentError::Malformed(message.into()));
         }
+        self.whole(&element, join)?;
         self.count(&element);
         match join {
             Join::Without => element.hand_out(Vec::new(), None, each),
@@ -148,6 +164,34 @@ impl Graph {
             }
         }
         Ok(element)
+    }
+
+    /// Refuses a part of an element: JSON-LD makes one of all objects with one id, and each of them is judged alone here. One that
+    /// is written out again, as CMake does, is no part.
+    fn whole(&mut self, element: &Element, join: &Join) -> Result<(), DocumentError> {
+        if element.of_package && !element.is_package() {
+            return Err(DocumentError::Malformed(
+                "has a package URL or version in an element that is no package by its type".into(),
+            ));
+        }
+        let Some(id) = &element.id else { return Ok(()) };
+        if element.kind.is_none() && element.is_said {
+            return Err(DocumentError::Malformed(format!("has an element without a type, `{}`", shown(id))));
+        }
+        // The second pass sees what the first one did.
+        if element.kind.is_none() || matches!(join, Join::With(_)) {
+            return Ok(());
+        }
+        let (id_hash, content) = (self.hasher.hash_one(id), element.deciding(&self.hasher));
+        match self.elements.insert(id_hash, content) {
+            Some(other) if other != content => {
+                Err(DocumentError::Malformed(format!("has two elements of one id, `{}`", shown(id))))
+            }
+            _ if self.elements.len() > MAX_ELEMENTS => {
+                Err(DocumentError::Malformed(format!("has more than {MAX_ELEMENTS} elements")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Any value, for the elements inside it.
@@ -205,205 +249,17 @@ impl Graph {
     }
 }
 
-/// Packages, and what SPDX derives from them.
-const PACKAGES: [&str; 3] = ["software_Package", "ai_AIPackage", "dataset_DatasetPackage"];
-const AGENTS: [&str; 4] = ["Agent", "Organization", "Person", "SoftwareAgent"];
-const KEYS: &[&str] = &[
-    "type",
-    "@type",
-    "spdxId",
-    "@id",
-    "name",
-    "creationInfo",
-    "specVersion",
-    "software_packageVersion",
-    "software_packageUrl",
-    "software_primaryPurpose",
-    "externalIdentifier",
-    "externalIdentifierType",
-    "identifier",
-    "suppliedBy",
-    "relationshipType",
-    "from",
-    "to",
-    "simplelicensing_licenseExpression",
-    "expandedlicensing_member",
-    "expandedlicensing_subjectAddition",
-    "expandedlicensing_subjectExtendableLicense",
-    "expandedlicensing_subjectLicense",
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What is read of an element, whatever its type.
-#[derive(Debug, Default)]
-struct Element {
-    kind: Option<String>,
-    id: Option<String>,
-    name: Option<String>,
-    creation: bool,
-    version: Option<String>,
-    package_version: Option<String>,
-    purls: Vec<String>,
-    purpose: Option<String>,
-    identifier_type: Option<String>,
-    identifier: Option<String>,
-    /// One of its external identifiers is not in it: a reference to what stands elsewhere, or in a form that is not read.
-    is_partial: bool,
-    supplier: Option<String>,
-    relationship: Option<String>,
-    from: Option<String>,
-    /// By hash.
-    to: Vec<u64>,
-    expression: Option<String>,
-    /// Of a set of licences, or what an operator is about.
-    members: Vec<String>,
-    addition: Option<String>,
-}
-
-impl Element {
-    fn text(&mut self, key: &'static str, mut text: Option<String>) -> Result<(), DocumentError> {
-        let slot = match key {
-            "type" | "@type" => {
-                text = text.map(term);
-                &mut self.kind
-            }
-            "spdxId" | "@id" => &mut self.id,
-            "name" => &mut self.name,
-            "specVersion" => &mut self.version,
-            "software_packageVersion" => &mut self.package_version,
-            "software_packageUrl" => {
-                self.purls.extend(text);
-                return Ok(());
-            }
-            "software_primaryPurpose" => &mut self.purpose,
-            "externalIdentifierType" => &mut self.identifier_type,
-            "identifier" => &mut self.identifier,
-            "relationshipType" => {
-                text = text.map(term);
-                &mut self.relationship
-            }
-            _ => &mut self.expression,
-        };
-        if slot.is_some() && text.is_some() {
-            return Err(DocumentError::Malformed(format!("has an element with two types or ids (`{key}`)")));
-        }
-        if text.is_some() {
-            *slot = text;
-        }
-        Ok(())
-    }
-
-    fn is_package(&self) -> bool {
-        self.kind.as_deref().is_some_and(|kind| PACKAGES.contains(&kind))
-    }
-
-    fn is_frame(&self) -> bool {
-        matches!(self.purpose.as_deref(), Some("container" | "file" | "operatingSystem"))
-    }
-
-    /// Whether it is a relationship to licences, if that has been read.
-    fn is_licensing(&self) -> Option<bool> {
-        self.relationship.as_deref().map(|kind| matches!(kind, "hasDeclaredLicense" | "hasConcludedLicense"))
-    }
-
-    /// What it is as an external identifier.
-    fn purl(self) -> Option<String> {
-        let is_purl = self.identifier_type.is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"));
-        self.identifier.filter(|identifier| is_purl || identifier.trim_start().starts_with("pkg:"))
-    }
-
-    fn hand_out(&self, licenses: Vec<Licensing>, supplier: Option<String>, each: &mut dyn FnMut(&Package)) {
-        if self.is_package() {
-            each(&Package {
-                name: self.name.clone().unwrap_or_default(),
-                group: None,
-                version: self.package_version.clone(),
-                purls: self.purls.clone(),
-                licenses,
-                foreign: Vec::new(),
-                supplier,
-                supplier_name: None,
-                is_frame: self.is_frame(),
-            });
-        }
-    }
-
-    fn gather(&self, gathered: &mut super::Gathered) -> Result<(), DocumentError> {
-        if let (Some(true), Some(from)) = (self.is_licensing(), &self.from) {
-            for to in &self.to {
-                gathered.license(from, *to)?;
-            }
-        }
-        for member in &self.members {
-            known(gathered, member, Referred::License)?;
-        }
-        if let Some(addition) = &self.addition {
-            known(gathered, addition, Referred::Addition)?;
-        }
-        let (Some(kind), Some(id)) = (self.kind.as_deref(), self.id.as_deref()) else { return Ok(()) };
-        if AGENTS.contains(&kind) {
-            return gathered.note(id, Referred::Agent, self.name.as_deref().unwrap_or(id));
-        }
-        match (kind, &self.expression) {
-            ("simplelicensing_LicenseExpression", Some(expression)) => gathered.note(id, Referred::License, expression),
-            ("simplelicensing_SimpleLicensingText", _) => {
-                gathered.note(id, Referred::License, self.name.as_deref().unwrap_or(id))
-            }
-            // Known by its id, whatever the document says of it.
-            (kind, _) if kind.starts_with("expandedlicensing_") && (listed(id).is_some() || nothing(id).is_some()) => Ok(()),
-            ("expandedlicensing_ConjunctiveLicenseSet", _) => gathered.set(id, true, &self.members),
-            ("expandedlicensing_DisjunctiveLicenseSet", _) => gathered.set(id, false, &self.members),
-            ("expandedlicensing_OrLaterOperator", _) => gathered.operator(id, &self.members, None),
-            ("expandedlicensing_WithAdditionOperator", _) => {
-                gathered.operator(id, &self.members, Some(self.addition.as_deref().unwrap_or_default()))
-            }
-            // By name, as a simple licensing text is: it says which licence of the list it is, or that it is none.
-            ("expandedlicensing_CustomLicense" | "expandedlicensing_ListedLicense", _) => {
-                gathered.note(id, Referred::License, self.name.as_deref().unwrap_or(id))
-            }
-            ("expandedlicensing_ListedLicenseException", _) => {
-                gathered.note(id, Referred::Addition, self.name.as_deref().unwrap_or(id))
-            }
-            // A custom addition may say anything.
-            (kind, _) if kind.starts_with("expandedlicensing_") => gathered.note(id, Referred::Unread, id),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What SPDX's context calls a class or a relationship that is written as an IRI, as JSON-LD allows. A package by its IRI is
-/// one all the same: unknown, it would be one that nobody looks at.
-fn term(text: String) -> String {
-    let iri = |start: &str| text.strip_prefix(start).and_then(|rest| rest.split_once("/terms/")).map(|(_, path)| path);
-    let path = iri("https://spdx.org/rdf/").or_else(|| iri("http://spdx.org/rdf/")).or_else(|| text.strip_prefix("spdx:"));
-    match path.and_then(|path| path.split_once('/')) {
-        Some(("Core", name)) => name.rsplit('/').next().unwrap_or(name).to_owned(),
-        Some((profile, name)) => format!("{}_{name}", profile.to_ascii_lowercase()),
-        None => text,
-    }
-}
-
-/// Notes what is known by its id alone: of SPDX's list, or one of its two licences that are none.
-fn known(gathered: &mut super::Gathered, id: &str, make: fn(Arc<str>) -> Referred) -> Result<(), DocumentError> {
-    match listed(id).or_else(|| nothing(id)) {
-        Some(text) => gathered.note(id, make, text),
-        None => Ok(()),
-    }
-}
-
-/// What of SPDX's list an id is.
-fn listed(id: &str) -> Option<&str> {
-    LISTED.iter().find_map(|list| id.strip_prefix(list))
-}
-
-/// SPDX's two licences that are none, by their ids.
-fn nothing(id: &str) -> Option<&'static str> {
-    match id {
-        "https://spdx.org/rdf/3.0.0/terms/ExpandedLicensing/NoAssertionLicense"
-        | "https://spdx.org/rdf/3.0.1/terms/ExpandedLicensing/NoAssertionLicense"
-        | "expandedlicensing_NoAssertionLicense" => Some("NOASSERTION"),
-        "https://spdx.org/rdf/3.0.0/terms/ExpandedLicensing/NoneLicense"
-        | "https://spdx.org/rdf/3.0.1/terms/ExpandedLicensing/NoneLicense"
-        | "expandedlicensing_NoneLicense" => Some("NONE"),
-        _ => None,
+    #[test]
+    fn a11_elements_are_bounded() {
+        let mut graph = Graph::default();
+        let element = |at: usize| Element { kind: Some("x".into()), id: Some(at.to_string()), ..Element::default() };
+        assert!((0..MAX_ELEMENTS).all(|at| graph.whole(&element(at), &Join::Without).is_ok()));
+        assert!(graph.whole(&element(0), &Join::Without).is_ok(), "written twice, it is one");
+        let beyond = graph.whole(&element(MAX_ELEMENTS), &Join::Without).unwrap_err().to_string();
+        assert!(beyond.ends_with("has more than 524288 elements"), "{beyond}");
     }
 }

@@ -3,6 +3,7 @@
 //! A document is one or the other: what has `spdxVersion` and `@graph` would be two. Files are counted apart; a document
 //! that describes files only has no package.
 
+mod element;
 mod graph;
 mod join;
 mod package;
@@ -74,6 +75,8 @@ pub(crate) fn read(predicate: &Predicate, depth: Depth, each: EachPackage<'_>) -
         Join::Gather(gathered) if first.graph.is_some() || first.deferred => std::mem::take(gathered),
         Join::Gather(_) | Join::With(_) | Join::Without => return first.judge(),
     };
+    // What it knew of the graph is gathered anew.
+    drop(first);
     let mut second = Document::new(each, Join::With(gathered.sorted()));
     sbom::read(predicate, &mut second)?;
     second.judge()
@@ -94,8 +97,8 @@ struct Document<'p> {
     deferred: bool,
     context: Option<bool>,
     graph: Option<Graph>,
-    /// A key of 2.x that a 3.0 document has no use for.
-    two: Option<&'static str>,
+    /// A key that a 3.0 document has no use for: of 2.x, or of an element beside the graph, as JSON-LD allows.
+    beside: Option<String>,
 }
 
 impl Format for Document<'_> {
@@ -140,10 +143,14 @@ impl Format for Document<'_> {
                 Ok(())
             })?,
         }
-        if matches!(key, "spdxVersion" | "SPDXID" | "documentNamespace" | "packages" | "files" | "hasExtractedLicensingInfos") {
-            self.two = Some(key);
+        if !key.starts_with('@') {
+            self.other(key.to_owned());
         }
         Ok(())
+    }
+
+    fn other(&mut self, key: String) {
+        self.beside.get_or_insert(key);
     }
 }
 
@@ -162,7 +169,7 @@ impl<'p> Document<'p> {
             deferred: false,
             context: None,
             graph: None,
-            two: None,
+            beside: None,
         }
     }
 
@@ -185,13 +192,13 @@ impl<'p> Document<'p> {
 
     fn judge(self) -> Result<(Version, Sbom), DocumentError> {
         if let Some(graph) = self.graph {
-            if let Some(key) = self.two {
-                return Err(DocumentError::Malformed(format!("has `@graph` beside `{key}`: two documents in one")));
-            }
-            return match self.context {
-                Some(true) => graph.judge().map(|sbom| (Version::V3_0, sbom)),
-                Some(false) => Err(DocumentError::Malformed("has an @context that is not SPDX 3.0's alone".into())),
-                None => Err(DocumentError::Missing("@context")),
+            return match (self.context, self.beside) {
+                (None, _) => Err(DocumentError::Missing("@context")),
+                (Some(false), _) => Err(DocumentError::Malformed("has an @context that is not SPDX 3.0's alone".into())),
+                (Some(true), Some(key)) => {
+                    Err(DocumentError::Malformed(format!("has `@graph` beside `{key}`: two documents in one")))
+                }
+                (Some(true), None) => graph.judge().map(|sbom| (Version::V3_0, sbom)),
             };
         }
         let version = match self.version.as_deref() {
