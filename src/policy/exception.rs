@@ -7,7 +7,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use super::{Case, ExceptionUse, Policy, fingerprint::Form, image::ImagePattern};
+use super::{Case, ExceptionUse, Policy, condition::instant, fingerprint::Form, image::ImagePattern};
 use crate::oci::Digest;
 
 /// One exception.
@@ -86,10 +86,11 @@ pub(super) fn end(text: &str) -> Result<Timestamp, String> {
     let wanted = || "wants a date such as 2027-01-31, which ends at 24:00 UTC, or a time such as 2027-01-31T12:00:00Z".to_owned();
     if text.len() == "2027-01-31".len() {
         let date: Date = text.parse().map_err(|_| wanted())?;
-        let next = date.tomorrow().map_err(|_| wanted())?;
-        return next.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()).map_err(|_| wanted());
+        // Behind the last that there is comes none: of 9999-12-31, as many write "never", it is the end.
+        let next = date.tomorrow().and_then(|next| next.to_zoned(TimeZone::UTC));
+        return Ok(next.map_or(Timestamp::MAX, |zoned| zoned.timestamp()));
     }
-    text.parse().map_err(|_| wanted())
+    instant(text).ok_or_else(wanted)
 }
 
 #[cfg(test)]
@@ -104,10 +105,14 @@ mod tests {
             ("2026-12-31", "2027-01-01T00:00:00Z"),
             ("2027-01-31T12:30:00Z", "2027-01-31T12:30:00Z"),
             ("2027-01-31T12:30:00+02:00", "2027-01-31T10:30:00Z"),
+            ("9999-12-29", "9999-12-30T00:00:00Z"),
         ] {
             assert_eq!(end(text), Ok(when.parse().unwrap()), "{text}");
         }
-        for wrong in ["2027-02-30", "tomorrow", "31.01.2027", "2027-01-31T12:30:00", "2027-1-31", "9999-12-31", "20270131T1"] {
+        for never in ["9999-12-30", "9999-12-31", "9999-12-31T23:59:59Z"] {
+            assert_eq!(end(never), Ok(Timestamp::MAX), "{never}");
+        }
+        for wrong in ["2027-02-30", "tomorrow", "31.01.2027", "2027-01-31T12:30:00", "2027-1-31", "9999-12-32", "20270131T1"] {
             assert!(end(wrong).unwrap_err().contains("2027-01-31"), "{wrong}");
         }
     }

@@ -35,6 +35,7 @@ mod tests;
 
 use std::{fmt, sync::Arc};
 
+pub(super) use self::time::instant;
 use self::{
     document::{Document, DocumentError, MAX_DOCUMENT},
     eval::{Evaluator, Inputs},

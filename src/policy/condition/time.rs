@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Time {
@@ -22,8 +22,18 @@ impl Time {
     /// A timestamp of RFC 3339.
     pub(super) fn timestamp(text: &str) -> Option<Self> {
         let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b':' | b'T' | b'Z');
-        (text.len() <= 64 && text.bytes().all(plain)).then(|| text.parse().ok().map(Self::Timestamp))?
+        (text.len() <= 64 && text.bytes().all(plain)).then(|| instant(text).map(Self::Timestamp))?
     }
+}
+
+/// A point in time. `9999-12-31T23:59:59Z` is how many say "never", and CEL has it; jiff's last is a day before: what is in the year
+/// 9999 and behind that is that last one.
+pub(in crate::policy) fn instant(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| {
+        // The year before has the same days.
+        let year_before: Timestamp = format!("9998-{}", text.strip_prefix("9999-")?).parse().ok()?;
+        (year_before.to_zoned(TimeZone::UTC).year() == 9998).then_some(Timestamp::MAX)
+    })
 }
 
 impl fmt::Display for Time {
@@ -54,6 +64,18 @@ mod tests {
         }
         for text in ["2026-01-31T00:00:00Z", "2026-01-31T00:00:00.5+01:00"] {
             assert!(Time::timestamp(text).is_some(), "{text}");
+        }
+        for text in
+            ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999Z", "9999-12-31T00:00:00+01:00", "9999-12-30T23:00:00Z"]
+        {
+            assert_eq!(Time::timestamp(text), Some(Time::Timestamp(Timestamp::MAX)), "{text}");
+        }
+        let before = "9999-12-30T21:59:59Z";
+        assert_eq!(Time::timestamp(before).map(|time| time.to_string()).as_deref(), Some(before));
+        for text in
+            ["9999-12-31T23:59:59-01:00", "9999-12-32T00:00:00Z", "9999-12-31T24:00:00Z", "10000-01-01T00:00:00Z", "9999-12-31"]
+        {
+            assert_eq!(Time::timestamp(text), None, "{text}");
         }
         for text in ["", "2026-01-31", "2026-01-31T00:00:00", "2026-01-31 00:00:00Z", "2026-01-31T00:00:00Z[UTC]", "now"] {
             assert_eq!(Time::timestamp(text), None, "{text}");
