@@ -141,7 +141,7 @@ impl Function {
             Self::Duration => matches!(argument, Type::Text | Type::Duration),
             Self::Size => matches!(argument, Type::Text | Type::List(_) | Type::Map(_) | Type::Record(_)),
             Self::String => {
-                matches!(argument, Type::Text | Type::Bool | Type::Int | Type::UInt | Type::Timestamp | Type::Duration)
+                argument.is_number() || matches!(argument, Type::Text | Type::Bool | Type::Timestamp | Type::Duration)
             }
             Self::Timestamp => matches!(argument, Type::Text | Type::Timestamp),
         }

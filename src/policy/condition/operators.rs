@@ -120,8 +120,9 @@ pub(super) fn call<'d>(function: Function, arguments: &[Value<'d>; 2], meter: &M
         (Function::String, Value::Bool(value)) => return made(value.to_string()),
         (Function::String, Value::Int(value)) => return made(value.to_string()),
         (Function::String, Value::UInt(value)) => return made(value.to_string()),
+        (Function::String, Value::Double(value)) => return made(written(*value)),
         (Function::String, Value::Time(value)) => return made(value.to_string()),
-        (Function::String, _) => wanted("a string, a boolean, a whole number or a time"),
+        (Function::String, _) => wanted("a string, a boolean, a number or a time"),
         (Function::Bool, _) => boolean(first),
         (Function::Double, _) => double(first),
         (Function::Int, _) => int(first),
@@ -133,6 +134,38 @@ pub(super) fn call<'d>(function: Function, arguments: &[Value<'d>; 2], meter: &M
         (Function::Timestamp, Value::Text(text)) => parsed(first, Time::timestamp(text).map(Value::Time), "timestamp"),
         (Function::Duration | Function::Timestamp, _) => wanted("a string"),
     })
+}
+
+/// A double as CEL writes it, which is Go's shortest form: the fewest digits that are read back as this number, with an exponent
+/// from a million on and below a ten-thousandth.
+fn written(value: f64) -> String {
+    if !value.is_finite() {
+        let name = if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        };
+        return name.to_owned();
+    }
+    // Of two that are equally near, Go takes the even one and Rust the larger, unless it is told how many digits it writes.
+    let nearest = |even: String, shortest: String| if even.parse() == Ok(value) { even } else { shortest };
+    let shortest = format!("{value:e}");
+    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let behind = digits.bytes().filter(u8::is_ascii_digit).count().saturating_sub(1);
+    match exponent.parse().unwrap_or(0_i32) {
+        exponent @ -4..=5 => {
+            let behind = behind.saturating_add_signed(-exponent as isize);
+            nearest(format!("{value:.behind$}"), value.to_string())
+        }
+        exponent => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            let scientific = nearest(format!("{value:.behind$e}"), shortest.clone());
+            let digits = scientific.split('e').next().unwrap_or_default();
+            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+        }
+    }
 }
 
 type Result1<'d> = Result<Value<'d>, Problem<'d>>;
@@ -197,4 +230,38 @@ fn number(text: &str) -> bool {
 /// A double without its fraction, where it is one that has a whole part worth the name.
 fn whole(value: f64) -> Option<i128> {
     (value.is_finite() && value.abs() < 2_f64.powi(64)).then(|| value.trunc() as i128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `strconv.FormatFloat(x, 'g', -1, 64)` gives them.
+    #[test]
+    fn a_double_is_written_as_go_writes_it() {
+        for (value, text) in [
+            (1.4, "1.4"),
+            (1.0, "1"),
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (-123_456.75, "-123456.75"),
+            (999_999.0, "999999"),
+            (1e6, "1e+06"),
+            (-1_234_567.5, "-1.2345675e+06"),
+            (9_007_199_254_740_992.0, "9.007199254740992e+15"),
+            (0.0001, "0.0001"),
+            (0.000_099, "9.9e-05"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (5e-324, "5e-324"),
+            (2_f64.powi(-25), "2.9802322387695312e-08"),
+            (2_f64.powi(-24), "5.960464477539063e-08"),
+            (f64::NAN, "NaN"),
+            (-f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(written(value), text);
+        }
+    }
 }

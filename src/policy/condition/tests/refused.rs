@@ -104,7 +104,7 @@ fn each_kind_of_wrong_expression_is_refused_with_its_place_and_what_to_write() {
         ("int(null) == predicate.x", "int() does not take null; write int(number or text)"),
         ("duration(1) == predicate.x", "duration() does not take an int; write duration('24h')"),
         ("timestamp(1u) == predicate.x", "timestamp() does not take a uint; write timestamp('2026-01-31T00:00:00Z')"),
-        ("string(1.5) == predicate.x", "string() does not take a double; write string(value)"),
+        ("string([1.5]) == predicate.x", "string() does not take a list; write string(value)"),
         ("signer.times.upperAscii() == 'X'", "upperAscii() does not take a list; write text.upperAscii()"),
         // Times.
         ("signer.times[0] > timestamp('2026')", "`2026` is no timestamp; write timestamp('2026-01-31T00:00:00Z')"),
