@@ -12,9 +12,12 @@
 //!
 //! The last is a matching of entries to signers, not a tally; found in `matching.rs`.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use super::{fingerprint::Form, identity::Identity};
+use super::{
+    fingerprint::Form,
+    identity::{Identity, Matcher},
+};
 
 /// How deep attestors may nest: an identity in an `all_of` in a `count` is two deep.
 pub(super) const MAX_DEPTH: usize = 4;
@@ -90,11 +93,25 @@ impl Attestor {
         }
     }
 
-    /// The same for two that ask the same, in whatever order they are written.
+    /// The signers there can be of it, where every identity in it is exact; a claim makes no other signer.
+    pub(super) fn signers(&self) -> Option<BTreeSet<(Arc<str>, String, String)>> {
+        let of = |identity: &Identity| match identity.canonical() {
+            Identity { issuer: Matcher::Exact(issuer), subject: Matcher::Exact(subject), trust_root, .. } => {
+                Some((trust_root, issuer, subject))
+            }
+            _ => None,
+        };
+        self.identities().into_iter().map(of).collect()
+    }
+
+    /// The same for two that ask the same, in whatever order they are written, and as one of several or alone.
     pub(super) fn canonical(&self) -> Vec<u8> {
         let mut form = Form::default();
         match self {
             Self::Keyless(identity) => form.identity(&identity.canonical()),
+            Self::AnyOf(_) | Self::AllOf(_) | Self::Count { .. } if self.entries().len() == 1 => {
+                return self.entries().iter().flat_map(Self::canonical).collect();
+            }
             Self::AnyOf(_) | Self::AllOf(_) | Self::Count { .. } => {
                 form.attestor_kind(self);
                 let mut entries: Vec<_> = self.entries().iter().map(Self::canonical).collect();

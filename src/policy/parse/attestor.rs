@@ -94,7 +94,12 @@ fn attestor(fields: &Fields<'_>, gathered: &Gathered) -> Option<Attestor> {
                 cursor.wrong(format!("asks for {count} of {} entries", of.len()));
                 return None;
             }
-            Some(Attestor::Count { count, of })
+            let attestor = Attestor::Count { count, of };
+            if let Some(signers) = attestor.signers().filter(|signers| signers.len() < count) {
+                cursor.wrong(format!("asks for {count} different signers, and its entries name {}", signers.len()));
+                return None;
+            }
+            Some(attestor)
         }
     }
 }
