@@ -118,8 +118,7 @@ pub(super) fn compile(text: &str) -> Result<GlobMatcher, PatternError> {
     braces(text)?;
     for segment in text.split('/') {
         if segment.contains("**") && segment != "**" {
-            let stem = segment.trim_matches('*');
-            return Err(PatternError::DoubleStar(if stem.is_empty() { "**".into() } else { format!("{stem}*/**") }));
+            return Err(PatternError::DoubleStar(of_whole_segments(segment)));
         }
     }
     // `**/**` is `**`, and globset's reading of it was seen to differ between its versions.
@@ -131,6 +130,24 @@ pub(super) fn compile(text: &str) -> Result<GlobMatcher, PatternError> {
         .build()
         .map(|glob| glob.compile_matcher())
         .map_err(|error| PatternError::Regex(error.to_string()))
+}
+
+/// What a segment with `**` in it was probably meant to be: `acme*/**`, `**/*.yml`, `a*/**/*b`.
+fn of_whole_segments(segment: &str) -> String {
+    let mut written = String::new();
+    let mut rest = segment;
+    while let Some(at) = rest.find("**") {
+        let (before, stars) = rest.split_at(at);
+        rest = stars.trim_start_matches('*');
+        written += before;
+        written += match (written.is_empty(), rest.is_empty()) {
+            (true, true) => "**",
+            (true, false) => "**/*",
+            (false, true) => "*/**",
+            (false, false) => "*/**/*",
+        };
+    }
+    written + rest
 }
 
 /// Checks that braces hold alternatives and nothing else: what globset makes of an empty or a nested one is not what
@@ -287,6 +304,26 @@ mod tests {
         }
         for wrong in ["a)|(b", "a)|.*(?:", "(", "[", "", "(?x)a #", r"(?:a{1000}){1000}"] {
             assert!(AnchoredRegex::new(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// What is advised is a pattern.
+    #[test]
+    fn a_double_star_in_a_segment_is_told_with_what_to_write() {
+        for (written, meant) in [
+            ("acme**", "acme*/**"),
+            ("**.yml", "**/*.yml"),
+            ("**@acme.test", "**/*@acme.test"),
+            ("a**b", "a*/**/*b"),
+            ("**a***b*c**", "**/*a*/**/*b*c*/**"),
+            ("a***", "a*/**"),
+            ("***", "**"),
+            ("****", "**"),
+            ("{a,b}**", "{a,b}*/**"),
+        ] {
+            let whole = format!("https://x/{written}");
+            assert_eq!(Glob::new(&whole).unwrap_err(), PatternError::DoubleStar(meant.to_owned()), "{written}");
+            assert!(Glob::new(&whole.replace(written, meant)).is_ok(), "{written}");
         }
     }
 
