@@ -102,7 +102,7 @@ pub fn shown(text: &str) -> String {
     if escaped.chars().count() <= 80 { escaped } else { escaped.chars().take(77).chain("...".chars()).collect() }
 }
 
-/// The one of `known` that `written` was probably meant to be.
+/// The one of `known` that `written` was probably meant to be: one that it is the beginning of, before any other.
 #[must_use]
 pub fn closest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
@@ -112,10 +112,18 @@ pub fn closest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> O
     }
     known
         .into_iter()
-        .map(|candidate| (distance(&meant, &plain(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .filter_map(|candidate| {
+            let plain = plain(candidate);
+            let (begins, distance) = (is_telling(&meant) && plain.starts_with(&meant), distance(&meant, &plain));
+            (begins || distance <= 1 + candidate.len() / 4).then_some((!begins, distance, candidate))
+        })
+        .min_by_key(|(other, distance, _)| (*other, *distance))
+        .map(|(.., candidate)| candidate)
+}
+
+/// Whether so much is written that what begins with it was meant: `s` begins many words.
+const fn is_telling(written: &str) -> bool {
+    written.len() >= 5
 }
 
 /// Levenshtein's distance, a swap of neighbours counting once.
@@ -150,9 +158,19 @@ mod tests {
             ("default-upstraem", Some("default_upstream")),
             ("maxsize", Some("max_size")),
             ("colour", None),
+            ("defau", Some("default_upstream")),
+            ("de", None),
         ] {
             assert_eq!(closest(written, known), meant, "{written}");
         }
+    }
+
+    #[test]
+    fn what_is_begun_was_meant_before_what_is_near() {
+        let known = ["source_repository_identifier", "source_repository_visibility_at_signing", "source_repository_ref"];
+        assert_eq!(closest("source_repository_visibility", known), Some(known[1]));
+        assert_eq!(closest("sourceRepositoryIdentifer", known), Some(known[0]));
+        assert_eq!(closest("source_repository", known), Some(known[2]), "the nearest of several");
     }
 
     #[test]
