@@ -212,6 +212,10 @@ impl<'a> Cursor<'a> {
             None if text.bytes().all(|b| b.is_ascii_digit()) => {
                 self.wrong(format!("has no unit: write {0}s or {0}m", shown(text)));
             }
+            // humantime's month of 30.44 days, one capital from a minute.
+            _ if text.contains('M') => {
+                self.wrong(format!("`{}` would be months: write days (30d), or m for minutes", shown(text)))
+            }
             None => self.wants("a time such as 30s, 5m or 1h 30m"),
             Some(found) if !range.contains(&found) => {
                 self.wants(&format!("a time from {} to {}", as_written(*range.start()), as_written(*range.end())));
@@ -311,5 +315,21 @@ mod tests {
         for written in ["0s", "1s", "1m", "1h 30m", "24d", "90d", "366d", "3653d 1h 2m 3s"] {
             assert_eq!(as_written(humantime::parse_duration(written).unwrap()), written);
         }
+    }
+
+    #[test]
+    fn a_month_is_not_written_where_a_minute_may_be_meant() {
+        let sink = Sink::new(std::path::Path::new("a.yaml"));
+        let documents = super::super::documents("{a: 1m, b: 1M, c: 1h 3M}", &sink).unwrap();
+        let read: Vec<_> = Cursor::new(&documents[0], &sink)
+            .entries()
+            .unwrap()
+            .into_iter()
+            .map(|(.., cursor)| cursor.duration(Duration::ZERO..=Duration::MAX))
+            .collect();
+        assert_eq!(read, [Some(Duration::from_secs(60)), None, None]);
+        let told: Vec<_> = sink.into_problems().into_iter().map(|problem| problem.message).collect();
+        assert_eq!(told[0], "`1M` would be months: write days (30d), or m for minutes");
+        assert!(told[1].starts_with("`1h 3M` would be months"), "{told:?}");
     }
 }
