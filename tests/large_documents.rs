@@ -168,7 +168,7 @@ fn a9_a_50_mib_sbom_is_judged_in_a_few_mib_however_it_is_wrapped() {
     let (outcome, peak) = judge(spdx("last"));
     assert!(outcome.is_ok() && peak < MIB, "{outcome:?}, {peak} bytes");
 
-    // SPDX 3 keeps licences apart from packages: what joins them costs 16 bytes a package.
+    // SPDX 3 keeps licences apart from packages: what joins them costs 16 bytes a package, and to know an element again as much.
     let (outcome, peak) = judge(string(&spdx_3("AGPL-3.0-or-later")));
     assert!(outcome.unwrap_err().summary.contains("found AGPL-3.0-or-later in package-"));
     assert!(peak < 4 * MIB, "{peak} bytes");
