@@ -1,3 +1,4 @@
+mod json_ld;
 mod version_3;
 
 use serde_json::{Value, json};
