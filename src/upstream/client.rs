@@ -283,6 +283,13 @@ impl Upstream for Registry {
             let found = Digest::of(promised.algorithm(), &bytes);
             return Err(self.http.lied(format!("the manifest was to be {promised}, its bytes are {found}")));
         }
+        // A sign-in or maintenance page in a registry's place (X6) says neither what a tag means nor that there is no evidence. What
+        // is published under a tag may be anything, so this is only of what comes without a digest and cannot be a manifest.
+        if promised.is_none() && !bytes.trim_ascii_start().starts_with(b"{") {
+            let found = content_type(&headers).unwrap_or_else(|| "no type".into());
+            let found = found.escape_default().take(80).collect::<String>();
+            return Err(self.http.lied(format!("asked for the manifest, it sent what is none ({found}), and no digest of it")));
+        }
         Ok(FetchedManifest { digest, bytes, content_type: content_type(&headers) })
     }
 

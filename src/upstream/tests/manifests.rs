@@ -35,6 +35,27 @@ async fn a_tag_is_resolved_by_get_where_head_is_unknown_or_tells_no_digest() {
     }
 }
 
+/// A captive portal, a firewall, a maintenance page: neither what a tag means, nor that there is no evidence.
+#[tokio::test]
+async fn x6_a_page_in_place_of_a_tags_manifest_is_no_answer() {
+    let page = "<html>maintenance</html>";
+    for reply in [Reply::ok("text/html", page), Reply::ok(OCI_MANIFEST, page), Reply::status(200), Reply::ok("text/plain", "[]")]
+    {
+        let server = Server::start(move |_| reply.clone()).await;
+        let answers =
+            [at(&server).manifest(&app(), &by_tag()).await.map(drop), at(&server).resolve(&app(), &v1()).await.map(drop)];
+        for answer in answers {
+            assert!(matches!(&answer, Err(UpstreamError::Lied { what, .. }) if what.contains("what is none")), "{answer:?}");
+        }
+    }
+    // What is published under a tag may be anything: a digest says so of it, and an object may be a manifest by any type.
+    let published = Reply::ok("text/html", page).with("docker-content-digest", &Digest::sha256(page.as_bytes()).to_string());
+    for reply in [published, Reply::ok("text/plain", "\n{}"), Reply::ok("application/json", "{")] {
+        let server = Server::start(move |_| reply.clone()).await;
+        at(&server).manifest(&app(), &by_tag()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_url_with_a_path_is_kept_in_front() {
     let server = Server::start(|_| manifest()).await;
