@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    num::IntErrorKind,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, SystemTime},
 };
@@ -114,6 +115,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let asked = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => MAX_RETRY_AFTER,
         Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).unwrap_or_default(),
     };
     Some(asked.min(MAX_RETRY_AFTER))
@@ -155,6 +157,8 @@ mod tests {
         let read = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
         assert_eq!(read("7"), Some(Duration::from_secs(7)));
         assert_eq!(read("99999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(read("99999999999999999999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(read("-1"), None);
         assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
         assert_eq!(read("soon"), None);
         let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
