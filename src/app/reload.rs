@@ -13,14 +13,17 @@ use tokio::sync::Notify;
 use super::{Live, StartError, read, routes, say_weaknesses, trust_roots, watch::Watch};
 use crate::{
     config::{Config, Denials, Problems, Reading, Sources},
-    policy::{PolicySet, deny::DenyList},
+    policy::{
+        PolicySet,
+        deny::{self, DenyList},
+    },
     server::Tls,
     telemetry,
     verify::trust_root::{TrustRootSource, TrustRoots},
 };
 
-/// Bytes of a watched file that count when asking whether it changed.
-const MAX_FILE: u64 = 16 << 20;
+/// Bytes of a watched file that count when asking whether it changed: those of the largest that is read, a deny-list.
+const MAX_FILE: u64 = deny::MAX_FILE;
 
 /// Why a new configuration is not taken.
 #[derive(Debug, thiserror::Error)]

@@ -240,7 +240,7 @@ fn denied(path: &Path, root: &Node, files: &Files) -> (Option<Vec<Denial>>, Vec<
     };
     let (mut denials, mut problems) = (Vec::new(), sink.into_problems());
     for path in paths {
-        match yaml::read_file(&path) {
+        match policy::deny::read_file(&path) {
             Ok(text) => denials.extend(policy::deny::parse_denials(&path, &text, &mut problems)),
             Err(problem) => problems.push(problem),
         }

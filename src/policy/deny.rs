@@ -18,6 +18,11 @@ use crate::{
 };
 
 const ENTRY: &[&str] = &["digest", "identity", "log_entry", "package", "reason"];
+/// Bytes of one file: 16 MiB. More than of a policy: a feed of what is denied grows, and of a file that is too large nothing can be
+/// denied.
+pub const MAX_FILE: u64 = 16 << 20;
+/// How many nodes a file may have, aliases followed: those of the shortest entries that fit, five in some thirty bytes.
+const MAX_NODES: usize = 3_000_000;
 /// Hex digits of a log's id, which is a SHA-256.
 const LOG_ID: usize = 64;
 
@@ -191,7 +196,15 @@ fn form(what: &What, reason: &str) -> Vec<u8> {
 pub fn parse_denials(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Denial> {
     let sink = Sink::new(file);
     let mut denials = Vec::new();
-    match yaml::documents(text, &sink).as_deref() {
+    match yaml::documents_within(text, &sink, MAX_NODES).as_deref() {
+/// The text of a file, for [`parse_denials`].
+///
+/// # Errors
+/// The file as a whole: not there, not readable, too large, not UTF-8.
+pub fn read_file(path: &Path) -> Result<String, Problem> {
+    yaml::read_file_within(path, MAX_FILE, ", so nothing in it is denied: write several files, which `deny` names by a pattern")
+}
+
         None => {}
         // A file that a writer has just emptied must not lift what it denied.
         Some([]) => sink.report(Default::default(), "", "is empty; write [] to deny nothing"),

@@ -67,12 +67,20 @@ impl Value {
 /// # Errors
 /// The file as a whole: not there, not readable, too large, not UTF-8.
 pub fn read_file(path: &Path) -> Result<String, Problem> {
+    read_file_within(path, MAX_FILE, "")
+}
+
+/// The same of a file of at most `limit` bytes. `advice` is what to do about one that is larger.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_file_within(path: &Path, limit: u64, advice: &str) -> Result<String, Problem> {
     let refuse = |message: String| Problem { file: path.to_owned(), line: 0, column: 0, key: String::new(), message };
     let file = std::fs::File::open(path).map_err(|error| refuse(format!("cannot be opened: {error}")))?;
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| refuse(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(refuse(format!("larger than {MAX_FILE} bytes")));
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| refuse(format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > limit {
+        return Err(refuse(format!("larger than {limit} bytes{advice}")));
     }
     String::from_utf8(bytes).map_err(|error| refuse(format!("not UTF-8 after byte {}", error.utf8_error().valid_up_to())))
 }
@@ -81,6 +89,12 @@ pub fn read_file(path: &Path) -> Result<String, Problem> {
 /// and merge keys are noted and the rest is read; `None` after an error of syntax or bound, which is noted as well.
 #[must_use]
 pub fn documents(text: &str, sink: &Sink) -> Option<Vec<Node>> {
+    documents_within(text, sink, MAX_NODES)
+}
+
+/// The same of at most `most` nodes, aliases followed.
+#[must_use]
+pub fn documents_within(text: &str, sink: &Sink, most: usize) -> Option<Vec<Node>> {
     let mut builder = Builder {
         parser: Parser::new_from_str_with_options(
             text,
@@ -92,6 +106,7 @@ pub fn documents(text: &str, sink: &Sink) -> Option<Vec<Node>> {
         ),
         anchors: HashMap::new(),
         nodes: 0,
+        most,
         sink,
     };
     match builder.stream() {
@@ -107,6 +122,7 @@ struct Builder<'t> {
     parser: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    most: usize,
     sink: &'t Sink,
 }
 
@@ -147,8 +163,9 @@ impl<'t> Builder<'t> {
 
     fn count(&mut self, place: Place, nodes: usize) -> Result<(), Stop> {
         self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            return Err(Stop { place, message: format!("more than {MAX_NODES} values, aliases followed") });
+        let most = self.most;
+        if self.nodes > most {
+            return Err(Stop { place, message: format!("more than {most} values, aliases followed") });
         }
         Ok(())
     }
