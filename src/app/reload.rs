@@ -128,16 +128,30 @@ impl Reloads {
 
     /// Reads the files and takes or refuses what they say: `None` when they say nothing new and nobody asked.
     async fn attempt(&mut self, by_hand: bool) -> Option<Outcome> {
+        let (fingerprint, mut reading) = self.look(by_hand).await?;
+        if reading.config.is_ok() {
+            // Again, so that what is taken is never older than what is remembered as seen.
+            reading = read(&self.file).await;
+        }
+        self.decide(fingerprint, reading, by_hand).await
+    }
+
+    /// Reads the files, and denies at once what they deny besides what was denied: that waits neither for the files to be read
+    /// again nor for what the rest of them needs (D4). `None` when they say nothing new and nobody asked.
+    async fn look(&self, by_hand: bool) -> Option<([u8; 32], Reading)> {
         let mut reading = read(&self.file).await;
         let fingerprint = of_files(reading.sources.files.clone()).await;
         if reading.config.is_ok() {
             if self.seen.fingerprint == fingerprint && self.seen.wrong.is_none() && !by_hand {
                 return None;
             }
-            // Again, so that what is taken is never older than what is remembered as seen.
-            reading = read(&self.file).await;
+            let policies = self.live.policies.load_full();
+            let denials = DenyList::clone(policies.deny()).and(std::mem::take(&mut reading.denials.read));
+            if !denials.says_the_same_as(policies.deny()) {
+                self.live.policies.store(Arc::new(PolicySet::clone(&policies).with_deny(denials)));
+            }
         }
-        self.decide(fingerprint, reading, by_hand).await
+        Some((fingerprint, reading))
     }
 
     /// Takes or refuses what was read. What is refused is tried again whenever something changes: a file that is truncated as

@@ -93,6 +93,30 @@ async fn d4_what_is_denied_is_denied_though_the_rest_of_the_configuration_is_wro
     }
 }
 
+/// A long list takes its time to read, and what the rest of a configuration needs may take more.
+#[tokio::test]
+async fn d4_what_is_denied_is_denied_before_the_files_are_read_again_and_the_rest_is_taken() {
+    let home = Home::new();
+    let deny = home.path().join("deny.yaml");
+    let entry = |at: u8| format!("- {{digest: \"{}\", reason: INC-{at}}}\n", crate::oci::Digest::sha256(&[at]));
+    std::fs::write(&deny, entry(1)).unwrap();
+    home.write(&(home.config() + "deny: [deny.yaml]\n"));
+    let (mut reloads, _trust) = reloads(&home).await;
+    let denied = |reloads: &Reloads| reloads.live.policies.load().deny().len();
+    let policies = reloads.live.policies.load_full();
+    std::fs::write(&deny, entry(2)).unwrap();
+    std::fs::write(home.policy_file(), home.policy().replace("heads/main", "heads/other")).unwrap();
+    assert!(reloads.look(false).await.is_some());
+    let now = reloads.live.policies.load_full();
+    assert_eq!(denied(&reloads), 2, "nothing is lifted yet");
+    assert!(Arc::ptr_eq(&now.policies()[0], &policies.policies()[0]), "nor a policy taken");
+    assert_eq!(reloads.attempt(false).await, Some(Outcome::Applied));
+    assert_eq!(denied(&reloads), 1);
+    assert!(reloads.look(false).await.is_none());
+    assert!(reloads.look(true).await.is_some());
+    assert_eq!(denied(&reloads), 1);
+}
+
 #[tokio::test]
 async fn d4_a_deny_file_that_is_half_written_lifts_nothing_and_holds_back_no_other() {
     let home = Home::new();
