@@ -40,8 +40,13 @@ impl Gate {
         self.denied_blob(image, blob).map_or(found, |refusal| Ok(BlobVerdict::Denied(refusal)))
     }
 
-    fn denied_blob(&self, image: &ImageName, blob: &Digest) -> Option<Arc<Refusal>> {
-        self.policies.load().deny().digest(blob).map(|reason| self.denied(image, *blob, reason))
+    /// The refusal of a blob that is denied, by the name it is asked for or by its other one where that is known.
+    #[must_use]
+    pub fn denied_blob(&self, image: &ImageName, blob: &Digest) -> Option<Arc<Refusal>> {
+        let policies = self.policies.load();
+        let deny = policies.deny();
+        let by_other_name = || deny.digest(&self.other_name(blob, deny)?);
+        deny.digest(blob).or_else(by_other_name).map(|reason| self.denied(image, *blob, reason))
     }
 
     /// Who is admitted and lists `blob`.

@@ -12,6 +12,7 @@ mod blobs;
 mod judge;
 mod lineage;
 mod memory;
+mod names;
 mod weigh;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ use tokio::{sync::Semaphore, time::Instant};
 pub use explain::Explanation;
 pub use judge::{is_index, platforms_of};
 pub use memory::register_early;
+pub use names::{DeniedByOtherName, Naming};
 pub use tags::TagVerdict;
 pub use verdict::{
     Absent, Faulty, Grounds, NoVerdict, Permit, Refusal, RefusalReason, Subject, Undecided, UndecidedReason, Verdict,
@@ -104,6 +106,7 @@ pub struct Gate {
     selections: ArcSwap<Selections>,
     memory: Memory,
     lineage: Lineage,
+    names: names::OtherNames,
     flights: Flight<Flying, Answer>,
     pool: Pool,
     places: Semaphore,
@@ -189,6 +192,7 @@ impl Gate {
             selections: ArcSwap::from_pointee(Selections::new(policies.load_full())),
             memory: Memory::new(config.verdicts, config.manifest_bytes),
             lineage: Lineage::new(Arc::clone(&documents)),
+            names: names::OtherNames::default(),
             flights: Flight::default(),
             pool: Pool::new(config.verify_threads, VERIFY_QUEUE),
             places: Semaphore::new(JUDGEMENTS),

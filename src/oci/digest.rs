@@ -23,6 +23,15 @@ impl Algorithm {
         }
     }
 
+    /// The other one: the same bytes may be published under both.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Sha256 => Self::Sha512,
+            Self::Sha512 => Self::Sha256,
+        }
+    }
+
     /// How many bytes a hash of this algorithm has.
     #[must_use]
     pub const fn size(self) -> usize {

@@ -126,9 +126,14 @@ impl DenyList {
     /// one that was denied by SHA-256. Hashes `bytes` only where that can matter.
     #[must_use]
     pub fn content(&self, digest: &Digest, bytes: &[u8]) -> Option<&Arc<str>> {
-        let others = [Algorithm::Sha256, Algorithm::Sha512].into_iter().filter(|other| *other != digest.algorithm());
-        let mut others = others.filter(|other| self.algorithms.contains(other));
-        self.digest(digest).or_else(|| others.find_map(|other| self.digests.get(&Digest::of(other, bytes))))
+        self.digest(digest).or_else(|| self.digest(&Digest::of(self.other_algorithm(digest)?, bytes)))
+    }
+
+    /// By which algorithm content called `digest` must be hashed to know whether it is denied under its other name; `None` where
+    /// no digest of that algorithm is denied.
+    #[must_use]
+    pub fn other_algorithm(&self, digest: &Digest) -> Option<Algorithm> {
+        Some(digest.algorithm().other()).filter(|other| self.algorithms.contains(other))
     }
 
     /// Why what `fact` proves counts as absent, if it does: its signer is denied, or one of its log entries.
@@ -192,11 +197,6 @@ fn form(what: &What, reason: &str) -> Vec<u8> {
     form.into_bytes()
 }
 
-/// Reads the text of `file`: a list of entries. What cannot be understood is added to `problems`.
-pub fn parse_denials(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Denial> {
-    let sink = Sink::new(file);
-    let mut denials = Vec::new();
-    match yaml::documents_within(text, &sink, MAX_NODES).as_deref() {
 /// The text of a file, for [`parse_denials`].
 ///
 /// # Errors
@@ -205,6 +205,11 @@ pub fn read_file(path: &Path) -> Result<String, Problem> {
     yaml::read_file_within(path, MAX_FILE, ", so nothing in it is denied: write several files, which `deny` names by a pattern")
 }
 
+/// Reads the text of `file`: a list of entries. What cannot be understood is added to `problems`.
+pub fn parse_denials(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Denial> {
+    let sink = Sink::new(file);
+    let mut denials = Vec::new();
+    match yaml::documents_within(text, &sink, MAX_NODES).as_deref() {
         None => {}
         // A file that a writer has just emptied must not lift what it denied.
         Some([]) => sink.report(Default::default(), "", "is empty; write [] to deny nothing"),

@@ -6,7 +6,11 @@
 
 use std::{ops::Range, sync::Arc};
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use bytes::Bytes;
+use futures_util::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::{
@@ -18,7 +22,7 @@ use super::{
 };
 use crate::{
     body::Body,
-    gate::{BlobVerdict, NoVerdict, Permit},
+    gate::{BlobVerdict, Naming, NoVerdict, Permit},
     oci::Digest,
     store::{Blob, FetchError, Source},
 };
@@ -45,7 +49,12 @@ pub(super) async fn blob(
         Admitted::Listed(permit, size) => {
             // Before anything is fetched: a range that cannot be had costs no transfer.
             let part = part(request, size, head)?;
-            let blob = open(registry, route, digest, size).await?;
+            let blob = open(registry, route, digest, size).await;
+            // What it is called besides may be known only now.
+            if let Some(refusal) = registry.gate.denied_blob(&route.image, digest) {
+                return Err(Error::refusal(&refusal));
+            }
+            let blob = blob?;
             // An upstream may take long to begin: what was denied meanwhile, the blob or all that list it, is not served after
             // all (D4). An answer that has begun goes on.
             if !registry.gate.stands(&permit) {
@@ -87,17 +96,57 @@ async fn admitted(registry: &Registry, route: &Route<'_>, digest: &Digest) -> Re
 ///
 /// At most `listed` bytes are taken, and a fetch that announces another size is not begun: no client's leaving ends a
 /// fetch, so an upstream could otherwise fill the disk with one answer (U10).
+///
+/// Its first bytes are waited for, so that an upstream that breaks off before them has an answer with a status and a reason.
 async fn open(registry: &Registry, route: &Route<'_>, digest: &Digest, listed: u64) -> Result<Blob, Error> {
     let (upstream, repository, wanted) = (Arc::clone(&route.upstream), route.image.repository.clone(), *digest);
+    let gate = Arc::clone(&registry.gate);
     let fetch = move || async move {
         let stream = upstream.blob(&repository, &wanted).await.map_err(|error| Arc::new(error) as FetchError)?;
         if let Some(found) = stream.size.filter(|found| *found != listed) {
             return Err(Arc::new(Disagrees { listed, found }) as FetchError);
         }
         let pieces = stream.pieces.map_err(|error| Arc::new(error) as FetchError).boxed();
+        let pieces = match gate.naming(&wanted) {
+            Some(naming) => named(pieces, naming),
+            None => pieces,
+        };
         Ok(Source { size: Some(listed), pieces })
     };
-    registry.store.pull(digest, fetch).await.map_err(|error| Error::fetch(&route.image, digest, &error))
+    let blob = async {
+        let blob = registry.store.pull(digest, fetch).await?;
+        name(registry, digest, &blob).await?;
+        blob.begun().await?;
+        Ok(blob)
+    };
+    blob.await.map_err(|error: FetchError| Error::fetch(&route.image, digest, &error))
+}
+
+type Pieces = BoxStream<'static, Result<Bytes, FetchError>>;
+
+/// The same pieces, hashed on their way. What is denied under its other name has no end, so its last piece is given to nobody.
+fn named(pieces: Pieces, naming: Naming) -> Pieces {
+    let next = |(mut pieces, mut naming): (Pieces, Naming)| async move {
+        match pieces.try_next().await? {
+            Some(piece) => {
+                naming.update(&piece);
+                Ok(Some((piece, (pieces, naming))))
+            }
+            None => naming.finish().map(|()| None).map_err(|denied| Arc::new(denied) as FetchError),
+        }
+    };
+    stream::try_unfold((pieces, naming), next).boxed()
+}
+
+/// Finds out what a blob is called besides that was not hashed for it as it came, where something is denied by such a name.
+async fn name(registry: &Registry, digest: &Digest, blob: &Blob) -> Result<(), FetchError> {
+    let Some(algorithm) = registry.gate.unnamed(digest) else { return Ok(()) };
+    let work = || {
+        let (gate, digest, blob) = (Arc::clone(&registry.gate), *digest, blob.clone());
+        async move { blob.named_by(algorithm).await.map(|other| gate.name(&digest, other)) }
+    };
+    let named = registry.naming.run(*digest, work).await.map_err(|lost| Arc::new(lost) as FetchError)?;
+    named.map_err(|error| Arc::new(error) as FetchError)
 }
 
 /// What part of the blob the answer has.

@@ -15,7 +15,7 @@ use crate::{
     gate::{NoVerdict, Refusal, RefusalReason},
     oci::{Digest, ImageName, ManifestError},
     policy::Unmet,
-    store::FetchError,
+    store::{FetchError, FillError},
     upstream::UpstreamError,
 };
 
@@ -335,6 +335,23 @@ impl Error {
         }
         if let Some(Disagrees { listed, found }) = error.downcast_ref::<Disagrees>() {
             return Self::size_disagrees(digest, *listed, *found);
+        }
+        let said = |status, code| {
+            tracing::warn!(%image, %digest, %error, "the upstream did not give what was asked");
+            Self::new(status, code, &format_args!("blob {} of {image} cannot be had: {error}", digest.short()))
+        };
+        match error.downcast_ref::<FillError>() {
+            Some(FillError::Longer { .. } | FillError::Shorter { .. }) => {
+                return said(StatusCode::BAD_GATEWAY, ErrorCode::SizeInvalid);
+            }
+            Some(FillError::Mismatch(_)) => return said(StatusCode::BAD_GATEWAY, ErrorCode::DigestInvalid),
+            Some(FillError::Stalled(_)) => {
+                let mut error = said(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable);
+                error.0.retry_after = Some(RETRY_AFTER);
+                return error;
+            }
+            Some(FillError::Changed | FillError::Disk(_) | FillError::Lost | FillError::Unread | FillError::Upstream(_))
+            | None => {}
         }
         tracing::error!(%image, %digest, %error, "the store could not take the blob in");
         Self::unavailable(&format_args!("blob {} of {image} cannot be stored at the moment", digest.short()))

@@ -34,10 +34,11 @@ use self::{
 };
 use crate::{
     body::Body,
+    flight::Flight,
     gate::Gate,
-    oci::Host,
+    oci::{Digest, Host},
     policy::PolicySet,
-    store::{Documents, Store},
+    store::{Documents, FillError, Store},
     upstream::{self, Upstream},
 };
 
@@ -67,6 +68,8 @@ pub struct Registry {
     routes: Arc<ArcSwap<Routes>>,
     policies: Arc<ArcSwap<PolicySet>>,
     tags: Arc<TagMemory>,
+    /// Stored blobs that are being hashed to know what else they are called.
+    naming: Flight<Digest, Result<(), FillError>>,
     counts: Counts,
 }
 
@@ -82,7 +85,7 @@ impl Registry {
     ) -> Arc<Self> {
         let documents = Arc::clone(&store) as Arc<dyn Documents>;
         let tags = Arc::new(TagMemory::new(config.tag_ttl, config.max_stale, documents));
-        Arc::new(Self { gate, store, routes, policies, tags, counts: Counts::default() })
+        Arc::new(Self { gate, store, routes, policies, tags, naming: Flight::default(), counts: Counts::default() })
     }
 
     /// Answers one request. Never fails: every error is a response of the specification's form.

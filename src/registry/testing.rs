@@ -31,6 +31,8 @@ pub(super) struct Scripted {
     pub(super) tags: ArcSwap<Vec<String>>,
     /// By digest: announced size and content.
     pub(super) blobs: DashMap<Digest, (Option<u64>, Bytes)>,
+    /// Said of every blob that has begun, before its first piece.
+    pub(super) breaks: ArcSwap<Option<UpstreamError>>,
     /// While a test holds it, no blob begins.
     pub(super) turn: tokio::sync::Mutex<()>,
     asked: AtomicUsize,
@@ -46,6 +48,7 @@ impl Scripted {
             referrers: ArcSwap::default(),
             tags: ArcSwap::default(),
             blobs: DashMap::new(),
+            breaks: ArcSwap::default(),
             turn: tokio::sync::Mutex::default(),
             asked: AtomicUsize::new(0),
         })
@@ -149,6 +152,7 @@ impl Upstream for Scripted {
         self.ask()?;
         let _turn = self.turn.lock().await;
         let (size, bytes) = self.blobs.get(digest).map(|blob| blob.clone()).ok_or(UpstreamError::NotFound)?;
-        Ok(BlobStream { size, pieces: futures_util::stream::iter([Ok(bytes)]).boxed() })
+        let piece = Option::clone(&self.breaks.load()).map_or(Ok(bytes), Err);
+        Ok(BlobStream { size, pieces: futures_util::stream::iter([piece]).boxed() })
     }
 }

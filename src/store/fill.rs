@@ -10,12 +10,7 @@ use dashmap::{DashMap, Entry};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{sync::watch, time::timeout};
 
-use super::{
-    Blob, FetchError, Mismatch, Source, Store,
-    read::{Feed, Progress},
-    shelf::Shelf,
-    sink::Sink,
-};
+use super::{Blob, FetchError, Mismatch, Source, Store, read::Progress, shelf::Shelf, sink::Sink};
 use crate::oci::{Digest, Hasher};
 
 /// How long the opener may take. Upstreams have deadlines of their own, and shorter; this is for the one that has not.
@@ -73,7 +68,8 @@ impl Store {
     /// the client that started it; all are fed from the growing file. Returns when the size is known.
     ///
     /// # Errors
-    /// What `open` said, or a [`FillError`]. A failure after the size is known breaks the bodies instead.
+    /// What `open` said, or a [`FillError`]. A failure after the size is known is for [`begun`](Blob::begun) to tell, or breaks the
+    /// bodies.
     pub async fn pull<F, Fut>(self: &Arc<Self>, digest: &Digest, open: F) -> Result<Blob, FetchError>
     where
         F: FnOnce() -> Fut + Send + 'static,
@@ -96,22 +92,11 @@ impl Store {
             Ok(answer) => answer.clone().unwrap_or_else(|| Err(Arc::new(FillError::Lost)))?,
             Err(_) => return Err(Arc::new(FillError::Lost)),
         };
-        blob.settle_if_empty().await?;
-        Ok(blob)
-    }
-}
-
-impl Blob {
-    /// A body of no bytes has no last piece to hold back, so an empty blob is given out when its hash agreed.
-    async fn settle_if_empty(&self) -> Result<(), FetchError> {
-        let Feed::Growing(Some(0), progress) = &self.feed else { return Ok(()) };
-        let mut progress = progress.clone();
-        let settled = progress.wait_for(|progress| !matches!(progress, Progress::Growing(_))).await;
-        match settled.map(|progress| progress.clone()) {
-            Ok(Progress::Done(_) | Progress::Whole(_)) => Ok(()),
-            Ok(Progress::Failed(error)) => Err(Arc::new(error)),
-            Ok(Progress::Growing(_)) | Err(_) => Err(Arc::new(FillError::Lost)),
+        // A body of no bytes has no last piece to hold back, so an empty blob is given out when its hash agreed.
+        if blob.size() == Some(0) {
+            blob.begun().await?;
         }
+        Ok(blob)
     }
 }
 

@@ -13,9 +13,10 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
 
-use super::{Blob, fill::FillError, relay::Place};
+use super::{Blob, FetchError, fill::FillError, relay::Place};
 use crate::{
     body::{Body, BodyError},
+    oci::{Algorithm, Digest},
     telemetry,
 };
 
@@ -75,6 +76,33 @@ impl Blob {
         }
     }
 
+    /// Waits until its first bytes may be given out: until then an upstream that breaks off can be told of in an answer, and what
+    /// is waited for here [`body`](Self::body) need not wait for.
+    ///
+    /// # Errors
+    /// What kept them from coming: the upstream's own error, or a [`FillError`].
+    pub async fn begun(&self) -> Result<(), FetchError> {
+        let Feed::Growing(size, progress) = &self.feed else { return Ok(()) };
+        let hold = size.map_or(Hold::Unannounced { end: u64::MAX }, |size| Hold::Last { size });
+        match reached(&mut progress.clone(), |there| hold.readable(there) > 0).await {
+            Ok(_) => Ok(()),
+            Err(FillError::Upstream(error)) => Err(error),
+            Err(error) => Err(Arc::new(error)),
+        }
+    }
+
+    /// What it is called by `algorithm`, once it is whole and found to be what it is called. Reads all of it.
+    ///
+    /// # Errors
+    /// It never became whole, or is damaged.
+    pub async fn named_by(&self, algorithm: Algorithm) -> Result<Digest, FillError> {
+        if let Feed::Growing(_, progress) = &self.feed {
+            reached(&mut progress.clone(), |_| false).await?;
+        }
+        let stamp = self.opened.stamp().ok_or(FillError::Unread)?;
+        self.shelf.name(&self.opened, stamp, algorithm).await
+    }
+
     /// The bytes of `range` (whole blob: `0..size`, or `0..u64::MAX` when the size is unknown), cut to the blob's size.
     /// While the blob grows, bytes are given as they arrive, but the blob's last piece only once the whole hash agreed;
     /// on a mismatch the body ends in an error, never cleanly. Must be called within a runtime.
@@ -116,6 +144,18 @@ impl Blob {
         // cleanly with damaged bytes: that waits for the whole hash.
         let hold = if end == stamp.len { Hold::Last { size: stamp.len } } else { Hold::All };
         Some(Follow { progress, hold })
+    }
+}
+
+/// Waits until so many bytes are there that it `is_enough`, or the blob is whole; tells which.
+async fn reached(progress: &mut watch::Receiver<Progress>, is_enough: impl Fn(u64) -> bool) -> Result<Progress, FillError> {
+    let wanted = progress.wait_for(|progress| match progress {
+        Progress::Done(_) | Progress::Failed(_) | Progress::Whole(_) => true,
+        Progress::Growing(there) => is_enough(*there),
+    });
+    match wanted.await.map_err(|_| FillError::Lost)?.clone() {
+        Progress::Failed(error) => Err(error),
+        progress @ (Progress::Done(_) | Progress::Growing(_) | Progress::Whole(_)) => Ok(progress),
     }
 }
 
@@ -195,16 +235,7 @@ impl Reader {
             // among the last, they are gone then, and it breaks.
             place.advance(u64::MAX);
         }
-        let progress = follow
-            .progress
-            .wait_for(|progress| match progress {
-                Progress::Done(_) | Progress::Failed(_) | Progress::Whole(_) => true,
-                Progress::Growing(there) => hold.readable(*there) > at,
-            })
-            .await
-            .map_err(|_| FillError::Lost)?
-            .clone();
-        match progress {
+        match reached(&mut follow.progress, |there| hold.readable(there) > at).await? {
             Progress::Done(size) => {
                 self.end = self.end.min(size);
                 self.follow = None;
@@ -215,8 +246,8 @@ impl Reader {
                 self.end = self.end.min(size);
                 Ok(size)
             }
-            Progress::Failed(error) => Err(error),
             Progress::Growing(there) => Ok(hold.readable(there)),
+            Progress::Failed(error) => Err(error),
         }
     }
 

@@ -24,7 +24,7 @@ use super::{
     read::{Feed, Progress},
 };
 use crate::{
-    oci::{Digest, Hasher},
+    oci::{Algorithm, Digest, Hasher},
     telemetry,
 };
 
@@ -196,7 +196,7 @@ impl Shelf {
             let permit = Arc::clone(&shelf.hashing).acquire_owned().await;
             let work = move || {
                 let _permit = permit;
-                let end = shelf.rehash(&opened, stamp, &progress);
+                let end = shelf.rehash(&opened, stamp, None, &progress);
                 // Off the map before the end is told, so that who comes after starts from what is true now.
                 drop(checking);
                 progress.send_replace(end);
@@ -207,7 +207,35 @@ impl Shelf {
         follow
     }
 
-    fn rehash(&self, opened: &Opened, stamp: Stamp, progress: &watch::Sender<Progress>) -> Progress {
+    /// What the file is called by `algorithm`, if it is what its name says.
+    pub(super) async fn name(
+        self: &Arc<Self>,
+        opened: &Arc<Opened>,
+        stamp: Stamp,
+        algorithm: Algorithm,
+    ) -> Result<Digest, FillError> {
+        let permit = Arc::clone(&self.hashing).acquire_owned().await;
+        let (shelf, opened) = (Arc::clone(self), Arc::clone(opened));
+        let work = move || {
+            let _permit = permit;
+            let mut hasher = Hasher::new(algorithm);
+            // Nobody follows: what it is called is told at the end.
+            let (progress, _) = watch::channel(Progress::Growing(0));
+            match shelf.rehash(&opened, stamp, Some(&mut hasher), &progress) {
+                Progress::Failed(error) => Err(error),
+                Progress::Done(_) | Progress::Growing(_) | Progress::Whole(_) => Ok(hasher.finish()),
+            }
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(FillError::Lost))
+    }
+
+    fn rehash(
+        &self,
+        opened: &Opened,
+        stamp: Stamp,
+        mut besides: Option<&mut Hasher>,
+        progress: &watch::Sender<Progress>,
+    ) -> Progress {
         let mut hasher = Hasher::new(opened.digest.algorithm());
         let mut buffer = vec![0; HASH_PIECE];
         let mut at = 0;
@@ -220,6 +248,9 @@ impl Shelf {
                 return Progress::Failed(FillError::Disk(Arc::new(error)));
             }
             hasher.update(piece);
+            if let Some(besides) = &mut besides {
+                besides.update(piece);
+            }
             at += len as u64;
             Progress::advance(progress, at);
         }

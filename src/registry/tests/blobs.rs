@@ -139,10 +139,85 @@ async fn u10_no_more_of_a_blob_is_taken_than_its_manifest_says_even_if_no_size_i
     world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
     world.upstream.blobs.insert(digest, (None, Bytes::from_static(b"0123456789")));
     world.get("/v2/acme/app/manifests/v1").await;
+    assert_eq!(world.get(&format!("/v2/acme/app/blobs/{digest}")).await.error(), error(502, "SIZE_INVALID"));
+    assert!(world.registry.store.blob(&digest).await.is_none());
+}
+
+#[tokio::test]
+async fn an_upstream_that_breaks_off_before_the_first_byte_of_a_blob_is_told_of_in_an_answer() {
+    let world = World::allowing();
+    let layer = world.upstream.blob("0123456789");
+    let target = format!("/v2/acme/app/blobs/{}", layer["digest"].as_str().unwrap());
+    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    world.get("/v2/acme/app/manifests/v1").await;
+    let lied = UpstreamError::Lied { host: "ghcr.io".into(), what: "no".into() };
+    for (breaks, wanted) in [(unreachable("ghcr.io"), error(503, "UNAVAILABLE")), (lied, error(502, "DIGEST_INVALID"))] {
+        world.upstream.breaks.store(Arc::new(Some(breaks)));
+        assert_eq!(world.get(&target).await.error(), wanted);
+    }
+    world.upstream.breaks.store(Arc::new(None));
+    assert_eq!(world.get(&target).await.body, "0123456789");
+}
+
+/// What one gets who asks for a blob: all of it, or a refusal's code, or an answer that breaks off.
+async fn taken(world: &World, digest: Digest) -> Result<Bytes, Option<u16>> {
     let request = Request::get(format!("/v2/acme/app/blobs/{digest}")).body(Empty::<Bytes>::new()).unwrap();
     let response = world.registry.respond(request).await;
-    assert!(response.into_body().collect().await.is_err(), "broken, never ended cleanly");
-    assert!(world.registry.store.blob(&digest).await.is_none());
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.map_err(|_| None)?.to_bytes();
+    if status == 200 { Ok(body) } else { Err(Some(status)) }
+}
+
+#[tokio::test]
+async fn x11_a_layer_is_denied_by_its_other_name_too() {
+    let denying = |digest: &Digest| {
+        let text = format!("[{{digest: \"{digest}\", reason: INC-7}}]");
+        let denials = parse_denials(std::path::Path::new("deny.yaml"), &text, &mut Vec::new());
+        Arc::new(PolicySet::new(Vec::new(), Unmatched::DangerousAllow).unwrap().with_deny(DenyList::new(denials)))
+    };
+    // One that is kept back whole until its hash is known, and one whose beginning is given out before.
+    for len in [10, 300_000] {
+        for (name, other) in [(Algorithm::Sha256, Algorithm::Sha512), (Algorithm::Sha512, Algorithm::Sha256)] {
+            let bytes = Bytes::from(vec![b'x'; len]);
+            let (digest, other) = (Digest::of(name, &bytes), Digest::of(other, &bytes));
+            let unrelated = Digest::of(other.algorithm(), b"unrelated");
+            let world = || async {
+                let world = World::allowing();
+                world.upstream.blobs.insert(digest, (Some(len as u64), bytes.clone()));
+                let layer = json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": len});
+                world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+                world.get("/v2/acme/app/manifests/v1").await;
+                world
+            };
+            // As it comes, from an upstream that sends other bytes at first: those say nothing of what it is called.
+            let cold = world().await;
+            cold.policies.store(denying(&other));
+            cold.upstream.blobs.insert(digest, (Some(len as u64), vec![b'y'; len].into()));
+            assert!(taken(&cold, digest).await.is_err_and(|status| status.is_none_or(|status| status == 502)));
+            cold.upstream.blobs.insert(digest, (Some(len as u64), bytes.clone()));
+            assert!(taken(&cold, digest).await.is_err_and(|status| status.is_none_or(|status| status == 403)));
+            assert!(cold.registry.store.blob(&digest).await.is_none(), "nor is it kept");
+            let asked = cold.upstream.asked();
+            assert_eq!(cold.get(&format!("/v2/acme/app/blobs/{digest}")).await.error(), error(403, "DENIED"));
+            assert_eq!(cold.upstream.asked(), asked, "and not fetched again");
+            // From the store, where it lay before anything was denied.
+            let kept = world().await;
+            assert_eq!(taken(&kept, digest).await, Ok(bytes.clone()));
+            kept.policies.store(denying(&other));
+            for range in ["", "bytes=0-3"] {
+                let answer = kept.range(&format!("/v2/acme/app/blobs/{digest}"), range).await;
+                assert_eq!(answer.error(), error(403, "DENIED"), "{range}");
+            }
+            kept.policies.store(denying(&unrelated));
+            assert_eq!(taken(&kept, digest).await, Ok(bytes.clone()));
+            // And what is denied does not keep others from coming.
+            let other = world().await;
+            other.policies.store(denying(&unrelated));
+            for _ in 0..2 {
+                assert_eq!(taken(&other, digest).await, Ok(bytes.clone()));
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -166,10 +241,20 @@ async fn x5_a_blob_of_other_bytes_breaks_off_and_is_not_kept() {
     let digest: Digest = layer["digest"].as_str().unwrap().parse().unwrap();
     world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
     world.get("/v2/acme/app/manifests/v1").await;
+    // Nothing of one so small is given out before its hash is known, so there is a status to tell it by.
     world.upstream.blobs.insert(digest, (Some(10), Bytes::from_static(b"01234X6789")));
-    let request = || Request::get(format!("/v2/acme/app/blobs/{digest}")).body(Empty::<Bytes>::new()).unwrap();
-    let response = world.registry.respond(request()).await;
-    assert!(response.into_body().collect().await.is_err(), "broken, never ended cleanly");
+    assert_eq!(taken(&world, digest).await, Err(Some(502)));
     world.upstream.blob("0123456789");
-    assert_eq!(Answer::of(world.registry.respond(request()).await).await.body, "0123456789");
+    assert_eq!(taken(&world, digest).await, Ok(Bytes::from_static(b"0123456789")));
+
+    let (right, wrong) = ("0".repeat(300_000), "1".repeat(300_000));
+    let layer = world.upstream.blob(&right);
+    let digest: Digest = layer["digest"].as_str().unwrap().parse().unwrap();
+    world.upstream.publish(Some("v2"), &image(&world.upstream, &[layer]));
+    world.get("/v2/acme/app/manifests/v2").await;
+    world.upstream.blobs.insert(digest, (Some(300_000), wrong.into()));
+    let answer = taken(&world, digest).await;
+    assert!(matches!(answer, Err(None | Some(502))), "never ended cleanly: {answer:?}");
+    world.upstream.blob(&right);
+    assert_eq!(taken(&world, digest).await, Ok(Bytes::from(right)));
 }

@@ -263,3 +263,56 @@ async fn part_of_a_window_is_brought_into_memory_off_the_async_threads_too() {
         assert_eq!(fresh, then);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_breaks_off_before_the_first_byte_is_told_of_and_one_that_does_after_it_is_not() {
+    let rig = Rig::new();
+    let bytes = content(300_000);
+    let broken = || Arc::new(io::Error::other("as if")) as FetchError;
+    for (before, told) in [(&bytes[..0], true), (&bytes[..1], false)] {
+        let (send, source) = fed(Some(bytes.len() as u64));
+        let blob = rig.store().pull(&Digest::sha256(&bytes), opener(source)).await.unwrap();
+        let begun = blob.begun();
+        let feed = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if !before.is_empty() {
+                send.send(Ok(Bytes::copy_from_slice(before))).unwrap();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            send.send(Err(broken())).unwrap();
+        };
+        let (begun, ()) = tokio::join!(begun, feed);
+        assert_eq!(begun.is_err_and(|error| error.is::<io::Error>()), told, "the upstream's own error");
+        assert!(whole(&blob).await.is_err());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn x11_a_blob_is_named_by_another_algorithm_once_it_is_whole_and_right() {
+    let mut rig = Rig::new();
+    let bytes = content(300_000);
+    let (digest, other) = (Digest::sha256(&bytes), Digest::of(Algorithm::Sha512, &bytes));
+    // As it grows.
+    let (send, source) = fed(Some(bytes.len() as u64));
+    let blob = rig.store().pull(&digest, opener(source)).await.unwrap();
+    send.send(Ok(bytes.slice(..200_000))).unwrap();
+    let feed = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        send.send(Ok(bytes.slice(200_000..))).unwrap();
+        drop(send);
+    };
+    let (named, ()) = tokio::join!(blob.named_by(Algorithm::Sha512), feed);
+    assert_eq!(named.unwrap(), other);
+    // From the store; and one that is damaged there has no name.
+    rig.restart();
+    assert_eq!(rig.store().blob(&digest).await.unwrap().named_by(Algorithm::Sha512).await.unwrap(), other);
+    std::fs::write(rig.path(&digest), vec![b'x'; 300_000]).unwrap();
+    rig.restart();
+    let damaged = rig.store().blob(&digest).await.unwrap();
+    assert!(damaged.named_by(Algorithm::Sha512).await.is_err());
+    // Nor one that comes to nothing.
+    let (send, source) = fed(Some(10));
+    let blob = rig.store().pull(&Digest::sha256(b"0123456789"), opener(source)).await.unwrap();
+    drop(send);
+    assert!(blob.named_by(Algorithm::Sha512).await.is_err());
+}

@@ -22,6 +22,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http_body_util::BodyExt as _;
 
 use super::*;
+use crate::oci::Algorithm;
 
 /// A store in a directory of its own.
 struct Rig {

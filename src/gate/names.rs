@@ -1,0 +1,117 @@
+//! What else a blob is called: a layer published by SHA-256 and by SHA-512 is one layer, and denied under both names if under
+//! either (D4). The name it is asked for does not tell the other, only its bytes do; so where a digest of the other algorithm is
+//! denied they are hashed by that one too, as they come or once they lie in the store, and what they were is remembered.
+
+use std::sync::Arc;
+
+use super::Gate;
+use crate::{
+    oci::{Algorithm, Digest, Hasher},
+    policy::deny::DenyList,
+};
+
+/// How many blobs' other names are remembered; the least recently used go first, and are found out again.
+const REMEMBERED: usize = 65_536;
+
+/// The other names of blobs.
+#[derive(Debug)]
+pub(super) struct OtherNames(quick_cache::sync::Cache<Digest, OtherName>);
+
+impl Default for OtherNames {
+    fn default() -> Self {
+        Self(quick_cache::sync::Cache::new(REMEMBERED))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OtherName {
+    /// The blob is hashed by the other algorithm as it comes, and comes to no end if it is denied.
+    Coming,
+    Known(Digest),
+}
+
+/// What was hashed is denied, under its other name.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("what came is {other} too, which is denied by the deny-list: {reason}")]
+pub struct DeniedByOtherName {
+    other: Digest,
+    reason: Arc<str>,
+}
+
+impl Gate {
+    /// What `blob` is called besides, if it is known and can matter under `deny`.
+    pub(super) fn other_name(&self, blob: &Digest, deny: &DenyList) -> Option<Digest> {
+        deny.other_algorithm(blob)?;
+        match self.names.0.get(blob)? {
+            OtherName::Known(other) => Some(other),
+            OtherName::Coming => None,
+        }
+    }
+
+    /// By which algorithm `blob`, which lies in the store or came without a [`Naming`], must be hashed before it is served:
+    /// something is denied by it, and what the blob is called by it is not known.
+    #[must_use]
+    pub fn unnamed(&self, blob: &Digest) -> Option<Algorithm> {
+        let other = self.policies.load().deny().other_algorithm(blob)?;
+        self.names.0.get(blob).is_none().then_some(other)
+    }
+
+    /// Remembers what `blob` is called besides. Whoever says so hashed its bytes by both algorithms.
+    pub fn name(&self, blob: &Digest, other: Digest) {
+        self.names.0.insert(*blob, OtherName::Known(other));
+    }
+
+    /// What `blob` is to be hashed with as it comes, where that can matter.
+    #[must_use]
+    pub fn naming(self: &Arc<Self>, blob: &Digest) -> Option<Naming> {
+        let other = self.unnamed(blob)?;
+        self.names.0.insert(*blob, OtherName::Coming);
+        let (own, other) = (Hasher::new(blob.algorithm()), Hasher::new(other));
+        Some(Naming { blob: *blob, hashers: Some((own, other)), gate: Arc::clone(self) })
+    }
+}
+
+/// A blob on its way in, hashed to know what else it is called.
+#[derive(Debug)]
+pub struct Naming {
+    gate: Arc<Gate>,
+    blob: Digest,
+    /// By its own algorithm too: an upstream that sends other bytes must not say what the blob is called.
+    hashers: Option<(Hasher, Hasher)>,
+}
+
+impl Naming {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        if let Some((own, other)) = &mut self.hashers {
+            own.update(piece);
+            other.update(piece);
+        }
+    }
+
+    /// Remembers what came, now that it is whole.
+    ///
+    /// # Errors
+    /// It is denied under its other name.
+    pub fn finish(mut self) -> Result<(), DeniedByOtherName> {
+        let Some((own, other)) = self.hashers.take().map(|(own, other)| (own.finish(), other.finish())) else { return Ok(()) };
+        // Other bytes: whoever takes them in throws them away.
+        if own != self.blob {
+            return Ok(());
+        }
+        self.gate.name(&self.blob, other);
+        match self.gate.policies.load().deny().digest(&other) {
+            None => Ok(()),
+            Some(reason) => Err(DeniedByOtherName { other, reason: Arc::clone(reason) }),
+        }
+    }
+}
+
+impl Drop for Naming {
+    fn drop(&mut self) {
+        let names = &self.gate.names.0;
+        if names.get(&self.blob) == Some(OtherName::Coming) {
+            names.remove(&self.blob);
+        }
+    }
+}
