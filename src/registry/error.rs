@@ -16,7 +16,7 @@ use crate::{
     oci::{Digest, ImageName, ManifestError},
     policy::Unmet,
     store::{FetchError, FillError},
-    upstream::UpstreamError,
+    upstream::{Lost, UpstreamError},
 };
 
 /// Bytes of a message and of a reason phrase. kubelet events are cut at 1,024, and the same text appears twice in them.
@@ -274,9 +274,7 @@ impl Error {
             NoVerdict::Undecided(undecided) => {
                 // What the operating system said of a connection may name an internal address; the gate's event has it (J7).
                 let said = undecided.to_string();
-                let said = said
-                    .split_once(UNREACHABLE)
-                    .map_or(said.clone(), |(before, _)| format!("{before}{}", UNREACHABLE.trim_end_matches(": ")));
+                let said = without_source(&said).unwrap_or(said);
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, format!("is not served yet: {said}"))
             }
         };
@@ -400,16 +398,16 @@ impl Error {
     }
 }
 
-/// Behind this stands an [`UpstreamError::Unreachable`]'s source, in its `Display`.
-const UNREACHABLE: &str = " cannot be reached: ";
-
 /// A complete `Warning` value without what the operating system said of a connection (J7): audit mode tells there why it
 /// could not tell.
 pub(super) fn public_warning(warning: &str) -> Cow<'_, str> {
-    match warning.split_once(UNREACHABLE) {
-        Some((before, _)) => format!("{before}{}\"", UNREACHABLE.trim_end_matches(": ")).into(),
-        None => warning.into(),
-    }
+    without_source(warning).map_or(warning.into(), |public| format!("{public}\"").into())
+}
+
+/// What is said before the source of the first [`UpstreamError::Unreachable`] that is told of, if one is.
+fn without_source(said: &str) -> Option<String> {
+    let before = |lost: Lost| said.split_once(&format!(" {lost}: ")).map(|(before, _)| format!("{before} {lost}"));
+    Lost::ALL.into_iter().filter_map(before).min_by_key(String::len)
 }
 
 /// `image@digest` and what is said of it, within [`MAX_SENTENCE`]: the whole digest if it fits, else its beginning, and
@@ -471,7 +469,7 @@ const fn content_code(error: &ManifestError) -> &'static str {
 /// What a client may know of an upstream's error: no address, no certificate, no operating system's words (J7).
 fn public(error: &UpstreamError) -> String {
     match error {
-        UpstreamError::Unreachable { host, .. } => format!("upstream {host} cannot be reached"),
+        UpstreamError::Unreachable { host, lost, .. } => format!("upstream {host} {lost}"),
         UpstreamError::Denied { .. }
         | UpstreamError::Failing { .. }
         | UpstreamError::Forbidden(_)

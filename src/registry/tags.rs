@@ -15,7 +15,7 @@ use crate::{
     oci::{Digest, ImageName, Tag},
     store::{Documents, HintKind},
     telemetry,
-    upstream::{Upstream, UpstreamError},
+    upstream::{Lost, Upstream, UpstreamError},
 };
 
 /// How many tags' meanings are kept in memory; the least recently used go first and are asked for again.
@@ -119,7 +119,9 @@ impl TagMemory {
             Ok(Ok(digest)) => Ok(Meaning { digest, stale: None }),
             Ok(Err(error)) if error.is_retryable() => self.stale(key, error).await,
             Ok(Err(error)) => Err(error),
-            Err(lost) => Err(UpstreamError::Unreachable { host: image.host.to_string(), source: Arc::new(lost) }),
+            Err(lost) => {
+                Err(UpstreamError::Unreachable { host: image.host.to_string(), lost: Lost::Connection, source: Arc::new(lost) })
+            }
         }
     }
 

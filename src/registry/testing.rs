@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 
 use crate::{
     oci::{Digest, Host, Reference, Repository, Tag},
-    upstream::{BlobStream, FetchedManifest, ReferrersAnswer, Resolved, TagsPage, Upstream, UpstreamError},
+    upstream::{BlobStream, FetchedManifest, Lost, ReferrersAnswer, Resolved, TagsPage, Upstream, UpstreamError},
 };
 
 /// A host, and what it says. Absent is [`UpstreamError::NotFound`].
@@ -97,7 +97,8 @@ impl Scripted {
 
 /// What an upstream that cannot be reached says; the address is not for clients.
 pub(super) fn unreachable(host: &str) -> UpstreamError {
-    UpstreamError::Unreachable { host: host.into(), source: Arc::new(std::io::Error::other("connect to 10.9.8.7:443 refused")) }
+    let source = Arc::new(std::io::Error::other("connect to 10.9.8.7:443 refused"));
+    UpstreamError::Unreachable { host: host.into(), lost: Lost::Connection, source }
 }
 
 #[async_trait]

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    UpstreamError,
+    Lost, UpstreamError,
     credentials::{Credential, Credentials, Secret},
     egress::Authority,
     http::{self as exchange, Http, What},
@@ -139,7 +139,8 @@ impl Auth {
     async fn credential(&self, repository: &Repository) -> Result<Option<Arc<Credential>>, Failure> {
         for credentials in &self.credentials {
             // Not retried: a helper that fails does not do better a moment later, and is left alone for a while.
-            let found = credentials.find(repository).await.map_err(|error| Failure::Final(self.http.unreachable(error)))?;
+            let failed = |error| Failure::Final(self.http.lost(Lost::Credentials, error));
+            let found = credentials.find(repository).await.map_err(failed)?;
             if found.is_some() {
                 return Ok(found);
             }

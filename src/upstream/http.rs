@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    UpstreamError,
+    Lost, UpstreamError,
     circuit::Circuit,
     egress::{self, Authority, Connector, Rules},
     retry::Failure,
@@ -225,10 +225,10 @@ impl Http {
         match tokio::time::timeout(BODY_TIMEOUT, read_bounded(response.into_body(), limit)).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(ReadError::TooLarge(_))) => Err(too_large),
-            Ok(Err(ReadError::Broken(error))) => Err(self.unreachable(Transport::new(&*error))),
+            Ok(Err(ReadError::Broken(error))) => Err(self.lost(Lost::Answer, Transport::new(&*error))),
             Err(_) => {
                 let why = format!("{} was not complete within {} s", what.noun(), BODY_TIMEOUT.as_secs());
-                Err(self.unreachable(Transport(why)))
+                Err(self.lost(Lost::Answer, Transport(why)))
             }
         }
     }
@@ -252,7 +252,7 @@ impl Http {
                     Ok(Some(Err(error))) => Transport::new(&error),
                     Err(_) => Transport(format!("the body brought nothing for {} s", PROGRESS_TIMEOUT.as_secs())),
                 };
-                return Some((Err(http.unreachable(broken)), (body, http, true)));
+                return Some((Err(http.lost(Lost::Answer, broken)), (body, http, true)));
             }
         });
         pieces.boxed()
@@ -267,7 +267,12 @@ impl Http {
 
     /// An error that names this upstream.
     pub(super) fn unreachable(&self, source: impl std::error::Error + Send + Sync + 'static) -> UpstreamError {
-        UpstreamError::Unreachable { host: self.host.to_string(), source: Arc::new(source) }
+        self.lost(Lost::Connection, source)
+    }
+
+    /// The same of an upstream with which it came so far.
+    pub(super) fn lost(&self, lost: Lost, source: impl std::error::Error + Send + Sync + 'static) -> UpstreamError {
+        UpstreamError::Unreachable { host: self.host.to_string(), lost, source: Arc::new(source) }
     }
 
     /// An answer that is not what was asked for.

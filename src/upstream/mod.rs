@@ -202,14 +202,42 @@ pub enum UpstreamError {
         /// The bound, in bytes.
         limit: u64,
     },
-    /// No answer: refused, reset, timed out, a TLS failure, an unreadable disk.
-    #[error("upstream {host} cannot be reached: {source}")]
+    /// No whole answer: refused, reset, timed out, a TLS failure, an unreadable disk or credentials file.
+    #[error("upstream {host} {lost}: {source}")]
     Unreachable {
         /// Who.
         host: String,
+        /// How far it came.
+        lost: Lost,
         /// Why.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// How far it came with an upstream that gave no whole answer: what is said of it, before why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Its answer began.
+    Answer,
+    /// Nothing came.
+    Connection,
+    /// It was reached, and is not asked again without the credentials that somebody said are there.
+    Credentials,
+}
+
+impl Lost {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Answer, Self::Connection, Self::Credentials];
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answer => "broke off its answer",
+            Self::Connection => "cannot be reached",
+            Self::Credentials => "wants credentials that cannot be had",
+        })
+    }
 }
 
 impl UpstreamError {

@@ -25,7 +25,7 @@ use crate::oci::Host;
 /// How large a file of certificate authorities may be.
 const MAX_CA: usize = 4 << 20;
 
-/// Why an upstream cannot be set up. Names the upstream, the key and the file.
+/// Why an upstream cannot be set up. Names the upstream, and the key or the file.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The `ca` file.
@@ -38,8 +38,8 @@ pub enum SetupError {
         /// What is wrong.
         why: String,
     },
-    /// The docker `config.json`.
-    #[error("upstream {host}: `credentials.docker_config`: {why}")]
+    /// The docker `config.json`. Without a key: a command without a configuration finds it by itself.
+    #[error("upstream {host}: its credentials: {why}")]
     DockerConfig {
         /// Which upstream.
         host: Host,

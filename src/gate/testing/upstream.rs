@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{World, index_of};
 use crate::{
     oci::{Digest, Host, Reference, Repository, Tag},
-    upstream::{BlobStream, FetchedManifest, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError},
+    upstream::{BlobStream, FetchedManifest, Lost, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError},
 };
 
 /// What an upstream does instead of answering.
@@ -86,7 +86,9 @@ impl Fake {
         match fault {
             None => Ok(()),
             Some(Fault::Denied) => Err(UpstreamError::Denied { host, status: 403, shown: true }),
-            Some(Fault::Down) => Err(UpstreamError::Unreachable { host, source: Arc::new(std::io::Error::other("down")) }),
+            Some(Fault::Down) => {
+                Err(UpstreamError::Unreachable { host, lost: Lost::Connection, source: Arc::new(std::io::Error::other("down")) })
+            }
             Some(Fault::Hangs) => std::future::pending().await,
             Some(Fault::Lies) => Err(UpstreamError::Lied { host, what: "another digest".into() }),
             Some(Fault::Panics) => panic!("as the script says"),

@@ -292,4 +292,12 @@ fn j7_a_warning_names_no_address() {
     assert!(warning.contains("10.9.8.7"));
     assert_eq!(public_warning(&warning), "299 - \"audit: could not tell: upstream ghcr.io cannot be reached\"");
     assert_eq!(public_warning("299 - \"audit: x\""), "299 - \"audit: x\"");
+    // However far it came, and from the first of several on.
+    for lost in Lost::ALL {
+        let source = std::sync::Arc::new(std::io::Error::other("/home/gate/config.json"));
+        let error = UpstreamError::Unreachable { host: "ghcr.io".into(), lost, source };
+        let warning = crate::gate::sentence::warning(299, &format!("audit: {error}; {}", unreachable("ghcr.io")));
+        assert_eq!(public_warning(&warning), format!("299 - \"audit: upstream ghcr.io {lost}\""));
+        assert_eq!(public(&error), format!("upstream ghcr.io {lost}"));
+    }
 }

@@ -26,7 +26,9 @@ use self::{
     files::{FileError, Stamp},
     graph::{Graph, GraphError, Members},
 };
-use super::{BlobStream, FetchedManifest, MAX_PAGE, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError};
+use super::{
+    BlobStream, FetchedManifest, Lost, MAX_PAGE, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError,
+};
 use crate::oci::{Digest, Host, Reference, Repository, Tag, manifest::MAX_MANIFEST, media_type::OCI_INDEX};
 
 /// A blob is read and passed on in pieces of this size.
@@ -84,7 +86,7 @@ impl Layout {
     }
 
     fn unreachable(&self, source: impl std::error::Error + Send + Sync + 'static) -> UpstreamError {
-        UpstreamError::Unreachable { host: self.host.to_string(), source: Arc::new(source) }
+        UpstreamError::Unreachable { host: self.host.to_string(), lost: Lost::Connection, source: Arc::new(source) }
     }
 
     fn lied(&self, what: String) -> UpstreamError {
@@ -252,13 +254,15 @@ impl Upstream for Layout {
             if left == 0 {
                 return Ok(None);
             }
-            let unreachable =
-                |source: std::io::Error| UpstreamError::Unreachable { host: host.clone(), source: Arc::new(source) };
+            let broken = |source: std::io::Error| {
+                let (host, source) = (host.clone(), Arc::new(source));
+                UpstreamError::Unreachable { host, lost: Lost::Answer, source }
+            };
             let mut piece = BytesMut::with_capacity(PIECE.min(usize::try_from(left).unwrap_or(PIECE)));
             // What is appended after the size was told is left out; that the file shrank is an error.
-            let read = (&mut file).take(left).read_buf(&mut piece).await.map_err(unreachable)?;
+            let read = (&mut file).take(left).read_buf(&mut piece).await.map_err(broken)?;
             if read == 0 {
-                return Err(unreachable(std::io::ErrorKind::UnexpectedEof.into()));
+                return Err(broken(std::io::ErrorKind::UnexpectedEof.into()));
             }
             Ok(Some((piece.freeze(), (file, left - read as u64, host))))
         });

@@ -31,7 +31,7 @@ async fn u10_a_blob_shorter_than_announced_breaks_the_stream() {
     let blob = at(&server).blob(&app(), &digest()).await.unwrap();
     assert_eq!(blob.size, Some(5));
     let read = whole(blob).await;
-    assert!(matches!(read, Err(UpstreamError::Unreachable { .. })), "{read:?}");
+    assert!(matches!(read, Err(UpstreamError::Unreachable { lost: Lost::Answer, .. })), "{read:?}");
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ fn u1_what_is_wrong_with_the_configuration_is_told_at_the_start_with_key_and_fil
     for text in ["", "[]", "{\"auths\": 3}"] {
         let (_kept, path) = file(text);
         let told = refused(|config| config.docker_configs = vec![path.clone()]);
-        assert!(told.contains("credentials.docker_config") && told.contains(path.to_str().unwrap()), "{told}");
+        assert!(told.contains(&format!("upstream acme.test: its credentials: {}: ", path.display())), "{told}");
     }
     assert!(refused(|config| config.auth_hosts = vec!["https://a/b".into()]).contains("`auth_hosts`"));
     assert!(refused(|config| config.allow_hosts = vec!["a/b".into()]).contains("`allow_hosts`"));
