@@ -53,6 +53,9 @@ impl Answer {
                 );
             }
             Grounds::Parent(index) => format!("the index {index} vouches for it"),
+            Grounds::Policy if !permit.exceptions().is_empty() => {
+                "every policy that names it holds or has an exception for it".to_owned()
+            }
             Grounds::Policy => "every policy that names it holds".to_owned(),
             Grounds::Unmatched => "no policy names it, and `unmatched: dangerous_allow` lets it pass".to_owned(),
         };

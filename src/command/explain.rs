@@ -13,7 +13,7 @@ use super::{
     answer::Answer,
     judge::{Basis, Judge, Unusable},
     reference::Image,
-    report::{Judged, Outcome},
+    report::{Judged, Outcome, warned},
     runtime,
     streams::answer,
     verify::ask::{Asking, Pinned, platform},
@@ -207,7 +207,7 @@ impl Told {
             }),
         );
         root.add("notes", judged.notes.iter().map(|note| Tree::leaf(note)));
-        root.add("warnings", judged.warnings.iter().map(|warning| Tree::leaf(warning)));
+        root.add("warnings", judged.warnings.iter().map(|warning| Tree::leaf(warned(warning))));
         root.branches.extend(parent.as_ref().map(|parent| parent.tree()));
         let Judged { outcome, code, message, took_ms, .. } = judged;
         root.branches.push(Tree::leaf(&format!("{} [{code}] after {took_ms} ms: {message}", outcome.as_str())));

@@ -132,7 +132,8 @@ impl Permit {
     }
 
     /// What the exceptions are for that it rests on; seldom any.
-    pub(in crate::gate) fn exceptions(&self) -> &[&'static str] {
+    #[must_use]
+    pub fn exceptions(&self) -> &[&'static str] {
         &self.granted.terms.exceptions
     }
 

@@ -12,7 +12,10 @@ use serde::Serialize;
 
 use super::Exit;
 
-pub(super) use self::{summary::markdown, text::lines};
+pub(super) use self::{
+    summary::markdown,
+    text::{lines, warned},
+};
 
 /// A form of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

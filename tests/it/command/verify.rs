@@ -366,6 +366,28 @@ async fn images_of_one_name_are_judged_each_where_it_is() {
 }
 
 #[tokio::test]
+async fn what_an_exception_lets_pass_is_told_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let unsigned = cases().cases.into_iter().find(|case| case.repository == "acme/unsigned").unwrap().digest;
+    let policy = folder.path().join("acme.yaml");
+    let text = format!(
+        "name: acme\nimages: [\"localhost/**\"]\nsignatures:\n  - keyless: {{issuer: \"https://x.test\", subject: \"https://x.test/y\"}}\n\
+         exceptions:\n  - {{digest: \"{unsigned}\", reason: JIRA-1, expires: 2099-01-31}}\n"
+    );
+    std::fs::write(&policy, text).unwrap();
+    let root = fixtures().join("trusted_root.json").display().to_string();
+    let rest = ["--policy", policy.to_str().unwrap(), "--trusted-root", &root, &format!("{}:acme/unsigned:v1", layout())];
+    let warned = "warning: exception: policy acme asks for no evidence until ";
+    let output = pullgate(&[&["verify"], &rest[..]].concat()).await;
+    let told = stderr(&output);
+    assert_eq!(code(&output), 0, "{told}");
+    assert!(told.contains(": every policy that names it holds or has an exception for it\n") && told.contains(warned), "{told}");
+    assert!(told.contains(": JIRA-1\n"), "{told}");
+    let told = stdout(&pullgate(&[&["explain"], &rest[..]].concat()).await);
+    assert!(told.contains("exception: policy acme asks") && !told.contains("299"), "{told}");
+}
+
+#[tokio::test]
 async fn a_child_is_admitted_with_its_index_whichever_is_judged_first() {
     let registry = Registry::recorded(true).await;
     let tags = recorded().tags;
