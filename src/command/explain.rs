@@ -16,7 +16,10 @@ use super::{
     report::{Judged, Outcome, warned},
     runtime,
     streams::answer,
-    verify::ask::{Asking, Pinned, platform},
+    verify::{
+        ask::{Asking, Pinned},
+        platform::platform,
+    },
 };
 use crate::{
     gate::{
@@ -40,7 +43,7 @@ pub(super) struct Arguments {
     /// The image.
     #[arg(value_name = "IMAGE")]
     image: Image,
-    /// Tell of the index, and of the child it has for this platform: os/architecture[/variant].
+    /// Tell of the index, and of the child it has for this platform: os/architecture[/variant][:os.version].
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
     platform: Option<String>,
     /// What standard output has.
@@ -86,7 +89,7 @@ impl Arguments {
             return Err(Unusable::Usage(format!("{} holds several images; name one of them", self.image)));
         };
         let (name, upstream) = judge.find(image)?;
-        let asking = Asking { judge: &judge, platform: self.platform.as_deref(), until: None };
+        let asking = Asking { judge: &judge, platform: self.platform.as_deref() };
         let told = explain(asking, image, &name, &upstream).await;
         match self.output {
             Output::Json => {

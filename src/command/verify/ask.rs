@@ -1,9 +1,10 @@
-//! One image: resolved once, judged, perhaps a platform of it chosen, perhaps asked again.
+//! One image: resolved once, judged, perhaps a platform of it chosen.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+use super::platform;
 use crate::{
     command::{
         answer::Answer,
@@ -17,8 +18,6 @@ use crate::{
     upstream::Upstream,
 };
 
-/// The first wait before an image is asked about again, and the longest, where no registry says how long.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// How large an image's configuration may be, which says its platform.
 const MAX_CONFIG: u64 = 4 << 20;
 /// How long a configuration may take to come.
@@ -29,8 +28,6 @@ const CONFIG_TIME: Duration = Duration::from_secs(20);
 pub(in crate::command) struct Asking<'j> {
     pub(in crate::command) judge: &'j Judge,
     pub(in crate::command) platform: Option<&'j str>,
-    /// Until when an image that is not admitted is asked about again.
-    pub(in crate::command) until: Option<Instant>,
 }
 
 /// What is judged, as far as it is known.
@@ -43,33 +40,24 @@ pub(in crate::command) struct Pinned {
     pub(in crate::command) child: Option<Digest>,
     /// The children that an admitted index vouches for.
     pub(in crate::command) vouched: Vec<Digest>,
+    /// How long its registry, when it was asked last, wanted to be left alone.
+    pub(in crate::command) retry_after: Option<Duration>,
 }
 
 impl Asking<'_> {
-    /// Judges `image`, as far as it is not pinned yet, again and again if told to wait.
+    /// Judges `image`, as far as it is not pinned yet.
     ///
     /// # Errors
     /// An upstream that cannot be set up.
     pub(super) async fn ask(self, image: &Image, pinned: &mut Pinned) -> Result<Judged, Unusable> {
         let (name, upstream) = self.judge.find(image)?;
         let began = Instant::now();
-        let (mut attempts, mut pause) = (0, PAUSES.0);
-        let answer = loop {
-            attempts += 1;
-            let answer = self.attempt(image, &name, &upstream, pinned).await;
-            let left = self.until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
-            if answer.outcome == Outcome::Admitted || left.is_zero() {
-                break answer;
-            }
-            // Sooner than a registry says it throttles on, and all the others' requests with these. The last time is when the wait ends.
-            tokio::time::sleep(answer.retry_after.unwrap_or(pause).min(left)).await;
-            pause = (pause * 2).min(PAUSES.1);
-        };
+        let answer = self.attempt(image, &name, &upstream, pinned).await;
+        pinned.retry_after = answer.retry_after;
         let digest = pinned.child.or(pinned.digest);
         let mut judged = answer.judged(image, &name, digest.as_ref(), began.elapsed());
         judged.platform = self.platform.map(str::to_owned);
         judged.index = pinned.child.and(pinned.digest).map(|digest| digest.to_string());
-        judged.attempts = attempts;
         Ok(judged)
     }
 
@@ -135,7 +123,7 @@ impl Asking<'_> {
         match permit.manifest().kind() {
             ManifestKind::Index => self.child(subject, permit, platform, pinned).await,
             ManifestKind::Image => match self.platform_of(subject, permit.manifest()).await {
-                Ok(Some(found)) if matches(&found, platform) => answer,
+                Ok(Some(found)) if platform::serves(&found, platform) => answer,
                 Ok(Some(found)) => missing(&format!("the image is for {found}")),
                 Ok(None) => missing("the image's configuration names none"),
                 Err(why) => Answer::new(Outcome::Undecided, "platform_unknown", format!("its platform cannot be told: {why}")),
@@ -156,17 +144,12 @@ impl Asking<'_> {
 
     /// Judges the child of an admitted index.
     async fn child(self, index: &Subject, permit: &Permit, platform: &str, pinned: &mut Pinned) -> Answer {
-        let children = &permit.manifest().manifests;
-        let found: Vec<_> =
-            children.iter().filter(|child| child.platform.as_deref().is_some_and(|has| matches(has, platform))).collect();
-        let [child] = found[..] else {
-            let has: Vec<&str> = children.iter().filter_map(|child| child.platform.as_deref()).collect();
-            let what = if found.is_empty() { "none" } else { "several" };
-            let message = format!("wants one child for platform {platform}; the index has {what} (it has {})", has.join(", "));
-            return Answer::new(Outcome::Refused, "platform_missing", message);
+        let child = match platform::child(permit.manifest(), platform) {
+            Ok(child) => child,
+            Err(why) => return Answer::new(Outcome::Refused, "platform_missing", why),
         };
-        pinned.child = Some(child.digest);
-        let subject = Subject { digest: child.digest, ..index.clone() };
+        pinned.child = Some(child);
+        let subject = Subject { digest: child, ..index.clone() };
         match self.judge.gate(&subject.upstream).admit(&subject).await {
             Ok(Verdict::Admit(permit)) => Answer::admitted(&permit),
             Ok(Verdict::Refuse(refusal)) => self.refused(&refusal),
@@ -188,13 +171,7 @@ impl Asking<'_> {
         };
         let read = reader.blob(&config.digest, config.size, MAX_CONFIG).await.map_err(|error| error.to_string())?;
         let bytes = read.document.whole(MAX_CONFIG).map_err(|error| error.to_string())?.unwrap_or_default();
-        let Ok(document) = json::parse(&bytes) else { return Ok(None) };
-        let text = |key: &str| document.get(key).and_then(serde_json::Value::as_str).filter(|text| !text.is_empty());
-        let named = text("os").zip(text("architecture"));
-        Ok(named.map(|(os, architecture)| {
-            let variant = text("variant").map(|variant| format!("/{variant}")).unwrap_or_default();
-            format!("{os}/{architecture}{variant}")
-        }))
+        Ok(json::parse(&bytes).ok().and_then(|config| platform::of_config(&config)))
     }
 
     fn refused(self, refusal: &Refusal) -> Answer {
@@ -202,42 +179,5 @@ impl Asking<'_> {
         answer.notes.extend(self.judge.unanchored(&refusal.explanation));
         answer.notes.extend(self.judge.given(&refusal.digest));
         answer
-    }
-}
-
-/// A platform to be asked for.
-///
-/// # Errors
-/// It has another form, so that nothing could ever be for it.
-pub(in crate::command) fn platform(text: &str) -> Result<String, String> {
-    let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
-    let is_one = matches!(text.split('/').count(), 2 | 3) && text.split('/').all(part);
-    if is_one { Ok(text.to_owned()) } else { Err("wants os/architecture[/variant], as in linux/arm64".into()) }
-}
-
-/// Whether a manifest for `found` is one for `wanted`; a variant that is not asked for may be any.
-fn matches(found: &str, wanted: &str) -> bool {
-    found == wanted || (wanted.matches('/').count() == 1 && found.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/')))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_platform_matches_as_a_whole_and_a_variant_only_where_it_is_asked_for() {
-        for (found, wanted, yes) in [
-            ("linux/amd64", "linux/amd64", true),
-            ("linux/arm/v7", "linux/arm", true),
-            ("linux/arm/v7", "linux/arm/v7", true),
-            ("linux/arm/v6", "linux/arm/v7", false),
-            ("linux/arm64", "linux/arm", false),
-        ] {
-            assert_eq!(matches(found, wanted), yes, "{found} {wanted}");
-            assert_eq!(platform(wanted), Ok(wanted.to_owned()));
-        }
-        for wrong in ["", "linux", "linux/", "/amd64", "linux/arm/v7/x", "linux/amd64 ", "linux//v7"] {
-            assert!(platform(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! `pullgate verify IMAGE…`: the gate without a server, for pipelines.
 
 pub(super) mod ask;
+pub(super) mod platform;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,9 +11,15 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::Instant;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout_at},
+};
 
 use self::ask::{Asking, Pinned};
 use super::{
@@ -27,6 +34,8 @@ use crate::oci::Digest;
 
 /// The longest `--wait`. Not every time can be added to a clock, and no pipeline runs for longer.
 const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// The first wait before an image is asked about again, and the longest, where no registry says how long.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Judge images as the proxy would, and say so by the exit code.
 ///
@@ -46,12 +55,14 @@ pub(super) struct Arguments {
     /// What is judged.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<Image>,
-    /// Judge the index, then the child it has for this platform: os/architecture[/variant]. An image that is no index is
-    /// refused unless its configuration names it.
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = ask::platform)]
+    /// Judge the index, then the child it has for this platform: os/architecture[/variant][:os.version], read as containerd and
+    /// Docker do: `linux/arm64/v8` is `linux/arm64`, and `linux/arm` first of all v7. An image that is no index is refused unless
+    /// its configuration names it.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform::platform)]
     platform: Option<String>,
     /// Ask again until all images are admitted, for so long from the start of the command (`60s`, `5m`), at most 7 days:
-    /// signatures are pushed after images. A registry that says when to come back (Retry-After) is not asked before.
+    /// signatures are pushed after images. A registry that says when to come back (Retry-After) is not asked before. What is
+    /// being asked when the time is up is still waited for.
     #[arg(long, value_name = "TIME", value_parser = wait)]
     wait: Option<Duration>,
     /// How many images are judged at once.
@@ -90,26 +101,42 @@ impl Arguments {
         for image in &images {
             *repositories.entry(judge.find(image)?.0.to_string()).or_default() += 1;
         }
-        let asking = Asking { judge: &judge, platform: self.platform.as_deref(), until };
+        let asking = Asking { judge: &judge, platform: self.platform.as_deref() };
+        let jobs = usize::from(self.jobs);
         let progress = progress(images.len(), self.wait.is_some());
         let mut all: Vec<Asked<'_>> = images.iter().map(Asked::new).collect();
-        let mut asked = stream::iter(all.iter_mut().map(|one| one.ask(asking))).buffered(usize::from(self.jobs));
+        // An index of the same repository may yet vouch for what is not admitted.
+        let is_last = |one: &Asked<'_>| one.judged.as_ref().is_none_or(|judged| repositories.get(&judged.name) == Some(&1));
+        let mut asked = stream::iter(all.iter_mut().map(|one| one.ask(asking))).buffered(jobs);
         while let Some(one) = asked.next().await {
             let one = one?;
-            // An index of the same repository may yet vouch for it.
-            one.is_told =
-                one.is_admitted() || one.judged.as_ref().is_none_or(|judged| repositories.get(&judged.name) == Some(&1));
-            if one.is_told {
-                progress.suspend(|| tell(&one.lines()));
+            if one.is_admitted() || (until.is_none() && is_last(one)) {
+                progress.suspend(|| one.tell());
             }
-            progress.inc(1);
+            if one.is_admitted() || until.is_none() {
+                progress.inc(1);
+            }
         }
         drop(asked);
-        vouched(&mut all, Asking { until: None, ..asking }, usize::from(self.jobs)).await?;
-        progress.finish_and_clear();
-        for one in all.iter().filter(|one| !one.is_told) {
-            tell(&one.lines());
+        vouched(&mut all, asking, jobs).await?;
+        if let Some(until) = until {
+            // All at once, each for itself: none holds up another while it waits, and none that another vouches for waits in vain.
+            let places = Semaphore::new(jobs);
+            let waiting = all.iter_mut().filter(|one| !one.is_admitted()).map(|one| one.ask_until(asking, until, &places));
+            let mut waiting: FuturesUnordered<_> = waiting.collect();
+            progress.set_position((images.len() - waiting.len()) as u64);
+            while let Some(one) = waiting.next().await {
+                let one = one?;
+                if one.is_admitted() || is_last(one) {
+                    progress.suspend(|| one.tell());
+                }
+                progress.inc(1);
+            }
+            drop(waiting);
+            vouched(&mut all, asking, jobs).await?;
         }
+        progress.finish_and_clear();
+        all.iter_mut().filter(|one| !one.is_told).for_each(Asked::tell);
         let report = Report::new(all.into_iter().filter_map(|one| one.judged).collect());
         let text = report.render(self.output).map_err(Unusable::Failed)?;
         let failed = |what: &str, error: std::io::Error| Unusable::Failed(format!("{what} cannot be written: {error}"));
@@ -150,6 +177,29 @@ impl<'i> Asked<'i> {
         Ok(self)
     }
 
+    /// Asks again and again, at one of `places`, until it is admitted or the time is up.
+    async fn ask_until(&mut self, asking: Asking<'_>, until: Instant, places: &Semaphore) -> Result<&mut Self, Unusable> {
+        let mut pause = PAUSES.0;
+        while !self.is_admitted() {
+            let began = Instant::now();
+            let left = until.saturating_duration_since(began);
+            if left.is_zero() {
+                break;
+            }
+            // Sooner than a registry says it throttles on, and all the others' requests with these. The last time is when the wait ends.
+            sleep(self.pinned.retry_after.unwrap_or(pause).min(left)).await;
+            pause = (pause * 2).min(PAUSES.1);
+            let place = timeout_at(until, places.acquire()).await;
+            if let Some(judged) = &mut self.judged {
+                judged.took_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            }
+            if matches!(place, Ok(Ok(_))) {
+                self.ask(asking).await?;
+            }
+        }
+        Ok(self)
+    }
+
     fn is_admitted(&self) -> bool {
         self.judged.as_ref().is_some_and(|judged| judged.outcome == Outcome::Admitted)
     }
@@ -160,8 +210,11 @@ impl<'i> Asked<'i> {
         self.pinned.vouched.iter().map(move |child| (name.clone(), *child))
     }
 
-    fn lines(&self) -> String {
-        self.judged.as_ref().map(report::lines).unwrap_or_default()
+    fn tell(&mut self) {
+        self.is_told = true;
+        if let Some(judged) = &self.judged {
+            tell(&report::lines(judged));
+        }
     }
 }
 
