@@ -67,7 +67,7 @@ pub(in crate::command) struct Arguments {
     #[arg(long, value_name = "PATTERN")]
     images: Vec<String>,
     /// Record the image under this name, as policies shall see it. Default: its own.
-    #[arg(long = "as", value_name = "IMAGE")]
+    #[arg(long = "as", value_name = "IMAGE", value_parser = record::name)]
     named: Option<Image>,
     #[command(flatten)]
     basis: Basis,
@@ -94,17 +94,19 @@ impl Arguments {
         let tests = self.directory.join("tests");
         let (policy_file, layout) = (format!("{}.yaml", self.name), tests.join("evidence"));
         let (policy_path, test_path) = (self.directory.join(&policy_file), tests.join(&policy_file));
-        for file in [&policy_path, &test_path] {
-            if std::fs::symlink_metadata(file).is_ok() {
-                return Err(usage(&format_args!("{} is there already; choose another --name", file.display())));
-            }
-        }
-        // Before anything is written, too: tests that are there already rely on theirs.
         let root_path = layout.join("trusted_root.json");
-        let root = match &self.basis.trusted_root {
-            Some(file) => missing(file, &root_path).map_err(Unusable::Usage)?,
-            None => None,
+        let free = || {
+            for file in [&policy_path, &test_path] {
+                if std::fs::symlink_metadata(file).is_ok() {
+                    return Err(usage(&format_args!("{} is there already; choose another --name", file.display())));
+                }
+            }
+            // Tests that are there already rely on theirs.
+            let root = self.basis.trusted_root.as_deref();
+            root.map_or(Ok(None), |file| missing(file, &root_path).map_err(Unusable::Usage))
         };
+        // Before anything is asked.
+        free()?;
         // Who signed is asked of a gate that accepts anybody, whose answer is not used: only what it proved.
         let judge = Judge::by(Flags::anybody().map_err(|error| usage(&error))?, &self.basis).await?;
         // By the name that policies see: of a layout's image, with the host the command line says.
@@ -148,10 +150,10 @@ impl Arguments {
             return Ok(exit);
         }
 
-        let kept = Parcel::open(&layout).and_then(|mut parcel| {
-            parcel.adopt(Parcel::open(aside.path())?)?;
-            parcel.finish()
-        });
+        let mut parcel = Parcel::open(&layout).map_err(Unusable::Failed)?;
+        // Before anything is written, too: another may have begun one here since.
+        let root = free()?;
+        let kept = Parcel::open(aside.path()).and_then(|aside| parcel.adopt(aside)).and_then(|()| parcel.finish());
         kept.map_err(Unusable::Failed)?;
         let trust_root = if self.basis.trusted_root.is_some() { "evidence/trusted_root.json" } else { "sigstore" };
         let test = format!(

@@ -1,11 +1,13 @@
 //! An OCI layout that is written: images without their layers, and the evidence about them.
 
 use std::{
+    fs::File,
     io::Write as _,
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
+use rustix::fs::FlockOperation;
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,19 +24,22 @@ const MAX_INDEX: u64 = 16 << 20;
 pub(super) struct Parcel {
     root: PathBuf,
     entries: Vec<Value>,
+    /// Held until this is dropped: what another process adds between what is read here and what is written would be lost.
+    _held: File,
 }
 
 impl Parcel {
-    /// The layout in `root`, or an empty one.
+    /// The layout in `root`, or an empty one, as soon as nobody else has it open.
     ///
     /// # Errors
     /// What cannot be read or made.
     pub(super) fn open(root: &Path) -> Result<Self, String> {
         use std::io::Read as _;
+        let held = lock(root).map_err(|error| format!("{}: {error}", root.display()))?;
         let index = root.join("index.json");
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", index.display());
         let mut bytes = Vec::new();
-        let entries = match std::fs::File::open(&index) {
+        let entries = match File::open(&index) {
             Ok(file) => {
                 file.take(MAX_INDEX).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
                 let document = strict::parse(&bytes).map_err(|error| failed(&error))?;
@@ -43,7 +48,7 @@ impl Parcel {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(&error)),
         };
-        Ok(Self { root: root.to_owned(), entries })
+        Ok(Self { root: root.to_owned(), entries, _held: held })
     }
 
     /// Adds bytes under their digest.
@@ -87,7 +92,7 @@ impl Parcel {
     /// # Errors
     /// What cannot be read, and what the disk refuses.
     pub(super) fn adopt(&mut self, other: Self) -> Result<(), String> {
-        let Self { root, entries } = other;
+        let Self { root, entries, _held } = other;
         let copied = || -> std::io::Result<()> {
             for algorithm in std::fs::read_dir(root.join("blobs"))? {
                 let from = algorithm?;
@@ -111,13 +116,24 @@ impl Parcel {
     ///
     /// # Errors
     /// What the disk refuses.
-    pub(super) fn finish(self) -> Result<(), String> {
+    pub(super) fn finish(&self) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("{}: {error}", self.root.display());
-        publish(&self.root, &self.root.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#).map_err(failed)?;
         let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": self.entries});
         let text = serde_json::to_vec_pretty(&index).map_err(|error| error.to_string())?;
         publish(&self.root, &self.root.join("index.json"), &text).map_err(failed)
     }
+}
+
+/// Waits until nobody else holds the layout, and holds it. By the one file of a layout that stays as it is: no other is left behind
+/// in somebody's repository.
+fn lock(root: &Path) -> std::io::Result<File> {
+    std::fs::create_dir_all(root)?;
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(root.join("oci-layout"))?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    if file.metadata()?.len() == 0 {
+        file.write_all(br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    }
+    Ok(file)
 }
 
 fn name_of(entry: &Value) -> Option<&str> {
@@ -176,7 +192,26 @@ mod tests {
         other.entries.drain(..2);
         parcel.adopt(other).unwrap();
         parcel.finish().unwrap();
+        drop(parcel);
         assert_eq!(named(into.path(), "v1", &[]), [kept("four"), tagged("three")]);
+    }
+
+    #[test]
+    fn a_layout_is_written_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = || {
+            let file = File::open(folder.path().join("oci-layout")).unwrap();
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+        };
+        for _ in 0..2 {
+            let parcel = Parcel::open(folder.path()).unwrap();
+            assert!(taken());
+            parcel.finish().unwrap();
+            assert!(taken(), "until the case is written, too");
+            drop(parcel);
+            assert!(!taken());
+        }
+        assert_eq!(std::fs::read_to_string(folder.path().join("oci-layout")).unwrap(), r#"{"imageLayoutVersion":"1.0.0"}"#);
     }
 
     #[test]

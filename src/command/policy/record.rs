@@ -13,13 +13,14 @@ use super::{
 use crate::{
     command::{
         Exit,
+        answer::Answer,
         judge::{Judge, Unusable},
-        reference::Image,
+        reference::{Image, Place},
         report::Outcome,
         streams::{self, tell},
         text::line,
     },
-    evidence::{Budget, Limits, Origin, Reader, Unread, search},
+    evidence::{Budget, Limits, Origin, Reader, Shape, Unread, search, shape_of},
     gate::{is_index, platforms_of},
     oci::{Algorithm, Digest, ImageName, Manifest, Reference, Tag},
     policy::MAX_PLATFORMS,
@@ -36,11 +37,12 @@ const TIME: Duration = Duration::from_secs(120);
 #[command(next_help_heading = "Recording")]
 pub(super) struct Recording {
     /// Record this image and all evidence about it, no layers, into the file's layout, and add the case: judged now, with
-    /// the answer of now. Read it before you keep it.
-    #[arg(long, value_name = "IMAGE")]
+    /// the answer of now. Read it before you keep it. What cannot be told now is not recorded. A recorded index vouches for
+    /// recorded images that it lists: a case whose answer that changes is told, and the exit code is 1.
+    #[arg(long, value_name = "IMAGE", value_parser = one)]
     record: Option<Image>,
     /// Record it under this name, as policies shall see it. Default: its own.
-    #[arg(long = "as", value_name = "IMAGE", requires = "record")]
+    #[arg(long = "as", value_name = "IMAGE", requires = "record", value_parser = name)]
     named: Option<Image>,
     /// Ask the registry over plain HTTP: what it answers can be read and changed on the way.
     #[arg(long)]
@@ -53,6 +55,9 @@ pub(super) enum NotRecorded {
     /// It could not be read; it may be there.
     #[error("{0}")]
     Unread(String),
+    /// The command line.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
     /// Nothing is written because the layout cannot be.
     #[error("{0}")]
     Unwritten(String),
@@ -61,11 +66,34 @@ pub(super) enum NotRecorded {
 impl NotRecorded {
     /// Says so, and how a command ends that needed it.
     pub(super) fn tell(&self) -> Exit {
-        tell(&line(&self.to_string()));
-        match self {
+        let exit = match self {
             Self::Unread(_) => Exit::Undecided,
+            Self::Unusable(error) => return error.tell(),
             Self::Unwritten(_) => Exit::Refused,
-        }
+        };
+        tell(&line(&self.to_string()));
+        exit
+    }
+}
+
+/// An image to be recorded.
+///
+/// # Errors
+/// It names none, or a whole layout.
+fn one(text: &str) -> Result<Image, String> {
+    let image = text.parse::<Image>().map_err(|error| error.to_string())?;
+    if image.name.is_some() { Ok(image) } else { Err("wants one image of the layout, as in oci:DIR:acme/app:v1".into()) }
+}
+
+/// The name to record an image under.
+///
+/// # Errors
+/// It is none that policies match: a place.
+pub(super) fn name(text: &str) -> Result<Image, String> {
+    let image = text.parse::<Image>().map_err(|error| error.to_string())?;
+    match image.place {
+        Place::Registry => Ok(image),
+        Place::Layout(_) => Err("wants a name as policies match it, as in ghcr.io/acme/app:v1".into()),
     }
 }
 
@@ -86,7 +114,9 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
     // Before anything is recorded: the layout would have an image that no case is about.
     let any = entry("any", "registry.test/any:v1", now(), Outcome::Admitted, "");
     with_case(file, &any).map_err(|why| Unusable::Usage(format!("{}: {why}", file.display())))?;
-    let recorded = match record(&judge, image, named, &suite.layout).await {
+    // Aside first: of what cannot be told there is no case, and an image without one is not kept.
+    let aside = tempfile::tempdir().map_err(|error| Unusable::Failed(format!("a temporary directory: {error}")))?;
+    let recorded = match record(&judge, image, named, aside.path()).await {
         Ok(recorded) => recorded,
         Err(error) => return Ok(error.tell()),
     };
@@ -94,13 +124,49 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
     // By digest: a tag that is recorded again must not change what this case is about.
     let text = format!("{}@{}", recorded.name, recorded.digest);
     let image: Image = text.parse().map_err(|error| Unusable::Failed(format!("{error}")))?;
-    let (answer, _) = test::judge(suite, &test::case(image, at)).await?;
-    let name = named.text.clone();
-    let entry = entry(&name, &text, at, answer.outcome, &answer.code);
-    append(file, &entry)?;
-    let told = format!("{text}: {} [{}]: {}", answer.outcome.as_str(), answer.code, answer.message);
-    streams::answer(&(line(&told) + "\n"))?;
-    Ok(Exit::Done)
+    let case = test::case(image, at);
+    let told = |answer: &Answer| format!("{text}: {} [{}]: {}", answer.outcome.as_str(), answer.code, answer.message);
+    let alone = Suite {
+        layout: aside.path().to_owned(),
+        policies: suite.policies.clone(),
+        trust: suite.trust.clone(),
+        cases: Vec::new(),
+    };
+    let (answer, _) = test::judge(&alone, &case).await?;
+    if answer.outcome == Outcome::Undecided {
+        tell(&line(&format!("nothing is recorded: {}", told(&answer))));
+        return Ok(Exit::Undecided);
+    }
+
+    // Held to the end: between two who record at once, the layout or the file would lose what one of them added.
+    let mut parcel = Parcel::open(&suite.layout).map_err(Unusable::Failed)?;
+    let suite = suite::read(file).map_err(|problems| Unusable::Usage(problems.to_string()))?;
+    let mut right = Vec::new();
+    // What is recorded of one repository says nothing of another.
+    for case in suite.cases.iter().filter(|case| case.image.name.as_ref() == Some(&recorded.name)) {
+        if matches!(test::wrong(&suite, case).await, Ok(None)) {
+            right.push(case);
+        }
+    }
+    let merged = Parcel::open(aside.path()).and_then(|aside| parcel.adopt(aside)).and_then(|()| parcel.finish());
+    merged.map_err(Unusable::Failed)?;
+    // As it is tested from now on: an index that was recorded before may vouch for it.
+    let (answer, _) = test::judge(&suite, &case).await?;
+    if answer.outcome == Outcome::Undecided {
+        // The layout was damaged before.
+        tell(&line(&told(&answer)));
+        return Ok(Exit::Undecided);
+    }
+    append(file, &entry(&named.text, &text, at, answer.outcome, &answer.code))?;
+    streams::answer(&(line(&told(&answer)) + "\n"))?;
+    let mut exit = Exit::Done;
+    for case in right {
+        if let Some(wrong) = test::wrong(&suite, case).await? {
+            tell(&line(&format!("what was recorded changes the case {}: {wrong}", case.name)));
+            exit = Exit::Refused;
+        }
+    }
+    Ok(exit)
 }
 
 /// Now, to the second: finer says nothing about a policy.
@@ -131,6 +197,7 @@ fn append(file: &Path, entry: &str) -> Result<(), Unusable> {
 /// Why there is no such text.
 fn with_case(file: &Path, entry: &str) -> Result<String, String> {
     let mut text = yaml::read_file(file).map_err(|problem| problem.to_string())?;
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let count = |text: &str| suite::parse(file, text).map(|suite| suite.cases.len()).map_err(|problems| problems.to_string());
     let before = count(&text)?;
     let last = text.trim_end().lines().last().unwrap_or_default();
@@ -140,19 +207,19 @@ fn with_case(file: &Path, entry: &str) -> Result<String, String> {
         Some(comment) => {
             let start = text.trim_end().len() - last.len();
             let head = text.get(..start).unwrap_or_default();
-            text = format!("{head}cases:{comment}\n");
+            text = format!("{head}cases:{comment}{end}");
             "  ".to_owned()
         }
         None => {
             if !text.ends_with('\n') {
-                text.push('\n');
+                text.push_str(end);
             }
             let mut items = text.lines().filter(|line| line.trim_start().starts_with("- "));
             items.next_back().map_or("  ", |line| line.split('-').next().unwrap_or_default()).to_owned()
         }
     };
     for line in entry.lines() {
-        text += &format!("{indent}{}\n", line.strip_prefix("  ").unwrap_or(line));
+        text += &format!("{indent}{}{end}", line.strip_prefix("  ").unwrap_or(line));
     }
     if count(&text).is_ok_and(|after| after == before + 1) {
         return Ok(text);
@@ -177,9 +244,14 @@ pub(super) struct Recorded {
 /// one for ever.
 pub(super) async fn record(judge: &Judge, image: &Image, named: &Image, root: &Path) -> Result<Recorded, NotRecorded> {
     let unread = |why: &dyn std::fmt::Display| NotRecorded::Unread(format!("{image} cannot be recorded: {why}"));
-    let (name, upstream) = judge.find(image).map_err(|error| unread(&error))?;
+    let (name, upstream) = judge.find(image)?;
     let reference = image.reference.as_ref().ok_or_else(|| unread(&"it names no manifest"))?;
     let digest = judge.resolve(&name, &upstream, reference).await.map_err(|error| unread(&error))?;
+    if let Some(Reference::Digest(other)) = &named.reference
+        && *other != digest
+    {
+        return Err(Unusable::Usage(format!("--as {named}: {image} is {digest}; leave the digest out")).into());
+    }
     let to = named.name.clone().ok_or_else(|| unread(&"the name to record it under names no image"))?;
     let tag = match (&named.reference, reference) {
         (Some(Reference::Tag(tag)), _) | (_, Reference::Tag(tag)) => Some(tag.as_str()),
@@ -196,6 +268,11 @@ pub(super) async fn record(judge: &Judge, image: &Image, named: &Image, root: &P
     let mut parcel = Parcel::open(root).map_err(NotRecorded::Unwritten)?;
     let manifest = reader.manifest(&digest).await.map_err(|error| unread(&error))?.document;
     keep(&mut parcel, &to, tag, &manifest)?;
+    let told = |error| match error {
+        NotRecorded::Unread(why) => unread(&why),
+        other @ (NotRecorded::Unusable(_) | NotRecorded::Unwritten(_)) => other,
+    };
+    own(&parcel, &reader, &manifest).await.map_err(told)?;
     let mut subjects = vec![digest];
     // The children that a judge looks at, and no others: what it does not find here it would take for what there is not.
     let children = platforms_of(&manifest);
@@ -210,10 +287,7 @@ pub(super) async fn record(judge: &Judge, image: &Image, named: &Image, root: &P
         subjects.push(child.digest);
     }
     for subject in subjects {
-        evidence(&mut parcel, &to, &reader, &upstream, &subject).await.map_err(|error| match error {
-            NotRecorded::Unread(why) => unread(&why),
-            NotRecorded::Unwritten(why) => NotRecorded::Unwritten(why),
-        })?;
+        evidence(&mut parcel, &to, &reader, &upstream, &subject).await.map_err(told)?;
     }
     parcel.finish().map_err(NotRecorded::Unwritten)?;
     Ok(Recorded { name: to, digest, manifest: Arc::new(manifest) })
@@ -223,6 +297,27 @@ fn keep(parcel: &mut Parcel, to: &ImageName, tag: Option<&str>, manifest: &Manif
     let (digest, bytes) = (manifest.digest(), manifest.bytes());
     parcel.blob(digest, bytes).map_err(NotRecorded::Unwritten)?;
     parcel.name(to, tag, digest, manifest.media_type(), bytes.len());
+    Ok(())
+}
+
+/// What evidence consists of, where that is what is recorded: by its bytes it is known for evidence.
+async fn own(parcel: &Parcel, reader: &Reader, manifest: &Manifest) -> Result<(), NotRecorded> {
+    let unread = |error: Unread| NotRecorded::Unread(error.to_string());
+    match shape_of(reader, manifest, &Limits::default()).await.map_err(unread)? {
+        Shape::Evidence => {}
+        Shape::Other(_) => return Ok(()),
+    }
+    let mut manifests = vec![manifest.clone()];
+    for child in &manifest.manifests {
+        let child = reader.manifest(&child.digest).await.map_err(unread)?.document;
+        parcel.blob(child.digest(), child.bytes()).map_err(NotRecorded::Unwritten)?;
+        manifests.push(child);
+    }
+    for listed in manifests.iter().flat_map(|manifest| manifest.layers.iter().chain(&manifest.config)) {
+        let document = reader.blob(&listed.digest, listed.size, listed.size).await.map_err(unread)?.document;
+        let bytes = document.slice(0..document.len()).map_err(|error| NotRecorded::Unread(error.to_string()))?;
+        parcel.blob(&listed.digest, &bytes).map_err(NotRecorded::Unwritten)?;
+    }
     Ok(())
 }
 

@@ -124,12 +124,13 @@ fn suite(cursor: &Cursor<'_>, base: &Path) -> Option<Parts> {
         None => by_files(&fields, base),
     };
     let layout = fields.need("layout", "write the directory of the recorded images").and_then(path);
+    // One that is given and wrong is told once, and not by every case that relies on it.
     let at = match fields.get("at") {
         Some(cursor) => time(&cursor).map(Some),
         None => Some(None),
     };
     let cases = fields.need("cases", "write what must come of which image").and_then(|cursor| {
-        let cases: Vec<_> = cursor.list()?.iter().map(|item| case(item, at.flatten())).collect();
+        let cases: Vec<_> = cursor.list()?.iter().map(|item| case(item, at)).collect();
         cases.into_iter().collect::<Option<Vec<_>>>()
     });
     at?;
@@ -159,7 +160,7 @@ fn under(source: TrustRootSource) -> TrustRootConfig {
     TrustRootConfig { roots: roots.into(), cache_dir: PathBuf::new(), refresh: forever, hard_stale: forever }
 }
 
-fn case(cursor: &Cursor<'_>, default: Option<Timestamp>) -> Option<Case> {
+fn case(cursor: &Cursor<'_>, default: Option<Option<Timestamp>>) -> Option<Case> {
     let fields = cursor.fields(CASE, &[])?;
     let image = fields.need("image", "write which, as in ghcr.io/acme/app:v1").and_then(|cursor| {
         let image = cursor.parse("an image", str::parse::<Image>)?;
@@ -176,10 +177,10 @@ fn case(cursor: &Cursor<'_>, default: Option<Timestamp>) -> Option<Case> {
     let at = match fields.get("at") {
         Some(cursor) => time(&cursor),
         None => {
-            if default.is_none() {
+            if default == Some(None) {
                 cursor.wrong("wants `at`, the time at which it is judged, here or for all cases");
             }
-            default
+            default.flatten()
         }
     };
     let expected = fields.exactly_one(&["admit", "refuse"]).and_then(|(key, cursor)| match key {

@@ -52,8 +52,8 @@ use crate::{
 /// evidence, since an exception admits whatever the policy asks, or none that it refuses. `policy init` writes a first such file,
 /// --record adds to it.
 ///
-/// Exit codes: 0 every answer is as the file says; 1 one is not; 2 an image to be recorded could not be read; 64 a file that
-/// cannot be used.
+/// Exit codes: 0 every answer is as the file says; 1 one is not; 2 an image to be recorded could not be read, or not be judged; 64 a
+/// file that cannot be used.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::command) struct Arguments {
@@ -159,6 +159,11 @@ async fn run<'s>(suite: &Suite, case: &'s Case) -> Result<Ran<'s>, Unusable> {
         of_its_kind.push(asked.policy);
     }
     Ok(Ran { case, wrong, met, waived, unmet })
+}
+
+/// What comes of a case, where that is not as the file says.
+pub(super) async fn wrong(suite: &Suite, case: &Case) -> Result<Option<String>, Unusable> {
+    run(suite, case).await.map(|ran| ran.wrong)
 }
 
 /// What policies say of a recorded image at the time of the case.

@@ -2,6 +2,7 @@
 
 mod explain;
 mod policy;
+mod record;
 mod verify;
 
 use std::{
