@@ -1,13 +1,13 @@
 //! The order of two versions, as each ecosystem has it.
 //!
 //! Debian's and rpm's are their tools' own (deb-version(7), rpm-version(7)). Semantic Versioning's holds where both are such
-//! versions, in every ecosystem that is none of the others here. What is left is compared leniently: an epoch (`1:`) first;
-//! then runs of digits as numbers and runs of letters as words, whatever separates them. A missing number is 0. Which words
-//! mean "before" differs: `1.0-rc1` is before 1.0 in most, a gem's `1.0.a` is, Maven's `1.0.Final` is 1.0, its `1.0-jre` behind
-//! it. Any other word is more than nothing, and less than a number; but where a version begins with one, `jdk-21.0.1` would be
+//! versions, or short of `.0`, in every ecosystem that is none of the others here. What is left is compared leniently: an epoch
+//! (`1:`) first; then runs of digits as numbers and runs of letters as words, whatever separates them. A missing number is 0:
+//! `1.0.0-rc1` is `1.0-rc1`, but for distributions. Which words mean "before" differs: `1.0-rc1` is before 1.0 in most, a
+//! gem's `1.0.a` is, Maven's `1.0.Final` is 1.0, its `1.0-jre` behind it, and so are its and Python's `1.0-1`. Any other word is more than nothing, and less than a number; but where a version begins with one, `jdk-21.0.1` would be
 //! before 2.0, so that it is not compared with a version that begins with a number.
 
-use std::{cmp::Ordering, iter};
+use std::{borrow::Cow, cmp::Ordering, iter};
 
 /// How versions are written, by the type of a package URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,7 @@ impl Scheme {
                 "alpha" => before("a"),
                 "beta" => before("b"),
                 "c" | "pre" | "preview" => before("rc"),
+                "r" | "rev" => Some(Part::Word("post".to_owned())),
                 "a" | "b" | "rc" => Some(Part::Before(word)),
                 _ => Some(Part::Word(word)),
             },
@@ -91,7 +92,7 @@ impl Scheme {
 pub(in crate::policy::checks) fn compare(a: &str, b: &str, scheme: Scheme) -> Ordering {
     let (a, b) = (bare(a), bare(b));
     if scheme == Scheme::Semantic
-        && let (Ok(a), Ok(b)) = (semver::Version::parse(a), semver::Version::parse(b))
+        && let (Ok(a), Ok(b)) = (semver::Version::parse(&padded(a)), semver::Version::parse(&padded(b)))
     {
         return a.cmp_precedence(&b);
     }
@@ -101,6 +102,16 @@ pub(in crate::policy::checks) fn compare(a: &str, b: &str, scheme: Scheme) -> Or
         Scheme::Rpm => with_revision(a, b, rpm),
         _ => lenient(&parts(a, scheme), &parts(b, scheme)),
     })
+}
+
+/// With the `.0` that a bound such as `5.0` lacks of a semantic version: else 5.0.0-next would be before 5.0.0 and not before it.
+fn padded(version: &str) -> Cow<'_, str> {
+    let (core, rest) = run(version, |c| c.is_ascii_digit() || c == '.');
+    match core.split('.').count() {
+        1 if rest.is_empty() => format!("{core}.0.0").into(),
+        2 if rest.is_empty() => format!("{core}.0").into(),
+        _ => version.into(),
+    }
 }
 
 /// Without the `v` that many write before a version, and the `go` that Go writes before its own.
@@ -217,40 +228,69 @@ enum Part<'v> {
     Before(String),
     Nothing,
     Word(String),
+    /// What sets off a number that is behind the version, as Maven's `1.0-1` is behind 1.0 and before 1.1.
+    Dash,
     Number(Number<'v>),
 }
+
+const ZERO: Part<'static> = Part::Number(Number(0, ""));
 
 fn parts(version: &str, scheme: Scheme) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = version;
-    let mut glued = false;
+    let (mut glued, mut local) = (false, false);
+    let starts_with_digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     while let Some(first) = rest.chars().next() {
-        let behind = if first.is_ascii_digit() {
+        let (part, behind) = if first.is_ascii_digit() {
             let (number, behind) = digits(rest);
-            parts.push(Part::Number(Number::of(number)));
-            behind
+            (Some(Part::Number(Number::of(number))), behind)
         } else if first.is_alphabetic() {
             let (word, behind) = run(rest, char::is_alphabetic);
-            parts.extend(scheme.word(word.to_lowercase(), glued, behind.starts_with(|c: char| c.is_ascii_digit())));
-            behind
+            let word = word.to_lowercase();
+            (if local { Some(Part::Word(word)) } else { scheme.word(word, glued, starts_with_digit(behind)) }, behind)
         } else {
-            parts.extend((first == '~').then_some(Part::Tilde));
-            rest.split_at(first.len_utf8()).1
+            let behind = rest.split_at(first.len_utf8()).1;
+            let follows = starts_with_digit(behind) && matches!(parts.last(), Some(Part::Number(_)));
+            let part = match (scheme, first) {
+                (_, '~') => Some(Part::Tilde),
+                // PEP 440's local version: of the same release, and behind it.
+                (Scheme::Python, '+') => Some(Part::Word(String::new())),
+                (Scheme::Python, '-') if follows && !local => Some(Part::Word("post".to_owned())),
+                (Scheme::Maven, '-') if follows => Some(Part::Dash),
+                _ => None,
+            };
+            (part, behind)
         };
+        if let Some(part) = part {
+            if !local && !matches!(part, Part::Number(_)) {
+                trim(&mut parts, scheme);
+            }
+            parts.push(part);
+        }
+        local |= scheme == Scheme::Python && first == '+';
         glued = first.is_ascii_digit();
         rest = behind;
+    }
+    if !local {
+        trim(&mut parts, scheme);
     }
     parts
 }
 
+/// Without the zeros that a version may leave out before what stands there: `1.0.0-rc1` is `1.0-rc1`. Distributions' are not so.
+fn trim(parts: &mut Vec<Part<'_>>, scheme: Scheme) {
+    if matches!(scheme, Scheme::Gem | Scheme::Maven | Scheme::Python | Scheme::Semantic) {
+        while parts.pop_if(|last| matches!(last, Part::Dash) || *last == ZERO).is_some() {}
+    }
+}
+
 fn lenient(a: &[Part<'_>], b: &[Part<'_>]) -> Ordering {
-    let zero = Part::Number(Number::of(""));
     for at in 0..a.len().max(b.len()) {
         let ordering = match (a.get(at), b.get(at)) {
             (Some(a), Some(b)) => a.cmp(b),
             // 2.17.0 is 2.17.
-            (Some(only), None) if *only == zero => Ordering::Equal,
-            (None, Some(only)) if *only == zero => Ordering::Equal,
+            (Some(only), None) if *only == ZERO => Ordering::Equal,
+            (None, Some(only)) if *only == ZERO => Ordering::Equal,
             (Some(only), None) => only.cmp(&Part::Nothing),
             (None, Some(only)) => Part::Nothing.cmp(only),
             (None, None) => Ordering::Equal,

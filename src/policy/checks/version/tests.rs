@@ -114,3 +114,59 @@ fn a_bound_speaks_of_all_that_say_more() {
         check(scheme, range, yes, no);
     }
 }
+
+#[test]
+fn zeros_before_a_word_are_as_good_as_none() {
+    for (scheme, range, yes, no) in [
+        (Scheme::Python, ">=2.0.0, <2.1", &["2.0.post1", "2.0"][..], &["2.0rc1", "2.1.0"][..]),
+        (Scheme::Python, "<1.0rc1", &["1.0.0b1", "1.0.dev0", "1.0.0a9"], &["1.0", "1.0.0rc1", "1.0.0"]),
+        (Scheme::Python, "<1.0.post1", &["1.0.0", "1.0.0.0"], &["1.0.0.post1", "1.0.1"]),
+        (Scheme::Python, "<=1.0a1", &["1.0.0a1", "1.0.0a0"], &["1.0.0a2", "1.0"]),
+        // The release's own zeros stay.
+        (Scheme::Python, "<1.0.1", &["1.0.post1"], &["1.0.1.post1", "1.1", "1.0.1"]),
+        (Scheme::Maven, "<1.0-rc1", &["1.0.0-beta1", "1.0.0-alpha"], &["1.0.0", "1.0.0-rc1"]),
+        (Scheme::Maven, "=1.0-alpha", &["1.0.0-alpha"], &["1.0.1-alpha"]),
+        (Scheme::Maven, "=2.0-jre", &["2.0.0-jre", "2-jre"], &["2.0.0", "2.0.0-android"]),
+        (Scheme::Maven, ">=31.0.0-jre", &["31.0-jre", "31.1-jre"], &["31.0-android", "31.0"]),
+        (Scheme::Maven, "<=1.0-M1", &["1.0.0-M1"], &["1.0.0-M2", "1.0.0"]),
+        (Scheme::Maven, "=1.0", &["1.0.0.Final", "1", "1.0.0-GA"], &["1.0.Final-2", "1.0.Final.2"]),
+        (Scheme::Gem, "<1.0.rc1", &["1.0.0.beta"], &["1.0.0.rc1", "1.0.0"]),
+        (Scheme::Gem, "=1.0.rc1", &["1.0.0.rc1"], &["1.0.0.rc2", "1.0.1.rc1"]),
+    ] {
+        check(scheme, range, yes, no);
+    }
+}
+
+/// PEP 440, and Maven's ComparableVersion.
+#[test]
+fn a_number_behind_a_dash_is_behind_the_version() {
+    for (scheme, range, yes, no) in [
+        (Scheme::Python, "<1.0.0", &["1.0rc1", "1.0.dev1"][..], &["1.0.rev2", "1.0-1", "1.0.r1", "1.0.post1"][..]),
+        (Scheme::Python, "=1.0.post1", &["1.0-1", "1.0.0-1", "1.0.rev1", "1.0-r1", "1.0.0post-1"], &["1.1", "1.0-2", "1.0a-1"]),
+        (Scheme::Python, "<1.0.1", &["1.0-5"], &["1.1-1"]),
+        (Scheme::Python, "=1.0a1", &["1.0a-1", "1.0.0-alpha.1"], &["1.0a1-1"]),
+        (Scheme::Python, "=1.0+cu-118", &["1.0.0+cu.118", "1.0+CU118"], &["1.0", "1.0.post118", "1.0.0.118"]),
+        (Scheme::Python, "<1.0.post1", &["1.0+1", "1.0.0+a1"], &[]),
+        (Scheme::Python, ">1.0+0", &["1.0+1"], &["1.0", "1.0+a1"]),
+        (Scheme::Maven, ">=1.0, <1.1", &["1.0-1", "1.0.0-1", "1.0-20210101.120000-1"], &["1.1-1", "1.1", "1.0-rc-1"]),
+        (Scheme::Maven, "=1.0-1", &["1.0.0-1", "1-1"], &["1.1", "1.0.1", "1"]),
+        (Scheme::Maven, "=1.0", &["1.0-0"], &[]),
+    ] {
+        check(scheme, range, yes, no);
+    }
+}
+
+#[test]
+fn a_bound_short_of_a_semantic_version_is_one() {
+    for (range, yes, no) in [
+        ("<5.0", &["5.0.0-next.3", "4.9.9", "5.0.0-rc.1"][..], &["5.0.0", "5.0.0+incompatible", "5.0.1-0"][..]),
+        ("<1", &["1.0.0-next", "1.0.0-rc.1"], &["1.0.0", "1.0.1-next"]),
+        ("<2.0", &["v2.0.0-20210101000000-abcdef012345"], &["v2.0.1-0.20210101000000-abcdef012345"]),
+        (">=5", &["5.0.0", "5.0.0+build", "6.0.0-next.1"], &["5.0.0-next.3"]),
+        ("<5.0-rc.1", &["5.0.0-beta.1", "5.0.0-rc.0"], &["5.0.0-rc.1", "5.0.0"]),
+        ("=13.0", &["13.0.0", "13"], &["13.0.0-dev-02343"]),
+        ("<2021-02-03", &["2021-01-15", "2021-2-2"], &["2021-02-10"]),
+    ] {
+        check(Scheme::Semantic, range, yes, no);
+    }
+}

@@ -111,7 +111,21 @@ fn other_ecosystems_have_an_order_of_their_own() {
             ("1.0a", "1.0a0"),
         ],
     );
-    assert!(compare("1.0.0-1", "1.0.0", Scheme::Python).is_gt(), "a post-release");
+    stand(
+        Scheme::Python,
+        &[
+            "1.0.0.dev0",
+            "1.0a1.post1",
+            "1.0.0b1.dev2",
+            "1.0b1",
+            "1.0.0",
+            "1.0+a1",
+            "1.0.0+1",
+            "1.0.post1.dev3",
+            "1.0-1",
+            "1.0.0-r2",
+        ],
+    );
     // Gem::Version: any letter makes it a pre-release.
     stand(Scheme::Gem, &["1.0.0.a", "1.0.0.b1", "1.0.0.rc1", "1.0.0", "1.0.1"]);
 }
