@@ -153,7 +153,11 @@ impl Found<'_> {
         let Some(age) = self.check.scan_max_age else { return Ok(Checked::default()) };
         let wanted = as_written(age);
         let Some(finished) = scan.finished else {
-            return fail(Reason::ScanTooOld, format!("wants a scan of at most {wanted}; found none that says when it ended"));
+            let found = scan.unread.as_deref().map_or_else(
+                || "none that says when it ended".to_owned(),
+                |text| format!("one that ended at `{}`, which is no time with its zone", short(text, 40)),
+            );
+            return fail(Reason::ScanTooOld, format!("wants a scan of at most {wanted}; found {found}"));
         };
         let until = SignedDuration::try_from(age).ok().and_then(|age| finished.checked_add(age).ok());
         match until {
@@ -198,7 +202,7 @@ mod tests {
         let check = parsed(yaml, Vulnerabilities::parse).unwrap();
         let mut found = check.begin();
         findings.iter().for_each(|finding| found.see(finding));
-        let scan = Scan { finished: "2026-11-22T00:00:00Z".parse().ok(), read: true };
+        let scan = Scan { finished: "2026-11-22T00:00:00Z".parse().ok(), read: true, unread: None };
         found.judge(&scan, "2026-11-24T00:00:00Z".parse().unwrap()).map_err(|failure| (failure.reason, failure.summary))
     }
 
@@ -262,9 +266,15 @@ mod tests {
         assert_eq!(judge("{max_severity: low}", &[]), Ok(Checked::default()));
         let check = parsed("{scan_max_age: 7d}", Vulnerabilities::parse).unwrap();
         let at = |finished: Option<&str>, now: &str| {
-            let scan = Scan { finished: finished.map(|text| text.parse().unwrap()), read: false };
+            let scan = Scan { finished: finished.map(|text| text.parse().unwrap()), ..Scan::default() };
             check.begin().judge(&scan, now.parse().unwrap()).map_err(|failure| failure.reason)
         };
+        let scan = Scan { unread: Some("2026-11-23T00:00:00".into()), ..Scan::default() };
+        let told = check.begin().judge(&scan, "2026-11-24T00:00:00Z".parse().unwrap()).unwrap_err().summary;
+        assert_eq!(
+            told,
+            "wants a scan of at most 7d; found one that ended at `2026-11-23T00:00:00`, which is no time with its zone"
+        );
         assert_eq!(at(None, "2026-11-24T00:00:00Z"), Err(Reason::ScanTooOld));
         assert_eq!(at(Some("2026-11-24T00:05:01Z"), "2026-11-24T00:00:00Z"), Err(Reason::ScanTooOld));
         assert!(at(Some("2026-11-24T00:05:00Z"), "2026-11-24T00:00:00Z").is_ok());

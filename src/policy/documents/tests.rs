@@ -155,11 +155,15 @@ fn grype_and_trivy_say_the_same_in_their_own_shapes() {
     assert!(findings(&TRIVY.replace("FixedVersion", "Fixed")).unwrap().1[1].fixed, "by its status");
     assert!(findings(&TRIVY.replace("\"fixed\"", "\"affected\"")).unwrap().1[1].fixed, "by its version");
     let clean = json!({"scanner": {"result": {"SchemaVersion": 2, "ArtifactName": "scratch"}}, "metadata": {}}).to_string();
-    assert_eq!(findings(&clean).unwrap(), (vuln::Scan { finished: None, read: true }, vec![]));
+    assert_eq!(findings(&clean).unwrap(), (vuln::Scan { read: true, ..vuln::Scan::default() }, vec![]));
+    let local = GRYPE.replace("2026-11-22T00:00:10Z", "2026-11-22T00:00:10");
+    let scan = findings(&local).unwrap().0;
+    assert_eq!((scan.finished, scan.unread.as_deref()), (None, Some("2026-11-22T00:00:10")));
     let osv = json!({"results": [{"packages": []}], "experimental_config": {}});
     for other in [json!(null), json!({}), json!([]), json!("{}"), json!({"runs": []}), osv] {
         let text = json!({"scanner": {"result": other}, "metadata": {"scanFinishedOn": "yesterday"}}).to_string();
-        assert_eq!(findings(&text).unwrap().0, vuln::Scan::default(), "{other}");
+        let unread = vuln::Scan { unread: Some("yesterday".into()), ..vuln::Scan::default() };
+        assert_eq!(findings(&text).unwrap().0, unread, "{other}");
     }
     for (wrong, message) in [
         (json!({}), "has no scanner"),

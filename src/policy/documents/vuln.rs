@@ -65,6 +65,8 @@ pub(crate) struct Finding {
 pub(crate) struct Scan {
     /// When it ended.
     pub(crate) finished: Option<Timestamp>,
+    /// What it says of that in a form that is not read, as a time without its zone.
+    pub(crate) unread: Option<String>,
     /// Whether its result is in a form that is read; otherwise no finding was seen, and there may be any.
     pub(crate) read: bool,
 }
@@ -79,7 +81,9 @@ pub(crate) fn read(predicate: &Predicate, each: &mut dyn FnMut(&Finding)) -> Res
         if key == "metadata" {
             metadata = true;
             return json.object(&["scanFinishedOn"], |json, _| {
-                scan.finished = json.text_if_any()?.and_then(|text| text.parse().ok());
+                let text = json.text_if_any()?;
+                scan.finished = text.as_ref().and_then(|text| text.parse().ok());
+                scan.unread = text.filter(|_| scan.finished.is_none());
                 Ok(())
             });
         }
