@@ -262,6 +262,11 @@ fn texts(cursor: &Cursor<'_>, what: &str) -> Option<Vec<String>> {
     texts.into_iter().collect()
 }
 
+/// What of a text is meant as a pattern, where there are none: it would match nothing.
+fn pattern(text: &str) -> Option<char> {
+    text.chars().find(|c| matches!(c, '*' | '?' | '{'))
+}
+
 /// A package for a sentence.
 fn named(package: &Package) -> String {
     let group = package.group.as_deref().map(|group| format!("{group}/")).unwrap_or_default();

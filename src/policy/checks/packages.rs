@@ -1,19 +1,22 @@
 //! Denied packages: by package URL or by name, all versions or some.
 //!
-//! A package URL matches package URLs: type, namespace and name in any capitals, Python's names by PEP 503, its version and
-//! qualifiers where the entry has them; rpm's and Debian's `epoch` is of the version. A name matches the package's name,
-//! `group/name`, and the names in its package URLs, in any capitals; those of Python by PEP 503 too, and those of no stated
-//! ecosystem. A package that does not say its version, or a qualifier that an entry has, is denied whatever the entry says of
-//! it: a document could else hide one by leaving it out. So is one whose version is neither before nor behind the entry's
-//! (`jdk-21.0.1` and 17.0), unless it says another that is; of two that are, either is enough. For the same reason one that does
-//! not say its ecosystem is denied where any way to read its version is: `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
+//! A package URL matches package URLs: type, namespace and name in any capitals, `%2F` being `/`, Python's names by PEP 503, its
+//! version and qualifiers where the entry has them; rpm's and Debian's `epoch` is of the version. A name matches the package's
+//! name, `group/name`, which Maven writes `group:name`, and the names in its package URLs, in any capitals; those of Python by
+//! PEP 503 too, and those of no stated ecosystem. Which source a distribution made a package of (syft's `upstream`) is not read:
+//! trivy does not say it, and `gcc` would be denied for the libgcc that is everywhere.
+//!
+//! A package that does not say its version, or a qualifier that an entry has, is denied whatever the entry says of it: a document
+//! could else hide one by leaving it out. So is one whose version is neither before nor behind the entry's (`jdk-21.0.1` and
+//! 17.0), unless it says another that is; of two that are, either is enough. For the same reason one that does not say its
+//! ecosystem is denied where any way to read its version is: `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr as _};
 
 use packageurl::PackageUrl;
 
 use super::{
-    CheckFailure, Form, Package, Reason, named, short,
+    CheckFailure, Form, Package, Reason, named, pattern, short,
     version::{Range, Scheme},
 };
 use crate::{
@@ -39,6 +42,8 @@ pub(crate) struct Denied {
 enum What {
     Name {
         written: String,
+        /// With `/` behind a group.
+        full: String,
         /// As Python's index has it.
         python: String,
     },
@@ -52,7 +57,8 @@ enum What {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Purl {
     kind: String,
-    namespace: Option<String>,
+    /// Namespace and name, with `/` between. Where the one ends is told by nothing that all write alike: `%2F` for the last `/`
+    /// is in the name, and would hide the package from who writes it with a namespace.
     name: String,
     version: Option<String>,
     qualifiers: BTreeMap<String, String>,
@@ -62,28 +68,31 @@ impl Purl {
     fn parse(text: &str) -> Result<(Self, bool), packageurl::Error> {
         let purl = PackageUrl::from_str(text)?;
         let own = |text: &str| text.trim().to_owned();
-        let name = if purl.ty() == "pypi" { python_name(purl.name().trim()) } else { own(purl.name()) };
+        let parts = purl.namespace().into_iter().chain([purl.name()]).flat_map(|part| part.split('/').map(str::trim));
+        let mut parts: Vec<Cow<'_, str>> = parts.filter(|part| !part.is_empty()).map(Cow::from).collect();
+        if purl.ty() == "pypi"
+            && let Some(last) = parts.last_mut()
+        {
+            *last = python_name(last).into();
+        }
         let parsed = Self {
             kind: own(purl.ty()),
-            namespace: purl.namespace().map(own),
-            name,
+            name: parts.join("/"),
             version: purl.version().map(own),
             qualifiers: purl.qualifiers().iter().map(|(key, value)| (own(key), own(value))).collect(),
         };
         Ok((parsed, purl.subpath().is_some()))
     }
 
-    fn full_name(&self) -> String {
-        self.namespace.as_ref().map_or_else(|| self.name.clone(), |namespace| format!("{namespace}/{}", self.name))
+    /// Its name without the namespace.
+    fn short_name(&self) -> &str {
+        self.name.rsplit_once('/').map_or(&*self.name, |(_, name)| name)
     }
 
     /// Whether `found` may be the package that this one, of a policy, names; its version is another matter. A qualifier that it
     /// leaves out may be any. Most types compare names in any capitals, and in the others no two differ in that alone.
     fn names(&self, found: &Self) -> bool {
-        // None is an empty one, which a package URL cannot have.
-        let [own, its] = [self, found].map(|purl| purl.namespace.as_deref().unwrap_or_default());
         self.kind == found.kind
-            && own.eq_ignore_ascii_case(its)
             && self.name.eq_ignore_ascii_case(&found.name)
             && self.qualifiers.iter().all(|(key, value)| found.qualifiers.get(key).is_none_or(|found| found == value))
     }
@@ -104,19 +113,24 @@ fn python_name(name: &str) -> String {
     words.join("-")
 }
 
+/// Group and artifact of `org.acme:app`, as Maven writes them and trivy names its packages. `Moose::Util` has neither.
+fn by_maven(name: &str) -> Option<(&str, &str)> {
+    name.split_once(':').filter(|(group, artifact)| !group.is_empty() && !artifact.is_empty() && !artifact.contains(':'))
+}
+
 /// A package of a document, its package URLs read.
 #[derive(Debug)]
 pub(crate) struct Listed<'p> {
     package: &'p Package,
     /// Its name as Python's index has it, where no package URL says that it is of another ecosystem.
     python: Option<String>,
-    /// As its type spells them; as written where they break its rules. White space around them, or a part of theirs, is none of it.
-    purls: Vec<Result<Purl, &'p str>>,
+    /// As its type spells them; decoded where they break its rules. White space around them, or a part of theirs, is none of it.
+    purls: Vec<Result<Purl, Vec<u8>>>,
 }
 
 impl<'p> Listed<'p> {
     pub(crate) fn of(package: &'p Package) -> Self {
-        let read = |text: &'p String| Purl::parse(text.trim()).map(|(purl, _)| purl).map_err(|_| text.trim());
+        let read = |text: &'p String| Purl::parse(text.trim()).map(|(purl, _)| purl).map_err(|_| decoded(text.trim()));
         let purls: Vec<_> = package.purls.iter().map(read).collect();
         let other = purls.iter().flatten().any(|purl| !matches!(&*purl.kind, "generic" | "pypi"));
         Self { package, python: (!other).then(|| python_name(package.name.trim())), purls }
@@ -124,6 +138,11 @@ impl<'p> Listed<'p> {
 
     fn parsed(&self) -> impl Iterator<Item = &Purl> {
         self.purls.iter().filter_map(|purl| purl.as_ref().ok())
+    }
+
+    /// Whether no package URL says that it is of another ecosystem.
+    fn may_be_maven(&self) -> bool {
+        self.parsed().all(|purl| matches!(&*purl.kind, "generic" | "maven"))
     }
 
     fn says_a_version(&self) -> bool {
@@ -179,8 +198,19 @@ impl Denied {
             cursor.wrong(format!("`{}` is no one version; write {some}, or {all} for all of them", shown(version)));
         });
         let versions = only.ok()?.into_iter().collect();
-        if written.contains('*') {
-            cursor.wrong("is compared exactly; `*` is no pattern here");
+        // `?` sets qualifiers off, which are `key=value`.
+        let mark = match written.split_once('?') {
+            Some((alone, qualifiers)) if qualifiers.contains('=') => pattern(alone).or_else(|| pattern(qualifiers)),
+            Some(_) | None => pattern(written),
+        };
+        if let Some(mark) = mark {
+            cursor.wrong(format!("is compared exactly; `{mark}` is no pattern here"));
+            return None;
+        }
+        if needs_namespace(&purl) {
+            let name = shown(&purl.name);
+            let namespace = format!("pkg:{}/NAMESPACE/{name}", purl.kind);
+            cursor.wrong(format!("lacks the namespace that its type has; write {namespace}, or {{name: \"{name}\"}} for any"));
             return None;
         }
         Some(Self { what: What::Purl { written: written.to_owned(), purl }, versions })
@@ -190,22 +220,26 @@ impl Denied {
     pub(crate) fn denies(&self, listed: &Listed<'_>) -> bool {
         let Listed { package, python: by_index, purls } = listed;
         match &self.what {
-            What::Name { written, python } => {
-                let same = |found: &str| found.eq_ignore_ascii_case(written);
-                let grouped =
-                    package.group.as_ref().is_some_and(|group| same(&format!("{}/{}", group.trim(), package.name.trim())));
+            What::Name { written, full, python } => {
+                let same = |found: &str| found.eq_ignore_ascii_case(full) || found.eq_ignore_ascii_case(written);
+                let name = package.name.trim();
+                let is_it = match by_maven(name) {
+                    Some((group, artifact)) => same(&format!("{group}/{artifact}")) || listed.may_be_maven() && same(artifact),
+                    None => same(name),
+                };
+                let grouped = package.group.as_ref().is_some_and(|group| same(&format!("{}/{name}", group.trim())));
                 let in_purl = listed.parsed().any(|purl| {
-                    same(&purl.name)
-                        || purl.namespace.is_some() && same(&purl.full_name())
-                        || purl.kind == "pypi" && purl.name.eq_ignore_ascii_case(python)
+                    same(purl.short_name())
+                        || same(&purl.name)
+                        || purl.kind == "pypi" && purl.short_name().eq_ignore_ascii_case(python)
                 });
                 let in_index = by_index.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(python));
-                (same(package.name.trim()) || grouped || in_purl || in_index) && self.has_version(package, listed.parsed())
+                (is_it || grouped || in_purl || in_index) && self.has_version(package, listed.parsed())
             }
             What::Purl { purl: wanted, written } => {
                 let named = listed.parsed().any(|found| wanted.names(found) && self.has_version(package, std::iter::once(found)));
                 // A package URL that breaks its type's rules is compared as text.
-                named || purls.iter().any(|purl| matches!(purl, Err(text) if begins(text, written)))
+                named || purls.iter().any(|purl| matches!(purl, Err(text) if begins(text, &decoded(written))))
             }
         }
     }
@@ -235,7 +269,7 @@ impl Denied {
     /// Adds all that can change an answer.
     pub(crate) fn form(&self, form: &mut Form) {
         match &self.what {
-            What::Name { written, python: _ } => {
+            What::Name { written, full: _, python: _ } => {
                 form.text("name");
                 form.text(written);
             }
@@ -262,9 +296,32 @@ impl fmt::Display for Denied {
 }
 
 /// Whether `text` is the package URL `wanted`, perhaps with version, qualifiers or a subpath behind.
-fn begins(text: &str, wanted: &str) -> bool {
-    let head = text.get(..wanted.len()).filter(|head| head.eq_ignore_ascii_case(wanted));
-    head.is_some() && matches!(text[wanted.len()..].chars().next(), None | Some('@' | '?' | '#'))
+fn begins(text: &[u8], wanted: &[u8]) -> bool {
+    let Some((head, rest)) = text.split_at_checked(wanted.len()) else { return false };
+    let behind = rest.iter().find(|byte| **byte != b'/');
+    head.eq_ignore_ascii_case(wanted) && matches!(behind, None | Some(b'@' | b'?' | b'#'))
+}
+
+/// Without its percent-encoding; what is none stays.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let mut byte = [*first];
+        rest = match behind.split_at_checked(2) {
+            Some((digits, behind)) if *first == b'%' && hex::decode_to_slice(digits, &mut byte).is_ok() => behind,
+            Some(_) | None => behind,
+        };
+        bytes.extend(byte);
+    }
+    bytes
+}
+
+/// Whether it lacks what the specification's definition of its type requires: it would match none but those of generators that do
+/// not know it (a jar of no group), though all were meant. Go's standard library has none, though Go's is required.
+fn needs_namespace(purl: &Purl) -> bool {
+    let required = ["alpm", "apk", "bitbucket", "deb", "github", "maven", "qpkg", "rpm"];
+    required.contains(&&*purl.kind) && !purl.name.contains('/')
 }
 
 impl Packages {
@@ -312,11 +369,20 @@ fn name(cursor: &Cursor<'_>) -> Option<What> {
         cursor.wrong(format!("is a package URL; write `purl: {}`", shown(text)));
         return None;
     }
-    if text.contains('*') {
-        cursor.wrong("is compared exactly; `*` is no pattern here");
+    if let Some(mark) = pattern(text) {
+        cursor.wrong(format!("is compared exactly; `{mark}` is no pattern here"));
         return None;
     }
-    Some(What::Name { written: text.to_owned(), python: python_name(text) })
+    // Before a name, or a part of it, it is an npm scope's.
+    if let Some((name, version)) = text.rsplit_once('@').filter(|(name, _)| !name.is_empty() && !name.ends_with('/')) {
+        let (name, version) = (shown(name), shown(version));
+        cursor.wrong(format!(
+            "has `@{version}` behind its name; write {{name: \"{name}\", versions: \"{version}\"}}, or a package URL where it is of the name"
+        ));
+        return None;
+    }
+    let full = by_maven(text).map_or_else(|| text.to_owned(), |(group, artifact)| format!("{group}/{artifact}"));
+    Some(What::Name { written: text.to_owned(), full, python: python_name(text) })
 }
 
 fn versions(cursor: &Cursor<'_>) -> Option<Vec<Range>> {

@@ -237,6 +237,20 @@ fn every_mistake_in_the_keys_is_told_with_its_place() {
         ("{packages: {deny: [\"pkg:npm/evil*\"]}}", "`*` is no pattern here"),
         ("{packages: {deny: [\"pkg:maven/org.evil.*/x\"]}}", "`*` is no pattern here"),
         ("{packages: {deny: [\"pkg:npm/x?arch=*\"]}}", "`*` is no pattern here"),
+        ("{packages: {deny: [\"pkg:npm/log4j-{core,api}\"]}}", "`{` is no pattern here"),
+        ("{packages: {deny: [\"pkg:npm/lo?g\"]}}", "`?` is no pattern here"),
+        ("{packages: {deny: [{name: \"log4j-cor?\"}]}}", "`?` is no pattern here"),
+        ("{packages: {deny: [{name: \"log4j-{core,api}\"}]}}", "`{` is no pattern here"),
+        (
+            "{packages: {deny: [{name: \"@acme/evil@3.3.6\"}]}}",
+            "write {name: \"@acme/evil\", versions: \"3.3.6\"}, or a package URL where it is of the name",
+        ),
+        (
+            "{packages: {deny: [\"pkg:deb/xz-utils\"]}}",
+            "lacks the namespace that its type has; write pkg:deb/NAMESPACE/xz-utils, or {name: \"xz-utils\"} for any",
+        ),
+        ("{packages: {deny: [\"pkg:apk/xz@5.6.1-r0\"]}}", "write pkg:apk/NAMESPACE/xz, or {name: \"xz\"} for any"),
+        ("{packages: {deny: [{purl: \"pkg:maven/log4j-core\", versions: <2}]}}", "write pkg:maven/NAMESPACE/log4j-core"),
         (
             "{packages: {deny: [\"pkg:npm/%40a/bar@<2.0\"]}}",
             "packages.deny[0]: `<2.0` is no one version; write {purl: \"pkg:npm/%40a/bar\", versions: \"<2.0\"}, or pkg:npm/%40a/bar for all of them",

@@ -49,6 +49,23 @@ fn a_package_url_matches_as_its_type_says() {
             &["pkg:golang/github.com/Sirupsen/Logrus@1.0"],
             &["pkg:golang/github.com/x/logrus@1.0", "pkg:golang/logrus@1.0"],
         ),
+        // `%2F` for a `/`, on either side.
+        (
+            "pkg:npm/%40angular/core",
+            &["pkg:npm/%40angular%2Fcore@1.0.0", "pkg:npm/@angular/core"],
+            &["pkg:npm/%40angular%2Fcore-x@1.0.0", "pkg:npm/%40angular%2Fx%2Fcore", "pkg:npm/angular%2Fcore"],
+        ),
+        ("pkg:npm/%40Angular%2Fcore", &["pkg:npm/%40angular/core@1.0.0", "pkg:npm/%40angular%2fcore"], &["pkg:npm/core@1.0.0"]),
+        (
+            "pkg:golang/github.com/foo/bar",
+            &[
+                "pkg:golang/github.com%2Ffoo%2Fbar@v1.0.0",
+                "pkg:golang/github.com/foo%2Fbar",
+                "pkg:golang/github.com%2Ffoo/bar@v1",
+            ],
+            &["pkg:golang/github.com%2Ffoo%2Fbarn@v1.0.0", "pkg:golang/github.com%2Ffoo/barn@v1"],
+        ),
+        ("pkg:composer/acme/evil", &["pkg:composer/acme%2Fevil@1", "pkg:composer/acme/evil/@1"], &["pkg:composer/acme/evil/x@1"]),
         ("pkg:nuget/newtonsoft.json", &["pkg:nuget/Newtonsoft.Json@13.0.1"], &["pkg:nuget/x/newtonsoft.json@1"]),
         (
             "{purl: \"pkg:rpm/redhat/openssl\", versions: \">=1:3.0.0, <1:3.0.7-27.el9\"}",
@@ -130,6 +147,31 @@ fn a_name_matches_in_any_ecosystem_and_any_capitals() {
         assert!(denies(&denied("{name: \"@babel/core\"}"), package) && denies(&denied("{name: core}"), package));
         assert!(!denies(&denied("{name: \"@evil/core\"}"), package) && !denies(&denied("{name: \"@babel\"}"), package));
     }
+}
+
+/// As trivy names a jar, and as Maven's own tools write it.
+#[test]
+fn a_name_behind_a_colon_is_one_in_a_group() {
+    let jar = package("org.acme:app", Some("1.0"), &[]);
+    let listed = package("app.jar", None, &["pkg:maven/org.acme/app@1.0"]);
+    let grouped = Package { group: Some("org.acme".into()), ..package("app", None, &[]) };
+    for entry in ["{name: \"org.acme:app\"}", "{name: org.acme/app}", "{name: app}"] {
+        for package in [&jar, &listed, &grouped] {
+            assert!(denies(&denied(entry), package), "{entry} {package:?}");
+        }
+    }
+    for entry in ["{name: \"org.evil:app\"}", "{name: org.acme}", "{name: \"acme:app\"}"] {
+        for package in [&jar, &listed, &grouped] {
+            assert!(!denies(&denied(entry), package), "{entry} {package:?}");
+        }
+    }
+    let colon = package("x", None, &["pkg:generic/acme/tool%3Acli@1", "pkg:npm/x"]);
+    assert!(denies(&denied("{name: \"tool:cli\"}"), &colon) && !denies(&denied("{name: cli}"), &colon));
+    // Debian's architecture and Perl's modules are none.
+    let debian = package("libfoo:amd64", Some("1.0"), &["pkg:deb/debian/libfoo@1.0?arch=amd64"]);
+    assert!(denies(&denied("{name: \"libfoo:amd64\"}"), &debian) && !denies(&denied("{name: amd64}"), &debian));
+    let perl = package("Moose::Util", None, &[]);
+    assert!(denies(&denied("{name: \"Moose::Util\"}"), &perl) && !denies(&denied("{name: Util}"), &perl));
 }
 
 /// PEP 503. What does not say that it is of another ecosystem may be of Python's.
