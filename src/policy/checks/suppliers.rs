@@ -5,7 +5,7 @@
 //! `Acme (Evil Corp)` is not Acme. Allowed names are compared exactly, denied ones in any capitals. With `allow`, a package must
 //! say its supplier unless `required: false`; what stands for the image itself, its operating system or a file need not.
 
-use super::{CheckFailure, Form, Package, Reason, named, short, texts};
+use super::{CheckFailure, Form, Package, Reason, named, pattern, short, texts};
 use crate::{
     policy::{documents::sbom::without_mail, sentence::any_of},
     yaml::Cursor,
@@ -25,11 +25,11 @@ impl Suppliers {
         let names = |key| {
             super::optional(fields.get(key), |cursor| {
                 let names = texts(cursor, "a supplier's name")?;
-                let is_pattern = names.iter().any(|name| name.contains('*'));
-                if is_pattern {
-                    cursor.wrong("are compared with the whole name; `*` is no pattern here, write each name");
+                if let Some(mark) = names.iter().find_map(|name| pattern(name)) {
+                    cursor.wrong(format!("are compared with the whole name; `{mark}` is no pattern here, write each name"));
+                    return None;
                 }
-                (!is_pattern).then_some(names)
+                Some(names)
             })
         };
         let required = super::optional(fields.get("required"), |cursor| cursor.boolean());
@@ -52,8 +52,8 @@ impl Suppliers {
             };
         };
         let forms = [Some(supplier.as_str()), without_mail(supplier), package.supplier_name.as_deref()];
-        if let Some(denied) = self.deny.iter().find(|denied| forms.iter().flatten().any(|form| form.eq_ignore_ascii_case(denied)))
-        {
+        let is = |denied: &String| forms.iter().flatten().any(|form| form.to_lowercase() == denied.to_lowercase());
+        if let Some(denied) = self.deny.iter().find(|denied| is(denied)) {
             return failure(format!("wants no package of supplier {}; found {}", short(denied, 60), named(package)));
         }
         match &self.allow {
@@ -144,8 +144,15 @@ mod tests {
             (
                 "{deny: [Evil]}",
                 &[Some("Acme"), None],
-                &[Some("evil"), Some("Organization: EVIL"), Some("Organization: Evil <x@evil.test>")],
+                &[
+                    Some("evil"),
+                    Some("Organization: EVIL"),
+                    Some("Organization: Evil <x@evil.test>"),
+                    Some("organization: Evil"),
+                    Some("PERSON:Evil"),
+                ],
             ),
+            ("{deny: [ärger gmbh]}", &[Some("Aerger GmbH")], &[Some("Organization: ÄRGER GmbH"), Some("ÄRGER GMBH <x@a.test>")]),
             ("{required: true}", &[Some("any")], &[None, Some("Organization: ")]),
         ] {
             for supplier in yes {

@@ -287,6 +287,7 @@ fn every_mistake_in_the_keys_is_told_with_its_place() {
         ("{suppliers: {allow: []}}", "an empty list matches nothing"),
         ("{suppliers: {deny: [Acme, \"Evil *\"]}}", "suppliers.deny: are compared with the whole name; `*` is no pattern here"),
         ("{suppliers: {allow: \"Evil*\"}}", "`*` is no pattern here"),
+        ("{suppliers: {deny: \"Evil{1,2}\"}}", "`{` is no pattern here"),
         ("{suppliers: {required: \"true\"}}", "wants true or false"),
         ("{allow_empty: 1}", "wants true or false"),
     ] {

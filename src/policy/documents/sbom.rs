@@ -183,7 +183,12 @@ pub(in crate::policy) fn without_mail(agent: &str) -> Option<&str> {
     (mail.is_empty() || is_mail && !mail.contains(char::is_whitespace)).then(|| name.trim_end())
 }
 
-/// `NOASSERTION` says that nothing is said.
+/// `NOASSERTION`, in any capitals, says that nothing is said.
+pub(super) fn is_asserted(text: &str) -> bool {
+    !text.eq_ignore_ascii_case("NOASSERTION")
+}
+
+/// What is said, if anything is.
 pub(super) fn asserted(text: Option<String>) -> Option<String> {
-    text.filter(|text| text != "NOASSERTION")
+    text.filter(|text| is_asserted(text))
 }

@@ -1,7 +1,7 @@
 //! A package of SPDX 2.x, and what the document says of licences outside SPDX's list.
 
 use super::{
-    super::sbom::{Licensing, Package, asserted, without_mail},
+    super::sbom::{Licensing, Package, asserted, is_asserted, without_mail},
     DocumentError, Gathered, Json,
 };
 
@@ -42,7 +42,7 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
                 package.supplier = asserted(json.text_or_null()?);
                 package.supplier_name = package.supplier.as_deref().and_then(name_of).map(str::to_owned);
                 // A kind of agent without a name, or with what stands for none, says of nobody that he supplied it.
-                if matches!(package.supplier_name.as_deref(), Some("" | "NOASSERTION")) {
+                if package.supplier_name.as_deref().is_some_and(|name| name.is_empty() || !is_asserted(name)) {
                     (package.supplier, package.supplier_name) = (None, None);
                 }
             }
@@ -62,7 +62,10 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
 
 /// The name in `Organization: name (mail)`, as this version writes an agent.
 fn name_of(agent: &str) -> Option<&str> {
-    let name = ["Organization:", "Person:", "Tool:"].iter().find_map(|kind| agent.strip_prefix(kind))?.trim();
+    let (kind, name) = agent.split_once(':')?;
+    // In any capitals: a denied supplier is no other one where a tool writes `organization:`.
+    ["Organization", "Person", "Tool"].iter().find(|known| known.eq_ignore_ascii_case(kind))?;
+    let name = name.trim();
     Some(without_mail(name).unwrap_or(name))
 }
 

@@ -108,6 +108,7 @@ fn a_supplier_is_what_stands_between_its_kind_and_its_mail() {
         ("Organization: Acme (ops@acme.test)", Some("Acme")),
         ("Organization: Acme <ops@acme.test>", Some("Acme")),
         ("Tool:Acme(ops@acme.test) ", Some("Acme")),
+        ("organization: Acme", Some("Acme")),
         ("Person: Jane Doe ()", Some("Jane Doe")),
         ("Organization: Acme (Evil Corp)", Some("Acme (Evil Corp)")),
         ("Organization: Acme (Evil Corp) (x@evil.test)", Some("Acme (Evil Corp)")),
@@ -120,7 +121,9 @@ fn a_supplier_is_what_stands_between_its_kind_and_its_mail() {
     }
     for nobody in [
         "NOASSERTION",
+        "NoAssertion",
         "Organization: NOASSERTION",
+        "organization: noassertion",
         " ",
         "Organization: ",
         "Person:",
