@@ -1,7 +1,7 @@
 //! Licences, by the meaning of SPDX licence expressions.
 //!
 //! An entry is one licence of SPDX's list, `LicenseRef-…`, `{text: …}` for a name outside the list, `NOASSERTION` (a package
-//! whose licence is not stated) or `NONE`. What a document says of a package is evaluated: `OR` leaves the choice, so one side
+//! whose licence is not stated) or `NONE`, these two in any capitals and within expressions too. What a document says of a package is evaluated: `OR` leaves the choice, so one side
 //! that passes suffices; `AND` does not. Everything a document states of a package must pass.
 //!
 //! - *Or later* stands for any published version from there on. A denied `AGPL-3.0-only` denies `AGPL-3.0-or-later` too, as
@@ -27,7 +27,7 @@ mod list;
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use self::list::{License, canonical};
-use super::{CheckFailure, Form, Package, Reason, named, short};
+use super::{CheckFailure, Form, Package, Reason, named, pattern, short};
 use crate::{
     policy::{
         documents::sbom::{Foreign, Licensing},
@@ -80,9 +80,18 @@ impl Entry {
         if matches!(cursor.value(), Value::Map(_)) {
             let fields = cursor.fields(&["text"], &[])?;
             let text = fields.need("text", "write the licence's name as documents have it")?.text("a licence's name")?;
-            if let Some(id) = list::id_of_name(text) {
-                cursor.wrong(format!("is a licence of SPDX's list; write {id}"));
+            if let Some(id) = nothing(text).or_else(|| list::id_of_name(text)) {
+                cursor.wrong(format!("is no name outside SPDX's list; write {id}"));
                 return None;
+            }
+            // Documents that say it are evaluated, and not compared with a text.
+            if Expression::parse_mode(&canonical(text), MODE).is_ok() {
+                let what = listed(cursor, text)?;
+                if !matches!(what, What::Ref(_)) {
+                    cursor.wrong(format!("is no name outside SPDX's list; write {}", shown(text)));
+                    return None;
+                }
+                return Some(Self { written: text.to_owned(), what, names: Vec::new() });
             }
             if text.contains('*') {
                 cursor.wrong("is compared as it is written; `*` is no pattern here");
@@ -91,10 +100,9 @@ impl Entry {
             return Some(Self { written: text.to_owned(), what: What::Text(text.to_owned()), names: Vec::new() });
         }
         let text = cursor.text("a licence such as AGPL-3.0-only")?;
-        let what = if let Some(nothing) = [NOASSERTION, NONE].into_iter().find(|nothing| *nothing == text) {
-            What::Nothing(nothing)
-        } else {
-            listed(cursor, text)?
+        let what = match nothing(text) {
+            Some(nothing) => What::Nothing(nothing),
+            None => listed(cursor, text)?,
         };
         let names = match &what {
             What::Listed(license, _) => list::spellings(*license),
@@ -149,15 +157,40 @@ impl Entry {
     }
 }
 
+/// Which of the two words for no licence this is, which SPDX's list does not have.
+fn nothing(text: &str) -> Option<&'static str> {
+    [NOASSERTION, NONE].into_iter().find(|nothing| nothing.eq_ignore_ascii_case(text))
+}
+
+/// What is wrong with an entry that is no licence.
+fn unknown(text: &str) -> String {
+    let is_known = |text: &str| Expression::parse_mode(&canonical(text), MODE).is_ok();
+    let with = text.to_ascii_lowercase().find(" with ");
+    if let Some((license, exception)) = with.and_then(|at| Some((text.get(..at)?.trim(), text.get(at + 6..)?.trim()))) {
+        if !is_known(license) {
+            return unknown(license);
+        }
+        let shown = shown(exception);
+        return match closest(exception, list::exceptions()) {
+            Some(meant) => format!("`{shown}` is no exception of SPDX's list; did you mean `{meant}`?"),
+            None => format!("`{shown}` is no exception of SPDX's list; write one of it, or {CUSTOM}… as documents have it"),
+        };
+    }
+    if let Some(mark) = pattern(text) {
+        return format!("is compared as a whole; `{mark}` is no pattern here, write each licence");
+    }
+    let colloquial = || spdx::imprecise_license_id(text).filter(|(_, length)| *length == text.len()).map(|(id, _)| id.name);
+    let meant = list::id_of_name(text).or_else(colloquial).or_else(|| closest(text, list::ids()));
+    let shown = shown(text);
+    match meant {
+        Some(meant) => format!("`{shown}` is no licence of SPDX's list; did you mean `{meant}`?"),
+        None => format!("`{shown}` is no licence of SPDX's list; for a name outside it write {{text: {shown}}}"),
+    }
+}
+
 fn listed(cursor: &Cursor<'_>, text: &str) -> Option<What> {
     let Ok(expression) = Expression::parse_mode(&canonical(text), MODE) else {
-        let colloquial = || spdx::imprecise_license_id(text).filter(|(_, length)| *length == text.len()).map(|(id, _)| id.name);
-        let meant = list::id_of_name(text).or_else(colloquial).or_else(|| closest(text, list::ids()));
-        let shown = shown(text);
-        cursor.wrong(match meant {
-            Some(meant) => format!("`{shown}` is no licence of SPDX's list; did you mean `{meant}`?"),
-            None => format!("`{shown}` is no licence of SPDX's list; for a name outside it write {{text: {shown}}}"),
-        });
+        cursor.wrong(unknown(text));
         return None;
     };
     let mut requirements = expression.requirements();
@@ -165,6 +198,10 @@ fn listed(cursor: &Cursor<'_>, text: &str) -> Option<What> {
         (Some(only), None) => {
             let exception = only.req.addition.as_ref().map(ToString::to_string);
             Some(match &only.req.license {
+                LicenseItem::Spdx { id, .. } if id.name == NOASSERTION => {
+                    cursor.wrong(format!("wants one licence an entry; write {NOASSERTION}, or {NONE}, alone"));
+                    return None;
+                }
                 LicenseItem::Spdx { id, or_later } => {
                     let exception = exception.or_else(|| list::built_in_exception(id.name).map(str::to_owned));
                     What::Listed(License::of(id.name, *or_later), exception)
@@ -243,11 +280,16 @@ impl Licenses {
     }
 
     fn passes(&self, text: &str, foreign: &[Foreign]) -> bool {
-        if let Some(nothing) = [NOASSERTION, NONE].into_iter().find(|nothing| *nothing == text) {
+        if let Some(nothing) = nothing(text) {
             return self.nothing(nothing);
         }
         if let Ok(expression) = Expression::parse_mode(&canonical(text), MODE) {
-            return expression.evaluate(|requirement| self.passes_one(requirement, foreign));
+            // Tools write both words within expressions, against the specification; as the one that can be parsed.
+            let within: Vec<_> = list::words(text).filter_map(|(_, word)| nothing(word)).collect();
+            return expression.evaluate(|requirement| match &requirement.license {
+                LicenseItem::Spdx { id, .. } if id.name == NOASSERTION => within.iter().all(|nothing| self.nothing(nothing)),
+                LicenseItem::Spdx { .. } | LicenseItem::Other(_) => self.passes_one(requirement, foreign),
+            });
         }
         if let Some(id) = list::id_of_name(text) {
             let exception = list::built_in_exception(id);

@@ -96,6 +96,11 @@ pub(super) fn built_in_exception(id: &str) -> Option<&'static str> {
     BUILT_IN.iter().find(|(known, _)| *known == id).map(|(_, exception)| *exception)
 }
 
+/// Every id of an exception.
+pub(super) fn exceptions() -> impl Iterator<Item = &'static str> {
+    EXCEPTIONS.iter().map(|exception| exception.name)
+}
+
 /// Every id.
 pub(super) fn ids() -> impl Iterator<Item = &'static str> {
     LICENSES.iter().map(|license| license.name)
@@ -155,7 +160,8 @@ pub(super) fn mentions(text: &str, name: &str) -> bool {
     })
 }
 
-/// `text` with the ids in it as the list spells them: SPDX compares them in any capitals.
+/// `text` with the ids in it as the list spells them: SPDX compares them in any capitals. `NONE`, which no expression may hold,
+/// is `NOASSERTION`, which this crate's may.
 pub(super) fn canonical(text: &str) -> Cow<'_, str> {
     let mut changed = String::new();
     let mut copied = 0;
@@ -165,7 +171,8 @@ pub(super) fn canonical(text: &str) -> Cow<'_, str> {
             Some(_) | None => (word, at + word.len()),
         };
         let lower = word.to_ascii_lowercase();
-        if let Some(id) = IDS.get(&lower).or_else(|| EXCEPTION_IDS.get(&lower)).filter(|id| **id != word) {
+        let of_none = (lower == "none").then_some(&"NOASSERTION");
+        if let Some(id) = of_none.or_else(|| IDS.get(&lower)).or_else(|| EXCEPTION_IDS.get(&lower)).filter(|id| **id != word) {
             changed.push_str(&text[copied..at]);
             changed.push_str(id);
             copied = end;
@@ -190,7 +197,7 @@ pub(super) fn ids_in(lower: &str) -> Vec<License> {
 }
 
 /// Runs of characters that ids are made of, with their places.
-fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let of_id = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
     let mut at = 0;
     text.split_inclusive(move |c: char| !of_id(c)).filter_map(move |piece| {

@@ -98,8 +98,21 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
             &["LicenseRef-Other", "MIT OR LicenseRef-Proprietary"],
             &["LicenseRef-Proprietary", "licenseref-proprietary", "MIT AND LicenseRef-Proprietary"],
         ),
-        ("NOASSERTION", &["MIT", "NONE"], &["NOASSERTION"]),
-        ("NONE", &["MIT", "NOASSERTION"], &["NONE"]),
+        (
+            "NOASSERTION",
+            &["MIT", "NONE", "MIT AND NONE", "MIT OR NOASSERTION", "none of SPDX's"],
+            &[
+                "NOASSERTION",
+                "noassertion",
+                "MIT AND NOASSERTION",
+                "MIT and NoAssertion",
+                "(NOASSERTION)",
+                "NOASSERTION AND NONE",
+            ],
+        ),
+        ("noassertion", &["MIT"], &["NOASSERTION", "NoAssertion"]),
+        ("NONE", &["MIT", "NOASSERTION", "MIT AND NOASSERTION"], &["NONE", "None", "MIT AND NONE", "(none)"]),
+        ("None", &["MIT"], &["NONE"]),
         ("Apache-2.0", &["apache-1.1 or so"], &["apache-1.1+ or so", "Apache-2.0+"]),
         ("{text: Commons Clause}", &["MIT"], &["commons clause", "Apache with the Commons Clause"]),
     ] {
@@ -158,6 +171,8 @@ fn only_allowed_licences_pass() {
         assert!(!passes(&allow, &["GPL-2.0-only"]) && !passes(&allow, &["GPL-2.0-with-bison-exception"]), "{with}");
         assert!(passes(&allow, &["GPL-2.0-only WITH Classpath-exception-2.0", "GPL-2.0-with-classpath-exception"]), "{with}");
     }
+    assert!(passes("{allow: [MIT, noassertion]}", &["MIT AND NOASSERTION", "NoAssertion"]));
+    assert!(passes("{allow: [MIT, NONE]}", &["MIT AND none"]) && !passes("{allow: [MIT]}", &["MIT AND NONE"]));
     assert!(passes("{allow: [MIT, NOASSERTION]}", &[]) && !passes("{allow: [MIT], deny: [NOASSERTION]}", &[]));
     assert!(!passes("{allow: [MIT, NOASSERTION]}", &["NONE"]) && passes("{allow: [NONE]}", &["NONE"]));
     assert!(!passes("{allow: [GPL-2.0-or-later], deny: [GPL-3.0-only]}", &["GPL-3.0-only"]));
@@ -296,6 +311,8 @@ fn a_reference_is_itself_and_what_the_document_calls_it() {
         ("{deny: [{text: Commons Clause}]}", "LicenseRef-syft-commons.clause-1", none(), false),
         ("{deny: [{text: Commons Clause}]}", "LicenseRef-uncommons-clause", none(), true),
         ("{deny: [LicenseRef-x]}", "LicenseRef-x", commons(), false),
+        ("{deny: [{text: LicenseRef-x}]}", "LicenseRef-x", none(), false),
+        ("{allow: [{text: (LicenseRef-x)}]}", "LicenseRef-x", none(), true),
         ("{deny: [AGPL-3.0-only]}", "LicenseRef-x", foreign(&["GNU Affero General Public License v3.0"], &[]), false),
         ("{deny: [AGPL-3.0-only]}", "LicenseRef-x", foreign(&["AGPL-3.0"], &[]), false),
         ("{allow: [MIT, {text: Acme EULA}]}", "LicenseRef-x", foreign(&["acme eula"], &["whatever"]), true),
