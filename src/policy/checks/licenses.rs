@@ -1,8 +1,9 @@
 //! Licences, by the meaning of SPDX licence expressions.
 //!
 //! An entry is one licence of SPDX's list, `LicenseRef-…`, `{text: …}` for a name outside the list, `NOASSERTION` (a package
-//! whose licence is not stated) or `NONE`, these two in any capitals and within expressions too. What a document says of a package is evaluated: `OR` leaves the choice, so one side
-//! that passes suffices; `AND` does not. Everything a document states of a package must pass.
+//! whose licence is not stated) or `NONE`, these two in any capitals and within expressions too. What a document says of a
+//! package is evaluated: `OR` leaves the choice, so one side that passes suffices; `AND` does not. Everything a document states of
+//! a package must pass.
 //!
 //! - *Or later* stands for any published version from there on. A denied `AGPL-3.0-only` denies `AGPL-3.0-or-later` too, as
 //!   long as there is no later version to choose.
