@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     /// The image.
     #[arg(value_name = "IMAGE")]
     image: Image,
-    /// Tell of the index, and of the child it has for this platform: os/architecture[/variant][:os.version].
+    /// Tell of the index, and of the child it has for this platform: `os/architecture[/variant][:os.version]`.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform)]
     platform: Option<String>,
     /// What standard output has.

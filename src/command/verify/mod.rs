@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     /// What is judged.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<Image>,
-    /// Judge the index, then the child it has for this platform: os/architecture[/variant][:os.version], read as containerd and
+    /// Judge the index, then the child it has for this platform: `os/architecture[/variant][:os.version]`, read as containerd and
     /// Docker do: `linux/arm64/v8` is `linux/arm64`, and `linux/arm` first of all v7. An image that is no index is refused unless
     /// its configuration names it.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform::platform)]
