@@ -21,8 +21,9 @@ const ENTRY: &[&str] = &["digest", "identity", "log_entry", "package", "reason"]
 /// Bytes of one file: 16 MiB. More than of a policy: a feed of what is denied grows, and of a file that is too large nothing can be
 /// denied.
 pub const MAX_FILE: u64 = 16 << 20;
-/// How many nodes a file may have, aliases followed: those of the shortest entries that fit, five in some thirty bytes.
-const MAX_NODES: usize = 3_000_000;
+/// How many nodes a large file may have, aliases followed, for each of its bytes: the shortest entries have five in some thirty. Not
+/// as many for every file: a small one of aliases would become a large list.
+const BYTES_OF_A_NODE: usize = 5;
 /// Hex digits of a log's id, which is a SHA-256.
 const LOG_ID: usize = 64;
 
@@ -209,7 +210,8 @@ pub fn read_file(path: &Path) -> Result<String, Problem> {
 pub fn parse_denials(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Vec<Denial> {
     let sink = Sink::new(file);
     let mut denials = Vec::new();
-    match yaml::documents_within(text, &sink, MAX_NODES).as_deref() {
+    let nodes = yaml::MAX_NODES.max(text.len() / BYTES_OF_A_NODE);
+    match yaml::documents_within(text, &sink, nodes).as_deref() {
         None => {}
         // A file that a writer has just emptied must not lift what it denied.
         Some([]) => sink.report(Default::default(), "", "is empty; write [] to deny nothing"),

@@ -374,7 +374,8 @@ fn name(cursor: &Cursor<'_>) -> Option<What> {
         return None;
     }
     // Before a name, or a part of it, it is an npm scope's.
-    if let Some((name, version)) = text.rsplit_once('@').filter(|(name, _)| !name.is_empty() && !name.ends_with('/')) {
+    let versioned = |(name, version): &(&str, &str)| !name.is_empty() && !name.ends_with('/') && Range::only(version).is_some();
+    if let Some((name, version)) = text.rsplit_once('@').filter(versioned) {
         let (name, version) = (shown(name), shown(version));
         cursor.wrong(format!(
             "has `@{version}` behind its name; write {{name: \"{name}\", versions: \"{version}\"}}, or a package URL where it is of the name"

@@ -7,6 +7,7 @@
 
 mod order;
 
+use self::order::least;
 pub(super) use self::order::{Scheme, comparable, compare};
 
 /// Versions a policy names: `<2.17.1`, `>=2.0, <2.12.2`, `1.2.3`.
@@ -69,7 +70,8 @@ impl Range {
         self.all.iter().all(ordered).then(|| {
             self.all.iter().all(|(comparison, bound)| {
                 let version = as_exact_as(bound, version, scheme);
-                let ordering = compare(version, bound, scheme);
+                let least = if *comparison == Comparison::GreaterOrEqual { least(bound, scheme) } else { None };
+                let ordering = compare(version, least.as_deref().unwrap_or(bound), scheme);
                 match comparison {
                     Comparison::Equal => ordering.is_eq(),
                     Comparison::Greater => ordering.is_gt(),

@@ -113,22 +113,35 @@ fn supplier(json: &mut Json<'_>) -> Result<Option<String>, DocumentError> {
     Ok(name)
 }
 
-/// `[{"license": {"id": …} | {"name": …}}, {"expression": …}]`: each of them holds. So do id and name of one, of which the schema
-/// allows one alone. What says neither, as one of a text only does, states a licence all the same.
+/// `[{"license": {"id": …} | {"name": …}}, {"expression": …}]`: each of them holds. Of one with an id the name is what tools call it
+/// besides, and where neither stands there, as syft writes it, its URL is what is said. One of a text alone states a licence that
+/// is not read; an empty one, as trivy writes it, states nothing.
 fn licenses(json: &mut Json<'_>, licenses: &mut Vec<Licensing>) -> Result<(), DocumentError> {
     json.list(|json| {
         let mut stated = false;
         json.object(&["license", "expression"], |json, key| {
             stated = true;
-            let (mut texts, without) =
-                (Vec::new(), if key == "expression" { "an empty expression" } else { "a licence without id or name" });
             if key == "expression" {
-                texts.extend(json.text_or_null()?);
-            } else {
-                json.object(&["id", "name"], |json, _| json.text_or_null().map(|text| texts.extend(text)))?;
+                licenses.extend(asserted(json.text_or_null()?).map(Licensing::Said));
+                return Ok(());
             }
-            licenses.extend(texts.is_empty().then(|| Licensing::Unread(without.to_owned())));
-            licenses.extend(texts.into_iter().filter_map(|text| asserted(Some(text))).map(Licensing::Said));
+            let (mut id, mut name, mut url, mut text) = (None, None, None, false);
+            json.object(&["id", "name", "url", "text"], |json, key| {
+                match key {
+                    "id" => id = json.text_or_null()?,
+                    "name" => name = json.text_or_null()?,
+                    "url" => url = json.text_or_null()?,
+                    _ => {
+                        text = json.kind()? != super::Kind::Null;
+                        json.skip()?;
+                    }
+                }
+                Ok(())
+            })?;
+            let said = [id, name, url].into_iter().flatten().find(|said| !said.trim().is_empty());
+            let unread = said.is_none() && text;
+            licenses.extend(unread.then(|| Licensing::Unread("a licence of a text alone".to_owned())));
+            licenses.extend(asserted(said).map(Licensing::Said));
             Ok(())
         })?;
         if !stated {

@@ -101,20 +101,23 @@ fn a4_cyclonedx_says_what_it_is() {
     let empty = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"name":"app"}},"components":null}"#;
     let unread = |why: &str| vec![Licensing::Unread(why.to_owned())];
     for (license, licenses) in [
-        (r#"{"license":{"id":"MIT","name":"other"}}"#, vec![Licensing::Said("MIT".into()), Licensing::Said("other".into())]),
+        (r#"{"license":{"id":"MIT","name":"other"}}"#, said("MIT")),
         (r#"{"license":{"name":"other"}}"#, said("other")),
         (r#"{"license":{"id":"MIT","name":"NOASSERTION"}}"#, said("MIT")),
         (r#"{"license":{"name":"NOASSERTION"}}"#, vec![]),
         (r#"{"expression":"NOASSERTION"}"#, vec![]),
         (r#"{"expression":"MIT"}"#, said("MIT")),
         (r#"{"text":"…"}"#, unread("an entry without license or expression")),
-        (r#"{"license":{}}"#, unread("a licence without id or name")),
-        (r#"{"license":{"id":null,"name":" ","text":{"content":"AGPL"}}}"#, unread("a licence without id or name")),
-        (r#"{"expression":null}"#, unread("an empty expression")),
-        (
-            r#"{"license":{"url":"https://a.test"},"expression":"MIT"}"#,
-            [unread("a licence without id or name"), said("MIT")].concat(),
-        ),
+        // Nothing is stated: trivy's, of an empty string.
+        (r#"{"license":{"name":""}}"#, vec![]),
+        (r#"{"license":{}}"#, vec![]),
+        (r#"{"license":{"text":null}}"#, vec![]),
+        (r#"{"expression":null}"#, vec![]),
+        (r#"{"license":{"id":null,"name":" ","text":{"content":"AGPL"}}}"#, unread("a licence of a text alone")),
+        // Syft's, of a POM that names none.
+        (r#"{"license":{"url":"https://a.test/agpl-3.0"}}"#, said("https://a.test/agpl-3.0")),
+        (r#"{"license":{"name":"other","url":"https://a.test","text":{"content":"AGPL"}}}"#, said("other")),
+        (r#"{"license":{"url":"https://a.test"},"expression":"MIT"}"#, [said("https://a.test"), said("MIT")].concat()),
     ] {
         let text = format!(
             r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{{"bom-ref":"a","supplier":null,"licenses":[{license}]}}]}}"#

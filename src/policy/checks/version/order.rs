@@ -115,6 +115,16 @@ fn padded(version: &str) -> Cow<'_, str> {
     }
 }
 
+/// The least version that a bound such as `5` may mean: from its first prerelease on. OSV's `0` is before all there is, and each
+/// `v0.0.0-2021…` of Go is one before 0.0.0.
+pub(super) fn least(bound: &str, scheme: Scheme) -> Option<String> {
+    let bound = bare(bound);
+    match padded(bound) {
+        Cow::Owned(whole) if scheme == Scheme::Semantic => Some(whole + "-0"),
+        Cow::Owned(_) | Cow::Borrowed(_) => None,
+    }
+}
+
 /// Without the `v` that many write before a version, and the `go` that Go writes before its own.
 fn bare(version: &str) -> &str {
     let rest = version.strip_prefix(['v', 'V']).or_else(|| version.strip_prefix("go")).unwrap_or(version);

@@ -150,7 +150,10 @@ impl Format for Document<'_> {
     }
 
     fn other(&mut self, key: String) {
-        self.beside.get_or_insert(key);
+        // `$schema` is an editor's, and no term of anything.
+        if !key.starts_with('$') {
+            self.beside.get_or_insert(key);
+        }
     }
 }
 
@@ -196,7 +199,7 @@ impl<'p> Document<'p> {
                 (None, _) => Err(DocumentError::Missing("@context")),
                 (Some(false), _) => Err(DocumentError::Malformed("has an @context that is not SPDX 3.0's alone".into())),
                 (Some(true), Some(key)) => {
-                    Err(DocumentError::Malformed(format!("has `@graph` beside `{key}`: two documents in one")))
+                    Err(DocumentError::Malformed(format!("has `{key}` beside `@graph`, which all of it must be in")))
                 }
                 (Some(true), None) => graph.judge().map(|sbom| (Version::V3_0, sbom)),
             };

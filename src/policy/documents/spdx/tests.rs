@@ -296,5 +296,5 @@ fn spdx_2_licences_outside_the_list_come_with_their_names() {
     }
     let mut three = graph(&[package("urn:a")]);
     three["hasExtractedLicensingInfos"] = json!([]);
-    assert!(read_value(&three).unwrap_err().to_string().contains("two documents in one"));
+    assert!(read_value(&three).unwrap_err().to_string().contains("beside `@graph`"));
 }

@@ -154,7 +154,7 @@ fn spdx_3_keys_that_only_json_ld_knows_are_malformed() {
         let last = last.replacen('{', &format!("{{{key:?}:{},", document[key]), 1);
         for text in [text.clone(), last, json!(text).to_string(), format!("{{\"Data\":{text},\"Timestamp\":\"\"}}")] {
             let error = read_text(&text, Depth::Shallow).unwrap_err().to_string();
-            assert!(error.contains(&format!("has `@graph` beside `{key}`")), "{text}: {error}");
+            assert!(error.contains(&format!("has `{key}` beside `@graph`")), "{text}: {error}");
         }
     }
 }
