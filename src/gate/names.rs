@@ -48,12 +48,17 @@ impl Gate {
         }
     }
 
-    /// By which algorithm `blob`, which lies in the store or came without a [`Naming`], must be hashed before it is served:
-    /// something is denied by it, and what the blob is called by it is not known.
+    /// By which algorithm `blob` must be hashed before it is served: something is denied by it, and what the blob is called by it is
+    /// neither known nor, for one that `is_coming`, about to be.
     #[must_use]
-    pub fn unnamed(&self, blob: &Digest) -> Option<Algorithm> {
+    pub fn unnamed(&self, blob: &Digest, is_coming: bool) -> Option<Algorithm> {
         let other = self.policies.load().deny().other_algorithm(blob)?;
-        self.names.0.get(blob).is_none().then_some(other)
+        match self.names.0.get(blob) {
+            Some(OtherName::Known(_)) => None,
+            // Of one that lies in the store, another's coming says nothing: it may have come without.
+            Some(OtherName::Coming) if is_coming => None,
+            Some(OtherName::Coming) | None => Some(other),
+        }
     }
 
     /// Remembers what `blob` is called besides. Whoever says so hashed its bytes by both algorithms.
@@ -61,10 +66,10 @@ impl Gate {
         self.names.0.insert(*blob, OtherName::Known(other));
     }
 
-    /// What `blob` is to be hashed with as it comes, where that can matter.
+    /// What `blob` is to be hashed with as it comes, where that can matter: each time that it comes, for one time is not another.
     #[must_use]
     pub fn naming(self: &Arc<Self>, blob: &Digest) -> Option<Naming> {
-        let other = self.unnamed(blob)?;
+        let other = self.unnamed(blob, false)?;
         self.names.0.insert(*blob, OtherName::Coming);
         let (own, other) = (Hasher::new(blob.algorithm()), Hasher::new(other));
         Some(Naming { blob: *blob, hashers: Some((own, other)), gate: Arc::clone(self) })

@@ -24,7 +24,7 @@ use crate::{
     body::Body,
     gate::{BlobVerdict, Naming, NoVerdict, Permit},
     oci::Digest,
-    store::{Blob, FetchError, Source},
+    store::{Blob, FetchError, FillError, Source},
 };
 
 /// The answer.
@@ -49,12 +49,12 @@ pub(super) async fn blob(
         Admitted::Listed(permit, size) => {
             // Before anything is fetched: a range that cannot be had costs no transfer.
             let part = part(request, size, head)?;
-            let blob = open(registry, route, digest, size).await;
+            let opened = open(registry, route, digest, size, part.range.clone()).await;
             // What it is called besides may be known only now.
             if let Some(refusal) = registry.gate.denied_blob(&route.image, digest) {
                 return Err(Error::refusal(&refusal));
             }
-            let blob = blob?;
+            let (blob, body) = opened?;
             // An upstream may take long to begin: what was denied meanwhile, the blob or all that list it, is not served after
             // all (D4). An answer that has begun goes on.
             if !registry.gate.stands(&permit) {
@@ -65,8 +65,7 @@ pub(super) async fn blob(
             {
                 return Err(Error::size_disagrees(digest, size, found));
             }
-            let range = part.range.clone();
-            Ok(respond(digest, part, || blob.body(range)))
+            Ok(respond(digest, part, || body))
         }
     }
 }
@@ -98,28 +97,46 @@ async fn admitted(registry: &Registry, route: &Route<'_>, digest: &Digest) -> Re
 /// fetch, so an upstream could otherwise fill the disk with one answer (U10).
 ///
 /// Its first bytes are waited for, so that an upstream that breaks off before them has an answer with a status and a reason.
-async fn open(registry: &Registry, route: &Route<'_>, digest: &Digest, listed: u64) -> Result<Blob, Error> {
-    let (upstream, repository, wanted) = (Arc::clone(&route.upstream), route.image.repository.clone(), *digest);
-    let gate = Arc::clone(&registry.gate);
-    let fetch = move || async move {
-        let stream = upstream.blob(&repository, &wanted).await.map_err(|error| Arc::new(error) as FetchError)?;
-        if let Some(found) = stream.size.filter(|found| *found != listed) {
-            return Err(Arc::new(Disagrees { listed, found }) as FetchError);
+async fn open(
+    registry: &Registry,
+    route: &Route<'_>,
+    digest: &Digest,
+    listed: u64,
+    range: Range<u64>,
+) -> Result<(Blob, Body), Error> {
+    let fetch = || {
+        let (upstream, repository, wanted) = (Arc::clone(&route.upstream), route.image.repository.clone(), *digest);
+        let gate = Arc::clone(&registry.gate);
+        move || async move {
+            let stream = upstream.blob(&repository, &wanted).await.map_err(|error| Arc::new(error) as FetchError)?;
+            if let Some(found) = stream.size.filter(|found| *found != listed) {
+                return Err(Arc::new(Disagrees { listed, found }) as FetchError);
+            }
+            let pieces = stream.pieces.map_err(|error| Arc::new(error) as FetchError).boxed();
+            let pieces = match gate.naming(&wanted) {
+                Some(naming) => named(pieces, naming),
+                None => pieces,
+            };
+            Ok(Source { size: Some(listed), pieces })
         }
-        let pieces = stream.pieces.map_err(|error| Arc::new(error) as FetchError).boxed();
-        let pieces = match gate.naming(&wanted) {
-            Some(naming) => named(pieces, naming),
-            None => pieces,
-        };
-        Ok(Source { size: Some(listed), pieces })
     };
-    let blob = async {
-        let blob = registry.store.pull(digest, fetch).await?;
-        name(registry, digest, &blob).await?;
+    let opened = async {
+        let mut blob = registry.store.pull(digest, fetch()).await?;
+        // Before anything is waited for: where the disk takes nothing, what comes is kept for those who have a place already.
+        let mut body = blob.body(range.clone());
+        if let Err(error) = name(registry, digest, &blob).await {
+            if blob.is_coming() {
+                return Err(error);
+            }
+            // What the store had was damaged, and is thrown away by now.
+            blob = registry.store.pull(digest, fetch()).await?;
+            body = blob.body(range);
+            name(registry, digest, &blob).await?;
+        }
         blob.begun().await?;
-        Ok(blob)
+        Ok((blob, body))
     };
-    blob.await.map_err(|error: FetchError| Error::fetch(&route.image, digest, &error))
+    opened.await.map_err(|error: FetchError| Error::fetch(&route.image, digest, &error))
 }
 
 type Pieces = BoxStream<'static, Result<Bytes, FetchError>>;
@@ -140,13 +157,13 @@ fn named(pieces: Pieces, naming: Naming) -> Pieces {
 
 /// Finds out what a blob is called besides that was not hashed for it as it came, where something is denied by such a name.
 async fn name(registry: &Registry, digest: &Digest, blob: &Blob) -> Result<(), FetchError> {
-    let Some(algorithm) = registry.gate.unnamed(digest) else { return Ok(()) };
+    let Some(algorithm) = registry.gate.unnamed(digest, blob.is_coming()) else { return Ok(()) };
     let work = || {
         let (gate, digest, blob) = (Arc::clone(&registry.gate), *digest, blob.clone());
         async move { blob.named_by(algorithm).await.map(|other| gate.name(&digest, other)) }
     };
     let named = registry.naming.run(*digest, work).await.map_err(|lost| Arc::new(lost) as FetchError)?;
-    named.map_err(|error| Arc::new(error) as FetchError)
+    named.map_err(FillError::cause)
 }
 
 /// What part of the blob the answer has.

@@ -60,6 +60,17 @@ pub enum FillError {
     Upstream(FetchError),
 }
 
+impl FillError {
+    /// The upstream's own error where that is what it is, for whoever tells it.
+    #[must_use]
+    pub fn cause(self) -> FetchError {
+        match self {
+            Self::Upstream(error) => error,
+            error => Arc::new(error),
+        }
+    }
+}
+
 /// Blobs on their way in, by digest.
 pub(super) type Fills = DashMap<Digest, watch::Receiver<Option<Result<Blob, FetchError>>>>;
 

@@ -86,9 +86,14 @@ impl Blob {
         let hold = size.map_or(Hold::Unannounced { end: u64::MAX }, |size| Hold::Last { size });
         match reached(&mut progress.clone(), |there| hold.readable(there) > 0).await {
             Ok(_) => Ok(()),
-            Err(FillError::Upstream(error)) => Err(error),
-            Err(error) => Err(Arc::new(error)),
+            Err(error) => Err(error.cause()),
         }
+    }
+
+    /// Whether it was still on its way when it was asked for.
+    #[must_use]
+    pub const fn is_coming(&self) -> bool {
+        matches!(self.feed, Feed::Growing(..))
     }
 
     /// What it is called by `algorithm`, once it is whole and found to be what it is called. Reads all of it.

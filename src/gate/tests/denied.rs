@@ -508,3 +508,23 @@ async fn d4_junk_that_hides_the_sbom_of_an_excepted_image_admits_nothing() {
     assert_eq!(refusal.code(), "evidence_limit");
     assert!(refusal.sentence().contains("as the deny-list names packages"), "{refusal}");
 }
+
+/// D4: each time that bytes come they are hashed for their other name, and what lies in the store is, whatever else comes.
+#[tokio::test]
+async fn a_layers_other_name_is_asked_of_every_fill_and_of_what_is_stored() {
+    let world = World::new();
+    let layer = Digest::sha256(b"layer");
+    let (other, gate) = (Digest::of(Algorithm::Sha512, b"layer"), &world.gate);
+    assert!(gate.naming(&layer).is_none() && gate.unnamed(&layer, false).is_none(), "nothing is denied so");
+    world.deny(&format!("- {{digest: \"{}\", reason: INC-3}}\n", Digest::of(Algorithm::Sha512, b"else")));
+    let first = gate.naming(&layer).unwrap();
+    // Where the disk takes nothing, who comes later fetches anew.
+    let mut second = gate.naming(&layer).unwrap();
+    assert_eq!((gate.unnamed(&layer, true), gate.unnamed(&layer, false)), (None, Some(Algorithm::Sha512)));
+    drop(first);
+    second.update(b"layer");
+    second.finish().unwrap();
+    assert!(gate.naming(&layer).is_none() && gate.unnamed(&layer, false).is_none(), "known");
+    world.deny(&format!("- {{digest: \"{other}\", reason: INC-4}}\n"));
+    assert!(gate.denied_blob(&name(REPO), &layer).is_some());
+}
