@@ -128,12 +128,13 @@ impl Reloads {
 
     /// Reads the files and takes or refuses what they say: `None` when they say nothing new and nobody asked.
     async fn attempt(&mut self, by_hand: bool) -> Option<Outcome> {
+        let before = self.live.policies.load_full();
         let (fingerprint, mut reading) = self.look(by_hand).await?;
         if reading.config.is_ok() {
             // Again, so that what is taken is never older than what is remembered as seen.
             reading = read(&self.file).await;
         }
-        self.decide(fingerprint, reading, by_hand).await
+        self.decide(before.deny(), fingerprint, reading, by_hand).await
     }
 
     /// Reads the files, and denies at once what they deny besides what was denied: that waits neither for the files to be read
@@ -145,10 +146,14 @@ impl Reloads {
             if self.seen.fingerprint == fingerprint && self.seen.wrong.is_none() && !by_hand {
                 return None;
             }
-            let policies = self.live.policies.load_full();
-            let denials = DenyList::clone(policies.deny()).and(std::mem::take(&mut reading.denials.read));
-            if !denials.says_the_same_as(policies.deny()) {
-                self.live.policies.store(Arc::new(PolicySet::clone(&policies).with_deny(denials)));
+            let (policies, read) = (self.live.policies.load_full(), std::mem::take(&mut reading.denials.read));
+            // Of a long list it takes a while, in which nobody else should wait.
+            let with_more = move || {
+                let denials = DenyList::clone(policies.deny()).and(read);
+                (!denials.says_the_same_as(policies.deny())).then(|| PolicySet::clone(&policies).with_deny(denials))
+            };
+            if let Ok(Some(policies)) = tokio::task::spawn_blocking(with_more).await {
+                self.live.policies.store(Arc::new(policies));
             }
         }
         Some((fingerprint, reading))
@@ -156,7 +161,7 @@ impl Reloads {
 
     /// Takes or refuses what was read. What is refused is tried again whenever something changes: a file that is truncated as
     /// it is read is a moment later what it was before. It is told once, as long as nothing of it is new.
-    async fn decide(&mut self, fingerprint: [u8; 32], reading: Reading, by_hand: bool) -> Option<Outcome> {
+    async fn decide(&mut self, before: &DenyList, fingerprint: [u8; 32], reading: Reading, by_hand: bool) -> Option<Outcome> {
         let Reading { config, denials, sources } = reading;
         self.last = sources;
         let taken = match config {
@@ -165,7 +170,7 @@ impl Reloads {
         };
         match &taken {
             Ok(()) => self.in_force = self.last.clone(),
-            Err(_) => self.take_denials(denials),
+            Err(_) => _ = self.take_denials(before, denials),
         }
         let seen = Seen { fingerprint, wrong: taken.as_ref().err().map(ToString::to_string) };
         let is_new = std::mem::replace(&mut self.seen, seen) != self.seen;
@@ -197,14 +202,18 @@ impl Reloads {
 
     /// Puts the deny-list of a configuration that is refused in force alone. Where not all of it can be read, what can be is
     /// denied besides what was: an entry that is half written lifts nothing, and holds back no other.
-    fn take_denials(&self, Denials { read, is_whole }: Denials) {
+    ///
+    /// What changed is told by what was denied `before` the first look, which may have put it in force already. Says whether it was.
+    fn take_denials(&self, before: &DenyList, Denials { read, is_whole }: Denials) -> bool {
         let policies = self.live.policies.load_full();
-        let before = policies.deny();
-        let denials = if is_whole { DenyList::new(read) } else { DenyList::clone(before).and(read) };
-        if denials.says_the_same_as(before) {
-            return;
+        let denials = if is_whole { DenyList::new(read) } else { DenyList::clone(policies.deny()).and(read) };
+        let (denied, is_new) = (denials.len(), !denials.says_the_same_as(before));
+        if !denials.says_the_same_as(policies.deny()) {
+            self.live.policies.store(Arc::new(PolicySet::clone(&policies).with_deny(denials)));
         }
-        let denied = denials.len();
+        if !is_new {
+            return false;
+        }
         if is_whole {
             tracing::error!(denied, "of the configuration that is refused the deny-list alone is in force");
         } else {
@@ -213,7 +222,7 @@ impl Reloads {
                 "of the configuration that is refused, what can be read of the deny-list is in force, and lifts nothing"
             );
         }
-        self.live.policies.store(Arc::new(PolicySet::clone(&policies).with_deny(denials)));
+        true
     }
 
     /// Prepares everything that can fail, then swaps.

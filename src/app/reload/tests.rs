@@ -117,6 +117,30 @@ async fn d4_what_is_denied_is_denied_before_the_files_are_read_again_and_the_res
     assert_eq!(denied(&reloads), 1);
 }
 
+/// Of a configuration that is refused, too, what is denied is told, though the first look put it in force already.
+#[tokio::test]
+async fn d4_what_was_denied_at_the_first_look_is_told_when_the_rest_is_refused() {
+    let home = Home::new();
+    let deny = home.path().join("deny.yaml");
+    let entry = |at: u8| format!("- {{digest: \"{}\", reason: INC-{at}}}\n", crate::oci::Digest::sha256(&[at]));
+    std::fs::write(&deny, entry(1)).unwrap();
+    home.write(&(home.config() + "deny: [deny.yaml]\n"));
+    let (reloads, _trust) = reloads(&home).await;
+    let before = reloads.live.policies.load_full();
+    std::fs::write(&deny, entry(1) + &entry(2)).unwrap();
+    assert!(reloads.look(false).await.is_some());
+    let denials = async || read(&home.file()).await.denials;
+    assert!(reloads.take_denials(before.deny(), denials().await), "told");
+    let now = reloads.live.policies.load_full();
+    assert_eq!(now.deny().len(), 2);
+    assert!(!reloads.take_denials(now.deny(), denials().await), "nothing is new");
+    assert!(Arc::ptr_eq(&now, &reloads.live.policies.load_full()));
+    // A half-written list lifts nothing of what the first look found.
+    let half = Denials { read: Vec::new(), is_whole: false };
+    reloads.take_denials(before.deny(), half);
+    assert_eq!(reloads.live.policies.load().deny().len(), 2);
+}
+
 #[tokio::test]
 async fn d4_a_deny_file_that_is_half_written_lifts_nothing_and_holds_back_no_other() {
     let home = Home::new();
@@ -153,7 +177,7 @@ async fn o6_a_file_that_is_truncated_as_it_is_read_is_read_again_when_it_is_what
     // A writer is at work between the first reading and the second, and writes the same again.
     std::fs::write(home.policy_file(), &changed[..20]).unwrap();
     let truncated = read(&home.file()).await;
-    assert_eq!(reloads.decide(whole, truncated, false).await, Some(Outcome::Refused));
+    assert_eq!(reloads.decide(policies.deny(), whole, truncated, false).await, Some(Outcome::Refused));
     std::fs::write(home.policy_file(), &changed).unwrap();
     assert_eq!(reloads.attempt(false).await, Some(Outcome::Applied));
     assert!(!Arc::ptr_eq(&policies, &reloads.live.policies.load_full()));
