@@ -1,13 +1,12 @@
-//! The forward proxy that a person's environment names, as curl and Go's tools read it: `HTTPS_PROXY` or `ALL_PROXY`, and
-//! `NO_PROXY`.
+//! The forward proxy that a person's environment names, as Go's tools read it: `HTTPS_PROXY`, but for what `NO_PROXY` names.
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, Uri, uri::Scheme};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::{
     legacy::connect::{HttpConnector, proxy::Tunnel},
-    proxy::matcher::{Intercept, Matcher},
+    proxy::matcher::Matcher,
 };
 use tower::{Service as _, ServiceExt as _};
 
@@ -15,8 +14,11 @@ use super::egress::{BoxError, Stream};
 
 /// Which requests go through which proxy. For commands, which run where a person's other tools run; a gate connects itself,
 /// since of a name that a proxy looks up no address can be checked.
-#[derive(Debug, Clone)]
-pub struct Proxy(Arc<Matcher>);
+#[derive(Clone)]
+pub struct Proxy {
+    https: Arc<str>,
+    no: Arc<str>,
+}
 
 /// A proxy that a request goes through.
 pub(super) struct Through {
@@ -28,34 +30,59 @@ impl Proxy {
     /// The one that this process's environment names.
     #[must_use]
     pub fn of_environment() -> Self {
-        Self(Arc::new(Matcher::from_env()))
+        let first = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        let of = |names| first(names).unwrap_or_default();
+        Self::of(&of(["HTTPS_PROXY", "https_proxy"]), &of(["NO_PROXY", "no_proxy"]))
     }
 
-    #[cfg(test)]
     pub(super) fn of(https: &str, no: &str) -> Self {
-        Self(Arc::new(Matcher::builder().https(https).no(no).build()))
+        Self { https: https.into(), no: no.into() }
     }
 
     /// What a request for `uri` goes through. What is not encrypted does not, nor what is on this machine, as Go's tools have it.
     pub(super) fn of_uri(&self, uri: &Uri) -> Option<Through> {
         let name = uri.host()?.trim_start_matches('[').trim_end_matches(']');
         let here = name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        let through = |proxy: Intercept| Through { uri: proxy.uri().clone(), auth: proxy.basic_auth().cloned() };
-        self.0.intercept(uri).filter(|_| !here && uri.scheme() == Some(&http::uri::Scheme::HTTPS)).map(through)
+        if here || self.https.is_empty() || uri.scheme() != Some(&Scheme::HTTPS) {
+            return None;
+        }
+        let without = self.no.split(',').map(str::trim).filter_map(|entry| of_port(entry, port(uri))).collect::<Vec<_>>();
+        if without.contains(&"*") {
+            return None;
+        }
+        let proxy = Matcher::builder().https(&*self.https).no(without.join(",")).build().intercept(uri)?;
+        Some(Through { uri: proxy.uri().clone(), auth: proxy.basic_auth().cloned() })
+    }
+}
+
+/// An entry of `NO_PROXY` without what the matcher does not know: a port, where it is this one, and `*` before a domain.
+fn of_port(entry: &str, port: u16) -> Option<&str> {
+    let (name, its) = match entry.rsplit_once(':') {
+        Some((name, its)) if !name.contains(':') || name.ends_with(']') => (name, its.parse().ok()),
+        Some(_) | None => (entry, None),
+    };
+    let name = name.strip_prefix("*.").unwrap_or(name).trim_start_matches('[').trim_end_matches(']');
+    its.is_none_or(|its: u16| its == port).then_some(name)
+}
+
+impl fmt::Debug for Proxy {
+    /// Without what may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("no", &self.no).finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for Through {
     /// Without its user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the proxy {}:{} of HTTPS_PROXY or ALL_PROXY", self.uri.host().unwrap_or_default(), port(&self.uri))
+        write!(f, "the proxy {}:{} of HTTPS_PROXY", self.uri.host().unwrap_or_default(), port(&self.uri))
     }
 }
 
 impl Through {
     /// A connection to `uri`, TLS included, over what the proxy makes one with CONNECT (RFC 9110, 9.3.6).
     pub(super) async fn connect(self, uri: Uri, tls: Arc<rustls::ClientConfig>) -> Result<Stream, BoxError> {
-        if self.uri.scheme() != Some(&http::uri::Scheme::HTTP) {
+        if self.uri.scheme() != Some(&Scheme::HTTP) {
             return Err(format!("{self} is none that is asked over plain HTTP; name it as http://HOST:PORT").into());
         }
         let told = self.to_string();
@@ -72,7 +99,7 @@ impl Through {
 }
 
 fn port(uri: &Uri) -> u16 {
-    uri.port_u16().unwrap_or(if uri.scheme() == Some(&http::uri::Scheme::HTTPS) { 443 } else { 80 })
+    uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 })
 }
 
 /// An error with what caused it: the outer ones say little.

@@ -18,7 +18,7 @@ use futures_util::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep},
 };
 
 use self::ask::{Asking, Pinned};
@@ -43,7 +43,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// OCI layout on disk; without a repository every image of the layout, each of which must have such a name there. A tag is
 /// resolved once, and what is judged and printed is the digest it meant. Credentials are those of `docker login` or `podman
 /// login`: of the files that $DOCKER_CONFIG and $REGISTRY_AUTH_FILE name, or else of the usual ones, the first that has some for the
-/// registry counts. Registries are asked through the proxy that $HTTPS_PROXY or $ALL_PROXY names, but for what $NO_PROXY names.
+/// registry counts. Registries are asked through the proxy that $HTTPS_PROXY names, but for what $NO_PROXY names.
 ///
 /// Without --config or --policy, flags say who must have signed, by cosign's names or by gh's; a signature and an SPDX
 /// attestation by that signer are asked for.
@@ -189,13 +189,12 @@ impl<'i> Asked<'i> {
             // Sooner than a registry says it throttles on, and all the others' requests with these. The last time is when the wait ends.
             sleep(self.pinned.retry_after.unwrap_or(pause).min(left)).await;
             pause = (pause * 2).min(PAUSES.1);
-            let place = timeout_at(until, places.acquire()).await;
+            // Not only until the time is up: all of them ask a last time then, and the places are for a few at once.
+            let _place = places.acquire().await;
             if let Some(judged) = &mut self.judged {
                 judged.took_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             }
-            if matches!(place, Ok(Ok(_))) {
-                self.ask(asking).await?;
-            }
+            self.ask(asking).await?;
         }
         Ok(self)
     }

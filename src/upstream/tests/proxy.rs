@@ -99,6 +99,41 @@ async fn a_proxy_that_will_not_or_cannot_be_asked_is_named_and_its_password_is_n
     }
 }
 
+/// As Go's tools read it, and Docker documents it.
+#[test]
+fn what_no_proxy_names_is_a_domain_an_address_or_all_with_a_port_or_without() {
+    for (no, through) in [
+        ("", true),
+        ("corp.test", false),
+        (".corp.test", false),
+        ("*.corp.test", false),
+        ("a.test, reg.corp.test", false),
+        ("reg.corp.test:5000", false),
+        ("reg.corp.test:443", true),
+        ("corp", true),
+        ("test.corp", true),
+        ("*", false),
+        ("x,*", false),
+    ] {
+        let proxy = Proxy::of("http://proxy.test", no);
+        assert_eq!(proxy.of_uri(&"https://reg.corp.test:5000/v2/".parse().unwrap()).is_some(), through, "{no}");
+    }
+    for (no, through) in
+        [("192.0.2.2", false), ("192.0.2.2:5000", false), ("192.0.2.2:1", true), ("192.0.2.0/24", false), ("*", false)]
+    {
+        let proxy = Proxy::of("http://proxy.test", no);
+        assert_eq!(proxy.of_uri(&"https://192.0.2.2:5000/v2/".parse().unwrap()).is_some(), through, "{no}");
+    }
+    for (no, through) in
+        [("2001:db8::2", false), ("[2001:db8::2]", false), ("[2001:db8::2]:5000", false), ("[2001:db8::2]:1", true)]
+    {
+        let proxy = Proxy::of("http://proxy.test", no);
+        assert_eq!(proxy.of_uri(&"https://[2001:db8::2]:5000/v2/".parse().unwrap()).is_some(), through, "{no}");
+    }
+    assert!(Proxy::of("", "").of_uri(&"https://reg.corp.test/v2/".parse().unwrap()).is_none());
+    assert!(!format!("{:?}", Proxy::of("http://a:secret@b", "c")).contains("secret"));
+}
+
 #[test]
 fn what_is_on_this_machine_or_not_encrypted_goes_through_no_proxy() {
     let proxy = Proxy::of("http://proxy.test", "");

@@ -288,6 +288,11 @@ async fn one_wait_is_for_all_images_and_a_registry_is_not_asked_before_it_says()
     // None waits until another was waited for.
     assert!(of("attempts").iter().all(|attempts| *attempts >= 2), "{report}");
     assert!(of("took_ms").iter().all(|took| *took < 6_000), "{report}");
+    // And when the time is up all are asked again, however few at once.
+    let output = ask("verify", &[&["--output", "json", "--jobs", "1", "--wait", "1s"], &images[..]].concat()).await;
+    for judged in json(&output)["images"].as_array().unwrap() {
+        assert_eq!(judged["attempts"], 2, "{judged}");
+    }
 
     // By a tag that cannot be resolved, and by a digest.
     for reference in ["v1", APP] {
