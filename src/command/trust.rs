@@ -18,6 +18,8 @@ use crate::verify::{
 
 /// How long a trust root that TUF keeps fresh is waited for before the last good one is used.
 const REFRESH: Duration = Duration::from_secs(10);
+/// Where nothing can be kept.
+const NOWHERE: &str = "/dev/null/pullgate";
 
 /// The one trust root of a command without a configuration: of a file, or else Sigstore's own.
 pub(super) fn roots(file: Option<&Path>) -> BTreeMap<Arc<str>, RootConfig> {
@@ -29,7 +31,11 @@ pub(super) fn roots(file: Option<&Path>) -> BTreeMap<Arc<str>, RootConfig> {
 /// what was withdrawn since.
 pub(super) async fn watched(config: TrustRootConfig) -> Result<Arc<ArcSwap<TrustState>>, Unusable> {
     let refreshes = config.roots.values().any(|root| root.source == TrustRootSource::Sigstore);
-    let cache_dir = if refreshes { cache_dir()? } else { PathBuf::new() };
+    let usual = usual_cache(|name| std::env::var_os(name));
+    // Not one name for everybody in a directory that everybody writes to: a link would be followed there. Nor for ever.
+    let passing = if refreshes && usual.is_none() { tempfile::Builder::new().prefix("pullgate-").tempdir().ok() } else { None };
+    let cache_dir = usual.or_else(|| passing.as_ref().map(|directory| directory.path().to_owned()));
+    let cache_dir = cache_dir.unwrap_or_else(|| NOWHERE.into());
     let watched = trust_root::watch(TrustRootConfig { cache_dir, ..config }).await;
     let Watched { state: trust, .. } = watched.map_err(|error| Unusable::Usage(error.to_string()))?;
     if refreshes {
@@ -47,16 +53,8 @@ pub(super) async fn watched(config: TrustRootConfig) -> Result<Arc<ArcSwap<Trust
     Ok(trust)
 }
 
-/// Where TUF's metadata is kept between runs, or, where nobody has a home, for this one. It is verified again each time.
-fn cache_dir() -> Result<PathBuf, Unusable> {
-    if let Some(usual) = usual_cache(|name| std::env::var_os(name)) {
-        return Ok(usual);
-    }
-    // Not one name for everybody in a directory that everybody writes to: a link would be followed there.
-    let kept = tempfile::Builder::new().prefix("pullgate-").tempdir().map(tempfile::TempDir::keep);
-    kept.map_err(|error| Unusable::Failed(format!("no $HOME, and no temporary directory, to keep the trust root in: {error}")))
-}
-
+/// Where TUF's metadata is kept between runs, and verified again each time; nowhere for whom has no home.
+///
 /// By the XDG base directory specification, for which relative paths are none: the working directory is what others wrote.
 fn usual_cache(environment: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let directory = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());

@@ -2,16 +2,16 @@
 
 use std::{
     fs::File,
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
-use rustix::fs::FlockOperation;
+use rustix::{fs::FlockOperation, io::Errno};
 use serde_json::{Value, json};
 
 use crate::{
-    command::reference::layout_prefix,
+    command::{reference::layout_prefix, streams::tell, text::line},
     oci::{Digest, ImageName, Tag, json as strict, media_type::OCI_INDEX},
 };
 
@@ -128,8 +128,21 @@ impl Parcel {
 /// in somebody's repository.
 fn lock(root: &Path) -> std::io::Result<File> {
     std::fs::create_dir_all(root)?;
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(root.join("oci-layout"))?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    let path = root.join("oci-layout");
+    // One that is only to be read can be held as well.
+    let mut file = match File::options().read(true).write(true).create(true).truncate(false).open(&path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(&path)?,
+        opened => opened?,
+    };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {
+            tell(&format_args!("waiting for another who records into {}", line(&root.display().to_string())));
+            rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+        }
+        // Not every file system has locks.
+        Ok(()) | Err(Errno::NOLCK | Errno::NOTSUP) => {}
+        Err(error) => return Err(error.into()),
+    }
     if file.metadata()?.len() == 0 {
         file.write_all(br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     }

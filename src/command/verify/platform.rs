@@ -30,7 +30,11 @@ fn normal(name: &str) -> [String; 3] {
     let mut parts = name.splitn(3, '/');
     let mut part = || parts.next().unwrap_or_default();
     let (os, architecture, variant) = (part(), part(), part());
+    let os = if os == "macos" { "darwin" } else { os };
     let (architecture, variant) = match (architecture, variant) {
+        ("i386", _) => ("386", ""),
+        ("armhf", _) => ("arm", "v7"),
+        ("armel", _) => ("arm", "v6"),
         ("amd64" | "x86_64" | "x86-64", "v1") => ("amd64", ""),
         ("x86_64" | "x86-64", variant) => ("amd64", variant),
         ("arm64" | "aarch64", "8" | "v8" | "v8.0") => ("arm64", ""),
@@ -159,6 +163,10 @@ mod tests {
             ("linux/arm", "linux/arm/v7", true),
             ("linux/arm", "linux/arm/v6", false),
             ("linux/amd64", "linux/x86_64", true),
+            ("linux/386", "linux/i386", true),
+            ("linux/arm/v7", "linux/armhf", true),
+            ("linux/arm/v6", "linux/armel", true),
+            ("darwin/arm64", "macOS/arm64", true),
             ("linux/amd64/v3", "linux/amd64", true),
             ("linux/amd64", "linux/amd64/v3", false),
             ("windows/amd64:10.0.17763.1", "windows/amd64", true),
