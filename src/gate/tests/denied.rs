@@ -522,6 +522,7 @@ async fn a_layers_other_name_is_asked_of_every_fill_and_of_what_is_stored() {
     let mut second = gate.naming(&layer).unwrap();
     assert_eq!((gate.unnamed(&layer, true), gate.unnamed(&layer, false)), (None, Some(Algorithm::Sha512)));
     drop(first);
+    assert_eq!(gate.unnamed(&layer, true), Some(Algorithm::Sha512), "what came to nothing tells nothing");
     second.update(b"layer");
     second.finish().unwrap();
     assert!(gate.naming(&layer).is_none() && gate.unnamed(&layer, false).is_none(), "known");
