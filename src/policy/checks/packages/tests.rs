@@ -281,3 +281,11 @@ fn a_package_of_no_stated_version_is_denied_by_any_range() {
         assert!(denies(&denied("{name: evil, versions: \">1\"}"), &package("evil", Some(unsaid), &[])));
     }
 }
+
+#[test]
+fn only_a_group_and_an_artifact_are_maven_s() {
+    assert_eq!(by_maven("org.acme:app"), Some(("org.acme", "app")));
+    for other in ["app", ":app", "org.acme:", ":", "a:b:c", "Moose::Util"] {
+        assert_eq!(by_maven(other), None, "{other}");
+    }
+}
