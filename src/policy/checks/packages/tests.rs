@@ -289,3 +289,11 @@ fn only_a_group_and_an_artifact_are_maven_s() {
         assert_eq!(by_maven(other), None, "{other}");
     }
 }
+
+/// `@` is a version's where one stands behind it and a name before it.
+#[test]
+fn a_name_with_an_at_that_sets_off_no_version_is_a_name() {
+    for name in ["@acme/app", "@1", "@acme/@1", "app@", "jane@host/x"] {
+        assert!(denies(&denied(&format!("{{name: \"{name}\"}}")), &package(name, None, &[])), "{name}");
+    }
+}
