@@ -174,4 +174,6 @@ fn a_bound_short_of_a_semantic_version_is_one() {
     ] {
         check(Scheme::Semantic, range, yes, no);
     }
+    // Of no other order.
+    check(Scheme::Debian, ">=5", &["5", "5-1"], &["4.9"]);
 }
