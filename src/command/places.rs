@@ -28,11 +28,8 @@ pub(super) fn registry(host: &Host, plain_http: bool) -> Result<upstream::Config
 /// Whether a registry is on this very machine, where TLS would protect nothing: Docker, crane and cosign ask it over http, too.
 fn is_loopback(host: &Host) -> bool {
     let text = host.as_str();
-    let name = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => text.rsplit_once(':').map_or(text, |(name, _)| name),
-    };
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let without_port = text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(text, |(name, _)| name);
+    upstream::is_this_machine(without_port)
 }
 
 /// The files in which `docker login` and `podman login` leave credentials, as far as there are any. A registry's are in the first

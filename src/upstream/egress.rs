@@ -91,6 +91,13 @@ pub(super) struct ForbiddenAddress {
     kind: &'static str,
 }
 
+/// Whether a host, without its port, is this very machine by its name.
+#[must_use]
+pub fn is_this_machine(host: &str) -> bool {
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// What is not a public unicast address, in words; `None` for one that is.
 ///
 /// By the IANA special-purpose registries. Addresses that carry an IPv4 address (mapped, 6to4, NAT64) are judged by it.

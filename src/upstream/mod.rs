@@ -32,6 +32,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use self::{
+    egress::is_this_machine,
     layout::{Images as LayoutImages, Nameless, images as layout_images, unread as layout_unread},
     proxy::Proxy,
     setup::{SetupError, connect},

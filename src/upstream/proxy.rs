@@ -10,7 +10,10 @@ use hyper_util::client::{
 };
 use tower::{Service as _, ServiceExt as _};
 
-use super::egress::{BoxError, Stream};
+use super::{
+    egress::{BoxError, Stream, is_this_machine},
+    http::Transport,
+};
 
 /// Which requests go through which proxy. For commands, which run where a person's other tools run; a gate connects itself,
 /// since of a name that a proxy looks up no address can be checked.
@@ -41,9 +44,7 @@ impl Proxy {
 
     /// What a request for `uri` goes through. What is not encrypted does not, nor what is on this machine, as Go's tools have it.
     pub(super) fn of_uri(&self, uri: &Uri) -> Option<Through> {
-        let name = uri.host()?.trim_start_matches('[').trim_end_matches(']');
-        let here = name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        if here || self.https.is_empty() || uri.scheme() != Some(&Scheme::HTTPS) {
+        if is_this_machine(uri.host()?) || self.https.is_empty() || uri.scheme() != Some(&Scheme::HTTPS) {
             return None;
         }
         let without = self.no.split(',').map(str::trim).filter_map(|entry| of_port(entry, port(uri))).collect::<Vec<_>>();
@@ -94,16 +95,10 @@ impl Through {
         };
         let mut connector = HttpsConnector::from((tunnel, tls));
         let connected = async { connector.ready().await?.call(uri).await };
-        connected.await.map_err(|error| format!("through {told}: {}", causes(&*error)).into())
+        connected.await.map_err(|error| format!("through {told}: {}", Transport::new(&*error)).into())
     }
 }
 
 fn port(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 })
-}
-
-/// An error with what caused it: the outer ones say little.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let all = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
-    all.collect::<Vec<_>>().join(": ")
 }
