@@ -153,8 +153,7 @@ impl Arguments {
         let mut parcel = Parcel::open(&layout).map_err(Unusable::Failed)?;
         // Before anything is written, too: another may have begun one here since.
         let root = free()?;
-        let kept = Parcel::open(aside.path()).and_then(|aside| parcel.adopt(aside)).and_then(|()| parcel.finish());
-        kept.map_err(Unusable::Failed)?;
+        parcel.adopt(aside.path()).map_err(Unusable::Failed)?;
         let trust_root = if self.basis.trusted_root.is_some() { "evidence/trusted_root.json" } else { "sigstore" };
         let test = format!(
             "# pullgate policy test tests/{policy_file}\npolicies: [../{policy_file}]\ntrust_root: {trust_root}\nlayout: evidence\n\

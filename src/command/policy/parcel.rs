@@ -87,12 +87,12 @@ impl Parcel {
         self.entries.push(entry);
     }
 
-    /// Adds all that another layout has.
+    /// Adds all that the layout `aside` has, and writes it.
     ///
     /// # Errors
     /// What cannot be read, and what the disk refuses.
-    pub(super) fn adopt(&mut self, other: Self) -> Result<(), String> {
-        let Self { root, entries, _held } = other;
+    pub(super) fn adopt(&mut self, aside: &Path) -> Result<(), String> {
+        let Self { root, entries, _held } = Self::open(aside)?;
         let copied = || -> std::io::Result<()> {
             for algorithm in std::fs::read_dir(root.join("blobs"))? {
                 let from = algorithm?;
@@ -109,7 +109,7 @@ impl Parcel {
         };
         copied().map_err(|error| format!("{}: {error}", self.root.display()))?;
         entries.into_iter().for_each(|entry| self.add(entry));
-        Ok(())
+        self.finish()
     }
 
     /// Writes `index.json`, last of all: what it names is there.
@@ -203,8 +203,9 @@ mod tests {
         named(into.path(), "v1", &["four"]);
         let mut parcel = Parcel::open(into.path()).unwrap();
         other.entries.drain(..2);
-        parcel.adopt(other).unwrap();
-        parcel.finish().unwrap();
+        other.finish().unwrap();
+        drop(other);
+        parcel.adopt(folder.path()).unwrap();
         drop(parcel);
         assert_eq!(named(into.path(), "v1", &[]), [kept("four"), tagged("three")]);
     }

@@ -24,7 +24,7 @@ use crate::{
     gate::{is_index, platforms_of},
     oci::{Algorithm, Digest, ImageName, Manifest, Reference, Tag},
     policy::MAX_PLATFORMS,
-    store::Memory,
+    store::{Document, Memory},
     upstream::{Upstream, UpstreamError},
     yaml,
 };
@@ -148,8 +148,7 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
             right.push(case);
         }
     }
-    let merged = Parcel::open(aside.path()).and_then(|aside| parcel.adopt(aside)).and_then(|()| parcel.finish());
-    merged.map_err(Unusable::Failed)?;
+    parcel.adopt(aside.path()).map_err(Unusable::Failed)?;
     // As it is tested from now on: an index that was recorded before may vouch for it.
     let (answer, _) = test::judge(&suite, &case).await?;
     if answer.outcome == Outcome::Undecided {
@@ -315,10 +314,15 @@ async fn own(parcel: &Parcel, reader: &Reader, manifest: &Manifest) -> Result<()
     }
     for listed in manifests.iter().flat_map(|manifest| manifest.layers.iter().chain(&manifest.config)) {
         let document = reader.blob(&listed.digest, listed.size, listed.size).await.map_err(unread)?.document;
-        let bytes = document.slice(0..document.len()).map_err(|error| NotRecorded::Unread(error.to_string()))?;
-        parcel.blob(&listed.digest, &bytes).map_err(NotRecorded::Unwritten)?;
+        copy(parcel, &listed.digest, &document)?;
     }
     Ok(())
+}
+
+/// Keeps what was read. Held one at a time, however large: a person waits for this, not a gate.
+fn copy(parcel: &Parcel, digest: &Digest, document: &Document) -> Result<(), NotRecorded> {
+    let bytes = document.slice(0..document.len()).map_err(|error| NotRecorded::Unread(error.to_string()))?;
+    parcel.blob(digest, &bytes).map_err(NotRecorded::Unwritten)
 }
 
 /// All evidence about one manifest.
@@ -340,9 +344,7 @@ async fn evidence(
         return Err(unread(why.clone()));
     }
     for (digest, document) in &found.fetched {
-        // Held one at a time, however large: a person waits for this, not a gate.
-        let bytes = document.slice(0..document.len()).map_err(|error| unread(error.to_string()))?;
-        parcel.blob(digest, &bytes).map_err(NotRecorded::Unwritten)?;
+        copy(parcel, digest, document)?;
     }
     for candidate in &found.candidates {
         let read = reader.manifest(&candidate.manifest).await.map_err(|error| unread(error.to_string()))?;
