@@ -148,10 +148,7 @@ impl Reloads {
             }
             let (policies, read) = (self.live.policies.load_full(), std::mem::take(&mut reading.denials.read));
             // Of a long list it takes a while, in which nobody else should wait.
-            let with_more = move || {
-                let denials = DenyList::clone(policies.deny()).and(read);
-                (!denials.says_the_same_as(policies.deny())).then(|| PolicySet::clone(&policies).with_deny(denials))
-            };
+            let with_more = move || denying(&policies, DenyList::clone(policies.deny()).and(read));
             if let Ok(Some(policies)) = tokio::task::spawn_blocking(with_more).await {
                 self.live.policies.store(Arc::new(policies));
             }
@@ -208,8 +205,8 @@ impl Reloads {
         let policies = self.live.policies.load_full();
         let denials = if is_whole { DenyList::new(read) } else { DenyList::clone(policies.deny()).and(read) };
         let (denied, is_new) = (denials.len(), !denials.says_the_same_as(before));
-        if !denials.says_the_same_as(policies.deny()) {
-            self.live.policies.store(Arc::new(PolicySet::clone(&policies).with_deny(denials)));
+        if let Some(policies) = denying(&policies, denials) {
+            self.live.policies.store(Arc::new(policies));
         }
         if !is_new {
             return false;
@@ -280,6 +277,11 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(key, changed)| changed.then_some(key))
     .collect()
+}
+
+/// The same policies with these denials; `None` where they are theirs already.
+fn denying(policies: &PolicySet, denials: DenyList) -> Option<PolicySet> {
+    (!denials.says_the_same_as(policies.deny())).then(|| policies.clone().with_deny(denials))
 }
 
 async fn of_files(files: Vec<PathBuf>) -> [u8; 32] {

@@ -15,6 +15,20 @@ async fn reloads(home: &Home) -> (Reloads, Arc<ArcSwap<TrustState>>) {
     (Reloads::new(config, origin, live), trust)
 }
 
+/// An entry of a deny-list.
+fn entry(at: u8) -> String {
+    format!("- {{digest: \"{}\", reason: INC-{at}}}\n", crate::oci::Digest::sha256(&[at]))
+}
+
+/// A configuration that denies one digest, and the file that does.
+fn denying_one() -> (Home, PathBuf) {
+    let home = Home::new();
+    let deny = home.path().join("deny.yaml");
+    std::fs::write(&deny, entry(1)).unwrap();
+    home.write(&(home.config() + "deny: [deny.yaml]\n"));
+    (home, deny)
+}
+
 /// Between reading and serving lies what may take minutes: the store's opening, Sigstore's trust root.
 #[tokio::test]
 async fn o6_what_changes_while_the_gate_starts_is_taken_once_it_has() {
@@ -96,11 +110,7 @@ async fn d4_what_is_denied_is_denied_though_the_rest_of_the_configuration_is_wro
 /// A long list takes its time to read, and what the rest of a configuration needs may take more.
 #[tokio::test]
 async fn d4_what_is_denied_is_denied_before_the_files_are_read_again_and_the_rest_is_taken() {
-    let home = Home::new();
-    let deny = home.path().join("deny.yaml");
-    let entry = |at: u8| format!("- {{digest: \"{}\", reason: INC-{at}}}\n", crate::oci::Digest::sha256(&[at]));
-    std::fs::write(&deny, entry(1)).unwrap();
-    home.write(&(home.config() + "deny: [deny.yaml]\n"));
+    let (home, deny) = denying_one();
     let (mut reloads, _trust) = reloads(&home).await;
     let denied = |reloads: &Reloads| reloads.live.policies.load().deny().len();
     let policies = reloads.live.policies.load_full();
@@ -120,11 +130,7 @@ async fn d4_what_is_denied_is_denied_before_the_files_are_read_again_and_the_res
 /// Of a configuration that is refused, too, what is denied is told, though the first look put it in force already.
 #[tokio::test]
 async fn d4_what_was_denied_at_the_first_look_is_told_when_the_rest_is_refused() {
-    let home = Home::new();
-    let deny = home.path().join("deny.yaml");
-    let entry = |at: u8| format!("- {{digest: \"{}\", reason: INC-{at}}}\n", crate::oci::Digest::sha256(&[at]));
-    std::fs::write(&deny, entry(1)).unwrap();
-    home.write(&(home.config() + "deny: [deny.yaml]\n"));
+    let (home, deny) = denying_one();
     let (reloads, _trust) = reloads(&home).await;
     let before = reloads.live.policies.load_full();
     std::fs::write(&deny, entry(1) + &entry(2)).unwrap();
@@ -146,7 +152,6 @@ async fn d4_a_deny_file_that_is_half_written_lifts_nothing_and_holds_back_no_oth
     let home = Home::new();
     std::fs::create_dir(home.path().join("deny")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(home.path().join("deny").join(name), text).unwrap();
-    let entry = |at: u8| format!("- {{digest: \"{}\", reason: INC-{at}}}\n", crate::oci::Digest::sha256(&[at]));
     write("a.yaml", &entry(1));
     home.write(&(home.config() + "deny: [deny/*.yaml]\n"));
     let (mut reloads, _trust) = reloads(&home).await;

@@ -2,6 +2,15 @@
 
 use super::*;
 
+/// Where a layer of ten digits is, of an image that was admitted.
+async fn listed(world: &World) -> String {
+    let layer = world.upstream.blob("0123456789");
+    let target = format!("/v2/acme/app/blobs/{}", layer["digest"].as_str().unwrap());
+    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
+    world.get("/v2/acme/app/manifests/v1").await;
+    target
+}
+
 #[tokio::test]
 async fn blobs_are_served_once_their_manifest_is_admitted() {
     let world = World::allowing();
@@ -30,10 +39,7 @@ async fn blobs_are_served_once_their_manifest_is_admitted() {
 #[tokio::test]
 async fn h6_ranges_of_a_blob_cold_and_warm() {
     let world = World::allowing();
-    let layer = world.upstream.blob("0123456789");
-    let target = format!("/v2/acme/app/blobs/{}", layer["digest"].as_str().unwrap());
-    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
-    world.get("/v2/acme/app/manifests/v1").await;
+    let target = listed(&world).await;
     for (range, status, content_range, body) in [
         ("bytes=2-4", 206, "bytes 2-4/10", "234"),
         ("bytes=7-", 206, "bytes 7-9/10", "789"),
@@ -146,10 +152,7 @@ async fn u10_no_more_of_a_blob_is_taken_than_its_manifest_says_even_if_no_size_i
 #[tokio::test]
 async fn an_upstream_that_breaks_off_before_the_first_byte_of_a_blob_is_told_of_in_an_answer() {
     let world = World::allowing();
-    let layer = world.upstream.blob("0123456789");
-    let target = format!("/v2/acme/app/blobs/{}", layer["digest"].as_str().unwrap());
-    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
-    world.get("/v2/acme/app/manifests/v1").await;
+    let target = listed(&world).await;
     let lied = UpstreamError::Lied { host: "ghcr.io".into(), what: "no".into() };
     for (breaks, wanted) in [(unreachable("ghcr.io"), error(503, "UNAVAILABLE")), (lied, error(502, "DIGEST_INVALID"))] {
         world.upstream.breaks.store(Arc::new(Some(breaks)));
@@ -223,10 +226,7 @@ async fn x11_a_layer_is_denied_by_its_other_name_too() {
 #[tokio::test]
 async fn a_blob_the_upstream_has_not_or_does_not_give_is_404_or_503() {
     let world = World::allowing();
-    let layer = world.upstream.blob("0123456789");
-    let target = format!("/v2/acme/app/blobs/{}", layer["digest"].as_str().unwrap());
-    world.upstream.publish(Some("v1"), &image(&world.upstream, &[layer]));
-    world.get("/v2/acme/app/manifests/v1").await;
+    let target = listed(&world).await;
     world.upstream.fail(Some(unreachable("ghcr.io")));
     assert_eq!(world.get(&target).await.error(), error(503, "UNAVAILABLE"));
     world.upstream.fail(None);
