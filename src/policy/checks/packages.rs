@@ -304,17 +304,7 @@ fn begins(text: &[u8], wanted: &[u8]) -> bool {
 
 /// Without its percent-encoding; what is none stays.
 fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, behind @ ..] = rest {
-        let mut byte = [*first];
-        rest = match behind.split_at_checked(2) {
-            Some((digits, behind)) if *first == b'%' && hex::decode_to_slice(digits, &mut byte).is_ok() => behind,
-            Some(_) | None => behind,
-        };
-        bytes.extend(byte);
-    }
-    bytes
+    percent_encoding::percent_decode_str(text).collect()
 }
 
 /// Whether it lacks what the specification's definition of its type requires: it would match none but those of generators that do

@@ -54,9 +54,6 @@ impl Suppliers {
             };
         };
         let forms = [Some(supplier.as_str()), without_mail(supplier), package.supplier_name.as_deref()];
-        if self.deny.is_empty() && self.allow.is_none() {
-            return Ok(());
-        }
         let lower: Vec<String> = forms.iter().flatten().map(|form| form.to_lowercase()).collect();
         if let Some((denied, _)) = self.deny.iter().find(|(_, denied)| lower.contains(denied)) {
             return failure(format!("wants no package of supplier {}; found {}", short(denied, 60), named(package)));
