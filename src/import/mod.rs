@@ -245,6 +245,13 @@ impl Import {
         self.made.push(Made { draft, document: self.findings.document.clone(), at: at.clone() });
     }
 
+    /// Notes that evidence counts here in either form, where `setting` has its source look at one alone.
+    fn either_form(&mut self, at: &Spot, setting: &str, bundle: bool) {
+        let (there, here) = if bundle { ("bundles", "in cosign's older form") } else { ("cosign's older form", "by bundles") };
+        let message = format!("`{setting}` looks there at {there} only; here what is signed and attested {here} counts too");
+        self.findings.note(at, None, message);
+    }
+
     /// Sees to it that one thing is said of images no policy names: where systems of one input differ in it, the stricter.
     fn one_default(&mut self) {
         let (deny, admit) = ("unmatched: deny", "unmatched: dangerous_allow");

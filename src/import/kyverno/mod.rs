@@ -270,13 +270,6 @@ impl Import {
         Ok(nobody)
     }
 
-    /// Notes that evidence counts here in either form, where `setting` has its source look at one alone.
-    pub(super) fn either_form(&mut self, at: &Spot, setting: &str, bundle: bool) {
-        let (there, here) = if bundle { ("bundles", "in cosign's older form") } else { ("cosign's older form", "by bundles") };
-        let message = format!("`{setting}` looks there at {there} only; here what is signed and attested {here} counts too");
-        self.findings.note(at, None, message);
-    }
-
     /// Where a draft asks for nothing: its validating webhook looks for the mark of a verification where that is `required`,
     /// and here nothing makes one; else `admitted` is said.
     pub(super) fn asks_nothing(&mut self, at: &Spot, required: bool, draft: &mut Draft, admitted: &str) {
