@@ -21,8 +21,8 @@ const ENTRY: &[&str] = &["digest", "identity", "log_entry", "package", "reason"]
 /// Bytes of one file: 16 MiB. More than of a policy: a feed of what is denied grows, and of a file that is too large nothing can be
 /// denied.
 pub const MAX_FILE: u64 = 16 << 20;
-/// How many nodes a large file may have, aliases followed, for each of its bytes: the shortest entries have five in some thirty. Not
-/// as many for every file: a small one of aliases would become a large list.
+/// Bytes of a large file for each node that it may have, aliases followed: the shortest entries have five in some thirty. By its size,
+/// since a small file of aliases would become a large list.
 const BYTES_OF_A_NODE: usize = 5;
 /// Hex digits of a log's id, which is a SHA-256.
 const LOG_ID: usize = 64;

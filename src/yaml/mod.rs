@@ -4,7 +4,8 @@
 //! a [`Node`] first, and is then walked with a [`Cursor`], which collects every problem with its place and key path.
 //!
 //! Bounds: [`MAX_FILE`] bytes, [`MAX_DEPTH`] levels, [`MAX_NODES`] nodes after aliases are followed (a "billion laughs"
-//! file ends there); more of both where a file says so, as a deny-list. Tags and merge keys are refused: a policy must mean what it says at a glance.
+//! file ends there); more of both where a file says so, as a deny-list. Tags and merge keys are refused: a policy must mean what it
+//! says at a glance.
 
 mod cursor;
 mod problem;
