@@ -5,26 +5,24 @@
 //! but the status line, so the sentence is also the HTTP/1.1 reason phrase. It is short, printable ASCII, and contains
 //! nothing an attacker can shape beyond that (J2, J5, J12).
 
-use std::{borrow::Cow, fmt, time::Duration};
+mod judged;
+mod sentence;
+mod upstream;
+
+use std::{fmt, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use sentence::{MAX_SENTENCE, Sentence, plain};
+pub(super) use upstream::{Asking, Disagrees, public_warning};
+
 use crate::{
     body::Body,
-    gate::{NoVerdict, Refusal, RefusalReason},
-    oci::{Digest, ImageName, ManifestError},
-    policy::Unmet,
-    store::{FetchError, FillError},
-    upstream::{Lost, UpstreamError},
+    gate::RefusalReason,
+    oci::{Digest, ImageName},
 };
 
-/// Bytes of a message and of a reason phrase. kubelet events are cut at 1,024, and the same text appears twice in them.
-pub(super) const MAX_SENTENCE: usize = 300;
-/// Bytes of any one string in `detail`.
-const MAX_DETAIL: usize = 256;
-/// Entries of any one list in `detail`.
-const MAX_ENTRIES: usize = 32;
 /// What a client that could not be answered is told to wait when nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -76,29 +74,6 @@ struct Parts {
     size: Option<u64>,
     /// The connection is not to be used again: what follows may not be a request (X12).
     close: bool,
-}
-
-/// The upstream announces a blob of another size than the admitted manifest says.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the upstream announced {found} bytes, the manifest says {listed}")]
-pub(super) struct Disagrees {
-    /// What the manifest says.
-    pub(super) listed: u64,
-    /// What was announced.
-    pub(super) found: u64,
-}
-
-/// What was being asked of the upstream when it failed.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Asking<'a> {
-    /// A blob.
-    Blob(&'a Digest),
-    /// What refers to a digest.
-    Referrers(&'a Digest),
-    /// What a tag means.
-    Tag(&'a crate::oci::Tag),
-    /// The tags there are.
-    Tags,
 }
 
 impl Error {
@@ -224,137 +199,6 @@ impl Error {
         error
     }
 
-    // What the gate said.
-
-    /// 403, naming the image, the policy, what was wanted and what was found: the sentence the decision's event has too.
-    pub(super) fn refusal(refusal: &Refusal) -> Self {
-        let Refusal { image, digest, reason, explanation: _ } = refusal;
-        let mut detail = about(image, digest, refusal.code());
-        let (status, code) = match reason {
-            RefusalReason::Content(error) => {
-                detail["content"] = content_code(error).into();
-                match error {
-                    // The transport's fault, not the content's: the bytes may be good.
-                    ManifestError::TypeMismatch { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid),
-                    ManifestError::Ambiguous(_)
-                    | ManifestError::Malformed(_)
-                    | ManifestError::SchemaOne
-                    | ManifestError::TooLarge(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied),
-                }
-            }
-            RefusalReason::TagMoved(moved) => {
-                detail["tag"] = moved.tag.to_string().into();
-                detail["was"] = moved.was.to_string().into();
-                detail["policies"] =
-                    json!([{"policy": moved.policy, "reason": moved.code(), "summary": plain(&moved.to_string(), MAX_DETAIL)}]);
-                (StatusCode::FORBIDDEN, ErrorCode::Denied)
-            }
-            RefusalReason::Denied(_) | RefusalReason::NoPolicy | RefusalReason::NotEvidence => {
-                (StatusCode::FORBIDDEN, ErrorCode::Denied)
-            }
-            RefusalReason::Unmet { unmet, notes } => {
-                detail["policies"] = unmet.iter().take(MAX_ENTRIES).map(policy).collect();
-                detail["notes"] = texts(notes);
-                (StatusCode::FORBIDDEN, ErrorCode::Denied)
-            }
-        };
-        Self::new(status, code, &refusal.sentence()).detail(detail)
-    }
-
-    /// What a missing verdict on `digest` becomes: 404, 403, 502 or 503.
-    pub(super) fn no_verdict(image: &ImageName, digest: &Digest, none: &NoVerdict) -> Self {
-        let (status, code, says) = match none {
-            NoVerdict::Absent(_) => return Self::manifest_unknown(&format_args!("{image}@{digest}")),
-            NoVerdict::CredentialsRefused(error) => {
-                (StatusCode::FORBIDDEN, ErrorCode::Denied, format!("cannot be had: {}", public(error)))
-            }
-            NoVerdict::Faulty(faulty) => {
-                (StatusCode::BAD_GATEWAY, ErrorCode::ManifestInvalid, format!("is not served: {faulty}"))
-            }
-            NoVerdict::Undecided(undecided) => {
-                // What the operating system said of a connection may name an internal address; the gate's event has it (J7).
-                let said = undecided.to_string();
-                let said = without_source(&said).unwrap_or(said);
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, format!("is not served yet: {said}"))
-            }
-        };
-        let sentence = Sentence { image, digest, says: &says }.fit();
-        let mut error = Self::new(status, code, &sentence).detail(about(image, digest, none.code()));
-        if let NoVerdict::Undecided(undecided) = none {
-            error.0.retry_after = Some(undecided.retry_after);
-        }
-        error
-    }
-
-    // What an upstream said, where the gate was not asked.
-
-    /// What an upstream's error becomes. Its own words about addresses and certificates go to the log only (J7).
-    pub(super) fn upstream(asking: Asking<'_>, image: &ImageName, error: &UpstreamError) -> Self {
-        let (what, absent) = match asking {
-            Asking::Blob(digest) => (format!("blob {} of {image}", digest.short()), ErrorCode::BlobUnknown),
-            Asking::Referrers(digest) => (format!("the referrers of {image}@{}", digest.short()), ErrorCode::ManifestUnknown),
-            Asking::Tag(tag) => (format!("{image}:{tag}"), ErrorCode::ManifestUnknown),
-            Asking::Tags => (format!("the tags of {image}"), ErrorCode::NameUnknown),
-        };
-        if !matches!(error, UpstreamError::NotFound) {
-            tracing::warn!(%image, %what, %error, "the upstream did not give what was asked");
-        }
-        let said = |status, code| Self::new(status, code, &format_args!("{what} cannot be had: {}", public(error)));
-        match error {
-            // Evidence that may not be read is evidence not found out about: never "there is none", never a denial.
-            UpstreamError::Denied { .. } => match asking {
-                Asking::Referrers(_) => Self::unavailable(&format_args!("{what} cannot be had: {}", public(error))),
-                Asking::Blob(_) | Asking::Tag(_) | Asking::Tags => said(StatusCode::FORBIDDEN, ErrorCode::Denied),
-            },
-            UpstreamError::Forbidden(_) => said(StatusCode::BAD_GATEWAY, ErrorCode::Unavailable),
-            UpstreamError::Lied { .. } => said(StatusCode::BAD_GATEWAY, ErrorCode::DigestInvalid),
-            UpstreamError::NotFound => {
-                Self::new(StatusCode::NOT_FOUND, absent, &format_args!("{what} is not known to the registry"))
-            }
-            UpstreamError::Throttled { retry_after, .. } => {
-                let mut error = said(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable);
-                error.0.retry_after = Some(retry_after.unwrap_or(RETRY_AFTER));
-                error
-            }
-            UpstreamError::TooLarge { .. } => match asking {
-                Asking::Tag(_) => said(StatusCode::FORBIDDEN, ErrorCode::Denied),
-                Asking::Blob(_) | Asking::Referrers(_) | Asking::Tags => said(StatusCode::BAD_GATEWAY, ErrorCode::SizeInvalid),
-            },
-            UpstreamError::Failing { .. } | UpstreamError::Unreachable { .. } => {
-                Self::unavailable(&format_args!("{what} cannot be had: {}", public(error)))
-            }
-        }
-    }
-
-    /// What a blob that could not be fetched becomes. The store hands our own error back as it was given to it.
-    pub(super) fn fetch(image: &ImageName, digest: &Digest, error: &FetchError) -> Self {
-        if let Some(error) = error.downcast_ref::<UpstreamError>() {
-            return Self::upstream(Asking::Blob(digest), image, error);
-        }
-        if let Some(Disagrees { listed, found }) = error.downcast_ref::<Disagrees>() {
-            return Self::size_disagrees(digest, *listed, *found);
-        }
-        let said = |status, code| {
-            tracing::warn!(%image, %digest, %error, "the upstream did not give what was asked");
-            Self::new(status, code, &format_args!("blob {} of {image} cannot be had: {error}", digest.short()))
-        };
-        match error.downcast_ref::<FillError>() {
-            Some(FillError::Longer { .. } | FillError::Shorter { .. }) => {
-                return said(StatusCode::BAD_GATEWAY, ErrorCode::SizeInvalid);
-            }
-            Some(FillError::Mismatch(_)) => return said(StatusCode::BAD_GATEWAY, ErrorCode::DigestInvalid),
-            Some(FillError::Stalled(_)) => {
-                let mut error = said(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable);
-                error.0.retry_after = Some(RETRY_AFTER);
-                return error;
-            }
-            Some(FillError::Changed | FillError::Disk(_) | FillError::Lost | FillError::Unread | FillError::Upstream(_))
-            | None => {}
-        }
-        tracing::error!(%image, %digest, %error, "the store could not take the blob in");
-        Self::unavailable(&format_args!("blob {} of {image} cannot be stored at the moment", digest.short()))
-    }
-
     /// The answer. On HEAD its body is left out, and its length is not (RFC 9110, 8.6).
     pub(super) fn into_response(self, head: bool) -> Response<Body> {
         let Parts { status, code, message, detail, retry_after, size, close } = *self.0;
@@ -396,102 +240,6 @@ impl Error {
         }
         response
     }
-}
-
-/// A complete `Warning` value without what the operating system said of a connection (J7): audit mode tells there why it
-/// could not tell.
-pub(super) fn public_warning(warning: &str) -> Cow<'_, str> {
-    without_source(warning).map_or(warning.into(), |public| format!("{public}\"").into())
-}
-
-/// What is said before the source of the first [`UpstreamError::Unreachable`] that is told of, if one is.
-fn without_source(said: &str) -> Option<String> {
-    let before = |lost: Lost| said.split_once(&format!(" {lost}: ")).map(|(before, _)| format!("{before} {lost}"));
-    Lost::ALL.into_iter().filter_map(before).min_by_key(String::len)
-}
-
-/// `image@digest` and what is said of it, within [`MAX_SENTENCE`]: the whole digest if it fits, else its beginning, and
-/// what is said is cut last.
-struct Sentence<'a> {
-    image: &'a ImageName,
-    digest: &'a Digest,
-    says: &'a str,
-}
-
-impl Sentence<'_> {
-    fn fit(&self) -> String {
-        let Self { image, digest, says } = self;
-        let whole = format!("{image}@{digest} {says}");
-        if whole.len() <= MAX_SENTENCE {
-            return whole;
-        }
-        let image = plain(&image.to_string(), 120);
-        plain(&format!("{image}@{} {says}", digest.short()), MAX_SENTENCE)
-    }
-}
-
-/// What every judged digest's `detail` says. Codes are those of the metrics and events.
-fn about(image: &ImageName, digest: &Digest, reason: &'static str) -> Value {
-    json!({
-        "image": image.to_string(),
-        "digest": digest.to_string(),
-        "reason": reason,
-    })
-}
-
-fn policy(unmet: &Unmet) -> Value {
-    json!({
-        "name": plain(&unmet.policy, MAX_DETAIL),
-        "reason": unmet.reason.as_str(),
-        "summary": plain(&unmet.summary, MAX_DETAIL),
-        "details": texts(&unmet.details),
-    })
-}
-
-fn texts(texts: &[String]) -> Value {
-    let mut list: Vec<Value> = texts.iter().take(MAX_ENTRIES).map(|text| plain(text, MAX_DETAIL).into()).collect();
-    if texts.len() > MAX_ENTRIES {
-        list.push(format!("and {} more", texts.len() - MAX_ENTRIES).into());
-    }
-    list.into()
-}
-
-const fn content_code(error: &ManifestError) -> &'static str {
-    match error {
-        ManifestError::Ambiguous(_) => "manifest_ambiguous",
-        ManifestError::Malformed(_) => "manifest_malformed",
-        ManifestError::SchemaOne => "manifest_schema_one",
-        ManifestError::TooLarge(_) => "manifest_too_large",
-        ManifestError::TypeMismatch { .. } => "manifest_type_mismatch",
-    }
-}
-
-/// What a client may know of an upstream's error: no address, no certificate, no operating system's words (J7).
-fn public(error: &UpstreamError) -> String {
-    match error {
-        UpstreamError::Unreachable { host, lost, .. } => format!("upstream {host} {lost}"),
-        UpstreamError::Denied { .. }
-        | UpstreamError::Failing { .. }
-        | UpstreamError::Forbidden(_)
-        | UpstreamError::Lied { .. }
-        | UpstreamError::NotFound
-        | UpstreamError::Throttled { .. }
-        | UpstreamError::TooLarge { .. } => error.to_string(),
-    }
-}
-
-/// Printable ASCII of at most `limit` bytes: any other character becomes `?`, a cut shows as `...`.
-///
-/// What is in certificates and manifests is an attacker's: control characters and bidirectional marks must not reach
-/// terminals, events or header lines (J2).
-pub(super) fn plain(text: &str, limit: usize) -> String {
-    let mut plain: String =
-        text.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).take(limit + 1).collect();
-    if plain.len() > limit {
-        plain.truncate(limit.saturating_sub(3));
-        plain.push_str("...");
-    }
-    plain
 }
 
 #[cfg(test)]

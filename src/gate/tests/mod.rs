@@ -5,6 +5,7 @@ mod attacks;
 mod cooldown;
 mod counted;
 mod denied;
+mod denied_packages;
 mod exceptions;
 mod explained;
 mod kept;

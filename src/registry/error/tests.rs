@@ -5,12 +5,14 @@ use std::sync::Arc;
 use http_body_util::BodyExt as _;
 use proptest::prelude::*;
 
-use super::*;
+use super::{upstream::public, *};
 use crate::{
-    gate::{Absent, Faulty, Undecided, UndecidedReason},
-    oci::Tag,
-    policy::Reason,
+    gate::{Absent, Faulty, NoVerdict, Refusal, Undecided, UndecidedReason},
+    oci::{ManifestError, Tag},
+    policy::{Reason, Unmet},
     registry::testing::unreachable,
+    store::FetchError,
+    upstream::{Lost, UpstreamError},
 };
 
 fn image() -> ImageName {
