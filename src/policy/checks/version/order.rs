@@ -2,11 +2,11 @@
 //!
 //! Debian's and rpm's are their tools' own (deb-version(7), rpm-version(7)). Semantic Versioning's holds where both are such
 //! versions, or short of `.0`, in every ecosystem that is none of the others here. What is left is compared leniently: an epoch
-//! (`1:`) first; then runs of digits as numbers and runs of letters as words, whatever separates them. A missing number is 0:
-//! `1.0.0-rc1` is `1.0-rc1`, but for distributions. Which words mean "before" differs: `1.0-rc1` is before 1.0 in most, a
-//! gem's `1.0.a` is, Maven's `1.0.Final` is 1.0, its `1.0-jre` behind it, and so are its and Python's `1.0-1`. Any other word is
-//! more than nothing, and less than a number; but where a version begins with one, `jdk-21.0.1` would be before 2.0, so that it is
-//! not compared with a version that begins with a number.
+//! (`1:`) first; then runs of digits as numbers and runs of letters as words, whatever separates them. A missing number is 0, and
+//! `1.0.0-rc1` is `1.0-rc1`; but for distributions, where 1 is before 1.0. Which words mean "before" differs: `1.0-rc1` is
+//! before 1.0 in most, a gem's `1.0.a` is, Maven's `1.0.Final` is 1.0, its `1.0-jre` behind it, and so are its and Python's
+//! `1.0-1`. Any other word is more than nothing, and less than a number; but where a version begins with one, `jdk-21.0.1` would
+//! be before 2.0, so that it is not compared with a version that begins with a number.
 
 use std::{borrow::Cow, cmp::Ordering, iter};
 
@@ -299,9 +299,6 @@ fn lenient(a: &[Part<'_>], b: &[Part<'_>]) -> Ordering {
     for at in 0..a.len().max(b.len()) {
         let ordering = match (a.get(at), b.get(at)) {
             (Some(a), Some(b)) => a.cmp(b),
-            // 2.17.0 is 2.17.
-            (Some(only), None) if *only == ZERO => Ordering::Equal,
-            (None, Some(only)) if *only == ZERO => Ordering::Equal,
             (Some(only), None) => only.cmp(&Part::Nothing),
             (None, Some(only)) => Part::Nothing.cmp(only),
             (None, None) => Ordering::Equal,

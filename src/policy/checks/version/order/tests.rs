@@ -59,9 +59,12 @@ fn rpm_versions_stand_in_order() {
 
 #[test]
 fn other_ecosystems_have_an_order_of_their_own() {
-    stand(Scheme::Alpm, &["1.0a", "1.0alpha", "1.0b", "1.0beta", "1.0p", "1.0pre", "1.0rc", "1.0", "1.0.a", "1.0.1", "1:0.1"]);
+    stand(
+        Scheme::Alpm,
+        &["1", "1.0a", "1.0alpha", "1.0b", "1.0beta", "1.0p", "1.0pre", "1.0rc", "1.0", "1.0.a", "1.0.1", "1:0.1"],
+    );
     stand(Scheme::Apk, &["1.0_alpha", "1.0_beta2", "1.0_pre1", "1.0_rc1", "1.0", "1.0_p1", "1.0.1"]);
-    stand(Scheme::Apk, &["1.0", "1.0a", "1.0b-r1", "1.0.1"]);
+    stand(Scheme::Apk, &["1", "1.0", "1.0a", "1.0b-r1", "1.0.1"]);
     // https://maven.apache.org/pom.html#version-order-specification
     stand(
         Scheme::Maven,
@@ -119,7 +122,11 @@ fn other_ecosystems_have_an_order_of_their_own() {
             "1.0.0b1.dev2",
             "1.0b1",
             "1.0.0",
+            "1.0+a",
+            "1.0+a.0",
             "1.0+a1",
+            "1.0+dev",
+            "1.0+0.a",
             "1.0.0+1",
             "1.0.post1.dev3",
             "1.0-1",
