@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::super::deny::{DeniedEvidence, DenyList, parse_denials};
+use super::super::deny::{self, DeniedEvidence, DenyList, parse_denials};
 use crate::{
     oci::{Algorithm, Digest, ImageName},
     verify::{LogEntry, LogEvidence, Proven, SanKind, Signer, Verified},
@@ -46,6 +46,24 @@ fn every_form_is_read_and_an_empty_list_denies_nothing() {
     assert_eq!((denied.len(), denied.packages().len(), denied.is_empty()), (5, 2, false));
     assert_eq!(denied.digest(&DIGEST.parse().unwrap()).map(|reason| &**reason), Some("INC-1"));
     assert!(list("[]").is_empty());
+}
+
+/// A feed of what is denied grows by a line a day, and must not pass the bound of a policy unnoticed.
+#[test]
+fn d4_a_deny_file_may_be_larger_than_a_policy() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("feed.yaml");
+    let count = 40_000;
+    let text: String = (0..count).map(|at| format!("- {{package: pkg:a/{at},reason: r}}\n")).collect();
+    assert!(text.len() as u64 > crate::yaml::MAX_FILE && 5 * count > crate::yaml::MAX_NODES);
+    std::fs::write(&file, &text).unwrap();
+    assert_eq!(list(&deny::read_file(&file).unwrap()).len(), count);
+    // To the byte.
+    let most = usize::try_from(deny::MAX_FILE).unwrap();
+    std::fs::write(&file, vec![b'#'; most]).unwrap();
+    assert_eq!(deny::read_file(&file).unwrap().len(), most);
+    std::fs::write(&file, vec![b'#'; most + 1]).unwrap();
+    assert!(deny::read_file(&file).unwrap_err().message.contains("larger than 16777216 bytes"));
 }
 
 #[test]
