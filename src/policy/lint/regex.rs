@@ -35,8 +35,8 @@ pub(in crate::policy) struct Openings {
     /// The same, and it is not about an e-mail address. Those have no part that others choose; a workflow's subject has
     /// slashes, and behind its `@` a branch that may be called anything.
     pub(super) start_of_path: bool,
-    /// It goes on with anything directly behind a part of a word. Not behind a workflow's `@refs/`: which tags begin with `v`
-    /// is decided in the repository that is named before it.
+    /// It goes on with anything directly behind a part of a word: at its end, or of the host or owner, wherever else it goes. Not
+    /// behind a workflow's `@refs/`: which tags begin with `v` is decided in the repository that is named before it.
     pub(super) end: bool,
 }
 
@@ -56,7 +56,7 @@ impl Openings {
             open.dot |= has_open_dot(&branch);
             open.start |= start;
             open.start_of_path |= start && !is_of_mail(&branch);
-            open.end |= ends_open(&branch);
+            open.end |= ends_open(&branch) || leaves_owner_unended(&branch);
         }
         open
     }
@@ -184,5 +184,29 @@ fn ends_open(branch: &[Piece]) -> bool {
         .iter()
         .chain([&Piece::Text(text.clone())])
         .any(|piece| matches!(piece, Piece::Text(text) if text.contains("@refs/")));
-    text.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && !in_refs
+    ends_in_word(text) && !in_refs
+}
+
+/// Whether an owner only begins with what is said of it, as acme-evil does with `https://github.com/acme[^/]*/app`; or a host, and
+/// nothing is said of its end.
+fn leaves_owner_unended(branch: &[Piece]) -> bool {
+    let said = branch.iter().map_while(|piece| match piece {
+        Piece::Text(text) => Some(text.as_str()),
+        Piece::Dot => Some("."),
+        Piece::Open { .. } | Piece::Other => None,
+    });
+    let said: Vec<&str> = said.collect();
+    let Some((Piece::Open { paths }, behind)) = branch.get(said.len()..).and_then(<[Piece]>::split_first) else { return false };
+    let said = said.concat();
+    let begins_path = |piece: &Piece| matches!(piece, Piece::Text(text) if text.starts_with('/'));
+    let unended = match said.split_once("://").map(|(_, name)| name.matches('/').count()) {
+        Some(0) => *paths || behind.first().is_none_or(begins_path),
+        Some(1) => true,
+        Some(_) | None => false,
+    };
+    unended && ends_in_word(&said)
+}
+
+fn ends_in_word(text: &str) -> bool {
+    text.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
 }
