@@ -75,7 +75,8 @@ pub trait Facts: Send + Sync + std::fmt::Debug {
     /// When `key` was first seen: the earlier of `now` and what is kept. The answer is kept, synced, before it is given.
     ///
     /// So whoever brings the earlier time is right, another replica or an import; and a kept time in the future, one from
-    /// before there was this program, or one that is damaged, counts as now.
+    /// before there was this program, or one that is damaged, counts as now. Who only reads keeps nothing: what was not seen is
+    /// seen at [`Timestamp::MAX`] there, and whoever asks later is not told of another time each time.
     ///
     /// # Errors
     /// When it can be neither read nor kept: then it is not known, and will not be known better by asking as if it were.
@@ -281,7 +282,8 @@ impl FactFiles {
         // Nearly always it is known, and nothing is to be written.
         match read()? {
             Some(seen) if seen <= now => return Ok(seen),
-            Some(_) | None if self.read_only => return Ok(now),
+            Some(_) if self.read_only => return Ok(now),
+            None if self.read_only => return Ok(Timestamp::MAX),
             Some(_) | None => {}
         }
         let path = self.path(FactKind::FirstSeen, key);

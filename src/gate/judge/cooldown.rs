@@ -93,14 +93,19 @@ fn still_waiting(policy: &Policy, held: &Held, seen: Timestamp, now: Timestamp) 
     let wait = Duration::try_from(told.duration_since(now)).ok().filter(|wait| !wait.is_zero())?;
     let made = if policy.cools_from_attestations() { "attested" } else { "signed" };
     let signed = held.signed_at.map_or_else(|| format!("not {made}"), |signed| format!("{made} {}", second(signed)));
-    let seen = if seen == Timestamp::MIN {
-        // What `NoFacts` says of everything.
-        "no store asked for its first sighting: verify --first-seen-from".to_owned()
-    } else {
-        format!("first seen here {}", second(seen))
-    };
     let length = SignedDuration::try_from(cooldown).map_or_else(|_| format!("{cooldown:?}"), |length| format!("{length:#}"));
-    let summary = format!("wants it known for {length}: admitted from {told} ({signed}, {seen})");
+    let summary = if seen == Timestamp::MAX {
+        // What a gate's store says of what it has not seen to who only reads it: no time at which to ask again.
+        format!("wants it known for {length}, from when that gate is first asked for it, which it was not yet ({signed})")
+    } else {
+        let seen = if seen == Timestamp::MIN {
+            // What `NoFacts` says of everything.
+            "no store asked for its first sighting: verify --first-seen-from".to_owned()
+        } else {
+            format!("first seen here {}", second(seen))
+        };
+        format!("wants it known for {length}: admitted from {told} ({signed}, {seen})")
+    };
     Some((unmet(policy, summary), wait))
 }
 

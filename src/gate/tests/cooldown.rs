@@ -287,6 +287,38 @@ async fn without_facts_only_the_signature_counts() {
     assert!(sentence.ends_with(told), "{sentence}");
 }
 
+/// The facts of a gate's store that has not seen anything, to who only reads them.
+#[derive(Debug)]
+struct Unseen;
+
+#[async_trait::async_trait]
+impl Facts for Unseen {
+    async fn first_seen(&self, _: &str, _: Timestamp) -> Result<Timestamp, StoreError> {
+        Ok(Timestamp::MAX)
+    }
+
+    async fn fact(&self, _: FactKind, _: &str) -> Result<Option<bytes::Bytes>, StoreError> {
+        Ok(None)
+    }
+
+    async fn set_fact(&self, _: FactKind, _: &str, _: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_gate_of_a_store_has_not_seen_cools_down_and_no_time_is_made_up() {
+    let mut world = cooling("24h");
+    let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
+    world.facts = Arc::new(Unseen);
+    world.restart();
+    let refusal = world.refusal(image).await;
+    assert_eq!(refusal.code(), "cooldown");
+    let told =
+        "wants it known for 24h, from when that gate is first asked for it, which it was not yet (signed 2026-01-01T00:00:00Z)";
+    assert!(refusal.sentence().ends_with(told), "{refusal}");
+}
+
 const ATTESTED: &str = "name: release\nimages: [\"reg.test/acme/**\"]\ndangerous_no_signature: true\ncooldown: 24h\nattestations:\n  \
                         - predicate_type: https://spdx.dev/Document\n    sbom_on: each_platform\n    \
                         keyless: {issuer: https://issuer.test, subject: https://ci.acme.test/release}\n";

@@ -166,8 +166,8 @@ async fn a_store_opened_to_be_read_only_is_left_as_it_is() {
     rig.store().first_seen(KEY, at(1_000)).await.unwrap();
     let reader = FactFiles::read_only(&rig.root()).unwrap();
     assert_eq!(reader.first_seen(KEY, at(2_000)).await.unwrap(), at(1_000));
-    assert_eq!(reader.first_seen("other", at(2_000)).await.unwrap(), at(2_000));
-    assert_eq!(reader.first_seen("other", at(3_000)).await.unwrap(), at(3_000));
+    assert_eq!(reader.first_seen(KEY, at(500)).await.unwrap(), at(500));
+    assert_eq!(reader.first_seen("other", at(2_000)).await.unwrap(), Timestamp::MAX, "not seen");
     assert!(reader.set_fact(FactKind::Tag, "k", b"v").await.is_err());
     assert!(FactFiles::open(&rig.root().join("none")).is_err());
 }
