@@ -1,6 +1,9 @@
 //! Registries that only their names are known of: where they are, and with which credentials they are asked.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     oci::Host,
@@ -15,7 +18,7 @@ pub(super) fn registry(host: &Host, plain_http: bool) -> Result<upstream::Config
     let url = url::Url::parse(&format!("{scheme}://{at}")).map_err(|error| format!("{host}: {error}"))?;
     let location = Location::Registry(RegistryConfig {
         url,
-        docker_configs: docker_configs(|name| std::env::var_os(name)),
+        docker_configs: docker_configs(|name| std::env::var_os(name), &podman_run()),
         ca: None,
         plain_http,
         auth_hosts: Vec::new(),
@@ -32,15 +35,20 @@ fn is_loopback(host: &Host) -> bool {
     upstream::is_this_machine(without_port)
 }
 
+/// Where `podman login` leaves credentials of a user without `$XDG_RUNTIME_DIR`, as in a container.
+fn podman_run() -> PathBuf {
+    format!("/run/containers/{}/auth.json", rustix::process::getuid().as_raw()).into()
+}
+
 /// The files in which `docker login` and `podman login` leave credentials, as far as there are any. A registry's are in the first
 /// that has some for it. Those that a variable names were said on purpose, so nothing else stands in for them.
-fn docker_configs(environment: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+fn docker_configs(environment: impl Fn(&str) -> Option<OsString>, podman_run: &Path) -> Vec<PathBuf> {
     let variable = |name: &str| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let named = [variable("DOCKER_CONFIG").map(|directory| directory.join("config.json")), variable("REGISTRY_AUTH_FILE")];
     let home = variable("HOME");
     let usual = [
         home.as_ref().map(|home| home.join(".docker/config.json")),
-        variable("XDG_RUNTIME_DIR").map(|run| run.join("containers/auth.json")),
+        Some(variable("XDG_RUNTIME_DIR").map_or_else(|| podman_run.to_owned(), |run| run.join("containers/auth.json"))),
         variable("XDG_CONFIG_HOME").or(home.map(|home| home.join(".config"))).map(|config| config.join("containers/auth.json")),
     ];
     let files: Vec<PathBuf> = if named.iter().any(Option::is_some) {
@@ -86,20 +94,22 @@ mod tests {
         }
         let (docker, podman) = (at("home/.docker/config.json"), at("home/.config/containers/auth.json"));
         let (run, config) = (at("run/containers/auth.json"), at("config/containers/auth.json"));
-        let (named, file) = (at("docker/config.json"), at("auth.json"));
+        let (named, file, rootful) = (at("docker/config.json"), at("auth.json"), at("rootful.json"));
         let found = |variables: &[(&str, PathBuf)]| {
-            docker_configs(|wanted| variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.into()))
+            let variable = |wanted: &str| variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.into());
+            docker_configs(variable, &rootful)
         };
         let home = ("HOME", at("home"));
         assert_eq!(found(&[]), Vec::<PathBuf>::new());
         assert_eq!(found(std::slice::from_ref(&home)), Vec::<PathBuf>::new());
-        for file in [&docker, &podman, &run, &config, &named, &file] {
+        for file in [&docker, &podman, &run, &config, &named, &file, &rootful] {
             std::fs::write(file, "{}").unwrap();
         }
         let (docker_variable, file_variable) = (("DOCKER_CONFIG", at("docker")), ("REGISTRY_AUTH_FILE", file.clone()));
         let usual =
             [home.clone(), ("XDG_RUNTIME_DIR", at("run")), ("XDG_CONFIG_HOME", at("config")), ("DOCKER_CONFIG", "".into())];
-        assert_eq!(found(std::slice::from_ref(&home)), [docker.clone(), podman]);
+        assert_eq!(found(&[]), std::slice::from_ref(&rootful));
+        assert_eq!(found(std::slice::from_ref(&home)), [docker.clone(), rootful.clone(), podman]);
         assert_eq!(found(&usual), [docker, run, config]);
         assert_eq!(found(&[home.clone(), file_variable.clone()]), std::slice::from_ref(&file));
         assert_eq!(found(&[home.clone(), docker_variable.clone()]), std::slice::from_ref(&named));

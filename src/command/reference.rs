@@ -43,16 +43,19 @@ impl FromStr for Image {
     type Err = ReferenceError;
 
     /// `[HOST/]REPOSITORY[:TAG][@DIGEST]` as Docker reads it: without a host it is docker.io, without a tag `latest`, and
-    /// beside a digest a tag means nothing. Or `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]`.
+    /// beside a digest a tag means nothing; gh's `oci://` may stand before it. Or `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = |why: String| ReferenceError { text: text.to_owned(), why };
-        if let Some(rest) = text.strip_prefix("oci:") {
+        // What gh and Helm write before what is at a registry.
+        let at_registry = text.strip_prefix("oci://").filter(|rest| !rest.starts_with('/'));
+        if let (None, Some(rest)) = (at_registry, text.strip_prefix("oci:")) {
             return in_layout(text, rest).map_err(refuse);
         }
-        if let Some((scheme, _)) = text.split_once("://") {
+        let plain = at_registry.unwrap_or(text);
+        if let Some((scheme, _)) = plain.split_once("://") {
             return Err(refuse(format!("leave out `{scheme}://`")));
         }
-        let (name, reference) = split(text).map_err(refuse)?;
+        let (name, reference) = split(plain).map_err(refuse)?;
         let (host, repository) = match name.split_once('/') {
             // As Docker decides: only a dot, a colon or `localhost` makes a host of the first segment.
             Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
@@ -190,6 +193,8 @@ mod tests {
             ("localhost:5000/app:v1", "localhost:5000/app", "v1"),
             ("[::1]:5000/app:v1", "[::1]:5000/app", "v1"),
             ("127.0.0.1:5000/a/b", "127.0.0.1:5000/a/b", "latest"),
+            // As gh has it.
+            ("oci://ghcr.io/acme/app:v1", "ghcr.io/acme/app", "v1"),
         ] {
             assert_eq!(read(text), (name.into(), reference.into()), "{text}");
         }
@@ -209,6 +214,7 @@ mod tests {
         let image: Image = "oci:parcel:acme/app:v1".parse().unwrap();
         assert_eq!(image.reference.unwrap().to_string(), "v1");
         assert_eq!((image.name.unwrap().to_string().as_str(), image.prefix.as_str()), ("localhost/acme/app", ""));
+        assert_eq!("oci:///srv/parcel".parse::<Image>().unwrap().place, Place::Layout("///srv/parcel".into()));
         let image: Image = "oci:parcel".parse().unwrap();
         assert_eq!((image.name, image.reference), (None, None));
     }
@@ -241,6 +247,7 @@ mod tests {
     fn what_names_no_image_says_why() {
         for (text, why) in [
             ("https://ghcr.io/acme/app", "leave out `https://`"),
+            ("oci://docker://ghcr.io/acme/app", "leave out `docker://`"),
             ("ghcr.io/Acme/app", "repository name"),
             ("ghcr.io/acme/app@sha256:00", "digest"),
             ("ghcr.io/acme/app:", "is not a tag"),

@@ -293,6 +293,10 @@ fn choose(config: &Value, scheme: &str, server: &Authority, repository: &str) ->
         fields.retain(|name, value| {
             matches!(name.as_str(), "auth" | "username" | "password" | "identitytoken") && value.as_str() != Some("")
         });
+        // `base64` breaks its lines, and Docker's own tools read across them.
+        if let Some(Value::String(auth)) = fields.get_mut("auth") {
+            auth.retain(|c| !matches!(c, '\r' | '\n'));
+        }
         if !fields.is_empty() {
             return only(&key, false, json!({"auths": {&key: fields}}));
         }
@@ -372,6 +376,10 @@ mod tests {
             assert_eq!(chosen(&config, &format!("https://{host}"), "x"), Some((server.into(), asked)), "{host}");
         }
         assert_eq!(chosen(&json!({}), "https://a.test", "x"), None);
+        // As `base64` and `jq` write a long one.
+        let config = json!({"auths": {"a.test": {"auth": "eD\r\np5\n"}}});
+        let read = json!({"auths": {"a.test": {"auth": "eDp5"}}});
+        assert_eq!(chosen(&config, "https://a.test", "x"), Some(("a.test".into(), read)));
     }
 
     #[tokio::test(start_paused = true)]
