@@ -11,7 +11,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+    header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
 use quick_cache::sync::Cache;
@@ -240,7 +240,10 @@ impl Auth {
                     shown: credential.is_some(),
                 }));
             }
-            StatusCode::TOO_MANY_REQUESTS => {
+            // Where 503 says when to come back it is the same; no other status does.
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+                if status == StatusCode::TOO_MANY_REQUESTS || headers.contains_key(RETRY_AFTER) =>
+            {
                 return Err(Failure::Later(UpstreamError::Throttled { host: host(), retry_after: retry_after(&headers) }));
             }
             // Credentials were shown to a host that may have them; where it points next may not (U3).

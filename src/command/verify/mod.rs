@@ -2,6 +2,7 @@
 
 pub(super) mod ask;
 pub(super) mod platform;
+mod quiet;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,10 +19,13 @@ use futures_util::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep},
+    time::{Instant, sleep_until},
 };
 
-use self::ask::{Asking, Pinned};
+use self::{
+    ask::{Asking, Pinned},
+    quiet::Quiet,
+};
 use super::{
     Exit,
     judge::{Basis, Judge, Unusable},
@@ -30,7 +34,7 @@ use super::{
     runtime,
     streams::{answer, tell},
 };
-use crate::oci::Digest;
+use crate::oci::{Digest, Host};
 
 /// The longest `--wait`. Not every time can be added to a clock, and no pipeline runs for longer.
 const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -39,7 +43,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 
 /// Judge images as the proxy would, and say so by the exit code.
 ///
-/// An image is `[HOST/]REPOSITORY[:TAG][@DIGEST]` at a registry, or `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]` in an
+/// An image is `[HOST/]REPOSITORY[:TAG][@DIGEST]` at a registry, perhaps behind gh's `oci://`, or `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]` in an
 /// OCI layout on disk; without a repository every image of the layout, each of which must have such a name there. A tag is
 /// resolved once, and what is judged and printed is the digest it meant. Credentials are those of `docker login` or `podman
 /// login`: of the files that $DOCKER_CONFIG and $REGISTRY_AUTH_FILE name, or else of the usual ones, the first that has some for the
@@ -61,8 +65,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform::platform)]
     platform: Option<String>,
     /// Ask again until all images are admitted, for so long from the start of the command (`60s`, `5m`), at most 7 days:
-    /// signatures are pushed after images. A registry that says when to come back (Retry-After) is not asked before. What is
-    /// being asked when the time is up is still waited for.
+    /// signatures are pushed after images. A registry that says when to come back (Retry-After, of which a minute counts) is not
+    /// asked before, and not at all where that is after the time. What is being asked when the time is up is still waited for.
     #[arg(long, value_name = "TIME", value_parser = wait)]
     wait: Option<Duration>,
     /// How many images are judged at once.
@@ -121,8 +125,12 @@ impl Arguments {
         vouched(&mut all, asking, jobs).await?;
         if let Some(until) = until {
             // All at once, each for itself: none holds up another while it waits, and none that another vouches for waits in vain.
-            let places = Semaphore::new(jobs);
-            let waiting = all.iter_mut().filter(|one| !one.is_admitted()).map(|one| one.ask_until(asking, until, &places));
+            let (places, quiet) = (Semaphore::new(jobs), Quiet::default());
+            for one in &all {
+                quiet.keep(&judge.find(one.image)?.0.host, one.pinned.retry_after);
+            }
+            let waiting = all.iter_mut().filter(|one| !one.is_admitted());
+            let waiting = waiting.map(|one| one.ask_until(asking, until, &places, &quiet));
             let mut waiting: FuturesUnordered<_> = waiting.collect();
             progress.set_position((images.len() - waiting.len()) as u64);
             while let Some(one) = waiting.next().await {
@@ -178,23 +186,36 @@ impl<'i> Asked<'i> {
     }
 
     /// Asks again and again, at one of `places`, until it is admitted or the time is up.
-    async fn ask_until(&mut self, asking: Asking<'_>, until: Instant, places: &Semaphore) -> Result<&mut Self, Unusable> {
+    async fn ask_until(
+        &mut self,
+        asking: Asking<'_>,
+        until: Instant,
+        places: &Semaphore,
+        quiet: &Quiet,
+    ) -> Result<&mut Self, Unusable> {
+        let host: Host = asking.judge.find(self.image)?.0.host;
         let mut pause = PAUSES.0;
         while !self.is_admitted() {
             let began = Instant::now();
-            let left = until.saturating_duration_since(began);
-            if left.is_zero() {
+            // Sooner than a registry says it throttles on, and all the others' requests with these.
+            let said = quiet.until(&host);
+            if began >= until || said.is_some_and(|said| said > until) {
                 break;
             }
-            // Sooner than a registry says it throttles on, and all the others' requests with these. The last time is when the wait ends.
-            sleep(self.pinned.retry_after.unwrap_or(pause).min(left)).await;
-            pause = (pause * 2).min(PAUSES.1);
+            // The last time is when the wait ends.
+            sleep_until(said.unwrap_or(began + self.pinned.retry_after.unwrap_or(pause)).min(until)).await;
             // Not only until the time is up: all of them ask a last time then, and the places are for a few at once.
             let _place = places.acquire().await;
             if let Some(judged) = &mut self.judged {
                 judged.took_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             }
+            if quiet.until(&host).is_some() {
+                // Another image was told meanwhile.
+                continue;
+            }
+            pause = (pause * 2).min(PAUSES.1);
             self.ask(asking).await?;
+            quiet.keep(&host, self.pinned.retry_after);
         }
         Ok(self)
     }

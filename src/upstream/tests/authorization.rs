@@ -221,14 +221,23 @@ async fn u3_a_token_endpoint_that_redirects_floods_or_babbles_is_given_up() {
 
 #[tokio::test]
 async fn what_a_token_endpoint_answers_is_told_apart() {
-    let told = async |status| {
-        let server = token_registry(move |_| Reply::status(status)).await;
+    let told = async |status, retry_after: &'static str| {
+        let reply = move || Reply::status(status).with("retry-after", retry_after);
+        let server = token_registry(move |_| if retry_after.is_empty() { Reply::status(status) } else { reply() }).await;
         format!("{:?}", at(&server).manifest(&app(), &by_digest()).await.unwrap_err())
     };
-    let expected = [(401, "Denied"), (403, "Denied"), (429, "Throttled"), (503, "Failing")];
-    let told = futures_util::future::join_all(expected.map(|(status, _)| told(status))).await;
-    for ((status, kind), told) in expected.into_iter().zip(told) {
-        assert!(told.starts_with(kind), "{status} {told}");
+    let expected = [
+        (401, "", "Denied"),
+        (403, "", "Denied"),
+        (429, "", "Throttled"),
+        (503, "", "Failing"),
+        (503, "60", "Throttled"),
+        (500, "60", "Failing"),
+    ];
+    let told = futures_util::future::join_all(expected.map(|(status, retry_after, _)| told(status, retry_after))).await;
+    for ((status, retry_after, kind), told) in expected.into_iter().zip(told) {
+        assert!(told.starts_with(kind), "{status} {retry_after} {told}");
+        assert_eq!(told.contains("retry_after: Some(60s)"), (status, retry_after) == (503, "60"), "{told}");
     }
 }
 
