@@ -98,6 +98,9 @@ const WEAKNESSES: [&str; 12] = [
 /// How often Sigstore's trust root is asked for.
 const TRUST_REFRESH: Duration = Duration::from_secs(4 * 3600);
 
+/// How soon Sigstore's trust root is asked for again after it could not be had.
+const TRUST_RETRY: Duration = Duration::from_secs(60);
+
 /// How long Sigstore's trust root may go without an answer before nothing is judged any more.
 const TRUST_HARD_STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -274,6 +277,7 @@ pub(crate) fn trust_roots(config: &Config) -> TrustRootConfig {
         roots: config.trust_roots.clone(),
         cache_dir: config.store.path.join("trust"),
         refresh: TRUST_REFRESH,
+        retry: TRUST_RETRY,
         hard_stale: TRUST_HARD_STALE,
     }
 }

@@ -115,7 +115,7 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
     let digest = match digest {
         Ok(digest) => digest,
         Err(answer) => {
-            let judged = answer.judged(image, name, None, began.elapsed());
+            let judged = asking.judged(answer, image, name, None, began.elapsed());
             return Told { version: 1, judged, explanation: Explanation::default(), parent: None };
         }
     };
@@ -138,9 +138,9 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
             answer
         }
     };
-    let mut told = match pinned.child {
+    match pinned.child {
         None => {
-            let judged = answer.judged(image, name, Some(&digest), began.elapsed());
+            let judged = asking.judged(answer, image, name, Some(&digest), began.elapsed());
             let parent = match &verdict {
                 Ok(Verdict::Admit(permit)) => match permit.grounds() {
                     Grounds::Parent(index) => Some(Subject { digest: *index, ..subject }),
@@ -158,13 +158,11 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
             let index = Answer::of(&verdict).judged(image, name, Some(&digest), began.elapsed());
             let index = Told { version: 1, judged: index, explanation, parent: None };
             let (_, explanation) = gate.explain(&Subject { digest: child, ..subject }).await;
-            let mut judged = answer.judged(image, name, Some(&child), began.elapsed());
+            let mut judged = asking.judged(answer, image, name, Some(&child), began.elapsed());
             judged.index = Some(digest.to_string());
             Told { version: 1, judged, explanation, parent: Some(Box::new(index)) }
         }
-    };
-    told.judged.platform = asking.platform.map(str::to_owned);
-    told
+    }
 }
 
 /// What is told of an index that vouches for what was asked about.

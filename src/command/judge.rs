@@ -3,9 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use dashmap::DashMap;
-use jiff::Timestamp;
 
 use super::{
     Exit,
@@ -15,6 +13,7 @@ use super::{
     lens::Lens,
     places::registry,
     reference::{Image, LAYOUT_HOST, Place, layout_name},
+    seen,
     streams::tell,
     text::line,
     trust,
@@ -25,13 +24,10 @@ use crate::{
     gate::{self, Explanation, Gate, explain::Outcome},
     oci::{Algorithm, Digest, Host, ImageName, Reference},
     policy::{PolicySet, Unmatched},
-    store::{self, FactKind, StoreError},
+    store,
     upstream::{self, LayoutImages, Location, Nameless, Proxy, RegistryConfig, Upstream, UpstreamError},
-    verify::{TrustRootConfig, TrustState},
+    verify::TrustState,
 };
-
-/// A day: no command lives so long.
-const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// By which policies, under which trust root, and where images are.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,7 +40,7 @@ pub(super) struct Basis {
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Vec<PathBuf>,
     /// A trusted_root.json. Default: Sigstore's public-good instance, kept fresh by TUF in $XDG_CACHE_HOME/pullgate (or
-    /// ~/.cache/pullgate; without a home, fetched anew).
+    /// ~/.cache/pullgate; where that cannot be written, fetched each time).
     #[arg(long, value_name = "FILE", alias = "custom-trusted-root", help_heading = "What is believed")]
     pub(super) trusted_root: Option<PathBuf>,
     /// Take the evidence from this file, a bundle or one a line, and ask nobody else for it. May be repeated. Bundles about other
@@ -175,7 +171,11 @@ impl Judge {
         let config = Config::load(file).map_err(|problems| usage(&problems))?;
         warn(&config.weaknesses);
         let trust = trust::watched(app::trust_roots(&config)).await?;
-        Self { configured: Some(config.upstreams), ..Self::wired(config.gate, config.policies, trust, facts(basis)?)? }.at(basis)
+        Self {
+            configured: Some(config.upstreams),
+            ..Self::wired(config.gate, config.policies, trust, seen::facts(basis.first_seen_from.as_deref())?)?
+        }
+        .at(basis)
     }
 
     /// Wires a gate over these policies, and otherwise as `basis` says, a configuration aside.
@@ -183,10 +183,8 @@ impl Judge {
     /// # Errors
     /// [`Unusable`].
     pub(super) async fn by(policies: PolicySet, basis: &Basis) -> Result<Self, Unusable> {
-        let roots = trust::roots(basis.trusted_root.as_deref());
-        let trust =
-            trust::watched(TrustRootConfig { roots, cache_dir: PathBuf::new(), refresh: DAY, hard_stale: 7 * DAY }).await?;
-        Self::wired(gate::Config::default(), policies, trust, facts(basis)?)?.at(basis)
+        let trust = trust::watched(trust::config(basis.trusted_root.as_deref())).await?;
+        Self::wired(gate::Config::default(), policies, trust, seen::facts(basis.first_seen_from.as_deref())?)?.at(basis)
     }
 
     /// One that finds images and can judge none.
@@ -199,7 +197,11 @@ impl Judge {
         Ok(Self { plain_http, ..Self::wired(gate::Config::default(), none, trust, Arc::new(store::NoFacts))? })
     }
 
-    fn wired(
+    /// A gate over these policies and under this trust root, which finds images where they say they are.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    pub(super) fn wired(
         gate: gate::Config,
         policies: PolicySet,
         trust: Arc<ArcSwap<TrustState>>,
@@ -343,6 +345,11 @@ impl Judge {
         })
     }
 
+    /// Why the trust root is not today's, if it is not.
+    pub(super) fn stale(&self) -> Option<String> {
+        trust::stale(&self.wiring.trust.load())
+    }
+
     /// How many bundles of files are about what was refused, where there are such files.
     pub(super) fn given(&self, subject: &Digest) -> Option<String> {
         self.bundles.as_ref().map(|bundles| bundles.note(subject))
@@ -356,36 +363,6 @@ fn as_from_here(upstream: upstream::Config) -> upstream::Config {
         Location::Layout(directory) => Location::Layout(directory),
     };
     upstream::Config { location, ..upstream }
-}
-
-/// When images were first seen, and what tags last meant.
-fn facts(basis: &Basis) -> Result<Arc<dyn store::Facts>, Unusable> {
-    match &basis.first_seen_from {
-        None => Ok(Arc::new(store::NoFacts)),
-        Some(store) => match store::FactFiles::read_only(store) {
-            Ok(facts) => Ok(Arc::new(Seen(facts))),
-            Err(error) => Err(Unusable::Usage(format!("--first-seen-from: {}", line(&error.to_string())))),
-        },
-    }
-}
-
-/// The facts of a gate's store, which stays as it is: what a tag means to a pipeline is no history of the gate's.
-#[derive(Debug)]
-struct Seen(store::FactFiles);
-
-#[async_trait::async_trait]
-impl store::Facts for Seen {
-    async fn first_seen(&self, key: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
-        self.0.first_seen(key, now).await
-    }
-
-    async fn fact(&self, kind: FactKind, key: &str) -> Result<Option<Bytes>, StoreError> {
-        self.0.fact(kind, key).await
-    }
-
-    async fn set_fact(&self, _: FactKind, _: &str, _: &[u8]) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 fn warn(weaknesses: &[Weakness]) {

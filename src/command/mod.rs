@@ -15,6 +15,7 @@ mod places;
 mod policy;
 mod reference;
 mod report;
+mod seen;
 mod serve;
 mod streams;
 mod text;

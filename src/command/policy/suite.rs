@@ -157,7 +157,7 @@ fn by_files(fields: &Fields<'_>, base: &Path) -> Option<By> {
 fn under(source: TrustRootSource) -> TrustRootConfig {
     let roots = [(DEFAULT_TRUST_ROOT.into(), RootConfig { source, relaxed: Relaxed::default() })];
     let forever = std::time::Duration::MAX;
-    TrustRootConfig { roots: roots.into(), cache_dir: PathBuf::new(), refresh: forever, hard_stale: forever }
+    TrustRootConfig { roots: roots.into(), cache_dir: PathBuf::new(), refresh: forever, retry: forever, hard_stale: forever }
 }
 
 fn case(cursor: &Cursor<'_>, default: Option<Option<Timestamp>>) -> Option<Case> {

@@ -55,10 +55,25 @@ impl Asking<'_> {
         let answer = self.attempt(image, &name, &upstream, pinned).await;
         pinned.retry_after = answer.retry_after;
         let digest = pinned.child.or(pinned.digest);
-        let mut judged = answer.judged(image, &name, digest.as_ref(), began.elapsed());
-        judged.platform = self.platform.map(str::to_owned);
+        let mut judged = self.judged(answer, image, &name, digest.as_ref(), began.elapsed());
         judged.index = pinned.child.and(pinned.digest).map(|digest| digest.to_string());
         Ok(judged)
+    }
+
+    /// The answer as it is reported, with what was asked for and what it was judged under.
+    pub(in crate::command) fn judged(
+        self,
+        answer: Answer,
+        image: &Image,
+        name: &ImageName,
+        digest: Option<&Digest>,
+        took: Duration,
+    ) -> Judged {
+        let mut judged = answer.judged(image, name, digest, took);
+        judged.platform = self.platform.map(str::to_owned);
+        // A newer log is one nobody knows to the root of last year, and its images are refused as unsigned.
+        judged.notes.extend(self.judge.stale());
+        judged
     }
 
     async fn attempt(self, image: &Image, name: &ImageName, upstream: &Arc<dyn Upstream>, pinned: &mut Pinned) -> Answer {
@@ -179,5 +194,37 @@ impl Asking<'_> {
         answer.notes.extend(self.judge.unanchored(&refusal.explanation));
         answer.notes.extend(self.judge.given(&refusal.digest));
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arc_swap::ArcSwap;
+
+    use super::*;
+    use crate::{
+        command::{flags::Flags, trust},
+        gate, store,
+        verify::{TrustState, trust_root},
+    };
+
+    #[tokio::test]
+    async fn an_answer_under_a_root_that_is_not_todays_says_so_until_it_is() {
+        let verifier = trust_root::at(&trust::config(None), jiff::Timestamp::now()).await.unwrap();
+        let state = |stale: Option<&str>| TrustState::Ready { verifier: Arc::clone(&verifier), stale: stale.map(str::to_owned) };
+        let held = Arc::new(ArcSwap::from_pointee(state(Some("it was never refreshed"))));
+        let policies = Flags::anybody().unwrap();
+        let judge = Judge::wired(gate::Config::default(), policies, Arc::clone(&held), Arc::new(store::NoFacts)).unwrap();
+        let asking = Asking { judge: &judge, platform: None };
+        let registry = concat!("oci:", env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/acme/registry");
+        for image in ["acme/app:v1", "acme/app:no-such-tag"] {
+            let image: Image = format!("{registry}:{image}").parse().unwrap();
+            for (stale, noted) in [(Some("it was never refreshed"), true), (None, false)] {
+                held.store(Arc::new(state(stale)));
+                let judged = asking.ask(&image, &mut Pinned::default()).await.unwrap();
+                assert_eq!(judged.outcome, Outcome::Refused);
+                assert_eq!(judged.notes.iter().any(|note| note == "it was never refreshed"), noted, "{:?}", judged.notes);
+            }
+        }
     }
 }

@@ -67,6 +67,7 @@ async fn roots() -> Arc<TrustState> {
         roots: BTreeMap::from([root("default", Relaxed::default()), root("github", lax)]),
         cache_dir: home.path().to_owned(),
         refresh: Duration::from_secs(3_600),
+        retry: Duration::from_secs(60),
         hard_stale: Duration::from_secs(3_600),
     };
     watch(config).await.unwrap().state.load_full()

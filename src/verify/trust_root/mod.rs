@@ -34,10 +34,13 @@ pub const MAX_TRUST_ROOTS: usize = 8;
 pub struct TrustRootConfig {
     /// Each by its name. [`TrustRootSource::Sigstore`] at most once.
     pub roots: BTreeMap<Arc<str>, RootConfig>,
-    /// A directory of the store, ours alone, for the last good TUF metadata. Read back only through TUF's own checks.
+    /// A directory, ours alone, for the last good TUF metadata. Read back only through TUF's own checks. Where it cannot be made
+    /// nothing is kept.
     pub cache_dir: PathBuf,
     /// How often to refresh: some hours. Jittered by a fifth, so that a fleet does not ask at once.
     pub refresh: Duration,
+    /// After a failed refresh the next attempt comes sooner: this, doubled each time up to `refresh`.
+    pub retry: Duration,
     /// After this long without a refresh nothing is judged under it any more: 7 days.
     pub hard_stale: Duration,
 }

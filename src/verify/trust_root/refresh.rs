@@ -24,8 +24,6 @@ use crate::{
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 /// A whole refresh: some ten small files.
 const REFRESH_DEADLINE: Duration = Duration::from_secs(120);
-/// After a failed refresh the next attempt comes sooner: this, doubled each time up to the ordinary interval.
-const RETRY_FIRST: Duration = Duration::from_secs(60);
 /// Without a refresh for this long the log warns (decision D10).
 const WARN_STALE: Duration = Duration::from_secs(24 * 3_600);
 /// Holds when the root was last known to be fresh, in seconds since 1970: our own record, beside the TUF metadata.
@@ -45,7 +43,7 @@ pub(super) trait Source: Send + Sync + 'static {
 #[derive(Debug)]
 pub(super) struct Tuf {
     directory: PathBuf,
-    client: reqwest::Client,
+    pub(super) client: reqwest::Client,
 }
 
 impl Tuf {
@@ -76,7 +74,16 @@ impl Source for Tuf {
     }
 
     async fn fetch(&self) -> Result<TrustedRoot, TrustRootError> {
-        let config = TufConfig::production().with_cache_dir(self.directory.clone()).with_http_client(self.client.clone());
+        let config = TufConfig::production().with_http_client(self.client.clone());
+        // The crate asks nobody where it cannot make its directory: with a home that cannot be written, as in many containers, the
+        // root would stay as old as this binary, and a log withdrawn since would be believed for ever (threats R7).
+        let config = match tokio::fs::create_dir_all(&self.directory).await {
+            Ok(()) => config.with_cache_dir(self.directory.clone()),
+            Err(error) => {
+                tracing::info!(%error, path = %self.directory.display(), "the trust root cannot be kept");
+                config.without_cache()
+            }
+        };
         self.load(config).await
     }
 
@@ -116,7 +123,10 @@ pub(super) struct Keeper<S> {
     record: Record,
     freshness: Freshness,
     refreshed: bool,
+    /// Why the last refresh failed, if it did.
+    failed: Option<String>,
     refresh: Duration,
+    retry: Duration,
     hard_stale: Duration,
 }
 
@@ -147,7 +157,9 @@ impl<S: Source> Keeper<S> {
             record,
             freshness,
             refreshed: false,
-            refresh: config.refresh.max(RETRY_FIRST),
+            failed: None,
+            refresh: config.refresh.max(config.retry),
+            retry: config.retry,
             hard_stale: config.hard_stale,
         })
     }
@@ -158,15 +170,17 @@ impl<S: Source> Keeper<S> {
 
     /// Refreshes until nobody holds the state of `roots`.
     pub(super) async fn run(mut self, roots: TrustRoots) {
-        let mut retry = RETRY_FIRST;
+        let mut retry = self.retry;
         loop {
             let wait = match self.try_refresh().await {
                 Ok(()) => {
-                    retry = RETRY_FIRST;
+                    (retry, self.failed) = (self.retry, None);
                     jittered(self.refresh)
                 }
                 Err(error) => {
                     self.complain(&error);
+                    let why = error.to_string();
+                    self.failed = Some(why.strip_prefix("trust root: ").unwrap_or(&why).to_owned());
                     let wait = jittered(retry);
                     retry = (retry * 2).min(self.refresh);
                     wait
@@ -207,9 +221,10 @@ impl<S: Source> Keeper<S> {
     pub(super) fn part(&self) -> Part {
         let age = self.freshness.age();
         metrics::gauge!(telemetry::TRUST_ROOT_AGE).set(age.as_secs_f64());
+        let failed = self.failed.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
         if age >= self.hard_stale {
             return Part::NotReady(format!(
-                "the trust root was last fresh {} ago, and {} is the most: it could not be refreshed from {}",
+                "the trust root was last fresh {} ago, and {} is the most: it could not be refreshed from {}{failed}",
                 humantime::format_duration(Duration::from_secs(age.as_secs())),
                 humantime::format_duration(self.hard_stale),
                 SigstoreInstance::PublicGood.tuf_url(),
@@ -218,9 +233,10 @@ impl<S: Source> Keeper<S> {
         let stale = (!self.refreshed || age >= self.refresh * 2).then(|| {
             if !self.refreshed && self.freshness.age_then.is_zero() {
                 // How long ago it was first used is not how long ago it was fresh.
-                return "the trust root was never refreshed: the one this version was built with is used".to_owned();
+                return format!("the trust root was never refreshed{failed}: the one this version was built with is used");
             }
-            format!("the trust root was not refreshed for {}", humantime::format_duration(Duration::from_secs(age.as_secs())))
+            let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+            format!("the trust root was not refreshed for {age}{failed}")
         });
         Part::Ready { root: Arc::clone(&self.root), stale }
     }
