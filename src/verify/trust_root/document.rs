@@ -7,7 +7,7 @@ use serde_json::Value;
 use sigstore_trust_root::{TimeRange, TrustedRoot, trusted_root::CertChain};
 use x509_cert::{Certificate, der::Decode as _};
 
-use super::TrustRootError;
+use super::{MAX_TRUST_ROOTS, TrustRootError};
 use crate::{
     oci::{Digest, json},
     verify::{Relaxed, clean},
@@ -45,10 +45,29 @@ pub(in crate::verify) fn parse(bytes: &[u8], relaxed: Relaxed) -> Result<Documen
         return Err(TrustRootError::TooLarge { bytes: bytes.len() as u64 });
     }
     let malformed = |error: serde_json::Error| TrustRootError::Malformed(clean(&error.to_string()));
-    let strict = json::parse(bytes).map_err(malformed)?;
+    let strict = json::parse(bytes).map_err(|error| several(bytes).unwrap_or_else(|| malformed(error)))?;
     check(&strict)?;
     let root: TrustedRoot = serde_json::from_value(strict).map_err(malformed)?;
     from_root(root, relaxed)
+}
+
+/// That there are several roots, one a line, as `gh attestation trusted-root` writes them. Not all are taken for one: an identity is
+/// met under the root that its policy names, and GitHub's own has no log.
+fn several(bytes: &[u8]) -> Option<TrustRootError> {
+    let lines = bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
+    let roots: Vec<_> = lines.map(|(at, line)| json::parse(line).map(|root| (at + 1, root))).collect::<Result<_, _>>().ok()?;
+    let whose = |(line, root): &(usize, Value)| {
+        let authority = root.pointer("/certificateAuthorities/0/uri").and_then(Value::as_str).unwrap_or("no authority");
+        format!("line {line} is of {}", clean(authority))
+    };
+    let told = roots.iter().take(MAX_TRUST_ROOTS).map(whose).collect::<Vec<_>>().join(", ");
+    let several = || {
+        TrustRootError::Malformed(format!(
+            "several, one a line: {told}; write the line that is meant into a file of its own, or each, and name them in the \
+             `trust_roots` of a configuration"
+        ))
+    };
+    (roots.len() > 1).then(several)
 }
 
 /// Checks and narrows a trusted root that was read elsewhere (by TUF).

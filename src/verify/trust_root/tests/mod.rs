@@ -85,6 +85,14 @@ fn r10_a_key_no_verifier_can_use_is_refused_and_so_is_what_is_no_trust_root() {
     let double = text.replacen("\"tlogs\":", "\"tlogs\":[],\"tlogs\":", 1);
     assert!(matches!(strictly(double.as_bytes()), Err(TrustRootError::Malformed(_))));
     assert!(matches!(strictly(b"not json"), Err(TrustRootError::Malformed(_))));
+    // As gh writes them: which line is meant is the user's to say.
+    let told = |lines: &str| strictly(lines.as_bytes()).unwrap_err().to_string();
+    let github = SigstoreInstance::GitHub.embedded_trusted_root_json().replace('\n', "");
+    let both = told(&format!("{text}\n\n{github}\n"));
+    let whose = "trust root: several, one a line: line 1 is of http://127.0.0.1:5555, line 3 is of fulcio.githubapp.com; ";
+    assert!(both.starts_with(whose), "{both}");
+    assert!(strictly(format!("{text}\n\n").as_bytes()).is_ok());
+    assert!(told(&format!("{text}\n{{")).contains("trailing characters"));
     assert!(matches!(strictly(&vec![b' '; MAX_TRUSTED_ROOT + 1]), Err(TrustRootError::TooLarge { .. })));
 }
 
