@@ -32,8 +32,8 @@ use crate::{
 /// By which policies, under which trust root, and where images are.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Basis {
-    /// Judge as the proxy with this configuration does: its policies, trust root, upstreams and credentials. Its listeners
-    /// and its store are left alone.
+    /// Judge as the proxy with this configuration does: its policies, trust root, upstreams and credentials. Its listeners,
+    /// with their key, its store and the upstreams that are not asked are left alone.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "trusted_root"])]
     pub(super) config: Option<PathBuf>,
     /// Judge by the policies in this file. May be repeated.
@@ -168,7 +168,7 @@ impl Judge {
         if !basis.flags.is_empty() {
             return Err(usage(&"--config has the policies; leave out the flags that say who must have signed"));
         }
-        let config = Config::load(file).map_err(|problems| usage(&problems))?;
+        let config = Config::elsewhere(file).map_err(|problems| usage(&problems))?;
         warn(&config.weaknesses);
         let trust = trust::watched(app::trust_roots(&config)).await?;
         Self {

@@ -17,6 +17,8 @@ const MAX_MATCHES: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Files {
     base: PathBuf,
+    /// Whether it is the gate that reads, which opens what it listens and asks with.
+    is_gate: bool,
     read: RefCell<Vec<PathBuf>>,
     directories: RefCell<Vec<PathBuf>>,
 }
@@ -25,7 +27,13 @@ impl Files {
     /// For paths named in `file`.
     pub(super) fn beside(file: &Path) -> Self {
         let base = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self { base: base.to_owned(), read: RefCell::new(vec![file.to_owned()]), directories: RefCell::default() }
+        let read = RefCell::new(vec![file.to_owned()]);
+        Self { base: base.to_owned(), is_gate: true, read, directories: RefCell::default() }
+    }
+
+    /// For paths named in the `file` of a gate, whose keys and credentials the reader may not have, nor need.
+    pub(super) fn elsewhere(file: &Path) -> Self {
+        Self { is_gate: false, ..Self::beside(file) }
     }
 
     /// Every file and directory that was read.
@@ -72,9 +80,14 @@ impl Files {
         }
     }
 
-    /// A file with a secret in it; said when everybody on this machine may read it (O11).
+    /// A file that the gate listens or asks with, and can read.
+    pub(super) fn gates(&self, cursor: &Cursor<'_>) -> Option<PathBuf> {
+        if self.is_gate { self.file(cursor) } else { self.path(cursor) }
+    }
+
+    /// Such a file with a secret in it; said when everybody on this machine may read it (O11).
     pub(super) fn secret(&self, cursor: &Cursor<'_>, weaknesses: &mut Vec<Weakness>) -> Option<PathBuf> {
-        let path = self.file(cursor)?;
+        let path = self.gates(cursor)?;
         if fs::metadata(&path).is_ok_and(|metadata| metadata.mode() & 0o004 != 0) {
             let sentence = format!("{} holds a secret and every user of this machine can read it: chmod o-r", path.display());
             weaknesses.push(Weakness { kind: "readable_secret", sentence });
@@ -82,9 +95,12 @@ impl Files {
         Some(path)
     }
 
-    /// A directory that is there.
+    /// A directory that the gate serves, and that is there.
     pub(super) fn directory(&self, cursor: &Cursor<'_>) -> Option<PathBuf> {
         let path = self.path(cursor)?;
+        if !self.is_gate {
+            return Some(path);
+        }
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => Some(path),
             Ok(_) => {

@@ -58,11 +58,11 @@ fn address(cursor: &Cursor<'_>, default: SocketAddr) -> Option<SocketAddr> {
 
 fn tls(cursor: &Cursor<'_>, files: &Files, weaknesses: &mut Vec<Weakness>) -> Option<TlsConfig> {
     let fields = cursor.fields(&["cert", "key", "client_ca"], &["acme", "alpn", "http2", "min_version", "spiffe"])?;
-    let cert = fields.need("cert", "write the path of the certificate chain, PEM").and_then(|cursor| files.file(&cursor));
+    let cert = fields.need("cert", "write the path of the certificate chain, PEM").and_then(|cursor| files.gates(&cursor));
     let key =
         fields.need("key", "write the path of the certificate's key, PEM").and_then(|cursor| files.secret(&cursor, weaknesses));
     let client_ca = match fields.get("client_ca") {
-        Some(cursor) => files.file(&cursor).map(Some),
+        Some(cursor) => files.gates(&cursor).map(Some),
         None => Some(None),
     };
     Some(TlsConfig { cert: cert?, key: key?, client_ca: client_ca? })

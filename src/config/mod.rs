@@ -108,6 +108,15 @@ impl Config {
         Self::read(path).config
     }
 
+    /// The configuration of a gate, for a command that need not run where the gate does: what only a listener needs, and what
+    /// only an upstream needs, is not opened. An upstream says what is wrong with its files when it is asked.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn elsewhere(path: &Path) -> Result<Self, Problems> {
+        schema::elsewhere(path)
+    }
+
     /// The policies of `files`, for whoever has trust roots and no configuration: a policy that names another root could be met
     /// by nobody.
     ///

@@ -66,6 +66,11 @@ pub(super) fn read(path: &Path) -> Reading {
     Reading { config, denials, sources: files.into_sources() }
 }
 
+/// Reads everything but what only the gate itself opens.
+pub(super) fn elsewhere(path: &Path) -> Result<Config, Problems> {
+    load(path, &Files::elsewhere(path), &mut Denials::default())
+}
+
 fn load(path: &Path, files: &Files, denials: &mut Denials) -> Result<Config, Problems> {
     let text = yaml::read_file(path).map_err(|problem| Problems(vec![problem]))?;
     let sink = Sink::new(path);

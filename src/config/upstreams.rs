@@ -96,7 +96,7 @@ fn location(fields: &Fields<'_>, host: Option<&Host>, files: &Files, weaknesses:
         None => Some(Vec::new()),
     };
     let ca = match fields.get("ca") {
-        Some(cursor) => files.file(&cursor).map(Some),
+        Some(cursor) => files.gates(&cursor).map(Some),
         None => Some(None),
     };
     let auth_hosts = hosts(fields.get("auth_hosts"));

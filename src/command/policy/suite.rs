@@ -92,7 +92,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Suite, Problems> {
     };
     let (policies, trust) = match by {
         By::Config(file) => {
-            let config = Config::load(&file)?;
+            let config = Config::elsewhere(&file)?;
             let trust = app::trust_roots(&config);
             (config.policies, trust)
         }

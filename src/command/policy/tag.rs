@@ -60,7 +60,7 @@ impl Accept {
         let store = match (&self.store, &self.config) {
             (Some(store), _) => store.clone(),
             (None, Some(file)) => {
-                let config = Config::load(file).map_err(|problems| usage(&problems))?;
+                let config = Config::elsewhere(file).map_err(|problems| usage(&problems))?;
                 if config.upstreams.iter().all(|upstream| upstream.host != name.host) {
                     let hosts: Vec<_> = config.upstreams.iter().map(|upstream| upstream.host.to_string()).collect();
                     let hosts = hosts.join(", ");

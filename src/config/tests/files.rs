@@ -147,3 +147,30 @@ fn o6_what_a_wrong_configuration_names_is_watched() {
     assert!(sources.files.contains(&directory.path().join("more/x.yaml")), "{sources:?}");
     assert!(sources.directories.contains(&directory.path().join("none")), "{sources:?}");
 }
+
+#[test]
+fn a_command_needs_no_file_of_a_gate_that_it_does_not_open() {
+    let text = SMALL.replace(
+        "https://ghcr.io}",
+        "https://ghcr.io, ca: ca.pem, credentials: {docker_config: secret/config.json}}, {host: a.test, layout: images}",
+    );
+    let text = format!("{text}tls: {{cert: c.pem, key: k.pem, client_ca: a.pem}}\n");
+    let directory = directory(&text);
+    let file = directory.path().join("pullgate.yaml");
+    assert_eq!(problems_in(&directory).len(), 6, "the gate opens all of them");
+    let config = Config::elsewhere(&file).unwrap_or_else(|problems| panic!("{problems}"));
+    let Location::Registry(registry) = &config.upstreams[0].location else { panic!("{:?}", config.upstreams) };
+    assert_eq!(registry.docker_configs, [directory.path().join("secret/config.json")]);
+    assert_eq!(registry.ca, Some(directory.path().join("ca.pem")));
+    // What it judges by it opens, and what is no path it says.
+    for (wrong, told) in [
+        ("trust_root: root.json\n", "root.json cannot be opened"),
+        ("deny: [deny.yaml]\n", "deny.yaml cannot be opened"),
+        ("tls: {cert: \"~/c.pem\", key: k.pem}\n", "are not expanded"),
+        ("tls: {cert: c.pem}\n", "tls.key"),
+    ] {
+        fs::write(&file, format!("{SMALL}{wrong}")).unwrap();
+        let problems = Config::elsewhere(&file).unwrap_err();
+        assert!(problems.0.len() == 1 && problems.to_string().contains(told), "{wrong}: {problems}");
+    }
+}

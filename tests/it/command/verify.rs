@@ -210,6 +210,17 @@ async fn a_configuration_judges_as_its_proxy_does_and_its_store_is_left_alone() 
     let output = pullgate(&["verify", "--config", config, "--owner", "acme", "registry.acme.test/acme/app:v1"]).await;
     assert_eq!(code(&output), 64);
     assert!(!folder.path().join("store").exists());
+    // Nor does a pipeline have the gate's key, or the credentials of an upstream it does not ask about.
+    let text = std::fs::read_to_string(config).unwrap();
+    let text = text.replace(
+        "upstreams:\n",
+        "upstreams:\n  - host: a.test\n    url: https://a.test\n    credentials: {docker_config: none.json}\n",
+    );
+    std::fs::write(config, format!("{text}tls: {{cert: none.pem, key: none.pem}}\n")).unwrap();
+    assert_eq!(code(&judged("registry.acme.test/acme/app:v1").await), 0);
+    let output = judged("a.test/acme/app:v1").await;
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains("none.json"), "{}", stderr(&output));
 }
 
 #[tokio::test]
