@@ -187,14 +187,14 @@ impl Judge {
         Self::wired(gate::Config::default(), policies, trust, seen::facts(basis.first_seen_from.as_deref())?)?.at(basis)
     }
 
-    /// One that finds images and can judge none.
+    /// One that finds images, at these upstreams or else where they say they are, and can judge none.
     ///
     /// # Errors
     /// [`Unusable`].
-    pub(super) fn finder(plain_http: bool) -> Result<Self, Unusable> {
+    pub(super) fn finder(configured: Option<Vec<upstream::Config>>, plain_http: bool) -> Result<Self, Unusable> {
         let none = PolicySet::new(Vec::new(), Unmatched::Deny).map_err(|error| Unusable::Failed(error.to_string()))?;
         let trust = Arc::new(ArcSwap::from_pointee(TrustState::NotReady("nothing is judged here".to_owned())));
-        Ok(Self { plain_http, ..Self::wired(gate::Config::default(), none, trust, Arc::new(store::NoFacts))? })
+        Ok(Self { configured, plain_http, ..Self::wired(gate::Config::default(), none, trust, Arc::new(store::NoFacts))? })
     }
 
     /// A gate over these policies and under this trust root, which finds images where they say they are.

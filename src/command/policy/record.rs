@@ -37,8 +37,9 @@ const TIME: Duration = Duration::from_secs(120);
 #[command(next_help_heading = "Recording")]
 pub(super) struct Recording {
     /// Record this image and all evidence about it, no layers, into the file's layout, and add the case: judged now, with
-    /// the answer of now. Read it before you keep it. What cannot be told now is not recorded. A recorded index vouches for
-    /// recorded images that it lists: a case whose answer that changes is told, and the exit code is 1.
+    /// the answer of now. Read it before you keep it. What cannot be told now is not recorded. A registry that is an upstream of
+    /// the file's `config` is asked as that says. A recorded index vouches for recorded images that it lists: a case whose answer
+    /// that changes is told, and the exit code is 1.
     #[arg(long, value_name = "IMAGE", value_parser = one)]
     record: Option<Image>,
     /// Record it under this name, as policies shall see it. Default: its own.
@@ -109,7 +110,10 @@ impl Recording {
 /// A file or a command line that cannot be used.
 pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Result<Exit, Unusable> {
     let Some(image) = &recording.record else { return Ok(Exit::Done) };
-    let judge = Judge::finder(recording.dangerous_plain_http)?;
+    let host = image.name.as_ref().map(|name| &name.host);
+    // As the gate asks for it. An image of another registry may be recorded as one of these.
+    let is_configured = suite.upstreams.iter().any(|upstream| Some(&upstream.host) == host) && !recording.dangerous_plain_http;
+    let judge = Judge::finder(is_configured.then(|| suite.upstreams.clone()), recording.dangerous_plain_http)?;
     let named = recording.named.as_ref().unwrap_or(image);
     // Before anything is recorded: the layout would have an image that no case is about.
     let any = entry("any", "registry.test/any:v1", now(), Outcome::Admitted, "");
@@ -130,6 +134,7 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
         layout: aside.path().to_owned(),
         policies: suite.policies.clone(),
         trust: suite.trust.clone(),
+        upstreams: Vec::new(),
         cases: Vec::new(),
     };
     let (answer, _) = test::judge(&alone, &case).await?;

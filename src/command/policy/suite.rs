@@ -9,6 +9,7 @@ use crate::{
     command::reference::Image,
     config::Config,
     policy::{self, PolicySet},
+    upstream,
     verify::{DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, trust_root::RootConfig},
     yaml::{self, Cursor, Fields, Problems, Sink, Value},
 };
@@ -21,6 +22,8 @@ const CASE: &[&str] = &["name", "image", "at", "admit", "refuse"];
 pub(super) struct Suite {
     pub(super) policies: PolicySet,
     pub(super) trust: TrustRootConfig,
+    /// Where the configuration that the file names says images are.
+    pub(super) upstreams: Vec<upstream::Config>,
     /// The OCI layout with the images and their evidence.
     pub(super) layout: PathBuf,
     pub(super) cases: Vec<Case>,
@@ -56,7 +59,7 @@ impl std::fmt::Display for Expected {
 impl Suite {
     /// One that is not written yet.
     pub(super) fn draft(policies: PolicySet, source: TrustRootSource, layout: PathBuf) -> Self {
-        Self { policies, trust: under(source), layout, cases: Vec::new() }
+        Self { policies, trust: under(source), upstreams: Vec::new(), layout, cases: Vec::new() }
     }
 }
 
@@ -90,15 +93,15 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Suite, Problems> {
         Some(suite) if problems.is_empty() => suite,
         _ => return Err(Problems(problems)),
     };
-    let (policies, trust) = match by {
+    let (policies, trust, upstreams) = match by {
         By::Config(file) => {
             let config = Config::elsewhere(&file)?;
             let trust = app::trust_roots(&config);
-            (config.policies, trust)
+            (config.policies, trust, config.upstreams)
         }
-        By::Files(files, trust) => (Config::policies(&files, &trust.roots)?, trust),
+        By::Files(files, trust) => (Config::policies(&files, &trust.roots)?, trust, Vec::new()),
     };
-    Ok(Suite { policies, trust, layout, cases })
+    Ok(Suite { policies, trust, upstreams, layout, cases })
 }
 
 type Parts = (By, PathBuf, Vec<Case>);

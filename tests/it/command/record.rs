@@ -6,6 +6,7 @@ use pullgate::oci::media_type::{OCI_CONFIG, OCI_MANIFEST};
 
 use super::{code, layout, pullgate_in, stderr, stdout};
 use crate::support::{
+    gate::Setup,
     layout::{Cases, cases, fixtures, recorded},
     registry::Registry,
 };
@@ -179,4 +180,22 @@ async fn a_wrong_time_for_all_cases_is_told_once() {
     assert_eq!(code(&output), 64);
     let told = stderr(&output);
     assert!(told.contains("at: wants a time such as") && !told.contains("cases[0]"), "{told}");
+}
+
+#[tokio::test]
+async fn an_image_is_recorded_from_where_the_configuration_says_its_registry_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::recorded(true).await;
+    Setup::url(registry.addr).write(folder.path());
+    fs::write(folder.path().join("test.yaml"), "config: pullgate.yaml\nlayout: evidence\ncases: []\n").unwrap();
+    let add = async |image: &str, others: &[&str]| {
+        let arguments = [&["policy", "test", "test.yaml", "--record", image], others].concat();
+        pullgate_in(folder.path(), &arguments).await
+    };
+    let output = add(&format!("{NAME}/app:v1"), &[]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).starts_with(&format!("{NAME}/app@{APP}: admitted")), "{}", stdout(&output));
+    // One that the configuration does not have is asked by its name, as without it.
+    let output = add(&format!("{}/acme/unsigned:v1", registry.addr), &["--as", &format!("{NAME}/unsigned:v1")]).await;
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 }
