@@ -38,6 +38,8 @@ pub struct DenyList {
     packages: Vec<DeniedPackage>,
     /// What it says, sorted: the order of entries and files means nothing.
     forms: BTreeSet<Vec<u8>>,
+    /// The hash of that, `None` of nothing: each name that is asked for has it in its fingerprint, also one that is made up.
+    hash: Option<Digest>,
 }
 
 /// One thing that is denied, and why.
@@ -96,6 +98,9 @@ impl DenyList {
                 What::Package(what) => self.packages.push(DeniedPackage { what, reason }),
             }
         }
+        let mut all = Form::default();
+        all.list(&self.forms.iter().collect::<Vec<_>>(), |form, denial| form.bytes(denial));
+        self.hash = (!self.is_empty()).then(|| Digest::sha256(&all.into_bytes()));
         self
     }
 
@@ -169,7 +174,7 @@ impl DenyList {
 
     /// Adds all that can change an answer to a fingerprint.
     pub(super) fn form(&self, form: &mut Form) {
-        form.list(&self.forms.iter().collect::<Vec<_>>(), |form, denial| form.bytes(denial));
+        form.text(&self.hash.map(|hash| hash.to_string()).unwrap_or_default());
     }
 }
 

@@ -319,7 +319,7 @@ impl Judgement {
                 metrics::counter!(telemetry::STALE, "what" => "evidence").increment(1);
                 let text = format!("the upstream cannot be asked; admitted on evidence listed {} s ago", age.as_secs());
                 let doubt = evidence.missing.first().cloned().map(UndecidedReason::EvidenceUnavailable);
-                return self.admit_on_policy(&got, &mut scales, STALE_LIFE, vec![warning(110, &text)], doubt).await;
+                return self.admit_on_policy(&got, &mut scales, self.stale_life(age), vec![warning(110, &text)], doubt).await;
             }
         }
         let shapes = shapeless.or(platforms.cannot_tell).filter(|_| evidence.missing.is_empty());
@@ -365,6 +365,12 @@ impl Judgement {
         let kept = kept?;
         let age = kept.age((self.gate.clock)())?;
         self.gate.config.max_stale.is_none_or(|most| age < most).then_some((age, kept))
+    }
+
+    /// How long a permit on evidence of this age lives: not beyond the age at which it is too old.
+    fn stale_life(&self, age: Duration) -> Duration {
+        let left = self.gate.config.max_stale.map_or(STALE_LIFE, |most| most.saturating_sub(age));
+        STALE_LIFE.min(left).min(self.gate.config.verdict_ttl)
     }
 
     fn verifier(&self) -> Option<Arc<dyn Verifier>> {

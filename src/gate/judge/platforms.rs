@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 
-use super::{Got, Judgement, RETRY, STALE_LIFE};
+use super::{Got, Judgement, RETRY};
 use crate::{
     evidence::{Evidence, Kept, search},
     gate::{sentence::warning, verdict::UndecidedReason, weigh::Scales},
@@ -153,7 +153,7 @@ impl Judgement {
             scales.add(verifier, &before).await;
             if scales.suffice() {
                 let doubt = evidence.missing.first().cloned().map(UndecidedReason::EvidenceUnavailable);
-                return Weighed { scales, cannot_tell: None, doubt, life: STALE_LIFE, stale: Some(age) };
+                return Weighed { scales, cannot_tell: None, doubt, life: self.stale_life(age), stale: Some(age) };
             }
         }
         let cannot_tell = cannot_tell(&evidence, &scales, verifier.as_ref());

@@ -72,6 +72,19 @@ async fn c12_an_upstream_that_is_down_is_stood_in_for_until_max_stale() {
     assert!(world.permit(image).await.warnings().is_empty());
 }
 
+/// A permit on old evidence does not outlive what it is on.
+#[tokio::test(start_paused = true)]
+async fn c12_what_is_admitted_just_before_max_stale_is_not_admitted_after_it() {
+    let world = World::build(true, Config { max_stale: Some(Duration::from_secs(2 * HOUR + 30)), ..config() });
+    let image = world.signed("a");
+    world.permit(image).await;
+    world.all_fail(Fault::Down);
+    wait(2 * HOUR).await;
+    assert!(world.permit(image).await.warnings()[0].starts_with("110 - "));
+    wait(31).await;
+    world.undecided(image).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn max_stale_may_be_nothing_or_for_ever() {
     for (max_stale, admitted) in [(Some(Duration::ZERO), false), (None, true)] {
