@@ -402,7 +402,11 @@ fn policy_import_exits_by_what_was_lost_and_writes_over_nothing() {
         (&["../acme/trusted_root.json"], "holds no policy this importer knows"),
         (&[], "required"),
         (&["kyverno/keys.yaml", "--gh"], "cannot be used with"),
-        (&["kyverno/keys.yaml", "--max-age", "soon"], "wants a time such as 90d"),
+        (&["kyverno/keys.yaml", "--max-age", "soon"], "wants a time from 1m to 3650d, such as 90d"),
+        (&["kyverno/keys.yaml", "--max-age", "0s"], "wants a time from 1m to 3650d"),
+        (&["kyverno/keys.yaml", "--max-age", "59s"], "wants a time from 1m to 3650d"),
+        (&["kyverno/keys.yaml", "--max-age", "3651d"], "wants a time from 1m to 3650d"),
+        (&["kyverno/keys.yaml", "--max-age", "3M"], "wants a time from 1m to 3650d"),
         (&["--gh", "--", "--owner", "acme"], "says nothing of images"),
     ] {
         let output = import(wrong);

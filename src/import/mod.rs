@@ -51,7 +51,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// How old a statement may be where every one of its type must satisfy a condition: our format wants such a bound, and
-    /// the sources have none. `None`: [`DEFAULT_MAX_AGE`], reported as a changed meaning. As a policy file has it: `90d`.
+    /// the sources have none. `None`: [`DEFAULT_MAX_AGE`]. As a policy file has it: `90d`.
     pub max_age: Option<String>,
     /// The content of each of `registries.d`'s files, for a `policy.json`.
     pub registries_d: Vec<String>,
@@ -59,8 +59,8 @@ pub struct Options {
     pub files: Option<PathBuf>,
 }
 
-/// [`Options::max_age`] when nothing is chosen.
-pub const DEFAULT_MAX_AGE: &str = "365d";
+/// [`Options::max_age`] when nothing is chosen: the longest our format takes, since what refuses there refuses for ever.
+pub const DEFAULT_MAX_AGE: &str = "3650d";
 
 /// What an import makes.
 #[derive(Debug, Clone)]

@@ -28,6 +28,7 @@ mod weakness;
 
 use std::time::Duration;
 
+pub(crate) use self::parse::AGES;
 pub use self::{
     attestor::Attestor,
     case::{Case, ExceptionUse, Held, PlatformFacts, Signed, Unmet},

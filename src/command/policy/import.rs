@@ -8,6 +8,7 @@ use std::{
 use crate::{
     command::{Exit, streams::tell, text::line},
     import::{self, Imported, Options},
+    policy::AGES,
     yaml,
 };
 
@@ -45,7 +46,8 @@ pub(in crate::command) struct Arguments {
     #[arg(long, value_enum, default_value_t)]
     report: Form,
     /// How old a statement may be where every one of its type must satisfy a condition, such as `90d`. The sources have no
-    /// such bound; without this, a year is written and reported.
+    /// such bound: an older one does not count here, and no longer refuses either. Without this, the longest that a policy
+    /// takes is written, 3650d.
     #[arg(long, value_name = "AGE", value_parser = age)]
     max_age: Option<String>,
     /// For a policy.json: a file of registries.d, to see whether signatures are looked for there. May be repeated.
@@ -66,9 +68,10 @@ enum Form {
     Json,
 }
 
-/// A length of time as policy files have it.
+/// An age of evidence as policy files have it, where no capital stands for months.
 fn age(text: &str) -> Result<String, String> {
-    humantime::parse_duration(text).map(|_| text.to_owned()).map_err(|_| format!("wants a time such as 90d, found `{text}`"))
+    let age = humantime::parse_duration(text).ok().filter(|age| AGES.contains(age) && !text.contains('M'));
+    age.map(|_| text.to_owned()).ok_or_else(|| format!("wants a time from 1m to 3650d, such as 90d, found `{text}`"))
 }
 
 impl Arguments {

@@ -100,21 +100,15 @@ impl Import {
 
     /// The bound our format wants where every statement must satisfy something.
     fn max_age(&mut self, at: &Spot) -> String {
-        match &self.options.max_age {
-            Some(age) => {
-                let message = format!("every statement must satisfy the conditions, and none may be older than {age}, as chosen");
-                let age = age.clone();
-                self.findings.changed(at, Effect::Stricter, None, message);
-                age
-            }
-            None => {
-                let age = DEFAULT_MAX_AGE;
-                let message = format!(
-                    "every statement must satisfy the conditions; our format bounds their age, the source does not: {age} was written, choose with --max-age"
-                );
-                self.findings.changed(at, Effect::Stricter, None, message);
-                age.into()
-            }
-        }
+        let (age, how) = match &self.options.max_age {
+            Some(age) => (age.as_str(), "as chosen"),
+            None => (DEFAULT_MAX_AGE, "the longest that can be said; choose with --max-age"),
+        };
+        let message = format!(
+            "every statement must satisfy the conditions, however old it is there; here one older than {age} counts neither for the image nor against it ({how})"
+        );
+        let age = age.to_owned();
+        self.findings.changed(at, Effect::Other, None, message);
+        age
     }
 }

@@ -171,8 +171,17 @@ fn every_statement_s_age_is_bounded_as_chosen_or_as_reported() {
         import(Path::new("p.yaml"), &text, &options).unwrap()
     };
     let default = chosen(None);
-    assert!(default.policies.contains("    match: all\n    max_age: 365d\n"), "{}", default.policies);
-    assert!(default.report.text().contains("365d was written, choose with --max-age"));
+    assert!(default.policies.contains("    match: all\n    max_age: 3650d\n"), "{}", default.policies);
+    // A shorter one would let go sooner of a statement that refuses.
+    assert_eq!(humantime::parse_duration(DEFAULT_MAX_AGE).unwrap(), *crate::policy::AGES.end());
     let given = chosen(Some("30d"));
-    assert!(given.policies.contains("max_age: 30d") && given.report.text().contains("none may be older than 30d, as chosen"));
+    assert!(given.policies.contains("max_age: 30d"), "{}", given.policies);
+    for (made, said) in
+        [(default, "older than 3650d counts neither for the image nor against it (the longest"), (given, "(as chosen)")]
+    {
+        let told = |one: &&Finding| one.message.contains("however old it is there");
+        let found: Vec<_> = made.report.findings.iter().filter(told).collect();
+        assert!(!found.is_empty() && found.iter().all(|one| one.effect == Some(Effect::Other)), "{}", made.report.text());
+        assert!(found.iter().all(|one| one.message.contains(said)), "{}", made.report.text());
+    }
 }

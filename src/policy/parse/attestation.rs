@@ -1,6 +1,6 @@
 //! Entries of `attestations`: which document, by whom, which of several, and what it must say.
 
-use super::{Gathered, MAX_AGE, MINUTE, attestor, or_default};
+use super::{AGES, Gathered, attestor, or_default};
 use crate::{
     policy::{
         AttestationRule, Match, SbomOn, checks, checks::Checks, condition, condition::Condition, fingerprint::Form,
@@ -15,7 +15,7 @@ pub(super) fn attestation(cursor: &Cursor<'_>, gathered: &Gathered) -> Option<At
     let known = [ATTESTATION, attestor::ATTESTOR, checks::KEYS, condition::KEYS].concat();
     let fields = cursor.fields_telling(&known, attestor::NO_KEYS)?;
     let signer = attestor::optional(&fields, gathered);
-    let max_age = or_default(&fields, "max_age", |cursor| cursor.duration(MINUTE..=MAX_AGE).map(Some));
+    let max_age = or_default(&fields, "max_age", |cursor| cursor.duration(AGES).map(Some));
     let predicate_type =
         fields.need("predicate_type", "write which, as in https://spdx.dev/Document")?.parse("a predicate type", str::parse)?;
     let matching = matching(&fields, &predicate_type);

@@ -9,6 +9,7 @@ mod exception;
 
 use std::{
     cell::RefCell,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -50,7 +51,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MAX_COOLDOWN: Duration = Duration::from_secs(90 * DAY.as_secs());
 /// Ages of evidence.
-const MAX_AGE: Duration = Duration::from_secs(3650 * DAY.as_secs());
+pub(crate) const AGES: RangeInclusive<Duration> = MINUTE..=Duration::from_secs(3650 * DAY.as_secs());
 
 /// Every key of every mapping that this room reads.
 #[cfg(test)]
@@ -131,7 +132,7 @@ fn policy(cursor: &Cursor<'_>) -> Option<Parsed> {
         None => Some(LogEvidence::Promise),
     };
     let signatures = requirements(&fields, "signatures", "dangerous_no_signature", Some, |cursor| signature(cursor, &gathered));
-    let max_signature_age = or_default(&fields, "max_signature_age", |cursor| cursor.duration(MINUTE..=MAX_AGE).map(Some));
+    let max_signature_age = or_default(&fields, "max_signature_age", |cursor| cursor.duration(AGES).map(Some));
     let spdx = || Some(vec![AttestationRule::of(PredicateType::Spdx)]);
     let attestations =
         requirements(&fields, "attestations", "dangerous_no_attestation", |_| spdx(), |cursor| attestation(cursor, &gathered));
