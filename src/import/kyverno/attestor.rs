@@ -3,7 +3,7 @@
 use super::super::{
     Effect, Import,
     draft::Attestor,
-    source::{Item, Spot, Unreadable},
+    source::{Item, Map, Spot, Unreadable},
 };
 
 /// What attestors are asked of.
@@ -47,10 +47,6 @@ impl Import {
     fn attestor_entry(&mut self, item: &Item<'_>, bundle: bool, of: Of) -> Result<Attestor, Unreadable> {
         let map = item.map()?;
         map.get("signatureAlgorithm");
-        if let Some(repository) = map.get("repository") {
-            let message = "evidence in another repository is not looked for: sign into the image's own";
-            self.findings.lost(repository.spot(), Effect::Stricter, None, message);
-        }
         let mut attestor = if let Some(keyless) = map.map("keyless")? {
             let extensions = keyless.map("additionalExtensions")?;
             let attestor = self.keyless(&keyless, extensions, bundle)?;
@@ -65,11 +61,24 @@ impl Import {
             }
             self.nobody(map.spot(), format!("`{what}`: pullgate verifies keyless signatures only"))
         };
-        if let Some(annotations) = map.get("annotations") {
+        if let Some(nobody) = self.repository(&map, bundle) {
+            attestor = nobody;
+        }
+        if let Some(annotations) = map.given("annotations") {
             attestor = self.nobody(annotations.spot(), "annotations of a signature cannot be required here".into());
         }
         self.findings.unread(&map);
         Ok(attestor)
+    }
+
+    /// Nobody, where evidence is looked for in a repository of its own. Of bundles its `fetchBundles` asks the image's always.
+    pub(super) fn repository(&mut self, map: &Map<'_>, bundle: bool) -> Option<Attestor> {
+        let item = map.given("repository")?;
+        if bundle {
+            self.findings.note(item.spot(), None, "`repository` is not evaluated for a SigstoreBundle there, so nor here");
+            return None;
+        }
+        Some(self.elsewhere(&item))
     }
 
     /// A set in an entry. Of a statement's attestors its `verifyAttestations` follows none: what is left is an entry without
@@ -96,6 +105,17 @@ impl Import {
         if let Some(secret) = map.get("secret") {
             self.findings.note(secret.spot(), None, "a secret of the cluster is not there for a gate");
         }
+    }
+
+    /// The attestor whose evidence counts in one other place only, where pullgate does not look. What lies beside the image does
+    /// not count there, as where a signature is copied to that place to approve the image: asked for here, it would admit.
+    pub(in crate::import) fn elsewhere(&mut self, item: &Item<'_>) -> Attestor {
+        let place = item.place();
+        let key = place.rsplit('.').next().unwrap_or_default();
+        let why = format!(
+            "`{key}`: evidence in another place is not looked for, and what cosign puts beside the image does not count there: sign into its own repository, and write here who signs"
+        );
+        self.nobody(item.spot(), why)
     }
 
     /// An attestor that cannot be said.

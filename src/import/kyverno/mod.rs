@@ -176,6 +176,10 @@ impl Import {
         };
         let mut draft = self.entry_draft(&entry, around, suffix, refuses)?;
         draft.signatures.extend(self.entry_rest(&entry)?);
+        // Without anything that is asked, nothing is looked for in there.
+        if entry.given("repository").is_some() && asks {
+            draft.signatures.extend(self.repository(&entry, bundle));
+        }
         let deprecated = self.deprecated(&entry, bundle)?;
         if deprecated.is_some() && !attestations.is_empty() {
             let message = "an attestor of the entry itself is dropped there where it has attestations, which any signer meets; here it is asked of each";
@@ -249,10 +253,6 @@ impl Import {
             self.findings.note(entry.spot(), None, message);
         }
         entry.flag("cosignOCI11")?;
-        if let Some(repository) = entry.get("repository") {
-            let message = "evidence in another repository is not looked for: sign into the image's own";
-            self.findings.lost(repository.spot(), Effect::Stricter, None, message);
-        }
         if let Some(credentials) = entry.get("imageRegistryCredentials") {
             let message = "credentials belong into pullgate.yaml, `upstreams[].credentials`";
             self.findings.note(credentials.spot(), None, message);

@@ -43,7 +43,12 @@ impl Import {
     pub(super) fn authority(&mut self, item: &Item<'_>, index: usize) -> Result<Authority, Unreadable> {
         let map = item.map()?;
         let name = map.text("name")?.map_or_else(|| format!("authority-{index}"), str::to_owned);
-        self.elsewhere(&map)?;
+        let mut elsewhere = None;
+        for source in map.list("source")? {
+            let source = source.map()?;
+            elsewhere = self.source(&source, "oci", "signaturePullSecrets").or(elsewhere);
+            self.findings.unread(&source);
+        }
         let bundle = map.text("signatureFormat")? == Some("bundle");
         let signer = if let Some(fixed) = map.map("static")? {
             let pass = fixed.text("action")? == Some("pass");
@@ -62,6 +67,7 @@ impl Import {
         } else {
             return Err(Unreadable::at(map.spot(), "has none of `key`, `keyless`, `static`"));
         };
+        let signer = elsewhere.unwrap_or(signer);
         let statements = map.list("attestations")?;
         let mut names = Vec::new();
         for one in &statements {
@@ -92,23 +98,18 @@ impl Import {
         Ok(Authority::new(name, part, names))
     }
 
-    /// Where evidence is, and which log: what a gate knows by itself.
-    fn elsewhere(&mut self, map: &Map<'_>) -> Result<(), Unreadable> {
-        for source in map.list("source")? {
-            let source = source.map()?;
-            for key in ["oci", "tagPrefix"] {
-                if let Some(item) = source.get(key) {
-                    let message =
-                        format!("`{key}`: evidence in another place is not looked for: sign into the image's own repository");
-                    self.findings.lost(item.spot(), Effect::Stricter, None, message);
-                }
-            }
-            if let Some(secrets) = source.get("signaturePullSecrets") {
-                self.findings.note(secrets.spot(), None, "credentials belong into pullgate.yaml, `upstreams[].credentials`");
-            }
-            self.findings.unread(&source);
+    /// Nobody, where `source` has evidence looked for in another repository, or under other tags than cosign's.
+    pub(in crate::import) fn source<'n>(&mut self, source: &Map<'n>, repository: &'n str, secrets: &'n str) -> Option<Attestor> {
+        if let Some(secrets) = source.get(secrets) {
+            self.findings.note(secrets.spot(), None, "credentials belong into pullgate.yaml, `upstreams[].credentials`");
         }
-        Ok(())
+        let mut nobody = None;
+        for key in [repository, "tagPrefix"] {
+            if let Some(item) = source.given(key) {
+                nobody = Some(self.elsewhere(&item));
+            }
+        }
+        nobody
     }
 
     fn keyless_authority(&mut self, authority: &Map<'_>, map: &Map<'_>, bundle: bool) -> Result<Attestor, Unreadable> {

@@ -2,6 +2,7 @@
 
 mod bundles;
 mod conditions;
+mod elsewhere;
 mod exact;
 mod flags;
 mod lints;

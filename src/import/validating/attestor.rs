@@ -66,9 +66,11 @@ impl Import {
     }
 
     fn cosign(&mut self, map: &Map<'_>) -> Result<Attestor, Unreadable> {
-        if let Some(source) = map.get("source") {
-            let message = "evidence in another repository is not looked for: sign into the image's own";
-            self.findings.lost(source.spot(), Effect::Stricter, None, message);
+        if let Some(source) = map.map("source")? {
+            if let Some(nobody) = self.source(&source, "repository", "PullSecrets") {
+                return Ok(nobody);
+            }
+            self.findings.unread(&source);
         }
         let mut own: Vec<Item<'_>> = ["trustedRoot", "tuf"].iter().filter_map(|key| map.get(key)).collect();
         let mut ignored = Ignored::default();
@@ -89,7 +91,7 @@ impl Import {
             own.extend(["rekorPubKey", "ctLogPubKey", "tsaCertChain"].iter().filter_map(|key| log.given(key)));
             self.findings.unread(&log);
         }
-        if let Some(annotations) = map.get("annotations") {
+        if let Some(annotations) = map.given("annotations") {
             return Ok(self.nobody(annotations.spot(), "annotations of a signature cannot be required here".into()));
         }
         let Some(keyless) = map.map("keyless")? else {
