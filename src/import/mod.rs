@@ -92,8 +92,10 @@ struct Import {
     root_names: roots::Names,
     scopes: containers::Scopes,
     attachments: containers::Attachments,
-    /// How many documents were lost for being of a group nobody here knows.
+    /// How many losses are of what this importer takes for no policy of its own: alone they make no import.
     foreign: usize,
+    /// Whether something of Kyverno's that was lost may refuse images which no policy here names.
+    refuses_others: bool,
     /// Whether it was said that policy-controller looks at labelled namespaces only.
     told_of_labels: bool,
 }
@@ -134,6 +136,9 @@ enum Pass {
     TrustRoots,
     Policies,
 }
+
+/// What is said of a loss that may refuse images which no policy here names.
+const NOT_ALLOWED: &str = "it may refuse images that no policy here names, so `unmatched: dangerous_allow` was not written";
 
 /// The versions of each group whose kinds are read here.
 const VERSIONS: [(&str, &[&str]); 4] = [
@@ -178,6 +183,14 @@ impl Import {
                 let message =
                     "exceptions select requests, which a gate does not see; write `exceptions` by digest into the policy";
                 self.findings.lost(map.spot(), Effect::Stricter, None, message);
+                Ok(())
+            }
+            ("policies.kyverno.io", "ValidatingPolicy" | "NamespacedValidatingPolicy", _)
+                if document.content().contains("image") =>
+            {
+                self.refuses_others = true;
+                let message = format!("{} is no kind this importer knows: {NOT_ALLOWED}", shown(kind));
+                self.findings.lost(map.spot(), Effect::Other, None, message);
                 Ok(())
             }
             ("kyverno.io" | "policies.kyverno.io" | "policy.sigstore.dev" | "config.openshift.io", _, _) => {
@@ -255,6 +268,9 @@ impl Import {
     /// Sees to it that one thing is said of images no policy names: where systems of one input differ in it, the stricter.
     fn one_default(&mut self) {
         let (deny, admit) = ("unmatched: deny", "unmatched: dangerous_allow");
+        if self.refuses_others {
+            self.findings.settings.retain(|setting| setting.write != admit);
+        }
         if [deny, admit].iter().all(|write| self.findings.settings.iter().any(|setting| setting.write == *write)) {
             self.findings.settings.retain(|setting| setting.write != admit);
             self.findings.document.clear();

@@ -17,7 +17,7 @@ use self::attestor::Of;
 pub(super) use self::{claims::claims, compare::quoted, condition::is_sbom};
 
 use super::{
-    Effect, Import, Lint,
+    Effect, Import, Lint, NOT_ALLOWED,
     draft::{Attestor, Draft},
     source::{Item, Map, Spot, Unreadable},
 };
@@ -114,9 +114,7 @@ impl Import {
         let rule_name = rule.text("name")?.unwrap_or_default();
         let entries = rule.list("verifyImages")?;
         if entries.is_empty() {
-            let message = format!("rule `{}` verifies no images, and was passed over", shown(rule_name));
-            self.findings.note(rule.spot(), None, message);
-            return Ok(());
+            return self.passed_over(rule, rule_name, action, watches);
         }
         self.selection(rule, "match")?;
         self.selection(rule, "exclude")?;
@@ -143,6 +141,25 @@ impl Import {
         self.findings.unread(rule);
         let message = "Kyverno admits images no rule names; pullgate refuses them unless told otherwise";
         self.findings.setting("unmatched: dangerous_allow", message);
+        Ok(())
+    }
+
+    /// A rule that verifies no images. One that validates something of them refuses some there, as by their registry or tag.
+    fn passed_over(&mut self, rule: &Map<'_>, name: &str, action: Option<&str>, watches: bool) -> Result<(), Unreadable> {
+        let action = match rule.map("validate")? {
+            Some(validate) => validate.text("failureAction")?.or(action),
+            None => None,
+        };
+        let enforces = !watches && action.is_some_and(|action| !audit(action));
+        let name = shown(name);
+        if enforces && rule.entries().iter().any(|(key, item)| *key != "name" && item.content().contains("image")) {
+            self.foreign += 1;
+            self.refuses_others = true;
+            let message = format!("rule `{name}` validates something of images, which was not carried over: {NOT_ALLOWED}");
+            self.findings.lost(rule.spot(), Effect::Wider, None, message);
+        } else {
+            self.findings.note(rule.spot(), None, format!("rule `{name}` verifies no images, and was passed over"));
+        }
         Ok(())
     }
 

@@ -68,6 +68,41 @@ fn systems_that_differ_about_other_images_are_not_both_followed() {
 }
 
 #[test]
+fn a_rule_that_validates_images_is_a_loss_and_leaves_other_images_refused() {
+    let signed = std::fs::read_to_string(fixtures().join("kyverno/keyless-exact.yaml")).unwrap();
+    let rule = |action: &str, rule: &str| {
+        format!(
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {{name: p}}\nspec:\n  validationFailureAction: {action}\n  rules: [{{name: about-image, {rule}}}]\n"
+        )
+    };
+    let pattern = "{pattern: {spec: {containers: [{image: 'registry.acme.test/*'}]}}}";
+    let cel = "{failureAction: Enforce, cel: {expressions: [{expression: 'images.containers.all(i, true)'}]}}";
+    let registry = "context: [{name: r, variable: {jmesPath: images.containers.*.registry}}], validate: {deny: {conditions: []}}";
+    for (action, asks, refuses) in [
+        ("Enforce", format!("validate: {pattern}"), true),
+        ("Audit", format!("validate: {cel}"), true),
+        ("Enforce", registry.to_owned(), true),
+        ("Audit", format!("validate: {pattern}"), false),
+        ("Enforce", "validate: {pattern: {metadata: {labels: {app: '?*'}}}}".to_owned(), false),
+        ("Enforce", "mutate: {patchStrategicMerge: {spec: {containers: [{image: x}]}}}".to_owned(), false),
+    ] {
+        let (before, behind) = (rule(action, &asks), format!("---\n{}", rule(action, &asks)));
+        for made in [text(&format!("{before}---\n{signed}")), text(&format!("{signed}{behind}"))] {
+            assert_eq!(effects(&made), vec![(Kind::Lost, Effect::Wider); usize::from(refuses)], "{asks}\n{}", made.report.text());
+            assert_eq!(made.policies.contains("dangerous_allow"), !refuses, "{asks}\n{}", made.policies);
+        }
+        // Alone it is no policy of images' evidence.
+        assert!(wrong(&before).contains("holds no policy this importer knows"), "{asks}");
+    }
+    for (about, refuses) in [("images.containers", true), ("object.metadata.labels", false)] {
+        let cel = format!("kind: ValidatingPolicy\nmetadata: {{name: v}}\nspec: {{validations: [{{expression: {about}}}]}}\n");
+        let made = text(&format!("{signed}---\napiVersion: policies.kyverno.io/v1\n{cel}"));
+        assert_eq!(effects(&made), [(Kind::Lost, Effect::Other)], "{about}\n{}", made.report.text());
+        assert_eq!(made.policies.contains("dangerous_allow"), !refuses, "{about}\n{}", made.policies);
+    }
+}
+
+#[test]
 fn what_only_settles_other_images_makes_no_policy_and_says_so() {
     let made = text(r#"{"default": [{"type": "reject"}], "transports": {"docker": {}}}"#);
     assert!(made.report.exact && made.report.policies.is_empty());
