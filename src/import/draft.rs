@@ -168,6 +168,15 @@ impl Attestor {
         (ways.len() <= MAX_WAYS).then(|| Self::any(ways.into_iter().map(Self::all).collect()))
     }
 
+    /// Whether not everybody it names must have signed.
+    pub(super) fn has_alternatives(&self) -> bool {
+        match self {
+            Self::All(list) => list.iter().any(Self::has_alternatives),
+            Self::Any(_) | Self::Count(..) => true,
+            Self::Keyless(_) | Self::Never(_) => false,
+        }
+    }
+
     /// The reason, if it or a part of it is nobody.
     pub(super) fn never(&self) -> Option<&str> {
         match self {

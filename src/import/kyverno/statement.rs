@@ -59,6 +59,11 @@ impl Import {
             "there are none, so one statement is enough."
         } else {
             one.all = Some(self.max_age(map.spot()));
+            // It takes attestors one by one, and asks the conditions of what that one alone attested.
+            if bundle && one.by.has_alternatives() {
+                let message = "each attestor's statements are asked by themselves there, and those of `count` attestors suffice; here every statement of any of them must satisfy the conditions";
+                self.findings.changed(map.spot(), Effect::Stricter, None, message);
+            }
             "all of them are asked."
         };
         one.comments =

@@ -91,3 +91,20 @@ fn a_nested_attestor_of_a_statement_is_anybody_there_and_of_a_bundle_nobody() {
     let signature = verify(&format!("          attestors: {set}\n"), "");
     assert!(signature.report.exact && signature.policies.contains("subject: a\n"), "{}", signature.report.text());
 }
+
+#[test]
+fn alternatives_to_a_bundle_s_statement_are_asked_by_themselves_there() {
+    let made = |kind: &str, count: usize, conditions: &str| {
+        let by = |subject: &str| format!("{{keyless: {{issuer: 'https://i.test', subject: {subject}}}}}");
+        let set = format!("{{count: {count}, entries: [{}, {}]}}", by("a"), by("b"));
+        let one = format!("{{type: https://acme.test/review/v1, attestors: [{set}], conditions: {conditions}}}");
+        effects(&verify(&format!("          type: {kind}\n          attestations: [{one}]\n"), ""))
+    };
+    let reviewed = "[{all: [{key: '{{ a }}', operator: Equals, value: true}]}]";
+    let stricter = (Kind::Changed, Effect::Stricter);
+    assert!(made("SigstoreBundle", 1, reviewed).contains(&stricter));
+    // Both must attest there too, or nothing is asked of what they say, or a statement by another refuses.
+    assert!(!made("SigstoreBundle", 2, reviewed).contains(&stricter));
+    assert!(!made("SigstoreBundle", 1, "[]").contains(&stricter));
+    assert!(!made("Cosign", 1, reviewed).contains(&stricter));
+}
