@@ -203,6 +203,15 @@ fn an_identity_that_is_none_is_nobody() {
     assert!(i04(&made) && made.policies.contains("subject_regex: '(?s:.*)'"), "{}", made.report.text());
     let made = keyless("Cosign", "additionalExtensions: {githubWorkflowTrigger: push}");
     assert!(!i04(&made) && made.policies.contains("github_workflow_trigger: push"), "{}", made.policies);
+    // A star is met by a certificate without the extension: it asks for nothing, where another asks.
+    for (star, claims) in [("'*'", ""), ("'**', 1.3.6.1.4.1.57264.1.6: refs/heads/main", "github_workflow_ref: refs/heads/main")]
+    {
+        let made = keyless("Cosign", &format!("{whole}, additionalExtensions: {{githubWorkflowRef: {star}, oidcIssuer: '*'}}"));
+        assert!(made.report.exact && !made.policies.contains("claims_pattern"), "{}", made.report.text());
+        assert!(made.policies.contains("claims:") != claims.is_empty() && made.policies.contains(claims), "{}", made.policies);
+    }
+    let made = keyless("Cosign", &format!("{whole}, additionalExtensions: {{githubWorkflowRef: '?*'}}"));
+    assert!(made.policies.contains("claims_pattern"), "{}", made.policies);
     // By its name and by its OID, an extension is wanted twice.
     for (oid, is_nobody) in [("refs/heads/main", false), ("refs/heads/*", true), ("refs/heads/next", true)] {
         let extensions = format!("{{githubWorkflowRef: refs/heads/main, 1.3.6.1.4.1.57264.1.6: {oid}}}");
