@@ -45,7 +45,7 @@ impl Import {
         let Some(spec) = document.map("spec")? else { return Err(Unreadable::at(document.spot(), "has no `spec`")) };
         let action = spec.text("validationFailureAction")?;
         for later in ["validationFailureActionOverrides"] {
-            if let Some(item) = spec.get(later) {
+            if let Some(item) = spec.given(later) {
                 let message = "overrides by namespace cannot be carried over: a gate sees no namespaces";
                 self.findings.changed(item.spot(), Effect::Other, Lint::I21, message);
             }
@@ -57,8 +57,7 @@ impl Import {
         let webhook = spec.map("webhookConfiguration")?;
         if let Some(webhook) = &webhook {
             webhook.get("timeoutSeconds");
-            if webhook.has("matchConditions") {
-                webhook.get("matchConditions");
+            if webhook.given("matchConditions").is_some() {
                 let message = "conditions on requests cannot be carried over: this applies to every pull";
                 self.findings.changed(webhook.spot(), Effect::Stricter, Lint::I21, message);
             }
@@ -119,7 +118,7 @@ impl Import {
         self.selection(rule, "match")?;
         self.selection(rule, "exclude")?;
         for key in ["preconditions", "celPreconditions", "imageExtractors"] {
-            if let Some(item) = rule.get(key) {
+            if let Some(item) = rule.given(key) {
                 let message = format!("`{key}` selects requests, which a gate does not see: this applies to every pull");
                 self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
             }

@@ -8,7 +8,8 @@ use super::super::{
 impl Import {
     /// Tells of `match` and `exclude` what a gate cannot see.
     pub(super) fn selection(&mut self, rule: &Map<'_>, key: &'static str) -> Result<(), Unreadable> {
-        let Some(item) = rule.get(key) else { return Ok(()) };
+        // An `exclude` with nothing in it excludes nothing; a `match` must select something.
+        let Some(item) = (if key == "exclude" { rule.given(key) } else { rule.get(key) }) else { return Ok(()) };
         let map = item.map()?;
         let (any, all) = (map.list("any")?, map.list("all")?);
         // The older form has a filter's keys beside them; with neither, it selects nothing at all.
@@ -36,11 +37,11 @@ impl Import {
     fn every_new_pod(&mut self, filter: &Map<'_>) -> Result<bool, Unreadable> {
         let (mut pods, mut narrowed) = (false, false);
         for key in ["subjects", "roles", "clusterRoles"] {
-            narrowed |= filter.get(key).is_some();
+            narrowed |= filter.given(key).is_some();
         }
         if let Some(resources) = filter.map("resources")? {
             for key in ["name", "names", "namespaces", "annotations", "selector", "namespaceSelector"] {
-                narrowed |= resources.get(key).is_some();
+                narrowed |= resources.given(key).is_some();
             }
             let (mut kinds, mut operations) = (false, resources.list("operations")?.is_empty());
             for kind in resources.list("kinds")? {

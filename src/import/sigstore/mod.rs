@@ -46,7 +46,7 @@ impl Import {
         for item in spec.list("images")? {
             images.extend(self.glob(&item)?);
         }
-        if let Some(filters) = spec.get("match") {
+        if let Some(filters) = spec.given("match") {
             let message = "`match` selects some resources only; a gate sees pulls, so this applies to every one";
             self.findings.changed(filters.spot(), Effect::Stricter, Lint::I21, message);
         }

@@ -103,6 +103,28 @@ fn a_rule_that_validates_images_is_a_loss_and_leaves_other_images_refused() {
 }
 
 #[test]
+fn what_is_written_and_empty_asks_for_nothing() {
+    let entry = KEYLESS.replace("{keyless:", "{annotations: {}, repository: '', keyless:");
+    let rule = "      match: {any: [{subjects: [], resources: {kinds: [Pod], names: [], selector: {}}}]}\n      exclude: {}\n      preconditions: {}\n      celPreconditions: []\n";
+    let made = verify(&format!("          annotations: {{}}\n          repository: ''\n          {entry}\n"), rule);
+    assert!(made.report.exact && made.policies.contains("subject: https://s.test"), "{}", made.report.text());
+    let spec = "spec:\n  validationFailureActionOverrides: []\n  webhookConfiguration: {matchConditions: []}\n";
+    let source = std::fs::read_to_string(fixtures().join("kyverno/keyless-exact.yaml")).unwrap();
+    let made = text(&source.replacen("spec:\n", spec, 1));
+    assert!(made.report.exact, "{}", made.report.text());
+
+    let rules = "resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}]";
+    let (spec, empty) = (
+        format!("  matchConstraints: {{{rules}, namespaceSelector: {{}}, objectSelector: {{}}, excludeResourceRules: []}}\n"),
+        "      annotations: {}\n      source: {}\n",
+    );
+    assert_eq!(effects(&validating(&spec, empty, ALL_SIGNED)), effects(&validating("", "", ALL_SIGNED)));
+    let source = std::fs::read_to_string(fixtures().join("sigstore/keyless.yaml")).unwrap();
+    let made = text(&source.replacen("spec:\n", "spec:\n  match: []\n", 1));
+    assert!(made.report.exact, "{}", made.report.text());
+}
+
+#[test]
 fn what_only_settles_other_images_makes_no_policy_and_says_so() {
     let made = text(r#"{"default": [{"type": "reject"}], "transports": {"docker": {}}}"#);
     assert!(made.report.exact && made.report.policies.is_empty());

@@ -178,7 +178,7 @@ impl Import {
         if let Some(constraints) = spec.map("matchConstraints")? {
             let narrowing = ["namespaceSelector", "objectSelector", "excludeResourceRules"];
             for key in narrowing {
-                if let Some(item) = constraints.get(key) {
+                if let Some(item) = constraints.given(key) {
                     let message = format!("`{key}` selects requests, which a gate does not see: this applies to every pull");
                     self.findings.changed(item.spot(), Effect::Stricter, Lint::I21, message);
                 }
