@@ -3,6 +3,9 @@
 //! A severity nobody stated, or no known word, is above every ceiling but `critical`: what is not rated may be anything. With
 //! `ignore_unfixed`, only what a scanner says is fixed in some version counts. The age is of `metadata.scanFinishedOn`, which
 //! the signer states; a scan from the future by more than five minutes is refused.
+//!
+//! An exception is by a finding's own id or one that vendors have for it. A vendor's advisory (`ALAS2-…`) may be about many
+//! vulnerabilities, which grype relates to it: it is excepted where all their CVEs are, or who accepts one accepts the others unseen.
 
 use std::time::Duration;
 
@@ -66,6 +69,16 @@ impl Vulnerabilities {
         self.scan_max_age.is_some()
     }
 
+    fn ignores(&self, finding: &Finding) -> bool {
+        let Finding { id, aliases, related, .. } = finding;
+        let ignored = |id: &String| self.ignore.iter().any(|ignored| ignored.eq_ignore_ascii_case(id));
+        let is_cve = |id: &String| id.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("CVE-"));
+        // Beside CVEs, other ids are the same vulnerabilities once more.
+        let has_cve = related.iter().any(is_cve);
+        let all_related = || related.iter().all(|id| has_cve && !is_cve(id) || ignored(id));
+        ignored(id) || aliases.iter().any(ignored) || !related.is_empty() && all_related()
+    }
+
     pub(super) const fn begin(&self) -> Found<'_> {
         Found { check: self, worst: None, count: 0 }
     }
@@ -112,13 +125,12 @@ impl Found<'_> {
         let severity = finding.severity.unwrap_or(Severity::Unknown);
         let Some(ceiling) = self.check.ceiling else { return };
         let passes = ceiling.is_some_and(|ceiling| severity <= ceiling);
-        let ignored = |id: &String| self.check.ignore.iter().any(|ignored| ignored.eq_ignore_ascii_case(id));
-        if passes || self.check.ignore_unfixed && !finding.fixed || ignored(&finding.id) || finding.aliases.iter().any(ignored) {
+        if passes || self.check.ignore_unfixed && !finding.fixed || self.check.ignores(finding) {
             return;
         }
         self.count += 1;
         if self.worst.as_ref().is_none_or(|(worst, _)| rank(severity) > rank(*worst)) {
-            self.worst = Some((severity, Finding { aliases: Vec::new(), ..finding.clone() }));
+            self.worst = Some((severity, Finding { aliases: Vec::new(), related: Vec::new(), ..finding.clone() }));
         }
     }
 
@@ -249,13 +261,37 @@ mod tests {
 
     #[test]
     fn ignored_and_unfixed_ones_pass() {
-        let aliased = Finding { aliases: vec!["CVE-2021-44228".into()], ..finding("GHSA-jfh8-c2jp-5v3q", "critical", true) };
+        let aliased = Finding { related: vec!["CVE-2021-44228".into()], ..finding("GHSA-jfh8-c2jp-5v3q", "critical", true) };
         for id in ["cve-2021-44228", "GHSA-jfh8-c2jp-5v3q"] {
             assert!(judge(&format!("{{max_severity: low, ignore: [{id}]}}"), std::slice::from_ref(&aliased)).is_ok());
         }
         assert!(judge("{max_severity: low, ignore: [CVE-2021-4422]}", &[aliased]).is_err());
         assert!(judge("{max_severity: low, ignore_unfixed: true}", &[finding("CVE-1", "critical", false)]).is_ok());
         assert!(judge("{max_severity: low, ignore_unfixed: true}", &[finding("CVE-1", "critical", true)]).is_err());
+    }
+
+    /// Amazon's and Oracle's advisories have one id for all that they fix.
+    #[test]
+    fn one_vulnerability_of_an_advisory_ignored_is_not_all_of_them() {
+        let own = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        for (related, ignore, passes) in [
+            (&["CVE-1", "CVE-2"][..], "CVE-1", false),
+            (&["CVE-1", "CVE-2"], "CVE-2, cve-1", true),
+            (&["CVE-1", "cve-1"], "CVE-1", true),
+            (&["CVE-1", "CVE-2"], "ALAS2-77", true),
+            (&["CVE-1", "GHSA-1"], "CVE-1", true),
+            (&["CVE-1", "GHSA-1"], "GHSA-1", false),
+            (&["GHSA-1"], "GHSA-1", true),
+            (&["GHSA-1", "GHSA-2"], "GHSA-1", false),
+            (&[], "CVE-1", false),
+        ] {
+            let advisory = Finding { related: own(related), ..finding("ALAS2-77", "critical", true) };
+            let outcome = judge(&format!("{{max_severity: low, ignore: [{ignore}]}}"), &[advisory]);
+            assert_eq!(outcome.is_ok(), passes, "{related:?} {ignore}");
+        }
+        // What a vendor calls one vulnerability is another name of it.
+        let one = Finding { aliases: own(&["RHSA-1", "RHSA-2"]), ..finding("CVE-1", "critical", true) };
+        assert!(judge("{max_severity: low, ignore: [RHSA-2]}", &[one]).is_ok());
     }
 
     #[test]

@@ -147,7 +147,7 @@ fn grype_and_trivy_say_the_same_in_their_own_shapes() {
         assert_eq!((&*critical.package, &*critical.version), (package, "2.14.1"));
         assert_eq!((&*medium.id, medium.severity, medium.fixed), ("CVE-2023-42366", Some(vuln::Severity::Medium), false));
     }
-    assert_eq!(findings(GRYPE).unwrap().1[0].aliases, ["CVE-2021-44228"]);
+    assert_eq!(findings(GRYPE).unwrap().1[0].related, ["CVE-2021-44228"]);
     let vendors = TRIVY.replacen("\"PkgName\"", "\"VendorIDs\": [\"GHSA-jfh8-c2jp-5v3q\", null], \"PkgName\"", 1);
     let aliases: Vec<_> = findings(&vendors).unwrap().1.into_iter().flat_map(|finding| finding.aliases).collect();
     assert_eq!(aliases, ["GHSA-jfh8-c2jp-5v3q"]);

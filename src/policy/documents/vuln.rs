@@ -48,8 +48,10 @@ impl Severity {
 pub(crate) struct Finding {
     /// Its id, `CVE-…` or `GHSA-…`.
     pub(crate) id: String,
-    /// Ids of the same vulnerability elsewhere: grype's `relatedVulnerabilities`, trivy's `VendorIDs`.
+    /// What vendors call the same vulnerability: trivy's `VendorIDs`.
     pub(crate) aliases: Vec<String>,
+    /// Grype's `relatedVulnerabilities`: the same one elsewhere, or, of a vendor's advisory, every vulnerability it is about.
+    pub(crate) related: Vec<String>,
     /// As the scanner rates it.
     pub(crate) severity: Option<Severity>,
     /// A version without it is known.
@@ -160,7 +162,7 @@ fn matched(json: &mut Json<'_>) -> Result<Finding, DocumentError> {
         }),
         "relatedVulnerabilities" => json.list(|json| {
             json.object(&["id"], |json, _| {
-                finding.aliases.extend(json.text_or_null()?);
+                finding.related.extend(json.text_or_null()?);
                 Ok(())
             })
         }),
