@@ -15,7 +15,7 @@
 //!   License v3`), or as they call it (`AGPLv3`). Whatever else it may be called, `deny` does not see; `allow` need not.
 //! - A `LicenseRef-…` is itself and what the document calls it (`hasExtractedLicensingInfos`): allowed by an entry that says
 //!   either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
-//!   the words of a denied text (`LicenseRef-Commons-Clause`).
+//!   the words of a denied text or of a denied licence's name (`LicenseRef-Commons-Clause`, `LicenseRef-MIT-License`).
 //! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. What stands for
 //!   the image itself, its operating system or a file need not state one.
 //! - SPDX 3's sets of licences are the `AND` and `OR` of their members, each evaluated as what it is: a custom licence whose
@@ -131,7 +131,7 @@ impl Entry {
         }
     }
 
-    /// Whether the words of a text outside SPDX's list are words of `reference`, as tools make one of a name.
+    /// Whether the words of a name are words of `reference`, as tools make one of a name.
     fn is_spelled_in(&self, reference: &str) -> bool {
         let words = |text: &str| -> Vec<String> {
             text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
@@ -141,7 +141,11 @@ impl Entry {
                 let own = words(own);
                 !own.is_empty() && words(reference).windows(own.len()).any(|some| some == own)
             }
-            What::Listed(..) | What::Nothing(_) | What::Ref(_) => false,
+            What::Listed(..) => {
+                let reference = reference.to_lowercase().replace('-', " ");
+                self.names.iter().any(|name| list::mentions(&reference, name))
+            }
+            What::Nothing(_) | What::Ref(_) => false,
         }
     }
 

@@ -125,9 +125,18 @@ pub(super) fn spellings(license: License) -> Vec<String> {
         version.map(|version| versioned(&stem.to_lowercase(), version)).unwrap_or_default()
     });
     let mut spellings: Vec<String> = full.chain(shorter).chain(short).collect();
+    // `bsd 3 clause new or revised license`, as what is made of a name has it (`LicenseRef-…`).
+    let plain: Vec<String> = spellings.iter().map(|name| words_alone(name)).collect();
+    spellings.extend(plain);
     spellings.sort_unstable();
     spellings.dedup();
     spellings
+}
+
+/// A name without what stands between and around its words and versions.
+fn words_alone(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_alphanumeric() && c != '.').filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A full name, and how people write it: `gnu general public license v2.0 only` without `only`, without `.0`, and with

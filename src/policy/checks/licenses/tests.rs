@@ -22,6 +22,9 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
                 "(AGPL-3.0-only AND Zlib) or MIT",
                 "GPL-3.0-only",
                 "LicenseRef-AGPL-like",
+                "LicenseRef-GNU-Affero-General-Public-License-v3.1",
+                "LicenseRef-GNU-Affero-General-Public-License-v30",
+                "LicenseRef-GNU-Affero-General-Public-License",
                 "BSD-style",
                 "NOASSERTION",
                 "NONE",
@@ -50,6 +53,9 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
                 "LicenseRef-AGPL-3.0-only",
                 "LicenseRef-agpl-3.0",
                 "DocumentRef-x:LicenseRef-AGPL-3.0",
+                "LicenseRef-GNU-Affero-General-Public-License-v3",
+                "LicenseRef-scancode-GNU-Affero-General-Public-License-v3.0-only",
+                "MIT AND LicenseRef-gnu-affero-general-public-license-version-3",
             ][..],
         ),
         (
@@ -63,6 +69,11 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
             &["Apache License, Version 2.0", "Apache-2", "the Apache 2.0 licence", "ApacheLicense/Apache License 2"],
         ),
         ("GPL-2.0-or-later", &["GPLv1"], &["GPLv2", "GPL v3"]),
+        (
+            "BSD-3-Clause",
+            &["LicenseRef-BSD-3-Clause-New", "LicenseRef-BSD-2-Clause-Simplified-License"],
+            &["LicenseRef-BSD-3-Clause-New-or-Revised-License", "BSD 3 Clause New or Revised License"],
+        ),
         ("CC-BY-NC-4.0", &["CC-BY-NC 3.0", "CC-BY 4.0"], &["cc-by-nc v4", "CC-BY-NC 4.0"]),
         (
             "GPL-2.0-only",
