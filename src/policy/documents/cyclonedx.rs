@@ -1,12 +1,12 @@
 //! CycloneDX in JSON, 1.2 to 1.7.
 //!
-//! Components nest, and each counts, but for those of type `file` and `operating-system`. `metadata.component` is what the
-//! document is about: it is shown to the checks and not counted, or every document would have a package. A component's own licences count; what
-//! stands under `evidence` was found in its files and does not.
+//! Components nest, and each counts, but for those of type `container`, `file` and `operating-system` and those with an image's
+//! package URL. `metadata.component` is what the document is about. These are shown to the checks and not counted, or every
+//! document would have a package. A component's own licences count; what stands under `evidence` was found in its files and does not.
 
 use super::{
     DocumentError, Json,
-    sbom::{self, EachPackage, Format, Licensing, Package, Sbom, asserted},
+    sbom::{self, EachPackage, Format, Licensing, Package, Sbom, asserted, is_image},
 };
 use crate::verify::Predicate;
 
@@ -80,7 +80,7 @@ impl Reader<'_> {
                 "type" => {
                     let kind = json.text_or_null()?;
                     is_file = kind.as_deref() == Some("file");
-                    package.is_frame |= is_file || kind.as_deref() == Some("operating-system");
+                    package.is_frame |= matches!(kind.as_deref(), Some("container" | "file" | "operating-system"));
                 }
                 "bom-ref" => named |= json.text_or_null()?.is_some(),
                 "name" => package.name = json.text_or_null()?.unwrap_or_default(),
@@ -94,6 +94,7 @@ impl Reader<'_> {
             Ok(())
         })?;
         named |= !package.name.is_empty();
+        package.is_frame |= package.purls.iter().any(|purl| is_image(purl));
         self.files += usize::from(named && is_file);
         self.components += usize::from(named && !package.is_frame);
         (self.each)(&package);

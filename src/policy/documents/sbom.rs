@@ -21,7 +21,7 @@ pub(crate) struct Package {
     pub(crate) purls: Vec<String>,
     /// Its licences; all of them hold. "Nothing stated" is absent.
     pub(crate) licenses: Vec<Licensing>,
-    /// What the document says of the `LicenseRef-…` in its licences, where it keeps that elsewhere.
+    /// What the document says of its licences outside SPDX's list, where it keeps that elsewhere.
     pub(crate) foreign: Vec<Foreign>,
     /// Who supplied it; "nothing stated" is absent.
     pub(crate) supplier: Option<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Package {
 /// A licence outside SPDX's list, as a document describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Foreign {
-    /// `LicenseRef-…`.
+    /// `LicenseRef-…`, or what else a package says of it.
     pub(crate) reference: String,
     /// What it is called.
     pub(crate) names: Vec<String>,
@@ -181,6 +181,20 @@ pub(in crate::policy) fn without_mail(agent: &str) -> Option<&str> {
     let mail = mail.strip_prefix('(').map_or_else(|| mail.strip_prefix('<')?.strip_suffix('>'), |mail| mail.strip_suffix(')'))?;
     let is_mail = mail.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
     (mail.is_empty() || is_mail && !mail.contains(char::is_whitespace)).then(|| name.trim_end())
+}
+
+/// Whether a text is a package URL, whatever its type is said to be. Its scheme may be in any capitals.
+pub(super) fn is_purl(text: &str) -> bool {
+    has_start(text.trim_start(), "pkg:")
+}
+
+/// Whether a package URL is an image's.
+pub(super) fn is_image(purl: &str) -> bool {
+    ["pkg:oci/", "pkg:docker/"].iter().any(|kind| has_start(purl.trim_start(), kind))
+}
+
+fn has_start(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
 /// `NOASSERTION`, in any capitals, says that nothing is said.

@@ -126,6 +126,16 @@ fn a4_cyclonedx_says_what_it_is() {
         assert_eq!((sbom.packages, &found[0].licenses), (1, &licenses), "{license}");
     }
     assert_eq!(packages(empty).unwrap().0.packages, 0, "what the document is about is none of its components");
+    for (component, counted) in [
+        (r#""type":"container""#, 0),
+        (r#""type":"application","purl":"pkg:oci/app@sha256:0""#, 0),
+        (r#""type":"application","purl":"pkg:docker/acme/app@v1""#, 0),
+        (r#""type":"application","purl":"pkg:npm/oci@1""#, 1),
+    ] {
+        let text = format!(r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{{"name":"app",{component}}}]}}"#);
+        let (sbom, found) = packages(&text).unwrap();
+        assert_eq!((sbom.packages, found[0].is_frame), (counted, counted == 0), "{component}");
+    }
 }
 
 fn findings(text: &str) -> Result<(vuln::Scan, Vec<vuln::Finding>), DocumentError> {

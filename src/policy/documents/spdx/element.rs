@@ -8,7 +8,7 @@ use std::{
 use super::{
     super::{
         json::shown,
-        sbom::{Licensing, Package},
+        sbom::{Licensing, Package, is_image, is_purl},
     },
     DocumentError, Gathered,
     join::Referred,
@@ -133,6 +133,7 @@ impl Element {
 
     pub(super) fn is_frame(&self) -> bool {
         matches!(self.purpose.as_deref(), Some("container" | "file" | "operatingSystem"))
+            || self.purls.iter().any(|purl| is_image(purl))
     }
 
     /// Whether it is a relationship to licences, if that has been read.
@@ -142,8 +143,8 @@ impl Element {
 
     /// What it is as an external identifier.
     pub(super) fn purl(self) -> Option<String> {
-        let is_purl = self.identifier_type.is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"));
-        self.identifier.filter(|identifier| is_purl || identifier.trim_start().starts_with("pkg:"))
+        let is_typed = self.identifier_type.is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"));
+        self.identifier.filter(|identifier| is_typed || is_purl(identifier))
     }
 
     pub(super) fn hand_out(&self, licenses: Vec<Licensing>, supplier: Option<String>, each: &mut dyn FnMut(&Package)) {

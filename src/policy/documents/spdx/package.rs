@@ -1,7 +1,7 @@
 //! A package of SPDX 2.x, and what the document says of licences outside SPDX's list.
 
 use super::{
-    super::sbom::{Licensing, Package, asserted, is_asserted, without_mail},
+    super::sbom::{Licensing, Package, asserted, is_asserted, is_image, is_purl, without_mail},
     DocumentError, Gathered, Json,
 };
 
@@ -19,8 +19,6 @@ const PACKAGE: &[&str] = &[
     "primaryPackagePurpose",
 ];
 
-/// How package URLs of images begin.
-const IMAGES: [&str; 2] = ["pkg:oci/", "pkg:docker/"];
 /// How the ids begin that buildx and syft give to what they looked at.
 const ROOT: &str = "SPDXRef-DocumentRoot-";
 
@@ -52,11 +50,10 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
         }
         Ok(())
     })?;
-    let is_image = |purl: &String| IMAGES.iter().any(|kind| purl.starts_with(kind));
     // The specification's table has the hyphen, its JSON schema the other.
     package.is_frame = matches!(purpose.as_deref(), Some("CONTAINER" | "FILE" | "OPERATING-SYSTEM" | "OPERATING_SYSTEM"))
         || id.as_ref().is_some_and(|id| id.starts_with(ROOT))
-        || package.purls.iter().any(is_image);
+        || package.purls.iter().any(|purl| is_image(purl));
     Ok((package, id.is_some()))
 }
 
@@ -105,17 +102,17 @@ pub(super) fn extracted(json: &mut Json<'_>, gathered: &mut Gathered) -> Result<
 }
 
 fn purl(json: &mut Json<'_>, purls: &mut Vec<String>) -> Result<(), DocumentError> {
-    let (mut is_purl, mut locator) = (false, None);
+    let (mut is_typed, mut locator) = (false, None);
     json.object(&["referenceType", "referenceLocator"], |json, key| {
         if key == "referenceType" {
-            is_purl = json.text_or_null()?.is_some_and(|kind| kind.eq_ignore_ascii_case("purl"));
+            is_typed = json.text_or_null()?.is_some_and(|kind| kind.eq_ignore_ascii_case("purl"));
         } else {
             locator = json.text_or_null()?;
         }
         Ok(())
     })?;
     // A locator that is one counts whatever its type says.
-    purls.extend(locator.filter(|locator| is_purl || locator.trim_start().starts_with("pkg:")));
+    purls.extend(locator.filter(|locator| is_typed || is_purl(locator)));
     Ok(())
 }
 

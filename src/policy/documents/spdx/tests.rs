@@ -90,6 +90,7 @@ fn what_stands_for_the_image_itself_is_no_package() {
         (json!({"SPDXID": "SPDXRef-DocumentRoot"}), 1),
         (json!({"SPDXID": "SPDXRef-a", "externalRefs": purl("pkg:oci/app@sha256:0?arch=amd64")}), 0),
         (json!({"SPDXID": "SPDXRef-a", "externalRefs": purl("pkg:docker/acme/app@v1")}), 0),
+        (json!({"SPDXID": "SPDXRef-a", "externalRefs": purl("PKG:OCI/app@sha256:0")}), 0),
         (json!({"SPDXID": "SPDXRef-a", "externalRefs": purl("pkg:npm/oci@1")}), 1),
     ] {
         assert_eq!(of(package.clone()), packages, "{package}");
@@ -98,6 +99,11 @@ fn what_stands_for_the_image_itself_is_no_package() {
         let mut package = package("urn:a");
         package["software_primaryPurpose"] = purpose.into();
         assert_eq!(read_value(&graph(&[package])).unwrap().1, packages, "{purpose}");
+    }
+    for (purl, packages) in [("pkg:oci/app@sha256:0", 0), ("pkg:docker/acme/app@v1", 0), ("pkg:npm/oci@1", 1)] {
+        let mut package = package("urn:a");
+        package["software_packageUrl"] = purl.into();
+        assert_eq!(read_value(&graph(&[package])).unwrap().1, packages, "{purl}");
     }
 }
 
@@ -224,7 +230,7 @@ fn a9_a11_size_and_depth_are_bounded() {
 
 #[test]
 fn a_version_and_what_is_a_purl_by_its_type_or_its_scheme_are_read_of_2_and_3() {
-    let found = [("other", " pkg:npm/a@1"), ("purl", "PKG:npm/b@1"), ("cpe23Type", "cpe:2.3:a:a:a")];
+    let found = [("other", " Pkg:npm/a@1"), ("purl", "b@1"), ("cpe23Type", "cpe:2.3:a:a:a")];
     let references = found.map(|(kind, locator)| json!({"referenceType": kind, "referenceLocator": locator}));
     let two = with("packages", json!([{"name": "a", "versionInfo": "1.2", "externalRefs": references}]));
     let identifiers = found.map(|(kind, locator)| {
@@ -236,10 +242,7 @@ fn a_version_and_what_is_a_purl_by_its_type_or_its_scheme_are_read_of_2_and_3() 
     package["externalIdentifier"] = json!(identifiers);
     for document in [two, graph(&[package])] {
         let (.., packages) = read_text(&document.to_string(), Depth::Shallow).unwrap();
-        assert_eq!(
-            (packages[0].version.as_deref(), packages[0].purls.join(" ")),
-            (Some("1.2"), " pkg:npm/a@1 PKG:npm/b@1".to_owned())
-        );
+        assert_eq!((packages[0].version.as_deref(), packages[0].purls.join(" ")), (Some("1.2"), " Pkg:npm/a@1 b@1".to_owned()));
     }
 }
 
