@@ -13,15 +13,15 @@
 //! - A text that is no expression of known licences is allowed only by an entry that says it, in any capitals; it is denied
 //!   where it names a denied licence anywhere, by id, by SPDX's full name as people shorten it (`GNU Affero General Public
 //!   License v3`), or as they call it (`AGPLv3`). Whatever else it may be called, `deny` does not see; `allow` need not.
-//! - A `LicenseRef-…` is itself and what the document calls it (`hasExtractedLicensingInfos`): allowed by an entry that says
-//!   either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
+//! - A `LicenseRef-…` is itself and what the document calls it (`hasExtractedLicensingInfos`, `customIdToUri`): allowed by an entry
+//!   that says either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
 //!   the words of a denied text or of a denied licence's name (`LicenseRef-Commons-Clause`, `LicenseRef-MIT-License`).
 //! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. What stands for
 //!   the image itself, its operating system or a file need not state one.
 //! - SPDX 3's sets of licences are the `AND` and `OR` of their members, each evaluated as what it is: a custom licence whose
 //!   name is no expression does not make one of the whole set.
-//! - A licence in a form that is not read (a reference to what the document does not hold, SPDX 3's custom additions) is refused
-//!   by `allow` and by `deny`.
+//! - A licence in a form that is not read (a reference to what the document does not hold, a long text without a name, SPDX 3's
+//!   custom additions) is refused by `allow` and by `deny`.
 
 mod list;
 

@@ -11,6 +11,7 @@ use super::{
 
 const SPDX: &str = include_str!("testdata/syft-spdx-2.3.json");
 const SPDX_3: &str = include_str!("testdata/spdx-3.0.1.json");
+const SBOM_TOOL: &str = include_str!("testdata/sbom-tool-spdx-3.0.json");
 const CYCLONEDX: &str = include_str!("testdata/syft-cyclonedx-1.6.json");
 const GRYPE: &str = include_str!("testdata/grype-vuln.json");
 const TRIVY: &str = include_str!("testdata/trivy-vuln.json");
@@ -346,7 +347,7 @@ fn read_all(text: &str) {
     _ = vex::read(&predicate);
 }
 
-const ALL: [&str; 9] = [SPDX, SPDX_3, CYCLONEDX, GRYPE, TRIVY, GITHUB, GENERATOR, BUILDKIT, OPENVEX];
+const ALL: [&str; 10] = [SPDX, SPDX_3, CYCLONEDX, SBOM_TOOL, GRYPE, TRIVY, GITHUB, GENERATOR, BUILDKIT, OPENVEX];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
@@ -365,7 +366,7 @@ proptest! {
 
     #[test]
     fn a_document_says_the_same_plain_in_a_string_and_wrapped(
-        which in 0_usize..3, at in any::<prop::sample::Index>(), put in "[\\[\\]{}\",:a-z0-9 ]{0,3}",
+        which in 0_usize..4, at in any::<prop::sample::Index>(), put in "[\\[\\]{}\",:a-z0-9 ]{0,3}",
     ) {
         let text: Vec<char> = ALL[which].chars().collect();
         let at = at.index(text.len());

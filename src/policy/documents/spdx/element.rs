@@ -8,10 +8,11 @@ use std::{
 use super::{
     super::{
         json::shown,
-        sbom::{Licensing, Package, is_image, is_purl},
+        sbom::{Package, is_asserted, is_image, is_purl},
     },
     DocumentError, Gathered,
-    join::Referred,
+    join::{Licenses, Referred},
+    package::supplied_by,
 };
 
 /// Where the licences and exceptions of SPDX's list are: as the list has it, and as its older form and many documents do.
@@ -21,6 +22,8 @@ const TERMS: [&str; 3] = ["https://spdx.org/rdf/", "http://spdx.org/rdf/", "spdx
 /// Packages, and what SPDX derives from them.
 pub(super) const PACKAGES: [&str; 3] = ["software_Package", "ai_AIPackage", "dataset_DatasetPackage"];
 const AGENTS: [&str; 4] = ["Agent", "Organization", "Person", "SoftwareAgent"];
+/// Classes that no element has by the specification, but licences of Microsoft's sbom-tool.
+const NAMED: [&str; 2] = ["AnyLicenseInfo", "Element"];
 pub(super) const KEYS: &[&str] = &[
     "type",
     "@type",
@@ -39,7 +42,11 @@ pub(super) const KEYS: &[&str] = &[
     "relationshipType",
     "from",
     "to",
+    "key",
+    "value",
+    "simplelicensing_customIdToUri",
     "simplelicensing_licenseExpression",
+    "simplelicensing_licenseText",
     "expandedlicensing_member",
     "expandedlicensing_subjectAddition",
     "expandedlicensing_subjectExtendableLicense",
@@ -51,6 +58,8 @@ pub(super) const KEYS: &[&str] = &[
 pub(super) struct Element {
     pub(super) kind: Option<String>,
     pub(super) id: Option<String>,
+    /// Its id by JSON-LD's key, where it has SPDX's too.
+    pub(super) node: Option<String>,
     pub(super) name: Option<String>,
     pub(super) creation: bool,
     pub(super) version: Option<String>,
@@ -59,7 +68,9 @@ pub(super) struct Element {
     pub(super) purpose: Option<String>,
     pub(super) identifier_type: Option<String>,
     pub(super) identifier: Option<String>,
-    /// One of its external identifiers is not in it: a reference to what stands elsewhere, or in a form that is not read.
+    /// Its external identifiers that stand elsewhere, by hash.
+    pub(super) identifiers: Vec<u64>,
+    /// One of its external identifiers, or one of the names in its expression, is in a form that is not read.
     pub(super) is_partial: bool,
     /// It has what packages alone have.
     pub(super) of_package: bool,
@@ -71,6 +82,13 @@ pub(super) struct Element {
     /// By hash.
     pub(super) to: Vec<u64>,
     pub(super) expression: Option<String>,
+    /// What the `LicenseRef-…` of an expression are, as hashes: of the reference and of the id.
+    pub(super) custom: Vec<(u64, u64)>,
+    /// Of an entry that says so.
+    pub(super) key: Option<String>,
+    pub(super) value: Option<String>,
+    /// A licence's text, where it is so short that it is a name.
+    pub(super) words: Option<String>,
     /// Of a set of licences, or what an operator is about.
     pub(super) members: Vec<String>,
     pub(super) addition: Option<String>,
@@ -84,7 +102,8 @@ impl Element {
                 text = text.map(term);
                 &mut self.kind
             }
-            "spdxId" | "@id" => &mut self.id,
+            "spdxId" => &mut self.id,
+            "@id" => &mut self.node,
             "name" => &mut self.name,
             "specVersion" => &mut self.version,
             "software_packageVersion" => &mut self.package_version,
@@ -110,6 +129,18 @@ impl Element {
         Ok(())
     }
 
+    /// Makes one id of the two keys for it. Both has an element that tells how a document was made, of Microsoft's sbom-tool; another
+    /// would be two elements.
+    pub(super) fn settle(&mut self) -> Result<(), DocumentError> {
+        if self.id.is_none() {
+            self.id = self.node.take();
+        }
+        match (&self.node, self.kind.as_deref()) {
+            (None, _) | (Some(_), Some("CreationInfo")) => Ok(()),
+            (Some(_), _) => Err(DocumentError::Malformed("has an element with two types or ids (`@id`)".into())),
+        }
+    }
+
     /// All that decides, as a hash: the same of all elements of which nothing does, such as files, and relationships that are to
     /// no licence, of which CMake writes many under one id.
     pub(super) fn deciding(&self, hasher: &RandomState) -> u64 {
@@ -117,14 +148,18 @@ impl Element {
         let decides = self.is_package()
             || self.is_licensing() == Some(true)
             || AGENTS.contains(&kind)
+            || NAMED.contains(&kind)
             || kind.starts_with("simplelicensing_")
             || kind.starts_with("expandedlicensing_")
-            || self.identifier.is_some();
-        let package = (&self.name, &self.package_version, &self.purls, &self.purpose, &self.supplier);
+            || self.identifier.is_some()
+            || self.key.is_some()
+            || self.value.is_some();
+        let package = (&self.name, &self.package_version, &self.purls, &self.identifiers, &self.purpose, &self.supplier);
         let relationship = (&self.relationship, &self.from, &self.to);
-        let license = (&self.expression, &self.members, &self.addition);
+        let license = (&self.expression, &self.custom, &self.words, &self.members, &self.addition);
         let identifier = (&self.identifier_type, &self.identifier);
-        hasher.hash_one(decides.then_some((kind, package, relationship, license, identifier)))
+        let entry = (&self.key, &self.value);
+        hasher.hash_one(decides.then_some((kind, package, relationship, license, identifier, entry)))
     }
 
     pub(super) fn is_package(&self) -> bool {
@@ -138,26 +173,30 @@ impl Element {
 
     /// Whether it is a relationship to licences, if that has been read.
     pub(super) fn is_licensing(&self) -> Option<bool> {
-        self.relationship.as_deref().map(|kind| matches!(kind, "hasDeclaredLicense" | "hasConcludedLicense"))
+        // Microsoft's sbom-tool writes `HAS_DECLARED_LICENSE`.
+        let plain = self.relationship.as_ref().map(|kind| kind.replace('_', ""));
+        plain.map(|kind| ["hasDeclaredLicense", "hasConcludedLicense"].iter().any(|known| known.eq_ignore_ascii_case(&kind)))
     }
 
     /// What it is as an external identifier.
-    pub(super) fn purl(self) -> Option<String> {
-        let is_typed = self.identifier_type.is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"));
-        self.identifier.filter(|identifier| is_typed || is_purl(identifier))
+    pub(super) fn purl(&self) -> Option<&str> {
+        let is_typed = self.identifier_type.as_ref().is_some_and(|kind| kind.eq_ignore_ascii_case("packageUrl"));
+        self.identifier.as_deref().filter(|identifier| is_typed || is_purl(identifier))
     }
 
-    pub(super) fn hand_out(&self, licenses: Vec<Licensing>, supplier: Option<String>, each: &mut dyn FnMut(&Package)) {
+    pub(super) fn hand_out(&self, licenses: Licenses, supplier: Option<String>, each: &mut dyn FnMut(&Package)) {
         if self.is_package() {
+            let (licenses, foreign) = licenses;
+            let (supplier, supplier_name) = supplied_by(supplier);
             each(&Package {
                 name: self.name.clone().unwrap_or_default(),
                 group: None,
                 version: self.package_version.clone(),
                 purls: self.purls.clone(),
                 licenses,
-                foreign: Vec::new(),
+                foreign,
                 supplier,
-                supplier_name: None,
+                supplier_name,
                 is_frame: self.is_frame(),
             });
         }
@@ -180,9 +219,22 @@ impl Element {
             return gathered.note(id, Referred::Agent, self.name.as_deref().unwrap_or(id));
         }
         match (kind, &self.expression) {
-            ("simplelicensing_LicenseExpression", Some(expression)) => gathered.note(id, Referred::License, expression),
-            ("simplelicensing_SimpleLicensingText", _) => {
-                gathered.note(id, Referred::License, self.name.as_deref().unwrap_or(id))
+            ("ExternalIdentifier", _) if self.identifier.is_some() => {
+                gathered.note(id, Referred::Identifier, self.purl().unwrap_or_default())
+            }
+            ("simplelicensing_LicenseExpression", Some(expression)) if self.is_partial => {
+                gathered.note(id, Referred::Unread, expression)
+            }
+            ("simplelicensing_LicenseExpression", Some(expression)) => {
+                gathered.note(id, Referred::License, expression)?;
+                gathered.custom(id, &self.custom)
+            }
+            ("simplelicensing_SimpleLicensingText" | "simplelicensing_AnyLicenseInfo" | "AnyLicenseInfo", _) => {
+                self.named(id, gathered)
+            }
+            // What Microsoft's sbom-tool has for no licence is an element without a class.
+            ("Element", _) if self.name.as_deref().is_some_and(|name| !is_asserted(name)) => {
+                gathered.note(id, Referred::License, "NOASSERTION")
             }
             // Known by its id, whatever the document says of it.
             (kind, _) if kind.starts_with("expandedlicensing_") && (listed(id).is_some() || nothing(id).is_some()) => Ok(()),
@@ -192,16 +244,28 @@ impl Element {
             ("expandedlicensing_WithAdditionOperator", _) => {
                 gathered.operator(id, &self.members, Some(self.addition.as_deref().unwrap_or_default()))
             }
-            // By name, as a simple licensing text is: it says which licence of the list it is, or that it is none.
-            ("expandedlicensing_CustomLicense" | "expandedlicensing_ListedLicense", _) => {
-                gathered.note(id, Referred::License, self.name.as_deref().unwrap_or(id))
-            }
+            ("expandedlicensing_CustomLicense" | "expandedlicensing_ListedLicense", _) => self.named(id, gathered),
             ("expandedlicensing_ListedLicenseException", _) => {
                 gathered.note(id, Referred::Addition, self.name.as_deref().unwrap_or(id))
             }
             // A custom addition may say anything.
             (kind, _) if kind.starts_with("expandedlicensing_") => gathered.note(id, Referred::Unread, id),
             _ => Ok(()),
+        }
+    }
+
+    /// Notes a licence by its name, which says which one of the list it is, or that it is none; without one by its text, if that is
+    /// no longer than a name.
+    fn named(&self, id: &str, gathered: &mut Gathered) -> Result<(), DocumentError> {
+        let name = self.name.as_deref().filter(|name| is_asserted(name));
+        match (name, self.words.as_deref(), &self.name) {
+            (Some(name), words, _) => {
+                gathered.note(id, Referred::License, name)?;
+                words.map_or(Ok(()), |words| gathered.beside(id, words))
+            }
+            (None, Some(words), _) => gathered.note(id, Referred::License, words),
+            (None, None, Some(nothing)) => gathered.note(id, Referred::License, nothing),
+            (None, None, None) => gathered.note(id, Referred::Unread, "a licence of a text alone"),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! An element is told by its `type` as SPDX's own `@context` spells it, or by the IRI that this stands for; only that context
 //! is accepted, because another one could give every key another meaning. Licences are relationships `hasDeclaredLicense` and
 //! `hasConcludedLicense` to licence expressions, to simple licensing texts, to `https://spdx.org/licenses/…`, or to what the
-//! expanded licensing profile makes of these: sets, operators, listed and custom licences.
+//! expanded licensing profile makes of these: sets, operators, listed and custom licences. Which custom licence a `LicenseRef-…` of
+//! an expression is, `customIdToUri` says there.
 //!
 //! JSON-LD has many spellings of one value: in a list, as `{"@value": …}`, or by a reference; of one key, by its IRI, a keyword
 //! or a context of the element's own; and of one element, in several objects of its id. Of what decides, one is read, and the
@@ -17,19 +18,23 @@ use std::{
 use super::{
     super::{
         json::shown,
-        sbom::{EachPackage, Package, Sbom},
+        sbom::{EachPackage, Package, Sbom, asserted},
     },
     DocumentError, Json, Kind,
     element::{Element, KEYS, PACKAGES, known, other_spelling},
-    join::{Join, Referred, bounded},
+    join::{Join, Licenses, Referred, bounded},
+    package::MAX_TEXT_OF_A_NAME,
 };
 
-/// The contexts of 3.0.
-const CONTEXTS: [&str; 3] = [
+/// The contexts of 3.0; the last as Microsoft's sbom-tool names it.
+const CONTEXTS: [&str; 4] = [
     "https://spdx.org/rdf/3.0/spdx-context.jsonld",
     "https://spdx.org/rdf/3.0.0/spdx-context.jsonld",
     "https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
+    "https://spdx.org/rdf/3.0.1/spdx-context.json",
 ];
+/// Bytes of an id, or of a `LicenseRef-…`, that is told by an entry.
+const MAX_ENTRY: usize = 1 << 10;
 /// Elements with an id.
 const MAX_ELEMENTS: usize = 1 << 19;
 
@@ -42,6 +47,8 @@ pub(super) struct Graph {
     other_version: Option<String>,
     packages: usize,
     files: usize,
+    /// Packages wait for another pass, because their identifiers stand elsewhere.
+    pub(super) deferred: bool,
     hasher: RandomState,
     /// What decides of each element, by its id: both as keyed hashes, so that an entry costs 16 bytes.
     elements: BTreeMap<u64, u64>,
@@ -98,12 +105,30 @@ impl Graph {
             element.is_said |= key.is_some_and(|key| !matches!(key, "type" | "@type" | "spdxId" | "@id"));
             match key {
                 Some("externalIdentifier") => json.one_or_list(|json| {
-                    match self.value(json, join, each)? {
-                        Some(inside) if inside.identifier.is_some() => element.purls.extend(inside.purl()),
-                        Some(_) | None => element.is_partial = true,
+                    let inside = self.value(json, join, each)?;
+                    match &inside.id {
+                        _ if inside.identifier.is_some() => element.purls.extend(inside.purl().map(str::to_owned)),
+                        Some(id) => element.identifiers.push(join.hash(id)),
+                        None => element.is_partial = true,
                     }
-                    Ok(())
+                    bounded(element.identifiers.len(), "identifiers of one element")
                 }),
+                Some("simplelicensing_customIdToUri") => json.one_or_list(|json| {
+                    let entry = json.item(|json| self.value(json, join, each))?;
+                    let (Some(key), Some(id)) = (entry.key, entry.value) else {
+                        element.is_partial = true;
+                        return Ok(());
+                    };
+                    if let Join::Gather(gathered) = &mut *join {
+                        known(gathered, &id, Referred::License)?;
+                    }
+                    element.custom.push((join.hash(&key.to_ascii_lowercase()), join.hash(&id)));
+                    bounded(element.custom.len(), "names in one licence expression")
+                }),
+                // Of entries there are many, and most of them say something else, in any form.
+                Some("key" | "value") if json.kind()? != Kind::Text => self.values(json, join, each),
+                Some("key") => json.text_up_to(MAX_ENTRY).map(|text| element.key = text),
+                Some("value") => json.text_up_to(MAX_ENTRY).map(|text| element.value = text),
                 Some("from") => {
                     element.from = self.reference(json, join, each)?;
                     Ok(())
@@ -119,7 +144,7 @@ impl Graph {
                 Some("to") => self.values(json, join, each),
                 Some("expandedlicensing_member") => json.one_or_list(|json| {
                     element.members.push(self.reference(json, join, each)?.unwrap_or_default());
-                    Ok(())
+                    bounded(element.members.len(), "members of one set of licences")
                 }),
                 Some("expandedlicensing_subjectLicense" | "expandedlicensing_subjectExtendableLicense") => {
                     element.members.push(self.reference(json, join, each)?.unwrap_or_default());
@@ -140,24 +165,29 @@ impl Graph {
                 Some(key) if !matches!(json.kind()?, Kind::Text | Kind::Null) => {
                     Err(DocumentError::Malformed(format!("has an element whose {key} is not text")))
                 }
+                Some("simplelicensing_licenseText") => {
+                    element.words = asserted(json.text_up_to(MAX_TEXT_OF_A_NAME)?).map(|text| text.trim().to_owned());
+                    Ok(())
+                }
                 Some(key) => element.text(key, json.text_or_null()?),
                 None => self.values(json, join, each),
             }
         };
         json.every(KEYS, other_spelling, read)?;
-        if element.is_partial && element.is_package() {
-            let message = "has a package whose externalIdentifier is a reference; write the identifier inside the package";
-            return Err(DocumentError::Malformed(message.into()));
-        }
+        element.settle()?;
+        identified(&mut element, join)?;
         self.whole(&element, join)?;
         self.count(&element);
+        let waits = element.is_package() && !element.identifiers.is_empty();
         match join {
-            Join::Without => element.hand_out(Vec::new(), None, each),
+            Join::Without if waits => self.deferred = true,
+            Join::Without => element.hand_out(Licenses::default(), None, each),
             Join::Gather(gathered) => element.gather(gathered)?,
+            Join::With(gathered) if !waits && gathered.identifiers_only => {}
             Join::With(gathered) => {
                 let licenses = match &element.id {
                     Some(id) if element.is_package() => gathered.licenses(id),
-                    Some(_) | None => Vec::new(),
+                    Some(_) | None => Licenses::default(),
                 };
                 let supplier = element.supplier.as_deref().and_then(|id| gathered.agent(id));
                 element.hand_out(licenses, supplier, each);
@@ -174,24 +204,26 @@ impl Graph {
                 "has a package URL or version in an element that is no package by its type".into(),
             ));
         }
-        let Some(id) = &element.id else { return Ok(()) };
-        if element.kind.is_none() && element.is_said {
-            return Err(DocumentError::Malformed(format!("has an element without a type, `{}`", shown(id))));
-        }
-        // The second pass sees what the first one did.
-        if element.kind.is_none() || matches!(join, Join::With(_)) {
-            return Ok(());
-        }
-        let (id_hash, content) = (self.hasher.hash_one(id), element.deciding(&self.hasher));
-        match self.elements.insert(id_hash, content) {
-            Some(other) if other != content => {
-                Err(DocumentError::Malformed(format!("has two elements of one id, `{}`", shown(id))))
+        for id in [&element.id, &element.node].into_iter().flatten() {
+            if element.kind.is_none() && element.is_said {
+                return Err(DocumentError::Malformed(format!("has an element without a type, `{}`", shown(id))));
             }
-            _ if self.elements.len() > MAX_ELEMENTS => {
-                Err(DocumentError::Malformed(format!("has more than {MAX_ELEMENTS} elements")))
+            // The last pass sees what the one before it did.
+            if element.kind.is_none() || matches!(join, Join::With(_)) {
+                return Ok(());
             }
-            _ => Ok(()),
+            let (id_hash, content) = (self.hasher.hash_one(id), element.deciding(&self.hasher));
+            match self.elements.insert(id_hash, content) {
+                Some(other) if other != content => {
+                    return Err(DocumentError::Malformed(format!("has two elements of one id, `{}`", shown(id))));
+                }
+                _ if self.elements.len() > MAX_ELEMENTS => {
+                    return Err(DocumentError::Malformed(format!("has more than {MAX_ELEMENTS} elements")));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Any value, for the elements inside it.
@@ -203,14 +235,13 @@ impl Graph {
         }
     }
 
-    /// A value that may be an element.
-    fn value(
-        &mut self,
-        json: &mut Json<'_>,
-        join: &mut Join,
-        each: &mut dyn FnMut(&Package),
-    ) -> Result<Option<Element>, DocumentError> {
-        if json.kind()? == Kind::Object { self.element(json, join, each).map(Some) } else { json.skip().map(|()| None) }
+    /// An element, or one of which only the id is there; neither where it is in another form.
+    fn value(&mut self, json: &mut Json<'_>, join: &mut Join, each: &mut dyn FnMut(&Package)) -> Result<Element, DocumentError> {
+        let id = match json.kind()? {
+            Kind::Object => return self.element(json, join, each),
+            Kind::List | Kind::Null | Kind::Scalar | Kind::Text => json.item(Json::text_if_any)?,
+        };
+        Ok(Element { id, ..Element::default() })
     }
 
     /// The id of the element a value names or is.
@@ -247,6 +278,27 @@ impl Graph {
             Some(_) | None => {}
         }
     }
+}
+
+/// Gives a package its identifiers that stand elsewhere. Passed over, one that is not there would hide it from whoever denies it.
+fn identified(element: &mut Element, join: &Join) -> Result<(), DocumentError> {
+    if !element.is_package() {
+        return Ok(());
+    }
+    let mut is_missing = element.is_partial;
+    if let Join::With(gathered) = join {
+        for id in &element.identifiers {
+            match gathered.identifier(*id) {
+                Some(purl) => element.purls.extend(Some(purl.to_owned()).filter(|purl| !purl.is_empty())),
+                None => is_missing = true,
+            }
+        }
+    }
+    if is_missing {
+        let message = "has a package whose externalIdentifier is none in it; write the identifier inside the package";
+        return Err(DocumentError::Malformed(message.into()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What SPDX keeps away from its packages. SPDX 3: relationships to licences, licence expressions, suppliers' names. SPDX 2:
-//! what a `LicenseRef-…` is called.
+//! What SPDX keeps away from its packages. SPDX 3: relationships to licences, licence expressions, suppliers' names, external
+//! identifiers. Both: what a `LicenseRef-…` is called.
 //!
 //! A first pass gathers them, a second hands out packages with what belongs to them. Elements are known by a keyed hash of
 //! their id, so an entry costs 16 bytes; texts that say the same are kept once. Both have bounds, a refusal beyond.
@@ -7,6 +7,8 @@
 //! A set of licences (expanded licensing) is what its members are, whichever element of the graph they are. What a package
 //! has is put together when it is handed out, within a depth and a number of parts for the whole document: sets that name
 //! each other end there, and a set of a set of a set, each twice, grows no tree of a million licences.
+
+mod licensing;
 
 use std::{
     cell::Cell,
@@ -20,14 +22,13 @@ use super::{
     DocumentError,
 };
 
-/// Relationships to licences, and elements that are a licence or an agent, each.
+/// What a package says of its licences, and what the document says beside that.
+pub(super) type Licenses = (Vec<Licensing>, Vec<Foreign>);
+
+/// Relationships to licences, names in expressions, and elements that are a licence, an agent or an identifier, each.
 const MAX_ENTRIES: usize = 1 << 18;
 /// Bytes of all different texts.
 const MAX_TEXTS: usize = 4 << 20;
-/// How deep sets of licences may nest, operators counted.
-const MAX_DEPTH: usize = 16;
-/// Parts of all packages' licences, put together.
-const MAX_PARTS: usize = 1 << 20;
 
 /// How packages come to their licences and suppliers.
 pub(super) enum Join {
@@ -39,6 +40,16 @@ pub(super) enum Join {
     With(Gathered),
 }
 
+impl Join {
+    /// The hash of an id. Where nobody asks, any will do.
+    pub(super) fn hash(&self, id: &str) -> u64 {
+        match self {
+            Self::Gather(gathered) | Self::With(gathered) => gathered.hash(id),
+            Self::Without => 0,
+        }
+    }
+}
+
 /// What an element is that a package may refer to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Referred {
@@ -46,6 +57,8 @@ pub(super) enum Referred {
     Addition(Arc<str>),
     /// A person or organisation, by name.
     Agent(Arc<str>),
+    /// An external identifier: a package URL, or nothing.
+    Identifier(Arc<str>),
     /// A licence: an expression, or a name outside SPDX's list.
     License(Arc<str>),
     /// This licence or a later one.
@@ -62,6 +75,12 @@ pub(super) enum Referred {
 #[derive(Default)]
 pub(super) struct Gathered {
     hasher: RandomState,
+    /// Packages whose identifiers stand in them are handed out already, and nobody asks for licences.
+    pub(super) identifiers_only: bool,
+    /// What is said of a licence beside its name in a few words, by its hash.
+    beside: HashMap<u64, Arc<str>>,
+    /// Expression, `LicenseRef-…` in it and the licence that this is, by hash; sorted after the first pass.
+    custom: Vec<(u64, u64, u64)>,
     /// Package to licence, by hash; sorted after the first pass.
     licensed: Vec<(u64, u64)>,
     /// Set to member, by the set's hash after the first pass.
@@ -76,6 +95,11 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
+    /// For a reader of packages alone, who has got those whose identifiers stand in them.
+    pub(super) fn for_identifiers() -> Self {
+        Self { identifiers_only: true, ..Self::default() }
+    }
+
     pub(super) fn hash(&self, id: &str) -> u64 {
         self.hasher.hash_one(id)
     }
@@ -86,7 +110,7 @@ impl Gathered {
         }
         self.bytes += text.len();
         if self.bytes > MAX_TEXTS {
-            return Err(DocumentError::Malformed(format!("has more than {MAX_TEXTS} bytes of licences and agents")));
+            return Err(DocumentError::Malformed(format!("has more than {MAX_TEXTS} bytes of licences, agents and identifiers")));
         }
         let kept: Arc<str> = text.into();
         self.texts.insert(Arc::clone(&kept));
@@ -106,7 +130,7 @@ impl Gathered {
                 "has two elements of one id, `{}`",
                 id.escape_default().take(80).collect::<String>()
             ))),
-            _ => bounded(self.referred.len(), "licences and agents"),
+            _ => bounded(self.referred.len(), "licences, agents and identifiers"),
         }
     }
 
@@ -137,6 +161,20 @@ impl Gathered {
         bounded(self.licensed.len(), "relationships to licences")
     }
 
+    /// Notes what is said of the licence `id` beside its name.
+    pub(super) fn beside(&mut self, id: &str, words: &str) -> Result<(), DocumentError> {
+        let words = self.kept(words)?;
+        self.beside.insert(self.hash(id), words);
+        Ok(())
+    }
+
+    /// Notes which licences the `LicenseRef-…` of the expression `id` are, by hash.
+    pub(super) fn custom(&mut self, id: &str, custom: &[(u64, u64)]) -> Result<(), DocumentError> {
+        let expression = self.hash(id);
+        self.custom.extend(custom.iter().map(|(reference, license)| (expression, *reference, *license)));
+        bounded(self.custom.len(), "names in licence expressions")
+    }
+
     /// Notes what the licence `reference` of SPDX 2 is called, or what is said of it. A second entry of one reference adds to
     /// the first: what is said of a licence anywhere is said of it.
     pub(super) fn foreign(&mut self, reference: &str, is_name: bool, text: &str) -> Result<(), DocumentError> {
@@ -161,6 +199,8 @@ impl Gathered {
     pub(super) fn sorted(mut self) -> Self {
         self.foreign.sort_unstable();
         self.foreign.dedup();
+        self.custom.sort_unstable();
+        self.custom.dedup();
         self.licensed.sort_unstable();
         self.licensed.dedup();
         // As the document has them, so that a sentence about them reads as the document does, every time.
@@ -168,63 +208,11 @@ impl Gathered {
         self
     }
 
-    /// What the document says of the licences of the package `id`.
-    pub(super) fn licenses(&self, id: &str) -> Vec<Licensing> {
-        let of_package = second_of(&self.licensed, self.hash(id));
-        let stated = of_package
-            .filter(|license| !matches!(self.referred.get(license), Some(Referred::License(text)) if &**text == "NOASSERTION"));
-        stated.map(|license| self.put_together(license, MAX_DEPTH)).collect()
-    }
-
-    /// The licence that the element `license` is.
-    fn put_together(&self, license: u64, depth: usize) -> Licensing {
-        self.parts.set(self.parts.get().saturating_add(1));
-        if depth == 0 {
-            return Licensing::Unread(format!("sets of licences nested more than {MAX_DEPTH} deep"));
-        }
-        if self.parts.get() > MAX_PARTS {
-            return Licensing::Unread(format!("more than {MAX_PARTS} licences in sets"));
-        }
-        match self.referred.get(&license) {
-            Some(Referred::License(text)) => Licensing::Said(text.as_ref().to_owned()),
-            Some(Referred::Set { every, .. }) => {
-                let members: Vec<Licensing> =
-                    second_of(&self.members, license).map(|member| self.put_together(member, depth - 1)).collect();
-                match (members.is_empty(), every) {
-                    // All of nothing would hold of every licence.
-                    (true, _) => Licensing::Unread("a set of no licences".to_owned()),
-                    (false, true) => Licensing::All(members),
-                    (false, false) => Licensing::Any(members),
-                }
-            }
-            Some(Referred::OrLater(_) | Referred::With(..)) => match self.expression(license) {
-                Some(expression) => Licensing::Said(expression),
-                None => Licensing::Unread("an operator on what is not of SPDX's list".to_owned()),
-            },
-            Some(Referred::Addition(text) | Referred::Agent(text) | Referred::Unread(text)) => {
-                Licensing::Unread(text.as_ref().to_owned())
-            }
-            None => Licensing::Unread("an element that is no licence in the document".to_owned()),
-        }
-    }
-
-    /// One licence, perhaps or later, perhaps with an exception, as an expression; `None` of what is no id, so that what a
-    /// document calls a licence cannot become another one by what is written behind it.
-    fn expression(&self, license: u64) -> Option<String> {
-        match self.referred.get(&license)? {
-            Referred::License(id) => is_id(id).then(|| id.as_ref().to_owned()),
-            Referred::OrLater(of) => match self.referred.get(of)? {
-                Referred::License(id) if is_id(id) => Some(or_later(id)),
-                _ => None,
-            },
-            Referred::With(of, addition) => {
-                let Some(Referred::Addition(exception)) = self.referred.get(addition) else { return None };
-                if matches!(self.referred.get(of)?, Referred::With(..)) || !is_id(exception) {
-                    return None;
-                }
-                Some(format!("{} WITH {exception}", self.expression(*of)?))
-            }
-            Referred::Addition(_) | Referred::Agent(_) | Referred::Set { .. } | Referred::Unread(_) => None,
+    /// What the external identifier `id` is: a package URL, or nothing that is asked for. `None` where it is not there.
+    pub(super) fn identifier(&self, id: u64) -> Option<&str> {
+        match self.referred.get(&id) {
+            Some(Referred::Identifier(purl)) => Some(purl),
+            Some(_) | None => None,
         }
     }
 
@@ -236,22 +224,6 @@ impl Gathered {
             Some(_) | None if id.ends_with("NoAssertionElement") || id.ends_with("NoneElement") => None,
             Some(_) | None => Some(id.to_owned()),
         }
-    }
-}
-
-/// Whether it has the form of an id of SPDX's list.
-fn is_id(text: &str) -> bool {
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
-    let other = ["LicenseRef-", "DocumentRef-", "AdditionRef-"].iter().any(|prefix| text.starts_with(prefix));
-    plain && !other && !matches!(text, "NOASSERTION" | "NONE")
-}
-
-/// The expression for a licence or a later one.
-fn or_later(id: &str) -> String {
-    match id.strip_suffix("-only") {
-        Some(family) => format!("{family}-or-later"),
-        None if id.ends_with("-or-later") => id.to_owned(),
-        None => format!("{id}+"),
     }
 }
 
@@ -268,38 +240,6 @@ pub(super) fn bounded(count: usize, what: &str) -> Result<(), DocumentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a11_sets_that_name_each_other_and_sets_of_sets_end() {
-        let mut gathered = Gathered::default();
-        let id = |at: usize| format!("urn:{at}");
-        // Each set has the next twice, which would be two to the twentieth licences.
-        for at in 0..20 {
-            gathered.set(&id(at), true, &[id(at + 1), format!("urn:again:{}", at + 1)]).unwrap();
-            gathered.set(&format!("urn:again:{at}"), false, &[id(at + 1), format!("urn:again:{}", at + 1)]).unwrap();
-        }
-        gathered.set("urn:loop", true, &["urn:loop".into()]).unwrap();
-        for (package, license) in [("a", "urn:0"), ("b", "urn:0"), ("c", "urn:loop"), ("d", "urn:nowhere")] {
-            let license = gathered.hash(license);
-            gathered.license(package, license).unwrap();
-        }
-        let gathered = gathered.sorted();
-        let mut end = &gathered.licenses("c")[0];
-        while let Licensing::All(members) = end {
-            end = &members[0];
-        }
-        assert_eq!(*end, Licensing::Unread("sets of licences nested more than 16 deep".into()));
-        for _ in 0..40 {
-            gathered.licenses("a");
-        }
-        // The bound is the document's: what comes behind it is not read, and no work is made of it.
-        assert!(gathered.parts.get() > MAX_PARTS && gathered.parts.get() < MAX_PARTS + 8 * 1_000);
-        let beyond = [Licensing::Unread(format!("more than {MAX_PARTS} licences in sets"))];
-        assert_eq!(gathered.licenses("b")[..], beyond);
-        gathered.parts.set(MAX_PARTS - 1);
-        assert_ne!(gathered.licenses("d")[..], beyond);
-        assert_eq!(gathered.licenses("d")[..], beyond);
-    }
 
     #[test]
     fn a11_what_is_gathered_is_bounded() {

@@ -55,7 +55,7 @@ impl Version {
 /// Whether a reader of packages asks for what SPDX keeps elsewhere in the document: licences, their and suppliers' names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Names, versions and package URLs suffice. One pass.
+    /// Names, versions and package URLs suffice. One pass, and two more where SPDX 3 has package URLs elsewhere.
     Shallow,
     /// Licences and suppliers too: SPDX 3 takes a second pass, and SPDX 2 where a package has a `LicenseRef-…`.
     Deep,
@@ -68,18 +68,16 @@ const SUPPORTED: &str = "SPDX-2.2, SPDX-2.3 and SPDX 3.0 are supported";
 /// # Errors
 /// Why it is no document of this format. A document without packages is none of these.
 pub(crate) fn read(predicate: &Predicate, depth: Depth, each: EachPackage<'_>) -> Result<(Version, Sbom), DocumentError> {
-    let join = if depth == Depth::Deep { Join::Gather(Gathered::default()) } else { Join::Without };
-    let mut first = Document::new(&mut *each, join);
-    sbom::read(predicate, &mut first)?;
-    let gathered = match &mut first.join {
-        Join::Gather(gathered) if first.graph.is_some() || first.deferred => std::mem::take(gathered),
-        Join::Gather(_) | Join::With(_) | Join::Without => return first.judge(),
-    };
-    // What it knew of the graph is gathered anew.
-    drop(first);
-    let mut second = Document::new(each, Join::With(gathered.sorted()));
-    sbom::read(predicate, &mut second)?;
-    second.judge()
+    let mut join = if depth == Depth::Deep { Join::Gather(Gathered::default()) } else { Join::Without };
+    loop {
+        // What the one before it knew of the graph is gathered anew.
+        let mut document = Document::new(&mut *each, join);
+        sbom::read(predicate, &mut document)?;
+        join = match document.again() {
+            Some(join) => join,
+            None => return document.judge(),
+        };
+    }
 }
 
 /// What is kept of a document: enough to say that it is one.
@@ -173,6 +171,17 @@ impl<'p> Document<'p> {
             context: None,
             graph: None,
             beside: None,
+        }
+    }
+
+    /// How the next pass is, if packages wait for one.
+    fn again(&mut self) -> Option<Join> {
+        match std::mem::replace(&mut self.join, Join::Without) {
+            Join::Gather(gathered) if self.graph.is_some() || self.deferred => Some(Join::With(gathered.sorted())),
+            Join::Without if self.graph.as_ref().is_some_and(|graph| graph.deferred) => {
+                Some(Join::Gather(Gathered::for_identifiers()))
+            }
+            Join::Gather(_) | Join::With(_) | Join::Without => None,
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Bytes of a licence's text that is no more than a name, as tools write it that know no text.
-const MAX_TEXT_OF_A_NAME: usize = 256;
+pub(super) const MAX_TEXT_OF_A_NAME: usize = 256;
 
 const PACKAGE: &[&str] = &[
     "SPDXID",
@@ -36,14 +36,7 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
             "SPDXID" => id = json.text_or_null()?,
             "name" => package.name = json.text_or_null()?.unwrap_or_default(),
             "versionInfo" => package.version = json.text_or_null()?,
-            "supplier" => {
-                package.supplier = asserted(json.text_or_null()?);
-                package.supplier_name = package.supplier.as_deref().and_then(name_of).map(str::to_owned);
-                // A kind of agent without a name, or with what stands for none, says of nobody that he supplied it.
-                if package.supplier_name.as_deref().is_some_and(|name| name.is_empty() || !is_asserted(name)) {
-                    (package.supplier, package.supplier_name) = (None, None);
-                }
-            }
+            "supplier" => (package.supplier, package.supplier_name) = supplied_by(json.text_or_null()?),
             "primaryPackagePurpose" => purpose = json.text_or_null()?,
             "externalRefs" => json.list(|json| purl(json, &mut package.purls))?,
             _ => package.licenses.extend(asserted(json.text_or_null()?).map(Licensing::Said)),
@@ -57,6 +50,14 @@ pub(super) fn read(json: &mut Json<'_>) -> Result<(Package, bool), DocumentError
     Ok((package, id.is_some()))
 }
 
+/// A supplier, and the name in it. Microsoft's sbom-tool names those of SPDX 3 as this version does.
+pub(super) fn supplied_by(agent: Option<String>) -> (Option<String>, Option<String>) {
+    let supplier = asserted(agent);
+    let name = supplier.as_deref().and_then(name_of).map(str::to_owned);
+    // A kind of agent without a name, or with what stands for none, says of nobody that he supplied it.
+    if name.as_deref().is_some_and(|name| name.is_empty() || !is_asserted(name)) { (None, None) } else { (supplier, name) }
+}
+
 /// The name in `Organization: name (mail)`, as this version writes an agent.
 fn name_of(agent: &str) -> Option<&str> {
     let (kind, name) = agent.split_once(':')?;
@@ -68,17 +69,21 @@ fn name_of(agent: &str) -> Option<&str> {
 
 /// The `LicenseRef-…` in what a package says of its licences.
 pub(super) fn references(package: &Package) -> Vec<&str> {
-    let of_reference = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
     let texts = package.licenses.iter().filter_map(|license| match license {
         Licensing::Said(text) => Some(text),
         Licensing::All(_) | Licensing::Any(_) | Licensing::Unread(_) => None,
     });
-    let words = texts.flat_map(|text| text.split(move |c: char| !of_reference(c)));
-    let mut found: Vec<&str> =
-        words.filter(|word| word.get(..REFERENCE.len()).is_some_and(|start| start.eq_ignore_ascii_case(REFERENCE))).collect();
+    let mut found: Vec<&str> = texts.flat_map(|text| references_in(text)).collect();
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// The `LicenseRef-…` in a licence expression, or in what is none.
+pub(super) fn references_in(text: &str) -> impl Iterator<Item = &str> {
+    let of_reference = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let words = text.split(move |c: char| !of_reference(c));
+    words.filter(|word| word.get(..REFERENCE.len()).is_some_and(|start| start.eq_ignore_ascii_case(REFERENCE)))
 }
 
 const REFERENCE: &str = "LicenseRef-";

@@ -1,3 +1,4 @@
+mod elsewhere;
 mod json_ld;
 mod version_3;
 

@@ -16,6 +16,7 @@ fn spdx_3_other_spellings_of_what_decides_are_malformed() {
         ("relationshipType", json!(["hasConcludedLicense"])),
         ("from", json!(["urn:a"])),
         ("identifier", json!(["pkg:npm/a@1"])),
+        ("simplelicensing_licenseText", json!(["AGPL-3.0-only"])),
         ("type", json!(true)),
     ] {
         let mut element = package("urn:a");
@@ -31,12 +32,17 @@ fn spdx_3_other_spellings_of_what_decides_are_malformed() {
         (json!("_:e"), false),
         (json!([purl, "_:e"]), false),
         (json!([{"@id": "_:e"}]), false),
+        (json!("urn:a"), false),
+        (json!([null]), false),
+        (json!([1]), false),
+        (json!([[purl]]), false),
+        (json!({"type": "ExternalIdentifier"}), false),
     ] {
         let mut element = package("urn:a");
         element["externalIdentifier"] = identifiers.clone();
         let read = read_value(&graph(&[element.clone()]));
         let refused =
-            read.is_err_and(|error| error.to_string().contains("externalIdentifier is a reference; write the identifier inside"));
+            read.is_err_and(|error| error.to_string().contains("externalIdentifier is none in it; write the identifier inside"));
         assert_eq!(refused, !fits, "{identifiers}");
         // Nobody asks for those of what is no package.
         element["type"] = json!("security_Vulnerability");
@@ -65,6 +71,9 @@ fn spdx_3_parts_of_one_element_are_malformed() {
         json!({"spdxId": "urn:a", "suppliedBy": "urn:evil"}),
         json!({"spdxId": "urn:r", "to": ["urn:agpl"]}),
         json!({"spdxId": "urn:r", "expandedlicensing_member": ["urn:agpl"]}),
+        json!({"spdxId": "urn:l", "simplelicensing_licenseText": "AGPL-3.0-only"}),
+        json!({"spdxId": "urn:l", "simplelicensing_customIdToUri": []}),
+        json!({"@id": "urn:entry", "value": "urn:agpl"}),
         json!({"spdxId": "urn:d", "creationInfo": "_:c"}),
     ] {
         assert!(refused(&[package("urn:a"), part.clone()]).contains("has an element without a type, `urn:"), "{part}");
@@ -81,6 +90,7 @@ fn spdx_3_parts_of_one_element_are_malformed() {
         assert!(refused(&[package("urn:a"), part.clone()]).contains("no package by its type"), "{part}");
     }
     let licensed = |kind: &str, to: &str| json!({"type": "Relationship", "spdxId": "urn:r", "from": "urn:a", "relationshipType": kind, "to": [to]});
+    let element = |kind: &str, name: &str| json!({"type": kind, "spdxId": "urn:n", "name": name});
     let identifier = |of: &str| json!({"type": "ExternalIdentifier", "@id": "_:e", "identifier": of});
     for (one, other) in [
         (package("urn:a"), json!({"type": "software_Package", "spdxId": "urn:a", "name": "evil"})),
@@ -96,6 +106,15 @@ fn spdx_3_parts_of_one_element_are_malformed() {
             json!({"type": "Organization", "spdxId": "urn:o", "name": "Evil"}),
         ),
         (identifier("cpe:2.3:a:a:a"), identifier("pkg:npm/evil@1")),
+        (element("Element", "NOASSERTION"), element("Element", "AGPL-3.0-only")),
+        (element("AnyLicenseInfo", "MIT"), element("AnyLicenseInfo", "AGPL-3.0-only")),
+        (
+            json!({"type": "DictionaryEntry", "@id": "_:e", "key": "LicenseRef-a", "value": "urn:mit"}),
+            json!({"type": "DictionaryEntry", "@id": "_:e", "key": "LicenseRef-a", "value": "urn:agpl"}),
+        ),
+        // Whichever of the ids of who made the document.
+        (package("urn:a"), json!({"type": "CreationInfo", "@id": "urn:a", "spdxId": "urn:b", "name": "evil"})),
+        (package("urn:a"), json!({"type": "CreationInfo", "@id": "urn:b", "spdxId": "urn:a", "name": "evil"})),
     ] {
         let pair = [one.clone(), other.clone()];
         assert!(refused(&pair).contains("has two elements of one id, `"), "{one} {other}");

@@ -9,6 +9,7 @@ fn spdx_3_needs_a_document_its_creation_and_spdx_s_own_context() {
     for (context, fits) in [
         (json!("https://spdx.org/rdf/3.0.0/spdx-context.jsonld"), true),
         (json!(["https://spdx.org/rdf/3.0.1/spdx-context.jsonld"]), true),
+        (json!(["https://spdx.org/rdf/3.0.1/spdx-context.json"]), true),
         (json!("https://spdx.org/rdf/3.1/spdx-context.jsonld"), false),
         (json!(["https://spdx.org/rdf/3.0.1/spdx-context.jsonld", {"name": "urn:other"}]), false),
         (json!({"name": "urn:other"}), false),
@@ -29,6 +30,7 @@ fn spdx_3_needs_a_document_its_creation_and_spdx_s_own_context() {
         ("\"@context\"", "\"context\"", "has no @context"),
         ("\"type\":\"software_Package\"", "\"type\":[\"software_Package\"]", "whose type is not text"),
         ("\"type\":\"software_Package\"", "\"type\":\"software_Package\",\"@type\":\"x\"", "two types or ids"),
+        ("\"spdxId\":\"urn:a\"", "\"spdxId\":\"urn:a\",\"@id\":\"urn:a\"", "two types or ids"),
     ] {
         assert!(text.contains(from), "{from} in {text}");
         let error = read_text(&text.replacen(from, to, 1), Depth::Shallow).unwrap_err().to_string();
