@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use kept::Kept;
 pub use reader::{Budget, Reader, Share, Unread};
 pub use search::search;
-pub use shape::{Shape, shape_of};
+pub use shape::{Shape, shape_of, shape_of_attestations};
 
 use crate::oci::Digest;
 /// What a piece of evidence is read from; see [`store`](crate::store).

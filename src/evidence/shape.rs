@@ -37,8 +37,21 @@ pub enum Shape {
 pub async fn shape_of(reader: &Reader, manifest: &Manifest, limits: &Limits) -> Result<Shape, Unread> {
     let mut budget = limits.total_bytes;
     let why = match manifest.kind() {
-        ManifestKind::Image => of_image(reader, manifest, limits, &mut budget).await?,
+        ManifestKind::Image => of_image(reader, manifest, limits, &mut budget, Kind::of).await?,
         ManifestKind::Index => of_index(reader, manifest, limits, &mut budget).await?,
+    };
+    Ok(why.map_or(Shape::Evidence, Shape::Other))
+}
+
+/// Whether `manifest` is what `BuildKit` calls an attestation manifest: its layers are statements, bare or signed, or evidence.
+/// The bytes are read here too: a client that does not ask what a layer is called unpacks it.
+///
+/// # Errors
+/// As [`shape_of`].
+pub async fn shape_of_attestations(reader: &Reader, manifest: &Manifest, limits: &Limits) -> Result<Shape, Unread> {
+    let why = match manifest.kind() {
+        ManifestKind::Image => of_image(reader, manifest, limits, &mut limits.total_bytes.clone(), Kind::of_attestations).await?,
+        ManifestKind::Index => Some("it is an index".into()),
     };
     Ok(why.map_or(Shape::Evidence, Shape::Other))
 }
@@ -70,20 +83,26 @@ async fn of_index(reader: &Reader, index: &Manifest, limits: &Limits, budget: &m
         if child.kind() == ManifestKind::Index {
             return Ok(Some("the index lists an index".into()));
         }
-        if let Some(why) = of_image(reader, &child, limits, budget).await? {
+        if let Some(why) = of_image(reader, &child, limits, budget, Kind::of).await? {
             return Ok(Some(why));
         }
     }
     Ok(None)
 }
 
-async fn of_image(reader: &Reader, manifest: &Manifest, limits: &Limits, budget: &mut u64) -> Result<Against, Unread> {
+async fn of_image(
+    reader: &Reader,
+    manifest: &Manifest,
+    limits: &Limits,
+    budget: &mut u64,
+    kind_of: fn(&str) -> Option<Kind>,
+) -> Result<Against, Unread> {
     if manifest.layers.is_empty() {
         return Ok(Some("it has no layers".into()));
     }
     let mut wanted: Vec<(&Descriptor, Kind, u64)> = Vec::with_capacity(manifest.layers.len() + 1);
     for layer in &manifest.layers {
-        let Some(kind) = Kind::of(&layer.media_type) else {
+        let Some(kind) = kind_of(&layer.media_type) else {
             return Ok(Some("a layer of it is none of the types of evidence".into()));
         };
         let limit = if kind == Kind::SimpleSigning { limits.signature_bytes } else { limits.attestation_bytes };
@@ -137,6 +156,7 @@ enum Kind {
     Dsse,
     SimpleSigning,
     Spdx,
+    Statement,
 }
 
 impl Kind {
@@ -154,6 +174,17 @@ impl Kind {
         }
     }
 
+    /// The same of a layer of an attestation manifest: in-toto's media types are `application/vnd.in-toto+json` of a statement, and
+    /// `application/vnd.in-toto.<predicate>+dsse` of one that is signed.
+    fn of_attestations(name: &str) -> Option<Self> {
+        let signed = |rest: &str| rest.starts_with('.') && rest.ends_with("+dsse");
+        match name.strip_prefix("application/vnd.in-toto") {
+            Some("+json") => Some(Self::Statement),
+            Some(rest) if signed(rest) => Some(Self::Dsse),
+            Some(_) | None => Self::of(name),
+        }
+    }
+
     /// The keys a document of this kind has at its top.
     const fn keys(self) -> &'static [&'static str] {
         match self {
@@ -163,6 +194,7 @@ impl Kind {
             Self::Dsse => &["payload", "payloadtype", "signatures"],
             Self::SimpleSigning => &["critical"],
             Self::Spdx => &["spdxid", "spdxversion"],
+            Self::Statement => &["_type", "predicatetype"],
         }
     }
 
@@ -214,6 +246,7 @@ mod tests {
             (Kind::Dsse, r#"{"payloadType":"x","payload":"","signatures":[]}"#),
             (Kind::SimpleSigning, r#"{"critical":{},"optional":null}"#),
             (Kind::Spdx, r#"{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT"}"#),
+            (Kind::Statement, r#"{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"x","subject":[],"predicate":{}}"#),
             (Kind::Config, "{}"),
         ] {
             assert!(reads(kind, good), "{kind:?}");
@@ -245,8 +278,18 @@ mod tests {
         ] {
             assert_eq!(Kind::of(name), Some(kind), "{name}");
         }
-        for name in ["", "application/json", media_type::OCI_CONFIG, media_type::OCI_MANIFEST] {
-            assert_eq!(Kind::of(name), None, "{name}");
+        let none = ["", "application/json", media_type::OCI_CONFIG, media_type::OCI_MANIFEST, "application/vnd.in-toto"];
+        for name in none {
+            assert_eq!((Kind::of(name), Kind::of_attestations(name)), (None, None), "{name}");
+        }
+        // In-toto's count where an attestation manifest is looked at, and nowhere else.
+        for (name, kind) in [
+            ("application/vnd.in-toto+json", Kind::Statement),
+            ("application/vnd.in-toto.provenance+dsse", Kind::Dsse),
+            (media_type::DSSE, Kind::Dsse),
+        ] {
+            assert_eq!(Kind::of_attestations(name), Some(kind), "{name}");
+            assert_eq!(Kind::of(name).is_some(), name == media_type::DSSE, "{name}");
         }
     }
 

@@ -4,9 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Answer, Got, Judgement, Parentage, RETRY, audit::Audited, cooldown::Cooling, platforms::is_index, undecided};
+use super::{
+    Answer, Got, Judgement, Parentage, RETRY,
+    audit::Audited,
+    cooldown::Cooling,
+    platforms::{is_index, platforms_of},
+    undecided,
+};
 use crate::{
-    evidence::{Kept, Shape, Unread, shape_of},
+    evidence::{Kept, Shape, Unread, shape_of, shape_of_attestations},
     gate::{
         explain,
         memory::Basis,
@@ -15,7 +21,7 @@ use crate::{
         verdict::{Absent, Grounds, NoVerdict, Permit, Refusal, RefusalReason, Terms, UndecidedReason, Verdict},
         weigh::Scales,
     },
-    oci::{ManifestError, ManifestKind, Reference},
+    oci::{Manifest, ManifestError, ManifestKind, Reference},
     policy::{ExceptionUse, Reason, Unmet},
     telemetry,
     upstream::UpstreamError,
@@ -142,14 +148,9 @@ impl Judgement {
             Ok(got) => got,
             Err(error) => return self.refuse_content(error),
         };
-        // Listed as an image it was taken for one platform; what it lists itself was asked for nothing.
-        let asks_platforms = || self.selection.enforce.iter().any(|policy| policy.asks_platforms());
-        if let Some(said) = said
-            && asks_platforms()
-            && !is_index(&said.media_type)
-            && got.manifest.kind() == ManifestKind::Index
+        if self.selection.enforce.iter().any(|policy| policy.asks_platforms())
+            && let Some(why) = self.not_as_listed(parent.manifest(), &got.manifest).await?
         {
-            let why = format!("the index that lists it says it is {}, and it is an index itself", said.media_type);
             return self.refuse_content(ManifestError::Malformed(why));
         }
         // The child lives no longer than what vouches for it (D8).
@@ -161,6 +162,34 @@ impl Judgement {
             exceptions: parent.exceptions().to_vec(),
         };
         self.admit(&got, grounds, parent.epoch(), life, said).await
+    }
+
+    /// Why the subject is not what the index that vouches for it had it taken for, where each platform of that was asked for
+    /// something: what is passed over there for what it is called would need nothing at all.
+    async fn not_as_listed(&self, index: &Manifest, child: &Manifest) -> Result<Option<String>, NoVerdict> {
+        let digest = self.subject.digest;
+        let mut listed_as = index.manifests.iter().filter(|said| said.digest == digest).map(|said| said.media_type.as_str());
+        // Listed as an image it was taken for one platform; what it lists itself was asked for nothing. It may be listed twice.
+        let as_image = listed_as.find(|name| !is_index(name));
+        if let Some(name) = as_image
+            && child.kind() == ManifestKind::Index
+        {
+            return Ok(Some(format!("the index that lists it says it is {name}, and it is an index itself")));
+        }
+        if platforms_of(index).iter().any(|platform| platform.digest == digest) {
+            return Ok(None);
+        }
+        let said = "the index that lists it says it is an attestation manifest, which runs nowhere";
+        match shape_of_attestations(&self.reader, child, &self.gate.config.limits).await {
+            Ok(Shape::Evidence) => Ok(None),
+            Ok(Shape::Other(why)) => Ok(Some(format!("{said}, and it is none: {why}"))),
+            Err(Unread::Failed { why, retry_after }) => {
+                Err(undecided(UndecidedReason::EvidenceUnavailable(why), Some(retry_after.unwrap_or(RETRY))))
+            }
+            Err(unread @ (Unread::Absent | Unread::Limit(_) | Unread::Unusable(_))) => {
+                Ok(Some(format!("{said}, and that cannot be seen: {unread}")))
+            }
+        }
     }
 
     /// Admits the manifest if it is evidence itself (D9). What could not be read to know it is no answer yet: the manifest

@@ -181,14 +181,15 @@ pub(super) fn cannot_tell(evidence: &Evidence, scales: &Scales, verifier: &dyn V
 
 /// The children of an index that can run, each once. BuildKit's attestation manifests are none: they say so, and their platform
 /// is unknown. What says so and names a platform can be run by it; what says so and names none that can be read is, for
-/// containerd, a candidate for every platform.
+/// containerd, a candidate for every platform; what says so and is an index can list anything. Whether one is what it says is
+/// seen once it is asked for.
 #[must_use]
 pub fn platforms_of(manifest: &Manifest) -> Vec<&Descriptor> {
     let mut platforms: Vec<&Descriptor> = Vec::new();
     if manifest.kind() == ManifestKind::Index {
         for child in &manifest.manifests {
             let attests = child.annotations.get(REFERENCE_TYPE.0).is_some_and(|value| value == REFERENCE_TYPE.1);
-            let exempt = attests && child.platform.as_deref() == Some(NOTHING_THAT_RUNS);
+            let exempt = attests && !is_index(&child.media_type) && child.platform.as_deref() == Some(NOTHING_THAT_RUNS);
             if !exempt && platforms.iter().all(|known| known.digest != child.digest) {
                 platforms.push(child);
             }

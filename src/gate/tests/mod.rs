@@ -2,6 +2,7 @@
 
 mod answers;
 mod attacks;
+mod attestation_manifests;
 mod cooldown;
 mod counted;
 mod denied;

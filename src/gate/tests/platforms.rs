@@ -158,47 +158,6 @@ async fn either_takes_the_indexs_sbom_or_one_of_each_platform() {
     assert_eq!(world.asked_for(&children[0]), 0, "its own is enough: no platform is looked at");
 }
 
-#[tokio::test(start_paused = true)]
-async fn attestation_manifests_need_none_unless_they_can_be_run() {
-    let world = wanting("each_platform");
-    let image = world.image(REPO, "amd64");
-    attest(&world, image, RELEASE);
-    let [unknown, said, runs] = ["unknown", "said", "runs"].map(|seed| world.image(REPO, seed));
-    let child = |digest: Digest, platform: Option<(&str, &str)>, attests: bool| {
-        let mut child = descriptor(media_type::OCI_MANIFEST, digest, 100);
-        if let Some((os, architecture)) = platform {
-            child["platform"] = json!({"os": os, "architecture": architecture});
-        }
-        if attests {
-            child["annotations"] = json!({"vnd.docker.reference.type": "attestation-manifest"});
-        }
-        child
-    };
-    let of = |children: &[serde_json::Value]| {
-        let index = world.raw(REPO, index_of(children), Some(media_type::OCI_INDEX.into()));
-        world.attach(REPO, index, &signature(index, RELEASE));
-        index
-    };
-    let plain = child(image, Some(("linux", "amd64")), false);
-    let index =
-        of(&[plain.clone(), child(unknown, Some(("unknown", "unknown")), true), child(said, Some(("unknown", "unknown")), true)]);
-    world.permit(index).await;
-    // What names a platform is what a node pulls, whatever it says of itself; and so is what names none, for containerd, or one
-    // that cannot be read; and what does not say what it is.
-    let mut odd = child(runs, None, true);
-    odd["platform"] = json!({"os": "linux"});
-    for runnable in [
-        child(runs, Some(("linux", "arm64")), true),
-        child(runs, Some(("unknown", "unknown")), false),
-        child(runs, None, false),
-        child(runs, None, true),
-        odd,
-    ] {
-        let index = of(&[plain.clone(), runnable]);
-        assert_eq!(world.refusal(index).await.code(), "attestation_missing");
-    }
-}
-
 /// Its own SBOM says nothing of what runs.
 #[tokio::test(start_paused = true)]
 async fn an_index_in_an_index_is_no_platform_whatever_it_carries_and_whatever_it_is_listed_as() {
