@@ -86,7 +86,8 @@ async fn attestation_manifests_need_none_unless_they_can_be_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_manifest_of_statements_is_served_and_so_are_they() {
-    let statement = r#"{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://slsa.dev/provenance/v1","subject":[]}"#;
+    let statement =
+        r#"{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://slsa.dev/provenance/v1","subject":[]}"#;
     let signed = r#"{"payload":"","payloadType":"application/vnd.in-toto+json","signatures":[]}"#;
     for (listed_as, content) in [(STATEMENT, statement), ("application/vnd.in-toto.provenance+dsse", signed)] {
         let world = world();
@@ -115,7 +116,8 @@ async fn what_is_only_called_one_is_not_served_nor_its_layers() {
     for (why, make) in made {
         let world = world();
         let called = make(&world);
-        let index = signed_index(&world, &[exempt("application/vnd.acme+json", called), exempt(media_type::OCI_MANIFEST, called)]);
+        let index =
+            signed_index(&world, &[exempt("application/vnd.acme+json", called), exempt(media_type::OCI_MANIFEST, called)]);
         world.permit(index).await;
         let refusal = world.refusal(called).await;
         assert_eq!(refusal.code(), "content", "{refusal}");
