@@ -52,7 +52,7 @@ fn cases() -> Vec<(Json, Vec<(&'static str, Json)>)> {
         (
             json!({
                 "builder": {"id": "https://github.com/slsa-framework/slsa-github-generator/.github/workflows/x.yml@refs/tags/v2.0.0"},
-                "materials": [{"uri": "git+https://github.com/acme/app@refs/tags/v1"}],
+                "invocation": {"configSource": {"uri": "git+https://github.com/acme/app@refs/tags/v1"}},
             }),
             vec![
                 (
@@ -60,8 +60,12 @@ fn cases() -> Vec<(Json, Vec<(&'static str, Json)>)> {
                     json!("https://githubxcom/slsa-framework/slsa-github-generator/.github/workflows/x.yml@refs/tags/v2.0.0"),
                 ),
                 ("/builder/id", json!("https://github.com/slsa-framework/slsa-github-generator/x.yml@refs/tags/v2.0.0@x")),
-                ("/materials/0/uri", json!("git+https://github.com/acme/app-evil@refs/tags/v1")),
-                ("/materials", json!([])),
+                ("/invocation/configSource/uri", json!("git+https://github.com/acme/app-evil@refs/tags/v1")),
+                // Among the materials there is also what was only read.
+                (
+                    "/invocation",
+                    json!({"configSource": {}, "materials": [{"uri": "git+https://github.com/acme/app@refs/tags/v1"}]}),
+                ),
             ],
         ),
         (
