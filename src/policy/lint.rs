@@ -1,6 +1,7 @@
 //! What about a policy is probably not meant: for whoever writes one, before it holds.
 
 mod regex;
+mod word;
 
 use jiff::Timestamp;
 
@@ -41,6 +42,17 @@ impl Policy {
                 format!(
                     "policy {name}: of {kind} {matching} must hold, so whoever can hide a statement from the gate can hide the \
                      one that refuses, until it is too old to count"
+                ),
+            ));
+        }
+        for rule in self.attestations.iter().filter(|rule| rule.checks.asks_who_built() && self.is_word_of_several(rule)) {
+            let by = rule.signer.as_ref().map_or("any signer of the image".to_owned(), ToString::to_string);
+            lints.push((
+                "provenance_open_signer",
+                format!(
+                    "policy {name}: {} is the word of {by}, and each of them can name any builder and source; name in `keyless` the \
+                     one workflow that is to be believed",
+                    rule.predicate_type
                 ),
             ));
         }

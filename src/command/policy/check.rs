@@ -20,8 +20,8 @@ use crate::{
 ///
 /// Every problem is told with file, line, column and key. A finding has an id: warnings are what relaxes a rule (any_identity,
 /// audit, dangerous_no_attestation, dangerous_no_signature, dangerous_repository), notes what is probably not meant
-/// (condition_open_pattern, every_image, exception_expired, exception_unreachable, exclude_all, regex_open_end,
-/// regex_open_start, regex_unescaped_dot, withholding). A finding is no error unless --deny says so.
+/// (condition_open_pattern, every_image, exception_expired, exception_unreachable, exclude_all, provenance_open_signer,
+/// regex_open_end, regex_open_start, regex_unescaped_dot, withholding). A finding is no error unless --deny says so.
 ///
 /// Exit codes: 0 all can be used; 1 a finding that `--deny` names; 64 a problem.
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ pub(in crate::command) struct Arguments {
 }
 
 /// What `--deny` may name: both levels, and every id.
-const DENIED: [&str; 17] = [
+const DENIED: [&str; 18] = [
     "all",
     "any_identity",
     "audit",
@@ -53,6 +53,7 @@ const DENIED: [&str; 17] = [
     "exception_unreachable",
     "exclude_all",
     "note",
+    "provenance_open_signer",
     "regex_open_end",
     "regex_open_start",
     "regex_unescaped_dot",

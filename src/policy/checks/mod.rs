@@ -165,6 +165,11 @@ impl Checks {
         self.vulnerabilities.as_ref().is_some_and(Vulnerabilities::bounds_age)
     }
 
+    /// Whether a statement passes for what it says of who built it, or from what.
+    pub(super) fn asks_who_built(&self) -> bool {
+        self.provenance.as_ref().is_some_and(ProvenanceCheck::asks_who_built)
+    }
+
     fn scanned(&self, predicate: &Predicate, now: Timestamp) -> Result<Checked, Unfit> {
         let Some(check) = &self.vulnerabilities else {
             return Ok(documents::vuln::read(predicate, &mut |_| {}).map(|_| Checked::default())?);

@@ -99,6 +99,10 @@ impl Wanted {
 }
 
 impl ProvenanceCheck {
+    pub(super) const fn asks_who_built(&self) -> bool {
+        self.builder.is_some() || self.source.is_some()
+    }
+
     pub(super) fn parse(cursor: &Cursor<'_>) -> Option<Self> {
         let fields = cursor
             .fields(&["builder", "builder_pattern", "source", "source_pattern", "build_type", "build_type_pattern"], &[])?;
