@@ -161,7 +161,7 @@ impl Policy {
 
     /// What an entry of `signatures` needs, and who offers it.
     fn signature_need(&self, attestor: &Attestor, case: &Case<'_>, roll: &Roll<'_>) -> Need {
-        need(attestor, &mut |place, identities| self.signatures_by(place, identities, case, roll))
+        need(attestor, false, &mut |place, identities| self.signatures_by(place, identities, case, roll))
     }
 
     /// The signatures that one of `identities` made.
@@ -196,23 +196,32 @@ impl Policy {
 /// Finds the offers for a place, by its index, that one of some identities fills.
 type Pick<'p> = &'p mut dyn FnMut(usize, &[&Identity]) -> Vec<Offer>;
 
-/// What `attestor` needs, with the offers `pick` finds for each of its places that one signer fills.
-fn need(attestor: &Attestor, pick: Pick<'_>) -> Need {
-    need_from(&mut 0, attestor, pick)
+/// What `attestor` needs, with the offers `pick` finds for each of its places that one signer fills. With `newest` those are of
+/// the newest there is, and of alternatives the newest of them all must be among them: else an older one by another signer
+/// would stand in for the newest that refuses, where an alternative is a group.
+fn need(attestor: &Attestor, newest: bool, pick: Pick<'_>) -> Need {
+    need_from(&mut 0, attestor, newest, pick)
 }
 
 /// The same, where its first place is the `next` one.
-fn need_from(next: &mut usize, attestor: &Attestor, pick: Pick<'_>) -> Need {
+fn need_from(next: &mut usize, attestor: &Attestor, newest: bool, pick: Pick<'_>) -> Need {
     if attestor.takes_one() {
         let place = std::mem::replace(next, *next + 1);
         return Need::One(pick(place, &attestor.identities()));
     }
-    let needs = attestor.entries().iter().map(|entry| need_from(next, entry, pick)).collect();
-    match attestor {
+    let first = *next;
+    let needs = attestor.entries().iter().map(|entry| need_from(next, entry, newest, pick)).collect();
+    let need = match attestor {
         Attestor::Count { count, .. } => Need::Count { count: *count, of: needs },
         Attestor::AllOf(_) => Need::All(needs),
         // An identity takes one, so this is the last of them.
         Attestor::AnyOf(_) | Attestor::Keyless(_) => Need::Any(needs),
+    };
+    match attestor {
+        Attestor::AnyOf(_) | Attestor::Count { count: 1, .. } if newest => {
+            Need::All(vec![Need::One(pick(first, &attestor.identities())), need])
+        }
+        _ => need,
     }
 }
 

@@ -165,7 +165,10 @@ impl<'e, 'f> Entry<'e, 'f> {
     /// What it needs, and which statements offer it.
     pub(super) fn need(&self) -> Need {
         match &self.rule.signer {
-            Some(attestor) => need(attestor, &mut |place, identities| self.pick(place, Some(identities))),
+            Some(attestor) => {
+                let newest = self.rule.matching == Match::Newest;
+                need(attestor, newest, &mut |place, identities| self.pick(place, Some(identities)))
+            }
             None => Need::One(self.pick(0, None)),
         }
     }

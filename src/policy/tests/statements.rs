@@ -118,6 +118,37 @@ fn where_several_must_attest_the_newest_of_each_entry_speaks() {
 }
 
 #[test]
+fn the_newest_of_alternatives_speaks_also_where_one_of_them_is_a_group() {
+    let keyless = |subject: &str| format!("{{keyless: {{issuer: {ISSUER}, subject: {subject:?}}}}}");
+    let group = format!("{{all_of: [{}, {}]}}", keyless(FORK), keyless(BRANCH));
+    let any_of = |entries: &str| format!("match: newest, max_age: 30d, any_of: [{entries}]");
+    let by = |who: &str, when: &str, good: bool| made(attestation(who, spdx::TYPE, if good { SPDX } else { "{}" }), &[when]);
+    let entries = [any_of(&format!("{}, {group}", keyless(MAIN))), any_of(&format!("{group}, {}", keyless(MAIN)))];
+    for entry in [&entries[0].replace("any_of:", "count: 1, of:"), &entries[0], &entries[1]] {
+        // What the group says is old and good; the newest is neither.
+        let outcome = |statements: &[Verified]| outcome(entry, statements);
+        let group = [by(FORK, OLD, true), by(BRANCH, OLD, true)];
+        assert!(outcome(&group).is_ok());
+        assert_eq!(outcome(&[&group[..], &[by(MAIN, NEW, false)]].concat()), Err(Reason::AttestationMalformed));
+        assert!(outcome(&[&group[..], &[by(MAIN, NEW, true)]].concat()).is_ok());
+        // The newest by one of the group, whether or not the others are there.
+        let main = by(MAIN, OLD, true);
+        assert_eq!(outcome(&[main.clone(), by(FORK, NEW, false)]), Err(Reason::AttestationMalformed));
+        assert!(outcome(&[main.clone(), by(FORK, NEW, true)]).is_ok());
+        assert!(outcome(&[main, by(FORK, NEW, true), by(BRANCH, NEW, true)]).is_ok());
+        assert_eq!(outcome(&[]), Err(Reason::AttestationMissing));
+        assert!(outcome(&[by(FORK, NEW, true)]).is_err());
+    }
+    // No alternative is met: what the group still lacks is told.
+    assert_eq!(outcome(&entries[0], &[by(FORK, NEW, true)]), Err(Reason::AttestationIdentityMismatch));
+    // In alternatives within alternatives, too.
+    let inner = format!("{{any_of: [{}, {group}]}}", keyless(MAIN));
+    let entry = any_of(&format!("{{all_of: [{inner}, {}]}}, {}", keyless(MAIN), keyless("https://acme.test/other")));
+    let facts = [by(MAIN, OLD, true), by(FORK, NEW, false)];
+    assert_eq!(outcome(&entry, &facts), Err(Reason::AttestationMalformed));
+}
+
+#[test]
 fn where_all_must_be_good_the_one_that_is_not_is_told() {
     let entry = format!(
         "match: all, max_age: 30d, count: 1, of: [{{all_of: [{{keyless: {{issuer: {ISSUER}, subject: {MAIN:?}}}}}, \
