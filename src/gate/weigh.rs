@@ -245,7 +245,7 @@ impl Scales {
                             VerifyError::Malformed(_)
                             | VerifyError::TooLarge(_)
                             | VerifyError::Unsupported(_)
-                            | VerifyError::UnsupportedLogEntry(_) => {}
+                            | VerifyError::UnsupportedLogEntry { .. } => {}
                         }
                     }
                     Err(why) => {

@@ -28,6 +28,8 @@ mod weakness;
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 pub(crate) use self::parse::AGES;
 pub use self::{
     attestor::Attestor,
@@ -110,15 +112,15 @@ pub(crate) struct AttestationRule {
 /// no yes into a no, what is withheld no no into a yes. The others say more about documents that outdate each other, and are
 /// open to withholding: who can hide a statement from us can hide the one that refuses. So they are bounded by an age,
 /// after which what is left of the evidence no longer counts. Who can only add hides nothing: where a limit ends the search,
-/// the gate takes it that they do not hold.
+/// or what might be one of them cannot be verified, the gate takes it that they do not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Match {
     /// Every one of them; there is at least one.
     All,
     /// One of them.
     Any,
-    /// The newest by verified time. Where several signers are wanted, the newest of each entry. Of those that are equally
-    /// new, every one.
+    /// The newest by verified time. Where several signers are wanted, the newest of each entry; of alternatives, the newest of
+    /// all of them. Of those that are equally new, every one.
     Newest,
 }
 
@@ -178,6 +180,19 @@ impl Policy {
     #[must_use]
     pub fn weighs_all_of_platforms(&self) -> bool {
         self.attestations.iter().any(|rule| rule.matching != Match::Any && rule.sbom_on != SbomOn::Subject)
+    }
+
+    /// Whether an attestation that says itself that it is of this type, and was logged then at the latest, might be one of those
+    /// that are weighed together: or, with `every`, be asked for at all.
+    #[must_use]
+    pub fn might_count(&self, predicate_type: &str, logged_at: Option<Timestamp>, now: Timestamp, every: bool) -> bool {
+        let is_young = |rule: &AttestationRule| {
+            let age = logged_at.map(|at| now.duration_since(at));
+            let max_age = rule.max_age.and_then(|most| SignedDuration::try_from(most).ok());
+            age.zip(max_age).is_none_or(|(age, most)| age < most)
+        };
+        let weighs = |rule: &&AttestationRule| every || rule.matching != Match::Any;
+        self.attestations.iter().filter(weighs).any(|rule| rule.predicate_type.covers(predicate_type) && is_young(rule))
     }
 
     /// Whether its cooldown is counted from attestations, because it asks for no signature.

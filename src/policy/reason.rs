@@ -62,7 +62,8 @@ pub enum Reason {
     /// Identity right, under another trust root.
     TrustRootMismatch,
     /// Nothing of the type wanted is there, and something about the image is logged in a form that cannot be verified, such as
-    /// `intoto` 0.0.1. Said as [`EvidenceTooLarge`](Self::EvidenceTooLarge) is.
+    /// `intoto` 0.0.1. Said as [`EvidenceTooLarge`](Self::EvidenceTooLarge) is. Or a policy weighs statements together, and one
+    /// that might be among them is logged so.
     UnsupportedLogEntry,
     /// A vulnerability above the ceiling was found.
     VulnerabilityFound,

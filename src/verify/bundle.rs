@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::Deserialize;
 use sigstore_types::{
     Bundle, DsseEnvelope, DsseSignature, HashAlgorithm, KeyId, KindVersion, MediaType, MessageSignature, PayloadBytes,
@@ -99,6 +100,9 @@ struct Kinds {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     kind_version: Kind,
+    // Protobuf's JSON has 64 bits as text.
+    #[serde(default)]
+    integrated_time: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -110,8 +114,10 @@ struct Kind {
 /// What the crate knows of: Rekor v2's one kind, and v1's.
 const KINDS: [(&str, &str); 4] = [("dsse", "0.0.1"), ("hashedrekord", "0.0.1"), ("hashedrekord", "0.0.2"), ("intoto", "0.0.2")];
 
-pub(super) fn unsupported_entry(kind: &str, version: &str) -> VerifyError {
-    VerifyError::UnsupportedLogEntry(format!("Rekor entry of kind `{}` {}", clean(kind), clean(version)))
+/// Why what is logged in this form proves nothing; `logged_at` is when its entry says so.
+pub(super) fn unsupported_entry(kind: &str, version: &str, logged_at: Option<Timestamp>) -> VerifyError {
+    let entry = format!("Rekor entry of kind `{}` {}", clean(kind), clean(version));
+    VerifyError::UnsupportedLogEntry { entry, predicate_type: None, logged_at }
 }
 
 /// A DSSE envelope's parts, where they lie in their document.
@@ -189,12 +195,12 @@ pub(super) fn read_by(by: By, document: &Document, subject: &Digest) -> Result<P
     let media_type: MediaType =
         media_type.parse().map_err(|_| VerifyError::Unsupported(format!("bundle of type `{}`", clean(&media_type))))?;
     let material = part(document, "verificationMaterial", material_text, MAX_MATERIAL)?;
-    let material = material_by(by, [certificate, chain, key].map(|found| found.is_some()), &material)?;
+    let material = material_by(by, [certificate, chain, key].map(|found| found.is_some()), &material);
     match (envelope, message_signature) {
         (Some(_), None) => envelope_about(media_type, material, document, [payload_type, payload, signatures].into(), subject),
         (None, signature @ Some(_)) => {
             let signature = part(document, "messageSignature", signature, MAX_SIGNATURES)?;
-            message(media_type, material, &signature, document.len(), subject)
+            message(media_type, material?, &signature, document.len(), subject)
         }
         (Some(_), Some(_)) => Err(VerifyError::Malformed("bundle: both a DSSE envelope and a message signature".into())),
         (None, None) => Err(VerifyError::Malformed("bundle: neither a DSSE envelope nor a message signature".into())),
@@ -249,9 +255,11 @@ fn material_by(by: By, has: [bool; 3], json: &[u8]) -> Result<VerificationMateri
 /// Whether a log entry's kind is why the crate cannot read `json`: its own word for it would be that the bundle is malformed.
 fn unknown_kind(json: &[u8]) -> Option<VerifyError> {
     let Kinds { tlog_entries } = serde_json::from_slice(json).ok()?;
-    let mut kinds = tlog_entries.into_iter().map(|entry| entry.kind_version);
+    let logged_at = |entry: &Entry| Timestamp::from_second(entry.integrated_time.as_ref()?.parse().ok()?).ok();
+    let earliest = tlog_entries.iter().filter_map(logged_at).min();
+    let mut kinds = tlog_entries.iter().map(|entry| &entry.kind_version);
     let Kind { kind, version } = kinds.find(|of| !KINDS.contains(&(&of.kind, &of.version)))?;
-    Some(unsupported_entry(&kind, &version))
+    Some(unsupported_entry(kind, version, earliest))
 }
 
 pub(super) fn bound(what: &str, found: u64, most: u64) -> Result<(), VerifyError> {
@@ -261,11 +269,16 @@ pub(super) fn bound(what: &str, found: u64, most: u64) -> Result<(), VerifyError
 /// A DSSE envelope, of a bundle or a `.att` layer: an attestation, or cosign's statement that is a signature.
 pub(super) fn envelope_about(
     media_type: MediaType,
-    material: VerificationMaterial,
+    material: Result<VerificationMaterial, VerifyError>,
     document: &Document,
     envelope: Envelope,
     subject: &Digest,
 ) -> Result<Prepared, VerifyError> {
+    // What is logged in a form that cannot be verified is read all the same, to tell what it would attest.
+    let material = match material {
+        Err(error) if !matches!(error, VerifyError::UnsupportedLogEntry { .. }) => return Err(error),
+        other => other,
+    };
     let payload_type: String = parse("payloadType", &part(document, "payloadType", envelope.payload_type, MAX_TYPE)?)?;
     let signatures: Vec<Signature> = parse("signatures", &part(document, "signatures", envelope.signatures, MAX_SIGNATURES)?)?;
     let signature = match <[Signature; 1]>::try_from(signatures) {
@@ -281,6 +294,13 @@ pub(super) fn envelope_about(
     let large = document.len() >= LEAN_FROM;
     let payload = Payload::at(&payload, document, !large)?;
     let (found, hash) = statement::read(&payload, subject)?;
+    let material = material.map_err(|error| match error {
+        VerifyError::UnsupportedLogEntry { entry, logged_at, .. } if found.predicate_type != statement::COSIGN_SIGN => {
+            let predicate_type = Some(found.predicate_type.clone());
+            VerifyError::UnsupportedLogEntry { entry, predicate_type, logged_at }
+        }
+        other => other,
+    })?;
     let claim = if found.predicate_type == statement::COSIGN_SIGN {
         bound("bytes in a signature", document.len(), MAX_SIGNATURE)?;
         Proven::Signature

@@ -54,7 +54,7 @@ pub(super) fn attestation(envelope: &Document, annotations: Annotations<'_>, sub
     let found = strict::scan("DSSE envelope", envelope.open(), rules, &Envelope::PATHS)?;
     let parts = <[Option<Found>; 3]>::try_from(found);
     let parts = parts.map_err(|_| VerifyError::Malformed("DSSE envelope: it was not read whole".into()))?;
-    bundle::envelope_about(MediaType::Bundle0_1, annotations.material()?, envelope, parts.into(), subject)
+    bundle::envelope_about(MediaType::Bundle0_1, annotations.material(), envelope, parts.into(), subject)
 }
 
 /// A `.sig` layer: a simple signing payload and its signature.
@@ -198,21 +198,25 @@ fn rekor_entry(annotation: &str) -> Result<TransparencyLogEntry, VerifyError> {
     let log_id = hex::decode(&payload.log_id).map_err(|error| malformed(&error))?;
     let integrated = Timestamp::from_second(payload.integrated_time).map_err(|error| malformed(&error))?;
     let index = LogIndex::new(payload.log_index).map_err(|error| malformed(&error))?;
-    let entry =
-        TransparencyLogEntry::new(index, LogId::new(LogKeyId::new(log_id)), kind_version(&body)?, CanonicalizedBody::new(body));
+    let entry = TransparencyLogEntry::new(
+        index,
+        LogId::new(LogKeyId::new(log_id)),
+        kind_version(&body, integrated)?,
+        CanonicalizedBody::new(body),
+    );
     Ok(entry.with_integrated_time(integrated).with_inclusion_promise(InclusionPromise::new(set)))
 }
 
 /// The entry's form, from its own body: the annotation does not repeat it. The crate compares the whole body with the
 /// bundle, under the form named here.
-fn kind_version(body: &[u8]) -> Result<KindVersion, VerifyError> {
+fn kind_version(body: &[u8], logged_at: Timestamp) -> Result<KindVersion, VerifyError> {
     let malformed = |error: serde_json::Error| VerifyError::Malformed(format!("Rekor body: {}", clean(&error.to_string())));
     let Body { kind, api_version } = Body::deserialize(json::parse(body).map_err(malformed)?).map_err(malformed)?;
     match (&*kind, &*api_version) {
         ("hashedrekord", "0.0.1") => Ok(KindVersion::HashedRekordV001),
         ("dsse", "0.0.1") => Ok(KindVersion::DsseV001),
         ("intoto", "0.0.2") => Ok(KindVersion::IntotoV002),
-        _ => Err(bundle::unsupported_entry(&kind, &api_version)),
+        _ => Err(bundle::unsupported_entry(&kind, &api_version, Some(logged_at))),
     }
 }
 
@@ -272,7 +276,10 @@ mod tests {
     #[test]
     fn unknown_entry_kinds_are_not_supported() {
         for body in [r#"{"kind":"intoto","apiVersion":"0.0.1"}"#, r#"{"kind":"hashedrekord","apiVersion":"0.0.2"}"#] {
-            assert!(matches!(kind_version(body.as_bytes()), Err(VerifyError::UnsupportedLogEntry(_))), "{body}");
+            assert!(
+                matches!(kind_version(body.as_bytes(), Timestamp::UNIX_EPOCH), Err(VerifyError::UnsupportedLogEntry { .. })),
+                "{body}"
+            );
         }
     }
 }

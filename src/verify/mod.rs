@@ -218,8 +218,16 @@ pub enum VerifyError {
     #[error("not supported: {0}")]
     Unsupported(String),
     /// It is logged in a form that cannot be verified: among them `intoto` 0.0.1, which cosign wrote before July 2023.
-    #[error("unsupported_log_entry: {0}; sign or attest it again with a current cosign")]
-    UnsupportedLogEntry(String),
+    #[error("unsupported_log_entry: {entry}; sign or attest it again with a current cosign")]
+    UnsupportedLogEntry {
+        /// The entry's form.
+        entry: String,
+        /// Of which type the attestation says that it is, where it is one about the digest asked for. Nothing of it is proven;
+        /// were it, it would be of this type and no other.
+        predicate_type: Option<String>,
+        /// When it says that it was logged: it is not younger. `None` where it does not.
+        logged_at: Option<jiff::Timestamp>,
+    },
 }
 
 /// Turns a piece of evidence into proven facts. The seam with two implementations (sigstore, and scripted in tests).

@@ -50,7 +50,7 @@ impl Roots {
             | VerifyError::TooLarge(_)
             | VerifyError::Unreadable(_)
             | VerifyError::Unsupported(_)
-            | VerifyError::UnsupportedLogEntry(_)) => other,
+            | VerifyError::UnsupportedLogEntry { .. }) => other,
         }
     }
 }
@@ -63,7 +63,7 @@ const fn nearness(error: &VerifyError) -> u8 {
         | VerifyError::OtherSubject { .. }
         | VerifyError::TooLarge(_)
         | VerifyError::Unsupported(_)
-        | VerifyError::UnsupportedLogEntry(_) => 1,
+        | VerifyError::UnsupportedLogEntry { .. } => 1,
         VerifyError::Timestamp(_) => 2,
         VerifyError::Certificate(_) => 3,
         VerifyError::Log(_) => 4,

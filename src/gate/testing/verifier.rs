@@ -22,9 +22,10 @@ use crate::{
 };
 
 /// Reads in a piece what it proves: `{"about": digest, "by": subject, "proves": "signature" | predicate type, "predicate": …}`
-/// or `{"ahead": seconds}`, or `{"panics": true}`, or `{"unreadable": why}`, or `{"fails": code}`; `"damaged": true` beside a predicate makes it
-/// fail when a policy reads it. Anything else proves nothing. `at` is when it was signed (1970), `entry` where it is logged
-/// in the log `abab…`, and `claims` are the signer's.
+/// or `{"ahead": seconds}`, or `{"panics": true}`, or `{"unreadable": why}`, or `{"fails": code}`, with `proves` and `at` as what
+/// is logged in a form that is not verified says itself; `"damaged": true` beside a predicate makes it fail when a policy reads it.
+/// Anything else proves nothing. `at` is when it was signed (1970), `entry` where it is logged in the log `abab…`, and `claims` are
+/// the signer's.
 #[derive(Debug)]
 pub(in crate::gate) struct Scripted {
     pub(in crate::gate) epoch: Epoch,
@@ -52,7 +53,11 @@ impl Verifier for Scripted {
         }
         match text("fails").as_deref() {
             Some("too_large") => return Err(VerifyError::TooLarge("as the script says".into())),
-            Some("unsupported_log_entry") => return Err(VerifyError::UnsupportedLogEntry("intoto 0.0.1".into())),
+            Some("unsupported_log_entry") => {
+                let (entry, predicate_type) = ("intoto 0.0.1".into(), text("proves"));
+                let logged_at = text("at").map(|at| at.parse().unwrap());
+                return Err(VerifyError::UnsupportedLogEntry { entry, predicate_type, logged_at });
+            }
             Some(other) => panic!("{other}"),
             None => {}
         }

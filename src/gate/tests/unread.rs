@@ -78,3 +78,70 @@ async fn a_platform_has_the_code_of_its_own_evidence_only() {
     assert_eq!(code, "unsupported_log_entry");
     assert!(sentence.contains("platform linux/amd64: wants an attestation"), "{sentence}");
 }
+
+/// What nobody can verify may be the newest scan, and a bad one.
+#[tokio::test(start_paused = true)]
+async fn where_statements_are_weighed_together_one_that_cannot_be_verified_may_be_worse() {
+    let spdx = "https://spdx.dev/Document";
+    let unverified = |kind: &str, day: &str| {
+        bundle(json!({"fails": "unsupported_log_entry", "proves": kind, "at": format!("2026-11-{day}T00:00:00Z")}))
+    };
+    let of = |how: &str| {
+        let age = if how == "any" { "" } else { ", max_age: 10d" };
+        format!("attestations: [{{predicate_type: {spdx}, match: {how}{age}}}]\n")
+    };
+    for (how, piece, admitted) in [
+        ("newest", unverified(spdx, "21"), false),
+        ("all", unverified(spdx, "19"), false),
+        // One that says nothing of when it was logged may be new.
+        ("newest", bundle(json!({"fails": "unsupported_log_entry", "proves": spdx})), false),
+        ("newest", unverified("https://spdx.dev/Document/v2.3", "21"), false),
+        ("any", unverified(spdx, "21"), true),
+        // Whatever it is proven to be one day, it will be of this type and not younger.
+        ("newest", unverified("https://cyclonedx.org/bom", "21"), true),
+        ("newest", unverified(spdx, "01"), true),
+        // A signature, or nothing about the image.
+        ("newest", fails("unsupported_log_entry"), true),
+    ] {
+        let world = World::new();
+        world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + &of(how)), Unmatched::Deny);
+        let image = world.image(REPO, "a");
+        world.attach(REPO, image, &signature(image, RELEASE));
+        let at = "2026-11-20T00:00:00Z";
+        let good = json!({"about": image, "by": RELEASE, "proves": spdx, "predicate": super::super::testing::spdx(), "at": at});
+        world.attach(REPO, image, &bundle(good));
+        world.attach(REPO, image, &piece);
+        if admitted {
+            world.permit(image).await;
+            continue;
+        }
+        let (code, sentence) = refused(&world, image).await;
+        assert_eq!(code, "unsupported_log_entry");
+        assert!(sentence.contains("weighs every statement there is, and one cannot be verified: intoto 0.0.1"), "{sentence}");
+        let (_, explanation) = world.gate.explain(&world.subject(REPO, image)).await;
+        assert_eq!((explanation.policies[0].holds, explanation.policies[0].reason), (false, Some("unsupported_log_entry")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_sbom_that_cannot_be_verified_is_minded_under_an_exception_where_packages_are_denied() {
+    for (kind, denied, admitted) in [
+        ("https://spdx.dev/Document", true, false),
+        ("https://spdx.dev/Document", false, true),
+        ("https://acme.test/review", true, true),
+    ] {
+        let world = World::new();
+        let image = world.image(REPO, "a");
+        world.attach(REPO, image, &bundle(json!({"fails": "unsupported_log_entry", "proves": kind})));
+        let exception = format!("exceptions: [{{digest: \"{image}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
+        world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + &exception), Unmatched::Deny);
+        if denied {
+            world.deny("- {package: {name: xz}, reason: INC-9}\n");
+        }
+        if admitted {
+            world.permit(image).await;
+        } else {
+            assert_eq!(refused(&world, image).await.0, "unsupported_log_entry");
+        }
+    }
+}

@@ -3,10 +3,13 @@
 //! Whoever can push can attach a hundred pieces of junk, and grind their digests so that they are listed before the scan that
 //! refuses. The search ends at its limit, and what is left would admit. That is a no and not a don't know: who asks again
 //! finds the same junk.
+//!
+//! The same of an attestation that is logged in a form that cannot be verified. It says of which type it is and when it was logged,
+//! and whatever it is proven to be one day, it will be that: so one of another type, or too old to count, hides nothing.
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Platforms, Scales};
+use super::{Platforms, Scales, unread::Unproven};
 use crate::{
     gate::{judge::RETRY, verdict::UndecidedReason},
     policy::{Held, Policy, Reason, Selection, Unmet},
@@ -18,6 +21,8 @@ const WEIGHED: &str = "raise the limit that is named, or delete what is attached
                        with `match: any` nothing that is not seen can refuse";
 const EXCEPTED: &str = "raise the limit that is named, or delete what is attached to the image and is no evidence of yours; \
                         or deny digests in place of packages";
+const UNPROVEN: &str = "attest it again with a current cosign, and delete the one that cannot be verified; with `match: any` nothing \
+                        that is not seen can refuse";
 
 impl Scales {
     /// Whether a policy that holds might not, had all been seen.
@@ -68,15 +73,27 @@ impl Scales {
         excepted.filter(move |(policy, held)| minds(policy, held)).map(|(policy, _)| &**policy)
     }
 
-    /// Makes a no of what holds on statements of which some were not seen for a limit.
+    /// Makes a no of what holds on statements of which some were not seen for a limit, or cannot be verified.
     pub(super) fn mind_limits(&mut self) {
-        let about = self.about();
-        let Some(limit) = &self.limit else { return };
+        let (about, now) = (self.about(), (self.gate.clock)());
+        let unseen = |policy: &Policy, held: &Held| {
+            if !minds_unseen(&self.selection, about, policy, held) {
+                return None;
+            }
+            if let Some(limit) = &self.limit {
+                return Some(hidden(policy, held, limit));
+            }
+            let excepted = held.exception.is_some();
+            let counts = |one: &&Unproven| policy.might_count(&one.predicate_type, one.logged_at, now, excepted);
+            self.unread.unproven.iter().find(counts).map(|one| unproven(policy, held, &one.entry))
+        };
         for (held, unmet) in [(&mut self.held, &mut self.unmet), (&mut self.watched, &mut self.audit)] {
-            let minds = |(policy, held): &(Arc<Policy>, Held)| minds_unseen(&self.selection, about, policy, held);
-            let (minding, others): (Vec<_>, Vec<_>) = std::mem::take(held).into_iter().partition(minds);
-            unmet.extend(minding.iter().map(|(policy, held)| hidden(policy, held, limit)));
-            *held = others;
+            for (policy, on) in std::mem::take(held) {
+                match unseen(&policy, &on) {
+                    Some(why) => unmet.push(why),
+                    None => held.push((policy, on)),
+                }
+            }
         }
     }
 }
@@ -107,12 +124,25 @@ fn minds_unseen(selection: &Arc<Selection>, about: About, policy: &Policy, held:
 }
 
 fn hidden(policy: &Policy, held: &Held, limit: &str) -> Unmet {
-    let (why, what_to_do) = if held.exception.is_some() {
-        ("is held by its exception against every SBOM, as the deny-list names packages", EXCEPTED)
+    let what_to_do = if held.exception.is_some() { EXCEPTED } else { WEIGHED };
+    let summary = format!("{}, and not all were seen: {limit}", weighs(held));
+    unmet(policy, Reason::EvidenceLimit, summary, what_to_do)
+}
+
+fn unproven(policy: &Policy, held: &Held, entry: &str) -> Unmet {
+    let summary = format!("{}, and one cannot be verified: {entry}", weighs(held));
+    unmet(policy, Reason::UnsupportedLogEntry, summary, UNPROVEN)
+}
+
+const fn weighs(held: &Held) -> &'static str {
+    if held.exception.is_some() {
+        "is held by its exception against every SBOM, as the deny-list names packages"
     } else {
-        ("weighs every statement there is", WEIGHED)
-    };
-    let summary = format!("{why}, and not all were seen: {limit}");
+        "weighs every statement there is"
+    }
+}
+
+fn unmet(policy: &Policy, reason: Reason, summary: String, what_to_do: &str) -> Unmet {
     let details = vec![summary.clone(), what_to_do.to_owned()];
-    Unmet { policy: policy.name.clone(), summary, reason: Reason::EvidenceLimit, details, wants_platforms: false }
+    Unmet { policy: policy.name.clone(), summary, reason, details, wants_platforms: false }
 }

@@ -68,16 +68,27 @@ fn an_older_attestation_in_a_file_proves_the_same() {
     assert!(seen > 0);
 }
 
+/// Of an attestation it says what it would be: nobody can have it be another, or younger, and still be verified.
 #[test]
 fn an_entry_of_a_form_that_cannot_be_verified_says_so() {
     let (subject, json) = &BUNDLES[0];
+    let genuine = VERIFIER.prove(subject, &Content::Bundle(json.clone().into())).unwrap();
+    let Proven::Attestation(Statement { predicate_type: kind, .. }) = &genuine.content else { panic!("{genuine:?}") };
     let text = String::from_utf8(json.to_vec()).unwrap();
     let from = r#""kindVersion":{"kind":"hashedrekord","version":"0.0.2"}"#;
     assert!(text.contains(from));
-    for to in [r#""kindVersion":{"kind":"intoto","version":"0.0.1"}"#, r#""kindVersion":{"kind":"rfc3161","version":"0.0.1"}"#] {
-        let outcome = VERIFIER.prove(subject, &Content::Bundle(text.replacen(from, to, 1).into()));
-        let error = outcome.unwrap_err();
-        assert!(matches!(error, VerifyError::UnsupportedLogEntry(_)) && error.to_string().starts_with("unsupported_log_entry"));
+    for (to, logged) in [
+        (r#""kindVersion":{"kind":"intoto","version":"0.0.1"},"integratedTime":"1700000000""#, Some(1_700_000_000)),
+        (r#""kindVersion":{"kind":"rfc3161","version":"0.0.1"}"#, None),
+    ] {
+        let text = text.replacen(from, to, 1);
+        let of = |subject: &Digest| VERIFIER.prove(subject, &Content::Bundle(text.clone().into())).unwrap_err();
+        let error = of(subject);
+        assert!(error.to_string().starts_with("unsupported_log_entry"));
+        let VerifyError::UnsupportedLogEntry { predicate_type, logged_at, .. } = error else { panic!("{error}") };
+        assert_eq!((predicate_type.as_ref(), logged_at.map(jiff::Timestamp::as_second)), (Some(kind), logged));
+        let of_another = of(&Digest::sha256(b"another"));
+        assert!(matches!(of_another, VerifyError::OtherSubject { .. }), "{of_another}");
     }
 }
 
