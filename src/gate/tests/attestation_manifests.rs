@@ -103,7 +103,8 @@ async fn a_manifest_of_statements_is_served_and_so_are_they() {
 #[tokio::test(start_paused = true)]
 async fn what_is_only_called_one_is_not_served_nor_its_layers() {
     let statement = r#"{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://slsa.dev/provenance/v1"}"#;
-    let made: [(&str, fn(&World) -> Digest); 4] = [
+    type Make = fn(&World) -> Digest;
+    let made: [(&str, Make); 4] = [
         ("a layer of it is none of the types of evidence", |world| world.image(REPO, "arm64")),
         ("it is an index", |world| {
             let runs = world.image(REPO, "arm64");
