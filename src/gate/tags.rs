@@ -12,7 +12,10 @@ use std::{hash::BuildHasher as _, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use self::history::{History, audit_key, history, key, last_accepted};
+use self::{
+    guard::Says,
+    history::{History, Meant, key, last_accepted},
+};
 pub use self::{
     guard::{Guard, TagSigner},
     history::{Before, accept},
@@ -25,13 +28,15 @@ use super::{
 };
 use crate::{
     oci::{Digest, ImageName, Tag},
-    policy::Mode,
+    policy::{Mode, PolicyId},
     store::{FactKind, StoreError},
     telemetry,
 };
 
 /// Tags whose meaning is known to be accepted, in memory.
 const IN_MEMORY: usize = 65_536;
+/// Policies that a history remembers beside those that say something now: whoever renames them with each release has many.
+const MAX_ASIDE: usize = 16;
 
 /// What is wrong with what a tag means now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,14 +77,15 @@ pub enum TagVerdict {
     Fine,
     /// It may not.
     Refuse(Arc<Refusal>),
-    /// It may, and only an audit policy has something to say: a `Warning` header's value.
-    Warn(String),
+    /// It may, and only audit policies have something to say: `Warning` headers' values.
+    Warn(Vec<String>),
 }
 
 /// What tags last meant, as far as this process has seen it.
 #[derive(Debug)]
 pub(super) struct Tags {
-    known: quick_cache::sync::Cache<(ImageName, Tag), Digest>,
+    /// With the policies that were asked, all of which let it mean that.
+    known: quick_cache::sync::Cache<(ImageName, Tag), (Digest, PolicyId)>,
     /// One at a time for one tag: reading its history and writing it belong together.
     turns: [Mutex<()>; 64],
     hasher: std::collections::hash_map::RandomState,
@@ -97,10 +103,8 @@ impl Gate {
     /// is not known.
     #[must_use]
     pub fn recall_tag(&self, tag: &Tag, permit: &Permit) -> bool {
-        permit.guard().is_none_or(|guard| {
-            let known = || self.tags.known.get(&(permit.image().clone(), tag.clone()));
-            guard.is_alone() && known().is_some_and(|known| known == *permit.manifest().digest())
-        })
+        permit.guard().is_none()
+            || self.tags.known.get(&(permit.image().clone(), tag.clone())) == Some((*permit.manifest().digest(), permit.policy()))
     }
 
     /// Whether `tag` may be answered with what `permit` is for, and remembers it if so.
@@ -113,102 +117,103 @@ impl Gate {
             return Ok(TagVerdict::Fine);
         }
         let (image, digest) = (permit.image(), *permit.manifest().digest());
-        match (&guard.beside, self.ask_guard(image, tag, digest, guard).await?) {
-            (Some(beside), TagVerdict::Fine) => self.ask_guard(image, tag, digest, beside).await,
-            (_, verdict) => Ok(verdict),
-        }
-    }
-
-    async fn ask_guard(&self, image: &ImageName, tag: &Tag, digest: Digest, guard: &Guard) -> Result<TagVerdict, NoVerdict> {
-        let moved = match self.move_tag(image, tag, digest, guard).await {
-            Ok(None) => return Ok(TagVerdict::Fine),
-            Ok(Some(moved)) => moved,
-            Err(error) if guard.mode == Mode::Audit => {
+        let moved = match self.move_tag(tag, permit, guard).await {
+            Ok(moved) => moved,
+            Err(error) if !guard.speaks(Mode::Enforce) => {
                 let would = format!("could not tell what tag {tag} meant: {error}");
-                tell_audited("would_undecided", &guard.policy, image, &digest, &would);
-                return Ok(TagVerdict::Warn(warning(299, &format!("audit: {would}"))));
+                let policies = guard.policies.iter().filter(|says| says.speaks()).map(|says| says.policy.as_str());
+                tell_audited("would_undecided", &policies.collect::<Vec<_>>().join(", "), image, &digest, &would);
+                return Ok(TagVerdict::Warn(vec![warning(299, &format!("audit: {would}"))]));
             }
             Err(error) => {
                 let why = format!("what tag {tag} meant before cannot be told: {error}; {}", command(image, tag, &digest));
                 return Err(undecided(UndecidedReason::EvidenceUnavailable(why), None));
             }
         };
-        let reason = RefusalReason::TagMoved(Box::new(moved));
-        let refusal = Refusal { image: image.clone(), digest, reason, explanation: Arc::default() };
-        if guard.mode == Mode::Audit {
-            let would = refusal.reason.to_string();
-            tell_audited("would_refuse", &guard.policy, image, &digest, &format!("tag {tag}: {would}"));
-            return Ok(TagVerdict::Warn(warning(299, &format!("audit: would refuse: {would}"))));
+        let (refused, would): (Vec<_>, Vec<_>) = moved.into_iter().partition(|(mode, _)| *mode == Mode::Enforce);
+        if let Some((_, moved)) = refused.into_iter().next() {
+            let reason = RefusalReason::TagMoved(Box::new(moved));
+            let refusal = Refusal { image: image.clone(), digest, reason, explanation: Arc::default() };
+            let (reason, detail) = (refusal.code(), refusal.sentence());
+            metrics::counter!(telemetry::DECISIONS, "outcome" => "refusal", "reason" => reason).increment(1);
+            tracing::info!(verdict = "refusal", reason, %image, %tag, %digest, detail, "judged");
+            return Ok(TagVerdict::Refuse(Arc::new(refusal)));
         }
-        let (reason, detail) = (refusal.code(), refusal.sentence());
-        metrics::counter!(telemetry::DECISIONS, "outcome" => "refusal", "reason" => reason).increment(1);
-        tracing::info!(verdict = "refusal", reason, %image, %tag, %digest, detail, "judged");
-        Ok(TagVerdict::Refuse(Arc::new(refusal)))
+        let tell = |(_, moved): (Mode, TagMoved)| {
+            tell_audited("would_refuse", &moved.policy, image, &digest, &format!("tag {tag}: {moved}"));
+            warning(299, &format!("audit: would refuse: {moved}"))
+        };
+        let warnings: Vec<_> = would.into_iter().map(tell).collect();
+        Ok(if warnings.is_empty() { TagVerdict::Fine } else { TagVerdict::Warn(warnings) })
     }
 
-    /// Lets the tag mean `digest` from now on, unless it may not.
-    async fn move_tag(
-        &self,
-        image: &ImageName,
-        tag: &Tag,
-        digest: Digest,
-        guard: &Guard,
-    ) -> Result<Option<TagMoved>, StoreError> {
-        let facts = &*self.facts;
-        let plain = key(image, tag);
-        let key = if guard.apart { audit_key(&plain) } else { plain.clone() };
+    /// Lets the tag mean what `permit` is for from now on, unless an enforcing policy says that it may not; and what each policy
+    /// says that says so.
+    async fn move_tag(&self, tag: &Tag, permit: &Permit, guard: &Guard) -> Result<Vec<(Mode, TagMoved)>, StoreError> {
+        let (facts, image, digest) = (&*self.facts, permit.image(), *permit.manifest().digest());
+        let key = key(image, tag);
         let at = usize::try_from(self.tags.hasher.hash_one(&key) % self.tags.turns.len() as u64).unwrap_or_default();
         let _turn = self.tags.turns[at].lock().await;
-        let before = history(facts, &key).await;
-        let mut signers = guard.last_signed();
         let mut spent = None;
-        match &before {
-            Ok(Some(before)) if before.digest == digest => {
-                self.know(image, tag, digest, guard);
-                return Ok(None);
-            }
-            Ok(Some(before)) => {
-                spent.clone_from(&before.spent);
-                match guard.compare(before) {
-                    // Only those who signed before and sign again: two at once today must not let the second alone tomorrow.
-                    Ok(common) => signers = common,
-                    Err(how) => {
-                        let accepted = last_accepted(facts, &plain).await?;
-                        // Once: else the same rollback would be free for ever.
-                        let fresh = accepted.filter(|accepted| before.spent.as_ref() != Some(accepted));
-                        spent = fresh.filter(|accepted| accepted.is_of(guard, Some(before.digest), digest));
-                        if spent.is_none() {
-                            let policy = guard.policy.clone();
-                            return Ok(Some(TagMoved { tag: tag.clone(), policy, how, was: before.digest }));
-                        }
-                        tracing::info!(%image, %tag, was = %before.digest, %digest, "a tag moved as an operator accepts");
-                    }
-                }
-            }
-            Ok(None) => tracing::debug!(%image, %tag, %digest, "a tag's first use is trusted"),
+        let before = match History::load(facts, &key, guard).await {
+            Ok(before) => before,
             Err(error @ StoreError::Damaged { .. }) => {
-                spent = last_accepted(facts, &plain).await?.filter(|accepted| accepted.is_of(guard, None, digest));
+                spent = last_accepted(facts, &key).await?.filter(|accepted| accepted.is_of(None, digest));
                 if spent.is_none() {
-                    return Err(error.clone());
+                    return Err(error);
+                }
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let known: &[Meant] = before.as_ref().map_or(&[], |before| &before.policies);
+        let meant = |policy: &str| known.iter().find(|meant| meant.policy == policy);
+        let asked = guard.policies.iter().filter(|says| says.speaks());
+        let said: Vec<_> = asked.map(|says| (says, says.follow(digest, meant(&says.policy)))).collect();
+        let mut accepted = None;
+        if let Some(before) = &before {
+            spent.clone_from(&before.spent);
+            if said.iter().any(|(_, said)| said.is_err()) {
+                // Once: else the same rollback would be free for ever.
+                accepted = last_accepted(facts, &key).await?.filter(|accepted| spent.as_ref() != Some(accepted));
+            }
+        }
+        let (mut policies, mut moved) = (Vec::new(), Vec::new());
+        for (says, said) in said {
+            match said {
+                Ok(meant) => policies.push(meant),
+                Err((was, _)) if accepted.as_ref().is_some_and(|accepted| accepted.is_of(Some(was), digest)) => {
+                    spent.clone_from(&accepted);
+                    policies.push(says.anew(digest));
+                    tracing::info!(policy = says.policy, %image, %tag, %was, %digest, "a tag moved as an operator accepts");
+                }
+                Err((was, how)) => {
+                    moved.push((says.mode, TagMoved { tag: tag.clone(), policy: says.policy.clone(), how, was }));
                 }
             }
-            Err(error) => return Err(error.clone()),
         }
-        let json = serde_json::to_vec(&History { digest, newest: guard.newest, signers, spent }).unwrap_or_default();
-        facts.set_fact(FactKind::Tag, &key, &json).await?;
-        self.know(image, tag, digest, guard);
-        Ok(None)
-    }
-
-    /// Remembers what a tag means by its history; while its turn is held, so that it is never older than that. Where two guards
-    /// must be asked each time, nothing is remembered, nor what was before.
-    fn know(&self, image: &ImageName, tag: &Tag, digest: Digest, guard: &Guard) {
-        let known = (image.clone(), tag.clone());
-        if guard.is_alone() {
-            self.tags.known.insert(known, digest);
+        if moved.iter().any(|(mode, _)| *mode == Mode::Enforce) {
+            return Ok(moved);
+        }
+        let follow = policies.len();
+        // What it meant to who says nothing of this digest, or would refuse it, it means to them still.
+        let aside = known.iter().filter(|known| policies.iter().all(|meant: &Meant| meant.policy != known.policy));
+        let aside: Vec<_> = aside.take(MAX_ASIDE).cloned().collect();
+        policies.extend(aside);
+        let is_known = before.as_ref().is_some_and(|before| !before.is_old && before.policies == policies);
+        if follow > 0 && !is_known {
+            let history = History::of(digest, policies, spent);
+            facts.set_fact(FactKind::Tag, &key, &serde_json::to_vec(&history).unwrap_or_default()).await?;
+        }
+        // While its turn is held, so that it is never older than the history. Where a policy would refuse, or says nothing and may
+        // yet, all are asked each time, and what was known before is forgotten.
+        let name = (image.clone(), tag.clone());
+        if follow == guard.policies.len() {
+            self.tags.known.insert(name, (digest, permit.policy()));
         } else {
-            self.tags.known.remove(&known);
+            self.tags.known.remove(&name);
         }
+        Ok(moved)
     }
 }
 

@@ -82,9 +82,11 @@ async fn tagged(registry: &Registry, route: &Route<'_>, tag: &Tag, digest: &Dige
     match moved.map_err(|none| Error::no_verdict(&route.image, digest, &none))? {
         TagVerdict::Fine => respond(&permit, digest, head),
         TagVerdict::Refuse(refusal) => Err(Error::refusal(&refusal)),
-        TagVerdict::Warn(warning) => {
+        TagVerdict::Warn(warnings) => {
             let mut response = respond(&permit, digest, head)?;
-            response::warn(response.headers_mut(), &public_warning(&warning));
+            for warning in warnings {
+                response::warn(response.headers_mut(), &public_warning(&warning));
+            }
             Ok(response)
         }
     }

@@ -113,15 +113,15 @@ impl Asking<'_> {
         permit: &Permit,
         pinned: &mut Pinned,
     ) -> Answer {
-        let warning = match &image.reference {
+        let warnings = match &image.reference {
             Some(Reference::Tag(tag)) => match self.guarded(&self.judge.gate(&subject.upstream), tag, permit).await {
-                Ok(warning) => warning,
+                Ok(warnings) => warnings,
                 Err(answer) => return answer,
             },
-            Some(Reference::Digest(_)) | None => None,
+            Some(Reference::Digest(_)) | None => Vec::new(),
         };
         let mut answer = self.of_platform(subject, permit, pinned).await;
-        answer.warnings.extend(warning);
+        answer.warnings.extend(warnings);
         answer
     }
 
@@ -148,11 +148,11 @@ impl Asking<'_> {
 
     /// What the guard of tags says against it, as of a request for the tag: what the tag meant before is known with
     /// `--first-seen-from` only.
-    async fn guarded(self, gate: &Gate, tag: &Tag, permit: &Permit) -> Result<Option<String>, Answer> {
+    async fn guarded(self, gate: &Gate, tag: &Tag, permit: &Permit) -> Result<Vec<String>, Answer> {
         match gate.admit_tag(tag, permit).await {
-            Ok(TagVerdict::Fine) => Ok(None),
+            Ok(TagVerdict::Fine) => Ok(Vec::new()),
             Ok(TagVerdict::Refuse(refusal)) => Err(self.refused(&refusal)),
-            Ok(TagVerdict::Warn(warning)) => Ok(Some(warning)),
+            Ok(TagVerdict::Warn(warnings)) => Ok(warnings),
             Err(no_verdict) => Err(Answer::undecided(&no_verdict)),
         }
     }

@@ -117,7 +117,7 @@ impl Judgement {
         if audited.tell(self, &mut warnings) {
             life = life.min(self.gate.config.refusal_ttl);
         }
-        let guard = Guard::of(&scales.held, &scales.watched);
+        let guard = Guard::of(&self.selection, &scales.held, &scales.watched);
         self.admit(got, Grounds::Policy, self.basis.epoch, life, Said { warnings, guard, exceptions }).await
     }
 

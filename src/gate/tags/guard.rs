@@ -7,29 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Move,
-    history::{History, LastSigned},
+    history::{LastSigned, Meant},
 };
 use crate::{
-    policy::{Held, Mode, Policy, Signed},
+    oci::Digest,
+    policy::{Held, Mode, Policy, Selection, Signed},
     verify::{SanKind, Signer},
 };
 
 /// Signers remembered of one digest.
 const MAX_SIGNERS: usize = 16;
 
-/// What a permit says to the guard of tags: a policy asks for it, and this is how old the digest is and who signed it.
+/// What a permit says to the guard of tags: which policies ask for it, and who signed the digest, and when, by each of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
+    /// The enforcing before those that audit.
+    pub(super) policies: Vec<Says>,
+}
+
+/// What one policy that guards tags says of a digest. Each has its own: who signs for one must not become who may sign for
+/// another, for every policy must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Says {
     pub(super) policy: String,
     pub(super) mode: Mode,
-    pub(super) newest: Timestamp,
-    /// Each with the newest of its signatures.
+    /// Each with the newest of its signatures. Nobody where it does not hold, or holds by an exception: that says nothing of age
+    /// or signer, and what the tag meant to it stays as it was.
     signers: Vec<(TagSigner, Timestamp)>,
-    /// What audit policies say beside the enforcing ones.
-    pub(super) beside: Option<Arc<Self>>,
-    /// An enforcing policy guards tags too, so what they mean to the audit policies is a history of its own: who signs for these
-    /// must not become who may sign for those.
-    pub(super) apart: bool,
 }
 
 /// Who signed, by what does not change from release to release. A workflow's own name contains the ref it ran for, and every
@@ -47,22 +51,30 @@ pub struct TagSigner {
 }
 
 impl Guard {
-    /// What the policies that guard tags say of a digest on which they hold; `None` where none guards them, or where none of
-    /// them knows a signature: what an exception admits says nothing of age or signer.
-    pub(in crate::gate) fn of(held: &[(Arc<Policy>, Held)], watched: &[(Arc<Policy>, Held)]) -> Option<Arc<Self>> {
-        let apart = held.iter().any(|(policy, _)| policy.tag_guard());
-        let audit = Self::among(watched, Mode::Audit).map(|audit| Arc::new(Self { apart, ..audit }));
-        match Self::among(held, Mode::Enforce) {
-            Some(enforce) => Some(Arc::new(Self { beside: audit, ..enforce })),
-            None => audit,
-        }
+    /// What the policies that guard tags say of a digest, of which these hold, and these audit policies; `None` where none guards
+    /// them, or where none of them knows a signature.
+    pub(in crate::gate) fn of(
+        selection: &Selection,
+        held: &[(Arc<Policy>, Held)],
+        watched: &[(Arc<Policy>, Held)],
+    ) -> Option<Arc<Self>> {
+        let say = |policy: &Arc<Policy>| {
+            let held = held.iter().chain(watched).find(|(other, _)| Arc::ptr_eq(other, policy));
+            Says::of(policy, held.map_or(&[], |(_, held)| &held.signed))
+        };
+        let guarding = selection.enforce.iter().chain(&selection.audit).filter(|policy| policy.tag_guard());
+        let policies: Vec<_> = guarding.map(say).collect();
+        policies.iter().any(Says::speaks).then(|| Arc::new(Self { policies }))
     }
 
-    fn among(held: &[(Arc<Policy>, Held)], mode: Mode) -> Option<Self> {
-        let guards = || held.iter().filter(|(policy, _)| policy.tag_guard());
-        let (first, _) = guards().next()?;
-        let signed: Vec<&Signed> = guards().flat_map(|(_, held)| &held.signed).collect();
-        let newest = signed.iter().map(|signed| signed.at).max()?;
+    /// Whether a policy of this mode says anything of the digest.
+    pub(super) fn speaks(&self, mode: Mode) -> bool {
+        self.policies.iter().any(|says| says.mode == mode && says.speaks())
+    }
+}
+
+impl Says {
+    fn of(policy: &Policy, signed: &[Signed]) -> Self {
         let mut signers: Vec<(TagSigner, Timestamp)> = Vec::new();
         for Signed { signer, at } in signed {
             let signer = TagSigner::of(signer);
@@ -72,22 +84,40 @@ impl Guard {
                 signers.push((signer, *at));
             }
         }
-        Some(Self { policy: first.name.clone(), mode, newest, signers, beside: None, apart: false })
+        Self { policy: policy.name.clone(), mode: policy.mode(), signers }
     }
 
-    /// Whether there is no other guard, nor another history.
-    pub(super) const fn is_alone(&self) -> bool {
-        self.beside.is_none() && !self.apart
+    pub(super) const fn speaks(&self) -> bool {
+        !self.signers.is_empty()
     }
 
-    /// Everyone who signed, as a history keeps them.
-    pub(super) fn last_signed(&self) -> Vec<LastSigned> {
-        self.signers.iter().map(|(signer, at)| LastSigned { signer: signer.clone(), newest: Some(*at) }).collect()
+    /// What the tag means to the policy from here on, if it may move here from what it `was`; else what
+    /// that was, and how it moved. The first use is trusted.
+    pub(super) fn follow(&self, digest: Digest, was: Option<&Meant>) -> Result<Meant, (Digest, Move)> {
+        match was {
+            None => Ok(self.anew(digest)),
+            Some(was) if was.digest == digest => Ok(was.clone()),
+            Some(was) => match self.compare(was) {
+                Ok(signers) => Ok(self.meant(digest, signers)),
+                Err(how) => Err((was.digest, how)),
+            },
+        }
+    }
+
+    /// The same, whatever it was.
+    pub(super) fn anew(&self, digest: Digest) -> Meant {
+        let last = |(signer, at): &(TagSigner, Timestamp)| LastSigned { signer: signer.clone(), newest: Some(*at) };
+        self.meant(digest, self.signers.iter().map(last).collect())
+    }
+
+    fn meant(&self, digest: Digest, signers: Vec<LastSigned>) -> Meant {
+        let newest = self.signers.iter().map(|(_, at)| *at).max().unwrap_or(Timestamp::MIN);
+        Meant { policy: self.policy.clone(), digest, newest, signers }
     }
 
     /// The signers both have, if a tag may move from there to here. Only their signatures say which is newer: who signs beside
     /// them may not move the tag, and so lends no age to an old signature of one who may.
-    pub(super) fn compare(&self, before: &History) -> Result<Vec<LastSigned>, Move> {
+    fn compare(&self, before: &Meant) -> Result<Vec<LastSigned>, Move> {
         let last = |signer: &TagSigner| before.signers.iter().find(|last| last.signer == *signer);
         let common: Vec<_> = self.signers.iter().filter_map(|of| Some((of, last(&of.0)?))).collect();
         let is = common.iter().map(|((_, at), _)| *at).max();
@@ -95,7 +125,8 @@ impl Guard {
         match (was, is) {
             (Some(was), Some(is)) if is < was => Err(Move::Back { was, is }),
             (Some(_), Some(_)) => {
-                // Nobody's age goes back for what another let through.
+                // Only those who signed before and sign again: two at once today must not let the second alone tomorrow. And nobody's
+                // age goes back for what another let through.
                 let kept = |((signer, at), last): (&(TagSigner, Timestamp), &LastSigned)| LastSigned {
                     signer: signer.clone(),
                     newest: last.newest.max(Some(*at)),

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::guard::{Guard, TagSigner};
 use crate::{
     oci::{Digest, ImageName, Tag},
+    policy::Mode,
     store::{FactKind, Facts, StoreError},
 };
 
-/// What a tag last meant. Earlier versions read it too, and leave out what they do not know.
+/// What a tag last meant. Earlier versions read it too, and leave out what they do not know: to them `signers` are those of all
+/// policies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct History {
     pub(super) digest: Digest,
@@ -18,6 +20,23 @@ pub(super) struct History {
     /// The last change that was accepted and has happened.
     #[serde(default)]
     pub(super) spent: Option<Accepted>,
+    /// What it meant to each policy, which may be what it meant long ago: to one that holds by an exception now, or audits and would
+    /// refuse. None in a history of a version that kept one for all of them.
+    #[serde(default)]
+    pub(super) policies: Vec<Meant>,
+    /// It is of such a version.
+    #[serde(skip)]
+    pub(super) is_old: bool,
+}
+
+/// What a tag last meant to one policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meant {
+    pub(super) policy: String,
+    pub(super) digest: Digest,
+    /// When its newest signature was made.
+    pub(super) newest: Timestamp,
+    pub(super) signers: Vec<LastSigned>,
 }
 
 /// A signer of what a tag last meant.
@@ -34,9 +53,9 @@ pub(super) struct LastSigned {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Accepted {
     from: Option<Digest>,
-    /// The same by the history of an audit policy beside enforcing ones.
+    /// The same to single policies: not all of them follow at once.
     #[serde(default)]
-    from_audit: Option<Digest>,
+    also: Vec<Digest>,
     to: Digest,
     /// When it was accepted, which tells it from the same change accepted anew.
     #[serde(default)]
@@ -50,9 +69,17 @@ pub(super) struct Accepted {
 /// When the store cannot be read or written.
 pub async fn accept(facts: &dyn Facts, image: &ImageName, tag: &Tag, digest: &Digest) -> Result<Before, StoreError> {
     let key = key(image, tag);
-    let before = Before::of(facts, &key).await?;
-    let from_audit = Before::of(facts, &audit_key(&key)).await?.digest();
-    let accepted = Accepted { from: before.digest(), from_audit, to: *digest, at: Some(Timestamp::now()) };
+    let (before, mut also) = match history(facts, &key).await {
+        Ok(None) => (Before::Nothing, Vec::new()),
+        Ok(Some(history)) => (Before::Meant(history.digest), history.policies.iter().map(|meant| meant.digest).collect()),
+        Err(StoreError::Damaged { .. }) => (Before::Unreadable, Vec::new()),
+        Err(error) => return Err(error),
+    };
+    if also.is_empty() {
+        also.extend(old_audit(facts, &key).await?.map(|history| history.digest));
+    }
+    let from = if let Before::Meant(was) = before { Some(was) } else { None };
+    let accepted = Accepted { from, also, to: *digest, at: Some(Timestamp::now()) };
     let json = serde_json::to_vec(&accepted).unwrap_or_default();
     facts.set_fact(FactKind::TagAccepted, &key, &json).await?;
     Ok(before)
@@ -69,29 +96,42 @@ pub enum Before {
     Unreadable,
 }
 
-impl Before {
-    async fn of(facts: &dyn Facts, key: &str) -> Result<Self, StoreError> {
-        match history(facts, key).await {
-            Ok(None) => Ok(Self::Nothing),
-            Ok(Some(history)) => Ok(Self::Meant(history.digest)),
-            Err(StoreError::Damaged { .. }) => Ok(Self::Unreadable),
-            Err(error) => Err(error),
-        }
+impl History {
+    /// Of a tag that means `digest` now.
+    pub(super) fn of(digest: Digest, policies: Vec<Meant>, spent: Option<Accepted>) -> Self {
+        let now = || policies.iter().filter(|meant| meant.digest == digest);
+        let newest = now().map(|meant| meant.newest).max().unwrap_or(Timestamp::MIN);
+        let signers = now().flat_map(|meant| meant.signers.clone()).collect();
+        Self { digest, newest, signers, spent, policies, is_old: false }
     }
 
-    const fn digest(self) -> Option<Digest> {
-        match self {
-            Self::Meant(digest) => Some(digest),
-            Self::Nothing | Self::Unreadable => None,
+    /// What `tag` meant to each policy of `guard`, if it meant anything.
+    pub(super) async fn load(facts: &dyn Facts, key: &str, guard: &Guard) -> Result<Option<Self>, StoreError> {
+        let Some(mut history) = history(facts, key).await? else { return Ok(None) };
+        history.is_old = history.policies.is_empty();
+        if history.is_old {
+            let enforces = |mode| guard.policies.iter().any(|says| says.mode == mode);
+            let apart = enforces(Mode::Enforce) && enforces(Mode::Audit);
+            let audit = if apart { old_audit(facts, key).await? } else { None };
+            for says in &guard.policies {
+                let of = if apart && says.mode == Mode::Audit { audit.as_ref() } else { Some(&history) };
+                let meant = of.map(|Self { digest, newest, signers, .. }| Meant {
+                    policy: says.policy.clone(),
+                    digest: *digest,
+                    newest: *newest,
+                    signers: signers.clone(),
+                });
+                history.policies.extend(meant);
+            }
         }
+        Ok(Some(history))
     }
 }
 
 impl Accepted {
-    /// Whether it is this change, of the tag as `guard` knows it.
-    pub(super) fn is_of(&self, guard: &Guard, from: Option<Digest>, to: Digest) -> bool {
-        let accepted = if guard.apart { self.from_audit } else { self.from };
-        accepted == from && self.to == to
+    /// Whether it is this change, of what a tag meant to a policy.
+    pub(super) fn is_of(&self, from: Option<Digest>, to: Digest) -> bool {
+        self.to == to && (self.from == from || from.is_some_and(|from| self.also.contains(&from)))
     }
 }
 
@@ -99,12 +139,16 @@ pub(super) fn key(image: &ImageName, tag: &Tag) -> String {
     format!("{image}:{tag}")
 }
 
-/// Where the history of audit policies is, beside enforcing ones.
-pub(super) fn audit_key(key: &str) -> String {
-    format!("{key} audit")
+/// Where earlier versions kept the history of audit policies, beside enforcing ones. They decide nothing, so what cannot be read
+/// of it is not there, and they begin anew.
+async fn old_audit(facts: &dyn Facts, key: &str) -> Result<Option<History>, StoreError> {
+    match history(facts, &format!("{key} audit")).await {
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        answer => answer,
+    }
 }
 
-pub(super) async fn history(facts: &dyn Facts, key: &str) -> Result<Option<History>, StoreError> {
+async fn history(facts: &dyn Facts, key: &str) -> Result<Option<History>, StoreError> {
     let Some(bytes) = facts.fact(FactKind::Tag, key).await? else { return Ok(None) };
     // Whole, and not ours to read: another version's. No history is made up from that.
     serde_json::from_slice(&bytes).map(Some).map_err(|_| StoreError::Damaged { path: format!("tag history of {key}").into() })

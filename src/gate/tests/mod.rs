@@ -21,5 +21,6 @@ mod policies;
 mod recorded;
 mod rooted;
 mod searching;
+mod tag_policies;
 mod tags;
 mod unread;

@@ -1,0 +1,156 @@
+//! The tag guard where several policies ask for it: each has its own signers, and every one that enforces must let the tag move.
+
+use serde_json::json;
+
+use super::{
+    super::{TagVerdict, tags::accept, testing::*},
+    tags::{FIRST, OTHER, ask, fine, guarded, history, refused, signed, v1},
+};
+use crate::{oci::Digest, policy::Unmatched, store::FactKind};
+
+const REVIEW: &str = "https://ci.acme.test/review.yml@refs/heads/main";
+
+/// A guarding policy that takes these workflows.
+fn by(policy: &str, mode: &str, workflows: &[&str]) -> String {
+    let keyless = |workflow: &&str| {
+        format!("{{keyless: {{issuer: https://issuer.test, subject_pattern: \"https://ci.acme.test/{workflow}.yml@*/*/*\"}}}}")
+    };
+    let any: Vec<_> = workflows.iter().map(keyless).collect();
+    format!(
+        "name: {policy}\nimages: [\"reg.test/acme/**\"]\nmode: {mode}\ntag_guard: true\ndangerous_no_attestation: true\nsignatures: \
+         [{{any_of: [{}]}}]\n",
+        any.join(", ")
+    )
+}
+
+fn set(world: &World, policies: &[String]) {
+    world.set_policies(&policies.join("---\n"), Unmatched::Deny);
+}
+
+/// What `policy` remembers: the digest, and who signed it.
+async fn remembered(world: &World, policy: &str) -> Option<(Digest, Vec<String>)> {
+    let history = history(world).await;
+    let meant = history["policies"].as_array().unwrap().iter().find(|meant| meant["policy"] == json!(policy))?;
+    let builder = |by: &serde_json::Value| by["builder"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let digest = meant["digest"].as_str().unwrap().parse().unwrap();
+    Some((digest, meant["signers"].as_array().unwrap().iter().map(builder).collect()))
+}
+
+/// Who reviews signs everything, so for the policy on reviews nothing changes when somebody else releases.
+#[tokio::test(start_paused = true)]
+async fn who_signs_for_one_policy_moves_no_tag_for_another() {
+    for mode in ["enforce", "audit"] {
+        let world = World::new();
+        set(&world, &[by("a", mode, &["release", "nightly"]), by("b", mode, &["review"])]);
+        let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z"), (REVIEW, "2026-01-01T00:00:00Z")]);
+        let other = signed(&world, "other", &[(OTHER, "2026-02-01T00:00:00Z"), (REVIEW, "2026-02-01T00:00:00Z")]);
+        let back = signed(&world, "back", &[(FIRST, "2025-12-01T00:00:00Z"), (REVIEW, "2026-03-01T00:00:00Z")]);
+        assert!(fine(&world, was).await);
+        for (digest, code, words) in [(other, "tag_signer_changed", "another signer"), (back, "tag_rolled_back", "went back")] {
+            if mode == "enforce" {
+                assert_eq!(refused(&world, digest).await.0, code);
+                assert_eq!(remembered(&world, "b").await.unwrap().0, was, "one that would let it move does not move alone");
+            } else {
+                let Ok(TagVerdict::Warn(warnings)) = ask(&world, digest).await else { panic!("{words}") };
+                assert!(warnings.len() == 1 && warnings[0].contains("policy a ") && warnings[0].contains(words), "{warnings:?}");
+                assert_eq!(remembered(&world, "b").await.unwrap().0, digest);
+            }
+            assert_eq!(remembered(&world, "a").await, Some((was, vec!["release.yml".to_owned()])));
+        }
+        accept(&*world.facts, &name(REPO), &v1(), &other).await.unwrap();
+        assert!(fine(&world, other).await, "for both at once");
+        assert_eq!(remembered(&world, "a").await, Some((other, vec!["nightly.yml".to_owned()])));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_exception_admits_changes_nothing_of_what_its_policy_knows() {
+    let mut world = World::new();
+    let hotfix = signed(&world, "hotfix", &[(REVIEW, "2026-02-01T00:00:00Z")]);
+    let exception = format!("exceptions: [{{digest: \"{hotfix}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
+    let (a, b) = (by("a", "enforce", &["release"]), by("b", "enforce", &["release", "review"]));
+    set(&world, &[a.clone() + &exception, b]);
+    let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z"), (REVIEW, "2026-01-01T00:00:00Z")]);
+    assert!(fine(&world, was).await && fine(&world, hotfix).await);
+    assert_eq!(remembered(&world, "a").await, Some((was, vec!["release.yml".to_owned()])));
+    assert_eq!(remembered(&world, "b").await, Some((hotfix, vec!["review.yml".to_owned()])));
+    set(&world, &[a]);
+    world.restart();
+    let back = signed(&world, "back", &[(FIRST, "2025-12-01T00:00:00Z")]);
+    assert_eq!(refused(&world, back).await.0, "tag_rolled_back");
+    let new = signed(&world, "new", &[(FIRST, "2026-03-01T00:00:00Z")]);
+    assert!(fine(&world, new).await, "its own release");
+    assert_eq!(remembered(&world, "b").await.unwrap().0, hotfix, "what one knew that is away is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_comes_later_trusts_its_own_first_use_and_no_other_policys() {
+    let world = World::new();
+    let a = by("a", "enforce", &["release", "nightly"]);
+    set(&world, &[a.clone()]);
+    let both = |seed: &str, first: &str, at: &str| signed(&world, seed, &[(first, at), (REVIEW, at)]);
+    let was = both("was", FIRST, "2026-01-01T00:00:00Z");
+    assert!(fine(&world, was).await);
+    set(&world, &[a, by("b", "enforce", &["review"])]);
+    assert_eq!(refused(&world, both("other", OTHER, "2026-02-01T00:00:00Z")).await.0, "tag_signer_changed");
+    // The tag did not move, and the new policy is asked all the same, though the old one was not.
+    assert!(fine(&world, was).await);
+    assert_eq!(remembered(&world, "b").await, Some((was, vec!["review.yml".to_owned()])));
+    let back = signed(&world, "back", &[(FIRST, "2026-02-01T00:00:00Z"), (REVIEW, "2025-12-01T00:00:00Z")]);
+    let (code, sentence) = refused(&world, back).await;
+    assert!(code == "tag_rolled_back" && sentence.contains("policy b"), "{sentence}");
+    assert!(fine(&world, both("new", FIRST, "2026-02-01T00:00:00Z")).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_policies_that_are_away_sixteen_are_remembered() {
+    let world = World::new();
+    let image = signed(&world, "a", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    for at in 0..20 {
+        set(&world, &[guarded("enforce").replace("name: release", &format!("name: release-{at}"))]);
+        assert!(fine(&world, image).await);
+    }
+    assert_eq!(history(&world).await["policies"].as_array().unwrap().len(), 17);
+    assert!(remembered(&world, "release-19").await.is_some() && remembered(&world, "release-3").await.is_some());
+}
+
+/// One history for all enforcing policies, and one for those that audit beside them.
+#[tokio::test(start_paused = true)]
+async fn histories_of_earlier_versions_are_read_as_they_were_meant() {
+    let world = World::new();
+    let watch = by("watch", "audit", &["release", "nightly"]);
+    set(&world, &[by("a", "enforce", &["release", "nightly"]), by("b", "enforce", &["review"]), watch]);
+    let was = world.image(REPO, "was");
+    let signer = |workflow: &str| {
+        let builder = format!("https://ci.acme.test/{workflow}.yml");
+        json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder, "newest": "2026-01-01T00:00:00Z"})
+    };
+    let write = async |of: &str, workflows: &[&str]| {
+        let signers: Vec<_> = workflows.iter().map(|workflow| signer(workflow)).collect();
+        let old = json!({"digest": was, "newest": "2026-01-01T00:00:00Z", "signers": signers}).to_string();
+        world.facts.set_fact(FactKind::Tag, &format!("{}:{of}", name(REPO)), old.as_bytes()).await.unwrap();
+    };
+    let both = |seed: &str, first: &str, at: &str| signed(&world, seed, &[(first, at), (REVIEW, at)]);
+    let new = both("new", FIRST, "2026-02-01T00:00:00Z");
+    write("v1", &["release", "review"]).await;
+    write("v1 audit", &["nightly"]).await;
+    assert_eq!(refused(&world, both("other", OTHER, "2026-02-01T00:00:00Z")).await.0, "tag_signer_changed");
+    assert_eq!(refused(&world, both("back", FIRST, "2025-12-01T00:00:00Z")).await.0, "tag_rolled_back");
+    let Ok(TagVerdict::Warn(warnings)) = ask(&world, new).await else { panic!("the audit policy knew another") };
+    assert!(warnings[0].contains("policy watch guards tags, and this one is by another signer"), "{warnings:?}");
+    assert_eq!(remembered(&world, "b").await, Some((new, vec!["review.yml".to_owned()])));
+    assert_eq!(remembered(&world, "watch").await, Some((was, vec!["nightly.yml".to_owned()])));
+    // An operator accepts for all of them, though what they knew was in two places.
+    let third = both("third", OTHER, "2026-02-02T00:00:00Z");
+    accept(&*world.facts, &name(REPO), &v1(), &third).await.unwrap();
+    assert!(fine(&world, third).await);
+
+    // So it is where the gate was not asked since it was updated; and what only audited and cannot be read begins anew.
+    write("v1", &["release", "review"]).await;
+    write("v1 audit", &["release"]).await;
+    accept(&*world.facts, &name(REPO), &v1(), &third).await.unwrap();
+    assert!(fine(&world, third).await);
+    write("v1", &["release", "review"]).await;
+    world.facts.set_fact(FactKind::Tag, &format!("{}:v1 audit", name(REPO)), b"{}").await.unwrap();
+    assert!(fine(&world, new).await);
+}
