@@ -132,6 +132,8 @@ struct Flying {
 enum Question {
     /// Whether it is evidence, whatever else it may be.
     Attachment,
+    /// Whether it is admitted on what is listed now, whatever is remembered of it.
+    Anew,
     /// Whether it is admitted; asked by a client, or as a possible parent so many levels up.
     Manifest(u8),
 }
@@ -320,6 +322,22 @@ impl Gate {
             let question = Question::Manifest(trail.depth());
             self.fly(subject, question, || Judgement::new(Arc::clone(self), subject.clone(), trail).run()).await
         })
+    }
+
+    /// Judges `subject` again on evidence that is listed now, whatever is remembered, and that of the index which vouches for it.
+    async fn renew(self: &Arc<Self>, subject: &Subject, permit: &Permit) -> Answer {
+        let anew = async |subject: &Subject| {
+            let judgement = || Judgement::new(Arc::clone(self), subject.clone(), Trail::default()).anew().run();
+            self.fly(subject, Question::Anew, judgement).await
+        };
+        if let Grounds::Parent(index) = *permit.grounds()
+            && let Err(none @ NoVerdict::Undecided(_)) = anew(&Subject { digest: index, ..subject.clone() }).await
+        {
+            return Err(none);
+        }
+        // It is remembered now, unless policies changed meanwhile.
+        drop(anew(subject).await?);
+        self.admit(subject).await
     }
 
     /// One judgement for all who ask the same.

@@ -12,10 +12,7 @@ use std::{hash::BuildHasher as _, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use self::{
-    guard::Says,
-    history::{History, Meant, key, last_accepted},
-};
+use self::history::{History, Meant, key, last_accepted};
 pub use self::{
     guard::{Guard, TagSigner},
     history::{Before, accept},
@@ -24,7 +21,7 @@ use super::{
     Gate,
     judge::undecided,
     sentence::warning,
-    verdict::{NoVerdict, Permit, Refusal, RefusalReason, UndecidedReason},
+    verdict::{NoVerdict, Permit, Refusal, RefusalReason, Subject, UndecidedReason, Verdict},
 };
 use crate::{
     oci::{Digest, ImageName, Tag},
@@ -107,17 +104,41 @@ impl Gate {
             || self.tags.known.get(&(permit.image().clone(), tag.clone())) == Some((*permit.manifest().digest(), permit.policy()))
     }
 
-    /// Whether `tag` may be answered with what `permit` is for, and remembers it if so.
+    /// Whether `tag` may be answered with what `permit` is for, the permit of `subject`, and remembers it if so.
     ///
     /// # Errors
-    /// [`NoVerdict::Undecided`] when what the tag meant before cannot be read or kept.
-    pub async fn admit_tag(&self, tag: &Tag, permit: &Permit) -> Result<TagVerdict, NoVerdict> {
+    /// [`NoVerdict::Undecided`] when what the tag meant before cannot be read or kept, or when it may not mean this by what was
+    /// seen of its evidence, which is not all.
+    pub async fn admit_tag(self: &Arc<Self>, tag: &Tag, subject: &Subject, permit: &Permit) -> Result<TagVerdict, NoVerdict> {
         let Some(guard) = permit.guard() else { return Ok(TagVerdict::Fine) };
         if self.recall_tag(tag, permit) {
             return Ok(TagVerdict::Fine);
         }
+        let moved = self.move_tag(tag, permit, guard).await;
+        let refuses = moved.as_ref().is_ok_and(|moved| moved.iter().any(|(mode, _)| *mode == Mode::Enforce));
+        if !refuses || !guard.is_older_than(self.config.refusal_ttl) {
+            return self.tell_tag(tag, permit, guard, moved);
+        }
+        // The permit is as old as it may be, and a refusal is not: whoever signs it late has perhaps signed since.
+        match self.renew(subject, permit).await? {
+            Verdict::Refuse(refusal) => Ok(TagVerdict::Refuse(refusal)),
+            Verdict::Admit(permit) => match permit.guard() {
+                None => Ok(TagVerdict::Fine),
+                Some(guard) => self.tell_tag(tag, &permit, guard, self.move_tag(tag, &permit, guard).await),
+            },
+        }
+    }
+
+    /// The answer, where `moved` is what each policy says that says no.
+    fn tell_tag(
+        &self,
+        tag: &Tag,
+        permit: &Permit,
+        guard: &Guard,
+        moved: Result<Vec<(Mode, TagMoved)>, StoreError>,
+    ) -> Result<TagVerdict, NoVerdict> {
         let (image, digest) = (permit.image(), *permit.manifest().digest());
-        let moved = match self.move_tag(tag, permit, guard).await {
+        let moved = match moved {
             Ok(moved) => moved,
             Err(error) if !guard.speaks(Mode::Enforce) => {
                 let would = format!("could not tell what tag {tag} meant: {error}");
@@ -130,8 +151,16 @@ impl Gate {
                 return Err(undecided(UndecidedReason::EvidenceUnavailable(why), None));
             }
         };
+        let unseen = || {
+            let told = |why| format!("whether tag {tag} may mean it, as not all was seen of who signed it: {why}");
+            guard.unseen.clone().map(|reason| reason.because(told))
+        };
         let (refused, would): (Vec<_>, Vec<_>) = moved.into_iter().partition(|(mode, _)| *mode == Mode::Enforce);
         if let Some((_, moved)) = refused.into_iter().next() {
+            if let Some(reason) = unseen() {
+                tracing::info!(%image, %tag, %digest, was = %moved.was, policy = moved.policy, %reason, "a tag's move is undecided");
+                return Err(undecided(reason, None));
+            }
             let reason = RefusalReason::TagMoved(Box::new(moved));
             let refusal = Refusal { image: image.clone(), digest, reason, explanation: Arc::default() };
             let (reason, detail) = (refusal.code(), refusal.sentence());
@@ -140,8 +169,12 @@ impl Gate {
             return Ok(TagVerdict::Refuse(Arc::new(refusal)));
         }
         let tell = |(_, moved): (Mode, TagMoved)| {
-            tell_audited("would_refuse", &moved.policy, image, &digest, &format!("tag {tag}: {moved}"));
-            warning(299, &format!("audit: would refuse: {moved}"))
+            let (event, verb, would) = match unseen() {
+                Some(reason) => ("would_undecided", "could not tell", format!("policy {}: {reason}", moved.policy)),
+                None => ("would_refuse", "would refuse", moved.to_string()),
+            };
+            tell_audited(event, &moved.policy, image, &digest, &format!("tag {tag}: {would}"));
+            warning(299, &format!("audit: {verb}: {would}"))
         };
         let warnings: Vec<_> = would.into_iter().map(tell).collect();
         Ok(if warnings.is_empty() { TagVerdict::Fine } else { TagVerdict::Warn(warnings) })
@@ -169,7 +202,8 @@ impl Gate {
         let known: &[Meant] = before.as_ref().map_or(&[], |before| &before.policies);
         let meant = |policy: &str| known.iter().find(|meant| meant.policy == policy);
         let asked = guard.policies.iter().filter(|says| says.speaks());
-        let said: Vec<_> = asked.map(|says| (says, says.follow(digest, meant(&says.policy)))).collect();
+        let whole = guard.unseen.is_none();
+        let said: Vec<_> = asked.map(|says| (says, says.follow(digest, meant(&says.policy), whole))).collect();
         let mut accepted = None;
         if let Some(before) = &before {
             spent.clone_from(&before.spent);
@@ -184,7 +218,7 @@ impl Gate {
                 Ok(meant) => policies.push(meant),
                 Err((was, _)) if accepted.as_ref().is_some_and(|accepted| accepted.is_of(Some(was), digest)) => {
                     spent.clone_from(&accepted);
-                    policies.push(says.anew(digest));
+                    policies.push(says.anew(digest, whole));
                     tracing::info!(policy = says.policy, %image, %tag, %was, %digest, "a tag moved as an operator accepts");
                 }
                 Err((was, how)) => {
@@ -196,6 +230,7 @@ impl Gate {
             return Ok(moved);
         }
         let follow = policies.len();
+        let is_open = policies.iter().any(|meant| meant.open);
         // What it meant to who says nothing of this digest, or would refuse it, it means to them still.
         let aside = known.iter().filter(|known| policies.iter().all(|meant: &Meant| meant.policy != known.policy));
         let aside: Vec<_> = aside.take(MAX_ASIDE).cloned().collect();
@@ -206,9 +241,9 @@ impl Gate {
             facts.set_fact(FactKind::Tag, &key, &serde_json::to_vec(&history).unwrap_or_default()).await?;
         }
         // While its turn is held, so that it is never older than the history. Where a policy would refuse, or says nothing and may
-        // yet, all are asked each time, and what was known before is forgotten.
+        // yet, or does not know all who signed, all are asked each time, and what was known before is forgotten.
         let name = (image.clone(), tag.clone());
-        if follow == guard.policies.len() {
+        if follow == guard.policies.len() && !is_open {
             self.tags.known.insert(name, (digest, permit.policy()));
         } else {
             self.tags.known.remove(&name);

@@ -268,7 +268,7 @@ pub struct Undecided {
 }
 
 /// Why it could not be told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UndecidedReason {
     /// The only thing wrong is a signing time slightly in the future.
     Clock(String),
@@ -280,4 +280,16 @@ pub enum UndecidedReason {
     Overloaded,
     /// It took longer than the time there is.
     TimedOut,
+}
+
+impl UndecidedReason {
+    /// The same with more to say of why, where there is anything to say.
+    pub(in crate::gate) fn because(self, told: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Clock(why) => Self::Clock(told(why)),
+            Self::EvidenceUnavailable(why) => Self::EvidenceUnavailable(told(why)),
+            Self::NoTrustRoot(why) => Self::NoTrustRoot(told(why)),
+            Self::Overloaded | Self::TimedOut => self,
+        }
+    }
 }

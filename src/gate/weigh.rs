@@ -171,8 +171,15 @@ impl Scales {
     /// looked at, so that the answer does not depend on their order.
     fn minds_all(&self) -> bool {
         let mut policies = self.selection.enforce.iter().chain(&self.selection.audit);
-        policies.any(|policy| policy.cooldown().is_some() || policy.tag_guard() || policy.weighs_all_evidence())
+        self.minds_age()
+            || policies.any(|policy| policy.weighs_all_evidence())
             || self.excepted_but_for_packages().next().is_some()
+    }
+
+    /// Whether a policy that holds asks all the same how old signatures are and who made them.
+    pub(super) fn minds_age(&self) -> bool {
+        let mut policies = self.selection.enforce.iter().chain(&self.selection.audit);
+        policies.any(|policy| policy.cooldown().is_some() || policy.tag_guard())
     }
 
     /// `host/repository@digest`: what facts about the image are kept under, however it was asked for.

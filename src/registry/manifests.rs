@@ -78,7 +78,7 @@ async fn tagged(registry: &Registry, route: &Route<'_>, tag: &Tag, digest: &Dige
         Verdict::Admit(permit) => permit,
         Verdict::Refuse(refusal) => return Err(Error::refusal(&refusal)),
     };
-    let moved = registry.gate.admit_tag(tag, &permit).await;
+    let moved = registry.gate.admit_tag(tag, &subject(route, *digest), &permit).await;
     match moved.map_err(|none| Error::no_verdict(&route.image, digest, &none))? {
         TagVerdict::Fine => respond(&permit, digest, head),
         TagVerdict::Refuse(refusal) => Err(Error::refusal(&refusal)),

@@ -13,7 +13,7 @@ use crate::{
         report::{Judged, Outcome},
     },
     evidence::{Budget, Reader},
-    gate::{Gate, Grounds, Permit, Refusal, Subject, Verdict, tags::TagVerdict},
+    gate::{Grounds, Permit, Refusal, Subject, Verdict, tags::TagVerdict},
     oci::{Digest, ImageName, Manifest, ManifestKind, Reference, Tag, json},
     upstream::Upstream,
 };
@@ -114,7 +114,7 @@ impl Asking<'_> {
         pinned: &mut Pinned,
     ) -> Answer {
         let warnings = match &image.reference {
-            Some(Reference::Tag(tag)) => match self.guarded(&self.judge.gate(&subject.upstream), tag, permit).await {
+            Some(Reference::Tag(tag)) => match self.guarded(tag, subject, permit).await {
                 Ok(warnings) => warnings,
                 Err(answer) => return answer,
             },
@@ -148,8 +148,8 @@ impl Asking<'_> {
 
     /// What the guard of tags says against it, as of a request for the tag: what the tag meant before is known with
     /// `--first-seen-from` only.
-    async fn guarded(self, gate: &Gate, tag: &Tag, permit: &Permit) -> Result<Vec<String>, Answer> {
-        match gate.admit_tag(tag, permit).await {
+    async fn guarded(self, tag: &Tag, subject: &Subject, permit: &Permit) -> Result<Vec<String>, Answer> {
+        match self.judge.gate(&subject.upstream).admit_tag(tag, subject, permit).await {
             Ok(TagVerdict::Fine) => Ok(Vec::new()),
             Ok(TagVerdict::Refuse(refusal)) => Err(self.refused(&refusal)),
             Ok(TagVerdict::Warn(warnings)) => Ok(warnings),

@@ -7,7 +7,7 @@ use super::{Answer, Got, Judgement, outcome::Said};
 use crate::{
     gate::{
         sentence::{printable, warning},
-        tags::tell_audited,
+        tags::{Guard, tell_audited},
         verdict::{Grounds, UndecidedReason},
         weigh::Scales,
     },
@@ -67,7 +67,7 @@ impl Audited {
 
 impl Judgement {
     /// Serves what only audit policies ask about, saying what they would have said.
-    pub(super) async fn admit_audited(&mut self, got: &Got, audited: Audited) -> Answer {
+    pub(super) async fn admit_audited(&mut self, got: &Got, audited: Audited, guard: Option<Arc<Guard>>) -> Answer {
         // As for an enforcing set: what one could not tell, all of them could not.
         let (verb, event) =
             if audited.undecided.is_empty() { ("would refuse", "would_refuse") } else { ("could not tell", "would_undecided") };
@@ -82,7 +82,7 @@ impl Judgement {
         // What could not be told is asked again soon; a would-be refusal lives as long as a refusal, so that the warning
         // goes when the signature comes.
         let life = self.gate.config.refusal_ttl;
-        let said = Said { warnings, ..Said::default() };
+        let said = Said { warnings, guard, exceptions: Vec::new() };
         self.admit(got, Grounds::Audited { would: printable(&would) }, None, life, said).await
     }
 }

@@ -49,7 +49,8 @@ impl Judgement {
     }
 
     /// Which policies that hold otherwise are still waiting. The first sighting is kept before this answers.
-    pub(super) async fn cooling(&mut self, scales: &Scales) -> Result<Cooling, NoVerdict> {
+    /// Where `doubt` says why not everything was seen, none is waited for that might have been signed long ago.
+    pub(super) async fn cooling(&mut self, scales: &Scales, doubt: Option<&UndecidedReason>) -> Result<Cooling, NoVerdict> {
         let mut cooling = Cooling::default();
         self.sight(scales).await;
         // What an exception admits has somebody's word that it is needed now.
@@ -73,8 +74,18 @@ impl Judgement {
             }
         };
         let ask = |pair: &(Arc<Policy>, Held)| waits(&pair).then(|| still_waiting(&pair.0, &pair.1, seen, now)).flatten();
+        // Whatever else there is, it was not seen here earlier.
+        let is_sure = |policy: &Policy| doubt.is_none() || still_waiting(policy, &Held::default(), seen, now).is_some();
+        let waits_surely = |pair: &(Arc<Policy>, Held)| waits(&pair) && is_sure(&pair.0);
         let enforce: Vec<_> = scales.held.iter().filter_map(ask).collect();
-        let audit: Vec<_> = scales.watched.iter().filter_map(ask).collect();
+        if let Some(reason) = doubt.filter(|_| !enforce.is_empty() && !scales.held.iter().any(waits_surely)) {
+            return Err(undecided(reason.clone(), None));
+        }
+        let (audit, unsure): (Vec<_>, Vec<_>) =
+            scales.watched.iter().filter_map(|pair| Some((&pair.0, ask(pair)?))).partition(|(policy, _)| is_sure(policy));
+        let audit: Vec<_> = audit.into_iter().map(|(_, waiting)| waiting).collect();
+        let why = doubt.map(UndecidedReason::to_string).unwrap_or_default();
+        cooling.unsure = unsure.into_iter().map(|(policy, _)| unmet(policy, why.clone())).collect();
         cooling.wait = enforce.iter().chain(&audit).map(|(_, wait)| *wait).min();
         cooling.unmet = enforce.into_iter().map(|(unmet, _)| unmet).collect();
         cooling.audit = audit.into_iter().map(|(unmet, _)| unmet).collect();

@@ -68,6 +68,10 @@ pub(super) struct Judgement {
     /// For the event: places looked at, and who signed.
     looks: usize,
     signers: Vec<String>,
+    /// How long ago the upstream was asked for the evidence that the answer rests on.
+    age: Duration,
+    /// What is remembered, and what was listed not long ago, is not enough: evidence is listed anew.
+    anew: bool,
     /// How long a refusal holds at most: until the time from which it would be none.
     refusal_life: Duration,
     /// When the digest was first seen here, where a cooldown asks.
@@ -93,20 +97,46 @@ impl Judgement {
         };
         let refusal_life = gate.config.refusal_ttl;
         let (kept, looks, signers, seen, story) = (None, 0, Vec::new(), None, None);
-        Self { gate, subject, selection, trust, basis, reader, kept, trail, began, looks, signers, refusal_life, seen, story }
+        let (age, anew) = (Duration::ZERO, false);
+        Self {
+            gate,
+            subject,
+            selection,
+            trust,
+            basis,
+            reader,
+            kept,
+            trail,
+            began,
+            looks,
+            signers,
+            age,
+            anew,
+            refusal_life,
+            seen,
+            story,
+        }
+    }
+
+    /// Lists the evidence anew, whatever is remembered.
+    pub(super) const fn anew(mut self) -> Self {
+        self.anew = true;
+        self
     }
 
     /// Judges, remembers what may be remembered, and tells it once.
     pub(super) fn run(mut self) -> BoxFuture<'static, Answer> {
         Box::pin(async move {
-            // Answered between the question and the start of this task.
-            if let Some(verdict) = self.gate.remembered(&self.subject, &self.basis) {
-                return Ok(verdict);
+            let question = if self.anew { Question::Anew } else { Question::Manifest(self.trail.depth()) };
+            if !self.anew {
+                // Answered between the question and the start of this task.
+                if let Some(verdict) = self.gate.remembered(&self.subject, &self.basis) {
+                    return Ok(verdict);
+                }
+                if let Some(permit) = self.furnished().await {
+                    return Ok(Verdict::Admit(permit));
+                }
             }
-            if let Some(permit) = self.furnished().await {
-                return Ok(Verdict::Admit(permit));
-            }
-            let question = Question::Manifest(self.trail.depth());
             let mut answer = self.within_deadline(question).await;
             if let Ok(Verdict::Refuse(refusal)) = &answer {
                 let until = Instant::now() + self.refusal_life;
@@ -162,17 +192,19 @@ impl Judgement {
         }
         let deadline = self.began + gate.config.deadline;
         let _place = match question {
-            Question::Attachment | Question::Manifest(0) => match timeout_at(deadline, gate.places.acquire()).await {
-                Ok(place) => place.ok(),
-                Err(_) => return Err(undecided(UndecidedReason::Overloaded, None)),
-            },
+            Question::Attachment | Question::Anew | Question::Manifest(0) => {
+                match timeout_at(deadline, gate.places.acquire()).await {
+                    Ok(place) => place.ok(),
+                    Err(_) => return Err(undecided(UndecidedReason::Overloaded, None)),
+                }
+            }
             Question::Manifest(_) => None,
         };
         let judged = timeout_at(deadline, async {
             self.kept = Kept::load(gate.documents.as_ref(), &self.key()).await;
             match question {
                 Question::Attachment => self.judge_attachment().await,
-                Question::Manifest(_) => self.judge().await,
+                Question::Anew | Question::Manifest(_) => self.judge().await,
             }
         });
         judged.await.unwrap_or_else(|_| Err(undecided(UndecidedReason::TimedOut, None)))
@@ -230,6 +262,7 @@ impl Judgement {
         if let (Some(got), Some(kept), Some(verifier)) = (&stored, &kept, &verifier)
             && let Some(age) = kept.age((self.gate.clock)()).filter(|age| *age < self.gate.config.verdict_ttl)
             && !whole
+            && !self.anew
         {
             let evidence = kept.collect(&self.reader, &self.gate.config.limits).await;
             let mut scales = weigh().await;
@@ -237,10 +270,12 @@ impl Judgement {
             let missing = evidence.missing.first().cloned();
             drop(evidence);
             let Platforms { life, warnings, doubt, .. } = self.look_at_platforms(got, &mut scales, verifier).await;
-            if scales.suffice() {
+            let doubt = missing.map(UndecidedReason::EvidenceUnavailable).or(doubt);
+            let doubt = doubt.or_else(|| scales.doubt(verifier.as_ref()).map(|(reason, _)| reason));
+            // What was not seen then may be there now, and who asks how old it is, and who signed it, would go on without it.
+            if scales.suffice() && !(doubt.is_some() && scales.minds_age()) {
                 let life = life.min(self.gate.config.verdict_ttl - age);
-                let doubt = missing.map(UndecidedReason::EvidenceUnavailable).or(doubt);
-                let doubt = doubt.or_else(|| scales.doubt(verifier.as_ref()).map(|(reason, _)| reason));
+                self.age = age;
                 return self.admit_on_policy(got, &mut scales, life, warnings, doubt).await;
             }
         }
@@ -357,7 +392,7 @@ impl Judgement {
             Err(error) => return self.refuse_content(error),
         };
         let unsure = Audited::unsure(&self.selection.audit, &reason);
-        self.admit_audited(&got, unsure).await
+        self.admit_audited(&got, unsure, None).await
     }
 
     /// Kept evidence that may stand in for an upstream that cannot be asked.

@@ -54,8 +54,9 @@ impl Judgement {
         };
         let cannot_tell = cannot_tell.or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)));
         if self.selection.enforce.is_empty() && scales.unmet.is_empty() {
-            let audited = Audited::of(scales, cannot_tell.as_ref().map(|(reason, _)| reason), &[], &[]);
-            return self.admit_audited(got, audited).await;
+            let doubt = cannot_tell.as_ref().map(|(reason, _)| reason);
+            let audited = Audited::of(scales, doubt, &[], &[]);
+            return self.admit_audited(got, audited, None).await;
         }
         if let Some((reason, wait)) = cannot_tell {
             return Err(undecided(despite_exception(scales, reason), Some(wait)));
@@ -95,7 +96,7 @@ impl Judgement {
     ) -> Answer {
         self.signers = scales.signers();
         self.note(scales).await;
-        let Cooling { unmet, audit, unsure, wait } = self.cooling(scales).await?;
+        let Cooling { unmet, audit, unsure, wait } = self.cooling(scales, doubt.as_ref()).await?;
         let audited = Audited::of(scales, doubt.as_ref(), &audit, &unsure);
         scales.unmet.extend(unmet);
         scales.audit.extend(audit.into_iter().chain(unsure));
@@ -105,8 +106,9 @@ impl Judgement {
             let reason = RefusalReason::Unmet { unmet: std::mem::take(&mut scales.unmet), notes: scales.explanation.notes() };
             return self.refuse(reason, std::mem::take(&mut scales.explanation), got).await;
         }
+        let guard = self.guard(scales, doubt.as_ref());
         if self.selection.enforce.is_empty() && !audited.is_empty() {
-            return self.admit_audited(got, audited).await;
+            return self.admit_audited(got, audited, guard).await;
         }
         // The permit lives no longer than what it rests on, nor than what is said of it.
         life = life.min(wait.unwrap_or(life));
@@ -114,11 +116,19 @@ impl Judgement {
             life = life.min(Duration::try_from(until.duration_since((self.gate.clock)())).unwrap_or_default());
         }
         let exceptions = self.tell_exceptions(scales, &mut warnings);
-        if audited.tell(self, &mut warnings) {
+        // So that what was not seen is asked for again soon.
+        if audited.tell(self, &mut warnings) || doubt.is_some() && guard.is_some() {
             life = life.min(self.gate.config.refusal_ttl);
         }
-        let guard = Guard::of(&self.selection, &scales.held, &scales.watched);
         self.admit(got, Grounds::Policy, self.basis.epoch, life, Said { warnings, guard, exceptions }).await
+    }
+
+    /// What the permit says to the guard of tags, where `doubt` says why not everything was seen. Nor was it where a limit ended the
+    /// search.
+    fn guard(&self, scales: &Scales, doubt: Option<&UndecidedReason>) -> Option<Arc<Guard>> {
+        let unseen =
+            doubt.cloned().or_else(|| scales.limit().map(|limit| UndecidedReason::EvidenceUnavailable(limit.to_owned())));
+        Guard::of(&self.selection, &scales.held, &scales.watched, unseen, self.age)
     }
 
     /// Tells of each exception that stands in for evidence, an event and a warning; and what each is for.
@@ -310,16 +320,10 @@ fn despite_exception(scales: &Scales, reason: UndecidedReason) -> UndecidedReaso
     let excepted = scales.excepted_but_for_packages().next().map(|policy| &policy.name);
     let excepted = excepted.or_else(|| scales.unmet.iter().find(unlooked).map(|unmet| &unmet.policy));
     let Some(name) = excepted.filter(|_| scales.unmet.iter().all(|unmet| unlooked(&unmet))) else { return reason };
-    let told = |why: String| {
+    reason.because(|why| {
         format!(
             "the deny-list names packages, so the exception of policy {name} wants its SBOM looked for; deny digests instead, or \
              ask again: {why}"
         )
-    };
-    match reason {
-        UndecidedReason::Clock(why) => UndecidedReason::Clock(told(why)),
-        UndecidedReason::EvidenceUnavailable(why) => UndecidedReason::EvidenceUnavailable(told(why)),
-        UndecidedReason::NoTrustRoot(why) => UndecidedReason::NoTrustRoot(told(why)),
-        other @ (UndecidedReason::Overloaded | UndecidedReason::TimedOut) => other,
-    }
+    })
 }

@@ -1,15 +1,18 @@
 //! What the policies that guard tags say of one digest, and whether a tag may move to it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use tokio::time::Instant;
 
 use super::{
     Move,
     history::{LastSigned, Meant},
 };
 use crate::{
+    gate::verdict::UndecidedReason,
     oci::Digest,
     policy::{Held, Mode, Policy, Selection, Signed},
     verify::{SanKind, Signer},
@@ -23,6 +26,10 @@ const MAX_SIGNERS: usize = 16;
 pub struct Guard {
     /// The enforcing before those that audit.
     pub(super) policies: Vec<Says>,
+    /// Why others may have signed it too, or these later: not everything that is published about it was seen.
+    pub(super) unseen: Option<UndecidedReason>,
+    /// When the upstream was last asked who signed it; `None` where that is longer ago than the clock can say.
+    asked: Option<Instant>,
 }
 
 /// What one policy that guards tags says of a digest. Each has its own: who signs for one must not become who may sign for
@@ -52,11 +59,13 @@ pub struct TagSigner {
 
 impl Guard {
     /// What the policies that guard tags say of a digest, of which these hold, and these audit policies; `None` where none guards
-    /// them, or where none of them knows a signature.
+    /// them, or where none of them knows a signature. Of what was asked of the upstream `age` ago.
     pub(in crate::gate) fn of(
         selection: &Selection,
         held: &[(Arc<Policy>, Held)],
         watched: &[(Arc<Policy>, Held)],
+        unseen: Option<UndecidedReason>,
+        age: Duration,
     ) -> Option<Arc<Self>> {
         let say = |policy: &Arc<Policy>| {
             let held = held.iter().chain(watched).find(|(other, _)| Arc::ptr_eq(other, policy));
@@ -64,7 +73,13 @@ impl Guard {
         };
         let guarding = selection.enforce.iter().chain(&selection.audit).filter(|policy| policy.tag_guard());
         let policies: Vec<_> = guarding.map(say).collect();
-        policies.iter().any(Says::speaks).then(|| Arc::new(Self { policies }))
+        let asked = Instant::now().checked_sub(age);
+        policies.iter().any(Says::speaks).then(|| Arc::new(Self { policies, unseen, asked }))
+    }
+
+    /// Whether the upstream may have more to say by now.
+    pub(super) fn is_older_than(&self, ttl: Duration) -> bool {
+        self.asked.is_none_or(|asked| asked.elapsed() >= ttl)
     }
 
     /// Whether a policy of this mode says anything of the digest.
@@ -91,48 +106,56 @@ impl Says {
         !self.signers.is_empty()
     }
 
-    /// What the tag means to the policy from here on, if it may move here from what it `was`; else what
-    /// that was, and how it moved. The first use is trusted.
-    pub(super) fn follow(&self, digest: Digest, was: Option<&Meant>) -> Result<Meant, (Digest, Move)> {
-        match was {
-            None => Ok(self.anew(digest)),
-            Some(was) if was.digest == digest => Ok(was.clone()),
-            Some(was) => match self.compare(was) {
-                Ok(signers) => Ok(self.meant(digest, signers)),
-                Err(how) => Err((was.digest, how)),
-            },
+    /// What the tag means to the policy from here on, if it may move here from what it `was`; else what that was, and how it
+    /// moved. The first use is trusted. With `whole`, all who signed this digest are known.
+    ///
+    /// What was not seen must not be a way out: whoever can push can hide a signature behind a limit, and whoever answers for the
+    /// registry can keep one back. So a move that what was seen allows is remembered all the same, and takes away nobody's right
+    /// to move the tag next: nobody knows that he did not sign.
+    pub(super) fn follow(&self, digest: Digest, was: Option<&Meant>, whole: bool) -> Result<Meant, (Digest, Move)> {
+        let Some(was) = was else { return Ok(self.anew(digest, whole)) };
+        let completes = was.open && whole;
+        if was.digest == digest && !completes {
+            return Ok(was.clone());
         }
+        match self.compare(was) {
+            Err(Move::ToAnotherSigner { .. }) if was.open => {}
+            Err(how) if was.digest != digest => return Err((was.digest, how)),
+            Ok(()) | Err(_) => {}
+        }
+        let again = |last: &LastSigned| match self.signers.iter().find(|(signer, _)| *signer == last.signer) {
+            // Nobody's age goes back for what another let through.
+            Some((_, at)) => Some(LastSigned { newest: last.newest.max(Some(*at)), ..last.clone() }),
+            // Only those who signed before and sign again: two at once today must not let the second alone tomorrow.
+            None if whole => None,
+            None => Some(LastSigned { newest: Some(last.newest.unwrap_or(was.newest)), ..last.clone() }),
+        };
+        let is_new = |(signer, _): &&(TagSigner, Timestamp)| was.open && was.signers.iter().all(|last| last.signer != *signer);
+        let others = self.signers.iter().filter(is_new).map(last);
+        let signers = was.signers.iter().filter_map(again).chain(others).take(MAX_SIGNERS).collect();
+        Ok(self.meant(digest, signers, was.open && !whole))
     }
 
     /// The same, whatever it was.
-    pub(super) fn anew(&self, digest: Digest) -> Meant {
-        let last = |(signer, at): &(TagSigner, Timestamp)| LastSigned { signer: signer.clone(), newest: Some(*at) };
-        self.meant(digest, self.signers.iter().map(last).collect())
+    pub(super) fn anew(&self, digest: Digest, whole: bool) -> Meant {
+        self.meant(digest, self.signers.iter().map(last).collect(), !whole)
     }
 
-    fn meant(&self, digest: Digest, signers: Vec<LastSigned>) -> Meant {
+    fn meant(&self, digest: Digest, signers: Vec<LastSigned>, open: bool) -> Meant {
         let newest = self.signers.iter().map(|(_, at)| *at).max().unwrap_or(Timestamp::MIN);
-        Meant { policy: self.policy.clone(), digest, newest, signers }
+        Meant { policy: self.policy.clone(), digest, newest, signers, open }
     }
 
-    /// The signers both have, if a tag may move from there to here. Only their signatures say which is newer: who signs beside
+    /// Whether a tag may move from there to here. Only the signatures of those who signed both say which is newer: who signs beside
     /// them may not move the tag, and so lends no age to an old signature of one who may.
-    fn compare(&self, before: &Meant) -> Result<Vec<LastSigned>, Move> {
+    fn compare(&self, before: &Meant) -> Result<(), Move> {
         let last = |signer: &TagSigner| before.signers.iter().find(|last| last.signer == *signer);
         let common: Vec<_> = self.signers.iter().filter_map(|of| Some((of, last(&of.0)?))).collect();
         let is = common.iter().map(|((_, at), _)| *at).max();
         let was = common.iter().map(|(_, last)| last.newest.unwrap_or(before.newest)).max();
         match (was, is) {
             (Some(was), Some(is)) if is < was => Err(Move::Back { was, is }),
-            (Some(_), Some(_)) => {
-                // Only those who signed before and sign again: two at once today must not let the second alone tomorrow. And nobody's
-                // age goes back for what another let through.
-                let kept = |((signer, at), last): (&(TagSigner, Timestamp), &LastSigned)| LastSigned {
-                    signer: signer.clone(),
-                    newest: last.newest.max(Some(*at)),
-                };
-                Ok(common.into_iter().map(kept).collect())
-            }
+            (Some(_), Some(_)) => Ok(()),
             (None, _) | (_, None) => {
                 let told = |signer: Option<&TagSigner>| signer.map(|signer| signer.builder.clone()).unwrap_or_default();
                 let was = told(before.signers.first().map(|last| &last.signer));
@@ -140,6 +163,10 @@ impl Says {
             }
         }
     }
+}
+
+fn last((signer, at): &(TagSigner, Timestamp)) -> LastSigned {
+    LastSigned { signer: signer.clone(), newest: Some(*at) }
 }
 
 impl TagSigner {

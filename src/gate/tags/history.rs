@@ -37,6 +37,9 @@ pub(super) struct Meant {
     /// When its newest signature was made.
     pub(super) newest: Timestamp,
     pub(super) signers: Vec<LastSigned>,
+    /// Others may have signed it when it was first used, and were not seen: who signs next may be one of them.
+    #[serde(default)]
+    pub(super) open: bool,
 }
 
 /// A signer of what a tag last meant.
@@ -120,6 +123,7 @@ impl History {
                     digest: *digest,
                     newest: *newest,
                     signers: signers.clone(),
+                    open: false,
                 });
                 history.policies.extend(meant);
             }

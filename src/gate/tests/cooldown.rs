@@ -273,6 +273,31 @@ async fn audit_serves_what_still_cools_and_says_so_until_it_does_not() {
     }
 }
 
+/// An earlier signature that cannot be had now may be one that has been there long enough.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_seen_makes_no_image_wait() {
+    let world = cooling("24h");
+    let early = |seed: &str| {
+        let image = signed_at(&world, seed, "2026-11-22T11:00:00Z");
+        world.hide_referrers(world.attach(REPO, image, &signature_at(image, RELEASE, "2026-01-01T00:00:00Z")));
+        image
+    };
+    let (known, new) = (early("a"), early("b"));
+    world.facts.first_seen(&key(known), "2026-01-01T00:00:00Z".parse().unwrap()).await.unwrap();
+    world.undecided(known).await;
+    // Nothing can change that it was first seen today.
+    cools(&world, new, "2026-11-23T12:00:01Z").await;
+    let audit = policy("watch", "reg.test/acme/**", RELEASE, "audit") + "cooldown: 24h\n";
+    world.set_policies(&audit, Unmatched::Deny);
+    let warnings = world.permit(known).await.warnings().to_vec();
+    assert!(warnings[0].contains("could not tell"), "{warnings:?}");
+    world.mend();
+    wait(11).await;
+    assert!(world.permit(known).await.warnings().is_empty());
+    world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + "cooldown: 24h\n"), Unmatched::Deny);
+    world.permit(known).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_facts_only_the_signature_counts() {
     let mut world = cooling("24h");

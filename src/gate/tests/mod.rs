@@ -22,5 +22,6 @@ mod recorded;
 mod rooted;
 mod searching;
 mod tag_policies;
+mod tag_unseen;
 mod tags;
 mod unread;

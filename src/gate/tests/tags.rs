@@ -48,7 +48,7 @@ pub(super) fn v1() -> Tag {
 
 pub(super) async fn ask(world: &World, digest: Digest) -> Result<TagVerdict, NoVerdict> {
     let permit = world.permit(digest).await;
-    world.gate.admit_tag(&v1(), &permit).await
+    world.gate.admit_tag(&v1(), &world.subject(REPO, digest), &permit).await
 }
 
 pub(super) async fn fine(world: &World, digest: Digest) -> bool {
@@ -84,7 +84,10 @@ async fn a_tag_that_goes_back_is_refused_and_its_digest_is_not() {
         assert!(sentence.ends_with(&command) && sentence.len() <= sentence::MAX_SENTENCE, "{sentence}");
         // By digest it is as admitted as ever; another tag has its own history.
         let permit = world.permit(old).await;
-        assert!(matches!(world.gate.admit_tag(&"old".parse().unwrap(), &permit).await, Ok(TagVerdict::Fine)));
+        assert!(matches!(
+            world.gate.admit_tag(&"old".parse().unwrap(), &world.subject(REPO, old), &permit).await,
+            Ok(TagVerdict::Fine)
+        ));
         world.restart();
     }
     assert!(fine(&world, new).await, "what it meant before it still may mean");
