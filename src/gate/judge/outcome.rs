@@ -55,8 +55,11 @@ impl Judgement {
         let cannot_tell = cannot_tell.or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)));
         if self.selection.enforce.is_empty() && scales.unmet.is_empty() {
             let doubt = cannot_tell.as_ref().map(|(reason, _)| reason);
-            let audited = Audited::of(scales, doubt, &[], &[]);
-            return self.admit_audited(got, audited, None).await;
+            let Cooling { audit, unsure, .. } = self.cooling(scales, doubt).await?;
+            let (audited, guard) = (Audited::of(scales, doubt, &audit, &unsure), self.guard(scales, doubt));
+            scales.audit.extend(audit.into_iter().chain(unsure));
+            self.note(scales).await;
+            return self.admit_audited(got, audited, guard).await;
         }
         if let Some((reason, wait)) = cannot_tell {
             return Err(undecided(despite_exception(scales, reason), Some(wait)));

@@ -273,6 +273,16 @@ async fn audit_serves_what_still_cools_and_says_so_until_it_does_not() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_audit_policy_that_fails_silences_no_other_ones_cooldown() {
+    let world = World::new();
+    let watch = policy("watch", "reg.test/acme/**", RELEASE, "audit") + "cooldown: 1h\n";
+    world.set_policies(&format!("{watch}---\n{}", policy("failing", "reg.test/acme/**", MALLORY, "audit")), Unmatched::Deny);
+    let image = signed_at(&world, "a", "2026-01-01T00:00:00Z");
+    let told = world.permit(image).await.warnings().join("\n");
+    assert!(told.contains("watch wants it known for 1h") && told.contains("failing wants a signature"), "{told}");
+}
+
 /// An earlier signature that cannot be had now may be one that has been there long enough.
 #[tokio::test(start_paused = true)]
 async fn what_could_not_be_seen_makes_no_image_wait() {

@@ -169,3 +169,20 @@ async fn of_a_child_the_signatures_of_its_index_are_asked_for_again() {
     let permit = world.permit(child).await;
     assert!(world.gate.recall_tag(&v1(), &permit));
 }
+
+/// One audit policy that does not hold says so, and the other says what it has to say.
+#[tokio::test(start_paused = true)]
+async fn an_audit_policy_that_fails_silences_no_other_ones_guard() {
+    let world = World::new();
+    let failing = policy("failing", "reg.test/acme/**", MALLORY, "audit");
+    world.set_policies(&format!("{}---\n{failing}", guarded("audit")), Unmatched::Deny);
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    assert!(fine(&world, new).await);
+    assert_eq!(world.permit(new).await.grounds().code(), "audited");
+    let Ok(TagVerdict::Warn(warnings)) = ask(&world, old).await else { panic!("wanted a warning") };
+    assert!(warnings[0].contains("policy release guards tags, and this one went back"), "{warnings:?}");
+    // What it remembered holds when it enforces.
+    world.set_policies(&guarded("enforce"), Unmatched::Deny);
+    assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
+}
