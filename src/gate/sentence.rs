@@ -16,11 +16,10 @@ impl Refusal {
     #[must_use]
     pub fn sentence(&self) -> String {
         if let RefusalReason::TagMoved(moved) = &self.reason {
-            // The digest is in the command, which is to be copied: it stays whole, and what is before it gives way.
+            // The command is to be copied, so it stays whole. It names the image, which is not told twice: what differs needs the room.
             let command = command(&self.image, &moved.tag, &self.digest);
-            let why =
-                cut(&format!("{}:{}: {moved}", self.image, moved.tag), MAX_SENTENCE.saturating_sub(command.len() + 2).max(60));
-            return printable(&format!("{why}; {command}"));
+            let room = MAX_SENTENCE.saturating_sub(command.len() + 2).max(60);
+            return printable(&format!("{}; {command}", cut(&moved.within(room), room)));
         }
         let (why, aside) = (self.reason.to_string(), self.aside());
         let full = format!("{}@{}: {why}{aside}", self.image, self.digest);
@@ -114,6 +113,26 @@ impl fmt::Display for TagMoved {
     }
 }
 
+impl TagMoved {
+    /// The same in so many bytes, if that can be: of two signers that are too long the ends are told, which tell them apart.
+    fn within(&self, most: usize) -> String {
+        let (policy, tag, before) = (&self.policy, &self.tag, self.was.short());
+        match &self.how {
+            Move::Back { was, is } => {
+                format!("policy {policy}: tag {tag} went back: signed {is}, before it {before} signed {was}")
+            }
+            Move::ToAnotherSigner { was, is } => {
+                let told =
+                    |was: &str, is: &str| format!("policy {policy}: tag {tag} is by another signer: {is}; before it by {was}");
+                let room = most.saturating_sub(told("", "").len());
+                let (was, is) = (whole(was), whole(is));
+                let of_was = was.len().min((room / 2).max(room.saturating_sub(is.len())));
+                told(&end(&was, of_was), &end(&is, room - of_was))
+            }
+        }
+    }
+}
+
 impl NoVerdict {
     /// A code from a closed list, for metrics and for machines.
     #[must_use]
@@ -192,6 +211,20 @@ fn cut(text: &str, most: usize) -> String {
     out
 }
 
+/// Printable ASCII, however long: for the log.
+pub(super) fn whole(text: &str) -> String {
+    cut(text, usize::MAX)
+}
+
+/// The end of a printable text, at most `most` bytes.
+fn end(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let from = text.len() - most.saturating_sub(3);
+    format!("...{}", text.get(from..).unwrap_or_default())
+}
+
 /// A `Warning` header's value: `299 - "…"`.
 #[must_use]
 pub fn warning(code: u16, text: &str) -> String {
@@ -263,26 +296,44 @@ mod tests {
         assert_eq!(warning(299, "say \"no\"\n"), "299 - \"say 'no'?\"");
     }
 
+    fn moved(repository: &str, how: Move) -> Refusal {
+        let image = ImageName::new("ghcr.io".parse().unwrap(), repository.parse().unwrap());
+        let was = Digest::sha256(b"was");
+        let moved = TagMoved { tag: "v1".parse().unwrap(), policy: "release".into(), how, was };
+        let reason = RefusalReason::TagMoved(Box::new(moved));
+        Refusal { image, digest: Digest::sha256(b"is"), reason, explanation: Arc::default() }
+    }
+
     #[test]
-    fn a_tags_refusal_ends_with_the_command_that_accepts_it_and_its_whole_digest() {
-        for (repository, signer) in [("acme/app", "https://ci.acme.test/release.yml".to_owned()), ("acme/app", "x".repeat(400))] {
-            let image = ImageName::new("ghcr.io".parse().unwrap(), repository.parse().unwrap());
-            let (digest, was) = (Digest::sha256(b"is"), Digest::sha256(b"was"));
-            let how = Move::ToAnotherSigner { was: "https://ci.acme.test/\u{202e}".into(), is: signer };
-            let moved = TagMoved { tag: "v1".parse().unwrap(), policy: "release".into(), how, was };
-            let reason = RefusalReason::TagMoved(Box::new(moved));
-            let refusal = Refusal { image, digest, reason, explanation: Arc::default() };
+    fn a_tags_refusal_tells_who_and_what_was_before_it_and_then_the_whole_command_that_accepts_it() {
+        let (digest, ci) = (Digest::sha256(b"is"), "https://ci.acme.test/");
+        let command = format!("; to accept it: pullgate policy tag accept ghcr.io/acme/app:v1@{digest} --config FILE");
+        let short = || (format!("{ci}nightly.yml"), format!("{ci}\u{202e}.yml"));
+        let long = |name: &str| format!("{ci}{}/{name}.yml", "x".repeat(400));
+        for (is, was, ends) in [
+            (short().0, short().1, [format!("{ci}nightly.yml"), format!("{ci}?.yml")]),
+            (long("nightly"), short().1, ["x/nightly.yml".to_owned(), format!("{ci}?.yml")]),
+            (short().0, long("release"), [format!("{ci}nightly.yml"), "x/release.yml".to_owned()]),
+            (long("nightly"), long("release"), ["x/nightly.yml".to_owned(), "x/release.yml".to_owned()]),
+        ] {
+            let refusal = moved("acme/app", Move::ToAnotherSigner { was, is });
             let sentence = refusal.sentence();
             assert_eq!(refusal.code(), "tag_signer_changed");
-            assert!(sentence.starts_with("ghcr.io/acme/app:v1: policy release guards tags"), "{sentence}");
-            assert!(
-                sentence.ends_with(&format!("; to accept it: pullgate policy tag accept ghcr.io/acme/app:v1@{digest}")),
-                "{sentence}"
-            );
+            assert!(sentence.starts_with("policy release: tag v1 is by another signer: "), "{sentence}");
+            assert!(sentence.contains(&format!("{}; before it by ", ends[0])), "{sentence}");
+            assert!(sentence.ends_with(&format!("{}{command}", ends[1])), "{sentence}");
             assert!(sentence.len() <= MAX_SENTENCE && sentence.bytes().all(|b| (b' '..=b'~').contains(&b)), "{sentence}");
             // What gives way gives no more than it must.
             assert_eq!(sentence.len() == MAX_SENTENCE, sentence.contains("..."), "{sentence}");
         }
+        let at = |text: &str| text.parse().unwrap();
+        let back = Move::Back { was: at("2026-02-01T00:00:00Z"), is: at("2026-01-01T00:00:00Z") };
+        let before = Digest::sha256(b"was").short();
+        let what = format!(
+            "policy release: tag v1 went back: signed 2026-01-01T00:00:00Z, before it {before} signed 2026-02-01T00:00:00Z{command}"
+        );
+        assert_eq!(moved("acme/app", back.clone()).sentence(), what);
+        assert!(moved(&"a".repeat(255), back).sentence().len() <= MAX_SENTENCE);
     }
 
     #[test]

@@ -12,7 +12,10 @@ use std::{hash::BuildHasher as _, sync::Arc};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use self::history::{History, Meant, key, last_accepted};
+use self::{
+    guard::Says,
+    history::{History, Meant, key, last_accepted},
+};
 pub use self::{
     guard::{Guard, TagSigner},
     history::{Before, accept},
@@ -20,7 +23,7 @@ pub use self::{
 use super::{
     Gate,
     judge::undecided,
-    sentence::warning,
+    sentence::{warning, whole},
     verdict::{NoVerdict, Permit, Refusal, RefusalReason, Subject, UndecidedReason, Verdict},
 };
 use crate::{
@@ -161,11 +164,16 @@ impl Gate {
                 tracing::info!(%image, %tag, %digest, was = %moved.was, policy = moved.policy, %reason, "a tag's move is undecided");
                 return Err(undecided(reason, None));
             }
+            // The sentence may have been cut.
+            let (was, policy, summary) = (moved.was, moved.policy.clone(), whole(&moved.to_string()));
+            let signers = guard.policies.iter().find(|says| says.policy == policy).map(Says::signers).unwrap_or_default();
             let reason = RefusalReason::TagMoved(Box::new(moved));
             let refusal = Refusal { image: image.clone(), digest, reason, explanation: Arc::default() };
             let (reason, detail) = (refusal.code(), refusal.sentence());
             metrics::counter!(telemetry::DECISIONS, "outcome" => "refusal", "reason" => reason).increment(1);
-            tracing::info!(verdict = "refusal", reason, %image, %tag, %digest, detail, "judged");
+            tracing::info!(
+                verdict = "refusal", reason, %image, %tag, %digest, %was, ?signers, policies = ?[policy], summary, detail, "judged"
+            );
             return Ok(TagVerdict::Refuse(Arc::new(refusal)));
         }
         let tell = |(_, moved): (Mode, TagMoved)| {
@@ -265,7 +273,7 @@ impl TagMoved {
 
 /// How to accept that a tag means a digest.
 pub(super) fn command(image: &ImageName, tag: &Tag, digest: &Digest) -> String {
-    format!("to accept it: pullgate policy tag accept {image}:{tag}@{digest}")
+    format!("to accept it: pullgate policy tag accept {image}:{tag}@{digest} --config FILE")
 }
 
 /// Tells what an audit policy would have answered: one event, one count.

@@ -81,7 +81,7 @@ async fn a_tag_goes_forward_and_back_only_as_an_operator_accepts() {
     };
     let error: Value = serde_json::from_slice(refused.bytes()).unwrap();
     assert_eq!((refused.status, &error["errors"][0]["detail"]["reason"]), (403, &json!("tag_rolled_back")), "{}", refused.text());
-    let command = format!("pullgate policy tag accept {HOST}/acme/app:v1@{back}");
+    let command = format!("pullgate policy tag accept {HOST}/acme/app:v1@{back} --config FILE");
     assert!(refused.reason.ends_with(&command), "{}", refused.reason);
     let (root, store) = (fixtures().join("trusted_root.json"), gate.folder().join("store"));
     let [policy, root, store] = [&policy, &root, &store].map(|path| path.to_str().unwrap());

@@ -9,6 +9,7 @@ mod manifest;
 mod outcome;
 mod parents;
 mod platforms;
+mod unasked;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,9 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) use self::parents::Trail;
 pub use self::platforms::{is_index, platforms_of};
 use self::{
-    audit::Audited,
     manifest::Got,
-    outcome::Said,
     parents::Parentage,
     platforms::{Platforms, cannot_tell},
 };
@@ -36,7 +35,7 @@ use super::{
 use crate::{
     evidence::{Evidence, Kept, Reader, search},
     oci::{Algorithm, Digest},
-    policy::{Selection, Unmatched},
+    policy::Selection,
     store::StoreError,
     telemetry,
     verify::{CLOCK_FLOOR_SECONDS, TrustState, Verifier},
@@ -360,39 +359,6 @@ impl Judgement {
         let shapes = shapeless.or(platforms.cannot_tell).filter(|_| evidence.missing.is_empty());
         let cannot_tell = shapes.or_else(|| cannot_tell(&evidence, &scales, verifier.as_ref()));
         self.no_or_audited(&got, &mut scales, parentage, cannot_tell).await
-    }
-
-    /// No policy names the image: refused without a look at evidence, or served with a warning. What is absent is absent
-    /// before it is refused.
-    async fn judge_unmatched(&mut self) -> Answer {
-        let got = match self.or_fetched(self.stored().await).await? {
-            Ok(got) => got,
-            Err(error) => return self.refuse_content(error),
-        };
-        match self.selection.unmatched {
-            Unmatched::Deny => self.refuse(RefusalReason::NoPolicy, Default::default(), &got).await,
-            Unmatched::DangerousAllow => {
-                let text = "no policy names this image; served because of `unmatched: dangerous_allow`";
-                let warnings = vec![warning(299, text)];
-                let said = Said { warnings, ..Said::default() };
-                self.admit(&got, Grounds::Unmatched, None, self.gate.config.verdict_ttl, said).await
-            }
-        }
-    }
-
-    /// The clock is not set: exceptions that have ended would stand again, and a first sighting now would be kept as one long ago
-    /// (R8). Nothing is asked of policies until it is.
-    async fn judge_without_clock(&mut self, now: Timestamp) -> Answer {
-        let reason = UndecidedReason::Clock(format!("the clock here is not set, it says {now}"));
-        if !self.selection.enforce.is_empty() {
-            return Err(undecided(reason, None));
-        }
-        let got = match self.or_fetched(self.stored().await).await? {
-            Ok(got) => got,
-            Err(error) => return self.refuse_content(error),
-        };
-        let unsure = Audited::unsure(&self.selection.audit, &reason);
-        self.admit_audited(&got, unsure, None).await
     }
 
     /// Kept evidence that may stand in for an upstream that cannot be asked.

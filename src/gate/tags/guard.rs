@@ -102,6 +102,11 @@ impl Says {
         Self { policy: policy.name.clone(), mode: policy.mode(), signers }
     }
 
+    /// Who signed it, for the event.
+    pub(super) fn signers(&self) -> Vec<&str> {
+        self.signers.iter().map(|(signer, _)| signer.builder.as_str()).collect()
+    }
+
     pub(super) const fn speaks(&self) -> bool {
         !self.signers.is_empty()
     }
@@ -156,12 +161,30 @@ impl Says {
         match (was, is) {
             (Some(was), Some(is)) if is < was => Err(Move::Back { was, is }),
             (Some(_), Some(_)) => Ok(()),
-            (None, _) | (_, None) => {
-                let told = |signer: Option<&TagSigner>| signer.map(|signer| signer.builder.clone()).unwrap_or_default();
-                let was = told(before.signers.first().map(|last| &last.signer));
-                Err(Move::ToAnotherSigner { was, is: told(self.signers.first().map(|(signer, _)| signer)) })
-            }
+            (None, _) | (_, None) => Err(self.another(before)),
         }
+    }
+
+    /// That it is by another signer, and by which: of two of the same name what else differs, or they would be told as the same.
+    fn another(&self, before: &Meant) -> Move {
+        let alike = |(is, _): &'_ (TagSigner, Timestamp)| {
+            let was = before.signers.iter().map(|last| &last.signer).find(|was| was.builder == is.builder)?;
+            let none = || "none".to_owned();
+            let number = |signer: &TagSigner| signer.repository.clone().unwrap_or_else(none);
+            let (what, was, now) = if was.trust_root != is.trust_root {
+                ("trust root", was.trust_root.clone(), is.trust_root.clone())
+            } else if was.issuer != is.issuer {
+                ("issuer", was.issuer.clone(), is.issuer.clone())
+            } else {
+                ("repository number", number(was), number(is))
+            };
+            Some(Move::ToAnotherSigner { was: format!("the same, {what} {was}"), is: format!("{}, {what} {now}", is.builder) })
+        };
+        let first = || Move::ToAnotherSigner {
+            was: before.signers.first().map(|last| last.signer.builder.clone()).unwrap_or_default(),
+            is: self.signers.first().map(|(signer, _)| signer.builder.clone()).unwrap_or_default(),
+        };
+        self.signers.iter().find_map(alike).unwrap_or_else(first)
     }
 }
 

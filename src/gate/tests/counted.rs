@@ -8,7 +8,10 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing::{Dispatch, subscriber::NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::super::{testing::*, *};
+use super::{
+    super::{testing::*, *},
+    tags::{FIRST, fine, guarding, refused, signed},
+};
 use crate::{oci::Digest, policy::Unmatched};
 
 fn has(text: &str, line: &str) -> bool {
@@ -137,4 +140,27 @@ async fn one_event_tells_each_judgement_with_who_signed() {
         assert!(signers.contains(RELEASE), "{signers}");
         assert_eq!(event["digest"], image.to_string());
     }
+}
+
+/// The sentence is cut to what a status line holds; the event is not.
+#[tokio::test(start_paused = true)]
+async fn the_event_of_a_tags_refusal_tells_what_was_before_and_who_signed() {
+    let log = Log::default();
+    let telling = Dispatch::new(tracing_subscriber::fmt().json().with_writer(log.clone()).finish());
+    let _another = Dispatch::new(NoSubscriber::default());
+    let _telling = tracing::dispatcher::set_default(&telling);
+    let world = guarding();
+    let long = format!("https://ci.acme.test/{}.yml", "x".repeat(300));
+    let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let other = signed(&world, "other", &[(&long, "2026-02-01T00:00:00Z")]);
+    assert!(fine(&world, was).await);
+    refused(&world, other).await;
+    let text = String::from_utf8(log.bytes().clone()).unwrap();
+    let told = text.lines().find(|line| line.contains("tag_signer_changed")).unwrap();
+    let told: serde_json::Value = serde_json::from_str(told).unwrap();
+    let fields = &told["fields"];
+    assert_eq!(fields["was"], was.to_string());
+    assert_eq!((&fields["policies"], &fields["signers"]), (&"[\"release\"]".into(), &format!("[\"{long}\"]").into()));
+    let before = format!("before it {} by https://ci.acme.test/release.yml", was.short());
+    assert!(fields["summary"].as_str().is_some_and(|summary| summary.contains(&long) && summary.ends_with(&before)), "{fields}");
 }

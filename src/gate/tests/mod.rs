@@ -22,6 +22,7 @@ mod recorded;
 mod rooted;
 mod searching;
 mod tag_policies;
+mod tag_signers;
 mod tag_unseen;
 mod tags;
 mod unread;

@@ -87,7 +87,7 @@ async fn what_an_exception_admits_changes_nothing_of_what_its_policy_knows() {
 async fn a_policy_that_comes_later_trusts_its_own_first_use_and_no_other_policys() {
     let world = World::new();
     let a = by("a", "enforce", &["release", "nightly"]);
-    set(&world, &[a.clone()]);
+    set(&world, std::slice::from_ref(&a));
     let both = |seed: &str, first: &str, at: &str| signed(&world, seed, &[(first, at), (REVIEW, at)]);
     let was = both("was", FIRST, "2026-01-01T00:00:00Z");
     assert!(fine(&world, was).await);

@@ -79,8 +79,8 @@ async fn a_tag_that_goes_back_is_refused_and_its_digest_is_not() {
     for _ in 0..2 {
         let (code, sentence) = refused(&world, old).await;
         assert_eq!(code, "tag_rolled_back");
-        assert!(sentence.starts_with("reg.test/acme/app:v1: policy release guards tags, and this one went back"), "{sentence}");
-        let command = format!("; to accept it: pullgate policy tag accept reg.test/acme/app:v1@{old}");
+        assert!(sentence.starts_with("policy release: tag v1 went back: signed 2026-01-01T00:00:00Z, before it "), "{sentence}");
+        let command = format!("; to accept it: pullgate policy tag accept reg.test/acme/app:v1@{old} --config FILE");
         assert!(sentence.ends_with(&command) && sentence.len() <= sentence::MAX_SENTENCE, "{sentence}");
         // By digest it is as admitted as ever; another tag has its own history.
         let permit = world.permit(old).await;
@@ -134,32 +134,7 @@ async fn a_tag_that_moves_to_another_signer_is_refused() {
 }
 
 /// Someone registers the name of a deleted repository: the same workflow's name, another repository.
-#[tokio::test(start_paused = true)]
-async fn a_repository_of_the_same_name_with_another_number_is_another_signer() {
-    let world = guarding();
-    let by = |image: Digest, at: &str, repository: &str| {
-        let uri = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v9";
-        let claims = json!({"source_repository_identifier": repository, "build_signer_uri": uri});
-        bundle(json!({"about": image, "by": FIRST, "proves": "signature", "at": at, "claims": claims}))
-    };
-    let [first, second, third] = ["a", "b", "c"].map(|seed| world.image(REPO, seed));
-    world.attach(REPO, first, &by(first, "2026-01-01T00:00:00Z", "1001"));
-    world.attach(REPO, second, &by(second, "2026-02-01T00:00:00Z", "1001"));
-    world.attach(REPO, third, &by(third, "2026-03-01T00:00:00Z", "2002"));
-    assert!(fine(&world, first).await && fine(&world, second).await);
-    assert_eq!(refused(&world, third).await.0, "tag_signer_changed");
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_signers_today_do_not_let_the_second_alone_tomorrow() {
-    let world = guarding();
-    let first = signed(&world, "a", &[(FIRST, "2026-01-01T00:00:00Z")]);
-    let both = signed(&world, "b", &[(FIRST, "2026-02-01T00:00:00Z"), (OTHER, "2026-02-01T00:00:00Z")]);
-    let second = signed(&world, "c", &[(OTHER, "2026-03-01T00:00:00Z")]);
-    assert!(fine(&world, first).await && fine(&world, both).await);
-    assert_eq!(refused(&world, second).await.0, "tag_signer_changed");
-}
-
+/// Every field counts, and of signers that differ the one is told that is taken for the same.
 #[tokio::test(start_paused = true)]
 async fn signed_at_the_same_time_is_not_older_and_the_newest_signature_counts() {
     let world = guarding();
@@ -304,83 +279,6 @@ async fn a_tag_that_did_not_move_is_fine_though_its_newest_signature_is_gone() {
 }
 
 /// Where policies take any workflow, one that signs everything every night must not make an old release new.
-#[tokio::test(start_paused = true)]
-async fn who_may_not_move_a_tag_lends_no_age_to_who_may() {
-    let world = guarding();
-    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
-    let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-03-01T00:00:00Z")]);
-    let (newer, by) = ("2026-02-02T00:00:00Z", [(OTHER, "2026-04-01T00:00:00Z"), (FIRST, "2026-02-02T00:00:00Z")]);
-    let newest = signed(&world, "newest", &by);
-    let last = signed(&world, "last", &[(FIRST, newer)]);
-    assert!(fine(&world, new).await);
-    assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
-    assert!(fine(&world, newest).await);
-    assert!(fine(&world, last).await, "nor does it make older what it did not sign");
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_several_who_may_move_a_tag_whoever_signs_both_says_which_is_newer() {
-    let world = guarding();
-    let both = |first, other| [(FIRST, first), (OTHER, other)];
-    let was = signed(&world, "was", &both("2026-02-01T00:00:00Z", "2026-02-03T00:00:00Z"));
-    assert!(fine(&world, was).await);
-    let back = signed(&world, "back", &both("2026-02-02T00:00:00Z", "2026-02-02T23:59:59Z"));
-    assert_eq!(refused(&world, back).await.0, "tag_rolled_back");
-    let resigned = signed(&world, "resigned", &both("2026-01-01T00:00:00Z", "2026-02-03T00:00:00Z"));
-    assert!(fine(&world, resigned).await, "as new by one who may move it alone");
-    // Alone, the first is held to what it signed before that, and not to what the other did.
-    let older = signed(&world, "older", &[(FIRST, "2026-01-31T00:00:00Z")]);
-    assert_eq!(refused(&world, older).await.0, "tag_rolled_back");
-    let as_new = signed(&world, "as new", &[(FIRST, "2026-02-01T00:00:00Z")]);
-    assert!(fine(&world, as_new).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_history_of_one_time_for_all_signers_is_read_as_it_was_meant() {
-    let world = guarding();
-    let by = |workflow: &str| {
-        let builder = format!("https://ci.acme.test/{workflow}.yml");
-        json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder})
-    };
-    let (was, key) = (world.image(REPO, "was"), format!("{}:v1", name(REPO)));
-    let history = json!({"digest": was, "newest": "2026-02-01T00:00:00Z", "signers": [by("release"), by("nightly")]});
-    for (seed, signers, moves) in [
-        ("a", &[(FIRST, "2026-01-31T23:59:59Z")][..], false),
-        ("b", &[(FIRST, "2026-02-01T00:00:00Z")], true),
-        // Whoever of them signed last did so then; the other may have signed any time before.
-        ("c", &[(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-02-01T00:00:00Z")], true),
-        ("d", &[(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-01-31T00:00:00Z")], false),
-    ] {
-        world.facts.set_fact(FactKind::Tag, &key, history.to_string().as_bytes()).await.unwrap();
-        let image = signed(&world, seed, signers);
-        if moves {
-            assert!(fine(&world, image).await, "{seed}");
-        } else {
-            assert_eq!(refused(&world, image).await.0, "tag_rolled_back", "{seed}");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_however_many_signers_sixteen_are_remembered_and_each_once() {
-    let world = guarding();
-    let image = world.image(REPO, "a");
-    for at in 0..20 {
-        for time in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"] {
-            let by = format!("https://ci.acme.test/{at}.yml@refs/tags/v1");
-            world.attach(REPO, image, &signature_at(image, &by, time));
-        }
-    }
-    assert!(fine(&world, image).await);
-    let history = history(&world).await;
-    let mut builders: Vec<_> =
-        history["signers"].as_array().unwrap().iter().map(|signer| signer["builder"].to_string()).collect();
-    builders.sort();
-    builders.dedup();
-    assert!(history["signers"].as_array().unwrap().iter().all(|signer| signer["newest"] == "2026-01-02T00:00:00Z"), "{history}");
-    assert_eq!((history["signers"].as_array().unwrap().len(), builders.len()), (16, 16));
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_audit_policy_answers_though_what_the_tag_meant_cannot_be_read() {
     let world = World::new();
