@@ -35,8 +35,9 @@ use crate::{
 
 /// Tags whose meaning is known to be accepted, in memory.
 const IN_MEMORY: usize = 65_536;
-/// Policies that a history remembers beside those that say something now: whoever renames them with each release has many.
-const MAX_ASIDE: usize = 16;
+/// Policies that a history remembers beside those that name the image now: whoever renames them with each release has many, and
+/// a fact has an end.
+const MAX_ASIDE: usize = 4;
 
 /// What is wrong with what a tag means now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,8 +242,9 @@ impl Gate {
         let is_open = policies.iter().any(|meant| meant.open);
         // What it meant to who says nothing of this digest, or would refuse it, it means to them still.
         let aside = known.iter().filter(|known| policies.iter().all(|meant: &Meant| meant.policy != known.policy));
-        let aside: Vec<_> = aside.take(MAX_ASIDE).cloned().collect();
-        policies.extend(aside);
+        let is_asked = |meant: &Meant| guard.policies.iter().any(|says| says.policy == meant.policy);
+        let (asked, away): (Vec<_>, Vec<_>) = aside.cloned().partition(is_asked);
+        policies.extend(asked.into_iter().chain(away.into_iter().take(MAX_ASIDE)));
         let is_known = before.as_ref().is_some_and(|before| !before.is_old && before.policies == policies);
         if follow > 0 && !is_known {
             let history = History::of(digest, policies, spent);

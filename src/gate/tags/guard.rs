@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Signers remembered of one digest.
-const MAX_SIGNERS: usize = 16;
+pub(super) const MAX_SIGNERS: usize = 16;
 
 /// What a permit says to the guard of tags: which policies ask for it, and who signed the digest, and when, by each of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

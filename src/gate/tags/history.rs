@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::guard::{Guard, TagSigner};
+use super::guard::{Guard, MAX_SIGNERS, TagSigner};
 use crate::{
     oci::{Digest, ImageName, Tag},
     policy::Mode,
@@ -104,7 +104,7 @@ impl History {
     pub(super) fn of(digest: Digest, policies: Vec<Meant>, spent: Option<Accepted>) -> Self {
         let now = || policies.iter().filter(|meant| meant.digest == digest);
         let newest = now().map(|meant| meant.newest).max().unwrap_or(Timestamp::MIN);
-        let signers = now().flat_map(|meant| meant.signers.clone()).collect();
+        let signers = now().flat_map(|meant| meant.signers.clone()).take(MAX_SIGNERS).collect();
         Self { digest, newest, signers, spent, policies, is_old: false }
     }
 
