@@ -184,6 +184,23 @@ mod tests {
         assert_ne!(gathered.licenses("d").0[..], beyond);
         assert_eq!(gathered.licenses("d").0[..], beyond);
     }
+
+    #[test]
+    fn licences_are_told_in_the_order_of_the_document_each_once() {
+        let mut gathered = Gathered::default();
+        let names = ["c", "a", "e", "b", "d"];
+        for (at, name) in names.iter().chain(&names).enumerate() {
+            if at < names.len() {
+                gathered.note(name, Referred::License, name).unwrap();
+            }
+            let license = gathered.hash(name);
+            gathered.license("p", license).unwrap();
+            gathered.license("q", license).unwrap();
+        }
+        let told = gathered.sorted().licenses("p").0;
+        assert_eq!(told, names.map(|name| Licensing::Said(name.to_owned())));
+    }
+
     /// A long name is one text in the document, and would be one in memory for each that refers to it.
     #[test]
     fn a11_names_of_custom_licences_are_bounded_by_their_length() {
