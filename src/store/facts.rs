@@ -76,7 +76,8 @@ pub trait Facts: Send + Sync + std::fmt::Debug {
     ///
     /// So whoever brings the earlier time is right, another replica or an import; and a kept time in the future, one from
     /// before there was this program, or one that is damaged, counts as now. Who only reads keeps nothing: what was not seen is
-    /// seen at [`Timestamp::MAX`] there, and whoever asks later is not told of another time each time.
+    /// seen at [`Timestamp::MAX`] there, and whoever asks later is not told of another time each time; of what is damaged nothing
+    /// is told, for it counts from when the gate is asked next.
     ///
     /// # Errors
     /// When it can be neither read nor kept: then it is not known, and will not be known better by asking as if it were.
@@ -272,7 +273,7 @@ impl FactFiles {
     fn see(&self, key: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
         let kept = |held: Result<Option<Bytes>, StoreError>| match held {
             Ok(value) => Ok(value.as_deref().and_then(sighting)),
-            Err(StoreError::Damaged { path }) => {
+            Err(StoreError::Damaged { path }) if !self.read_only => {
                 tracing::warn!(path = %path.display(), key, "when this was first seen is damaged; it counts as seen now");
                 Ok(None)
             }

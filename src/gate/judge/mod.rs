@@ -353,7 +353,10 @@ impl Judgement {
                 metrics::counter!(telemetry::STALE, "what" => "evidence").increment(1);
                 let text = format!("the upstream cannot be asked; admitted on evidence listed {} s ago", age.as_secs());
                 let doubt = evidence.missing.first().cloned().map(UndecidedReason::EvidenceUnavailable);
-                return self.admit_on_policy(&got, &mut scales, self.stale_life(age), vec![warning(110, &text)], doubt).await;
+                let Platforms { life, mut warnings, .. } = platforms;
+                warnings.insert(0, warning(110, &text));
+                let life = self.stale_life(age).min(life);
+                return self.admit_on_policy(&got, &mut scales, life, warnings, doubt).await;
             }
         }
         let shapes = shapeless.or(platforms.cannot_tell).filter(|_| evidence.missing.is_empty());

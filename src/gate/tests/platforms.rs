@@ -286,6 +286,27 @@ async fn c3_after_a_restart_without_an_upstream_the_platforms_evidence_is_here_t
     world.undecided(index).await;
 }
 
+/// Each platform's evidence is as old as it is, whenever the index's was listed.
+#[tokio::test(start_paused = true)]
+async fn c12_a_permit_on_a_platforms_old_evidence_does_not_outlive_it() {
+    let world = World::build(true, Config { max_stale: Some(Duration::from_secs(2 * 3_600 + 30)), ..config() });
+    let text = policy("release", "reg.test/acme/**", RELEASE, "enforce") + SPDX;
+    world.set_policies(&text, Unmatched::Deny);
+    let (index, [amd64, arm64]) = signed_index(&world);
+    world.attach(REPO, amd64, &signature(amd64, RELEASE));
+    attest(&world, amd64, RELEASE);
+    attest(&world, arm64, RELEASE);
+    world.permit(amd64).await;
+    wait(20).await;
+    world.permit(index).await;
+    world.all_fail(Fault::Down);
+    wait(2 * 3_600).await;
+    let permit = world.permit(index).await;
+    assert_eq!(permit.warnings().len(), 2, "of the index and of its platforms: {:?}", permit.warnings());
+    wait(11).await;
+    world.undecided(index).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn d4_an_sbom_withdrawn_from_a_platform_stops_counting() {
     let world = wanting("each_platform");

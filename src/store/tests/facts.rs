@@ -168,6 +168,9 @@ async fn a_store_opened_to_be_read_only_is_left_as_it_is() {
     assert_eq!(reader.first_seen(KEY, at(2_000)).await.unwrap(), at(1_000));
     assert_eq!(reader.first_seen(KEY, at(500)).await.unwrap(), at(500));
     assert_eq!(reader.first_seen("other", at(2_000)).await.unwrap(), Timestamp::MAX, "not seen");
+    // Seen, and nobody knows when: the gate takes it for seen when it is asked next.
+    std::fs::write(rig.store().facts.path(FactKind::FirstSeen, KEY), "").unwrap();
+    assert!(matches!(reader.first_seen(KEY, at(2_000)).await, Err(StoreError::Damaged { .. })));
     assert!(reader.set_fact(FactKind::Tag, "k", b"v").await.is_err());
     assert!(FactFiles::open(&rig.root().join("none")).is_err());
 }
