@@ -86,8 +86,8 @@ impl Answer {
                 Self::new(Outcome::Undecided, "faulty", why)
             }
             UpstreamError::Throttled { retry_after, .. } => {
-                // Not at once, as where a judgement says when.
-                let retry_after = retry_after.map(|wait| wait.max(Duration::from_secs(1)));
+                // Not at once, and no longer than a minute, as where a judgement says when.
+                let retry_after = retry_after.map(|wait| wait.clamp(Duration::from_secs(1), Duration::from_secs(60)));
                 Self { retry_after, ..Self::new(Outcome::Undecided, "unreachable", format!("the tag cannot be resolved: {why}")) }
             }
             UpstreamError::Failing { .. } | UpstreamError::Unreachable { .. } => {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::platform;
+use super::{PAUSES, platform};
 use crate::{
     command::{
         answer::Answer,
@@ -40,8 +40,10 @@ pub(in crate::command) struct Pinned {
     pub(in crate::command) child: Option<Digest>,
     /// The children that an admitted index vouches for.
     pub(in crate::command) vouched: Vec<Digest>,
-    /// How long its registry, when it was asked last, wanted to be left alone.
+    /// How long its registry, when it was asked last, wanted to be left alone, or was taken to.
     pub(in crate::command) retry_after: Option<Duration>,
+    /// Until when it does, where that is longer than a pause of ours and so its own word.
+    pub(in crate::command) quiet_until: Option<Instant>,
 }
 
 impl Asking<'_> {
@@ -54,6 +56,7 @@ impl Asking<'_> {
         let began = Instant::now();
         let answer = self.attempt(image, &name, &upstream, pinned).await;
         pinned.retry_after = answer.retry_after;
+        pinned.quiet_until = answer.retry_after.filter(|wait| *wait > PAUSES.1).map(|wait| Instant::now() + wait);
         let digest = pinned.child.or(pinned.digest);
         let mut judged = self.judged(answer, image, &name, digest.as_ref(), began.elapsed());
         judged.index = pinned.child.and(pinned.digest).map(|digest| digest.to_string());

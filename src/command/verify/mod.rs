@@ -66,7 +66,8 @@ pub(super) struct Arguments {
     platform: Option<String>,
     /// Ask again until all images are admitted, for so long from the start of the command (`60s`, `5m`), at most 7 days:
     /// signatures are pushed after images. A registry that says when to come back (Retry-After, of which a minute counts) is not
-    /// asked before, and not at all where that is after the time. What is being asked when the time is up is still waited for.
+    /// asked before, and not again about an image of which it said so where that is after the time. What is being asked when the time
+    /// is up is still waited for.
     #[arg(long, value_name = "TIME", value_parser = wait)]
     wait: Option<Duration>,
     /// How many images are judged at once.
@@ -127,7 +128,7 @@ impl Arguments {
             // All at once, each for itself: none holds up another while it waits, and none that another vouches for waits in vain.
             let (places, quiet) = (Semaphore::new(jobs), Quiet::default());
             for one in &all {
-                quiet.keep(&judge.find(one.image)?.0.host, one.pinned.retry_after);
+                quiet.keep(&judge.find(one.image)?.0.host, one.pinned.quiet_until);
             }
             let waiting = all.iter_mut().filter(|one| !one.is_admitted());
             let waiting = waiting.map(|one| one.ask_until(asking, until, &places, &quiet));
@@ -198,24 +199,24 @@ impl<'i> Asked<'i> {
         while !self.is_admitted() {
             let began = Instant::now();
             // Sooner than a registry says it throttles on, and all the others' requests with these.
-            let said = quiet.until(&host);
-            if began >= until || said.is_some_and(|said| said > until) {
+            if began >= until || self.pinned.quiet_until.is_some_and(|said| said > until) {
                 break;
             }
-            // The last time is when the wait ends.
-            sleep_until(said.unwrap_or(began + self.pinned.retry_after.unwrap_or(pause)).min(until)).await;
+            // The last time is when the wait ends: what it said of another image need not be so of this one.
+            let next = quiet.until(&host).unwrap_or(began + self.pinned.retry_after.unwrap_or(pause));
+            sleep_until(next.min(until)).await;
             // Not only until the time is up: all of them ask a last time then, and the places are for a few at once.
             let _place = places.acquire().await;
             if let Some(judged) = &mut self.judged {
                 judged.took_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             }
-            if quiet.until(&host).is_some() {
+            if quiet.until(&host).is_some() && Instant::now() < until {
                 // Another image was told meanwhile.
                 continue;
             }
             pause = (pause * 2).min(PAUSES.1);
             self.ask(asking).await?;
-            quiet.keep(&host, self.pinned.retry_after);
+            quiet.keep(&host, self.pinned.quiet_until);
         }
         Ok(self)
     }

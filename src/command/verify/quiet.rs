@@ -1,11 +1,8 @@
 //! Registries that want to be left alone for a while, which one image learns and all others of the registry obey.
 
-use std::time::Duration;
-
 use dashmap::DashMap;
 use tokio::time::Instant;
 
-use super::PAUSES;
 use crate::oci::Host;
 
 /// Until when each of them wants that.
@@ -13,10 +10,9 @@ use crate::oci::Host;
 pub(super) struct Quiet(DashMap<Host, Instant>);
 
 impl Quiet {
-    /// Keeps what `host` said now, or was taken to say: what is no longer than a pause of ours concerns nobody else.
-    pub(super) fn keep(&self, host: &Host, wait: Option<Duration>) {
-        if let Some(wait) = wait.filter(|wait| *wait > PAUSES.1) {
-            let until = Instant::now() + wait;
+    /// Keeps what `host` said.
+    pub(super) fn keep(&self, host: &Host, until: Option<Instant>) {
+        if let Some(until) = until {
             self.0.entry(host.clone()).and_modify(|kept| *kept = until.max(*kept)).or_insert(until);
         }
     }
@@ -29,18 +25,18 @@ impl Quiet {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_that_a_registry_said_counts_for_all_its_images_and_for_no_other() {
         let (quiet, now) = (Quiet::default(), Instant::now());
         let [one, other] = ["one.test", "other.test"].map(|host| host.parse::<Host>().unwrap());
-        for seconds in [Some(5), None] {
-            quiet.keep(&one, seconds.map(Duration::from_secs));
-            assert_eq!(quiet.until(&one), None, "{seconds:?} is no registry's word");
-        }
+        quiet.keep(&one, None);
+        assert_eq!(quiet.until(&one), None);
         for seconds in [30, 6] {
-            quiet.keep(&one, Some(Duration::from_secs(seconds)));
+            quiet.keep(&one, Some(now + Duration::from_secs(seconds)));
             assert_eq!(quiet.until(&one), Some(now + Duration::from_secs(30)));
         }
         assert_eq!(quiet.until(&other), None);
