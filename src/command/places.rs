@@ -28,6 +28,18 @@ pub(super) fn registry(host: &Host, plain_http: bool) -> Result<upstream::Config
     Ok(upstream::Config { host: host.clone(), location })
 }
 
+/// A gate's upstream, asked with the credentials of whoever runs the command where those of the gate cannot be read here.
+pub(super) fn with_own_credentials(upstream: upstream::Config) -> upstream::Config {
+    let location = match upstream.location {
+        Location::Registry(registry) if registry.docker_configs.iter().any(|file| std::fs::File::open(file).is_err()) => {
+            let docker_configs = docker_configs(|name| std::env::var_os(name), &podman_run());
+            Location::Registry(RegistryConfig { docker_configs, ..registry })
+        }
+        other => other,
+    };
+    upstream::Config { location, ..upstream }
+}
+
 /// Whether a registry is on this very machine, where TLS would protect nothing: Docker, crane and cosign ask it over http, too.
 fn is_loopback(host: &Host) -> bool {
     let text = host.as_str();
@@ -83,6 +95,20 @@ mod tests {
         assert_eq!(config.url.as_str(), "https://registry-1.docker.io/");
         let Location::Registry(config) = registry(&"ghcr.io".parse().unwrap(), true).unwrap().location else { panic!() };
         assert_eq!((config.url.as_str(), config.plain_http), ("http://ghcr.io/", true));
+    }
+
+    #[test]
+    fn credentials_of_a_gate_that_cannot_be_read_here_are_those_of_who_asks() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, gone) = (folder.path().join("config.json"), folder.path().join("none.json"));
+        std::fs::write(&there, "{}").unwrap();
+        for (file, kept) in [(&there, true), (&gone, false)] {
+            let mut upstream = registry(&"ghcr.io".parse().unwrap(), false).unwrap();
+            let Location::Registry(config) = &mut upstream.location else { panic!() };
+            config.docker_configs = vec![file.clone()];
+            let Location::Registry(config) = with_own_credentials(upstream).location else { panic!() };
+            assert_eq!(config.docker_configs == [file.clone()], kept, "{file:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::{
         Exit,
         answer::Answer,
         judge::{Judge, Unusable},
+        places::with_own_credentials,
         reference::{Image, Place},
         report::Outcome,
         streams::{self, tell},
@@ -38,8 +39,8 @@ const TIME: Duration = Duration::from_secs(120);
 pub(super) struct Recording {
     /// Record this image and all evidence about it, no layers, into the file's layout, and add the case: judged now, with
     /// the answer of now. Read it before you keep it. What cannot be told now is not recorded. A registry that is an upstream of
-    /// the file's `config` is asked as that says. A recorded index vouches for recorded images that it lists: a case whose answer
-    /// that changes is told, and the exit code is 1.
+    /// the file's `config` is asked as that says, with your own credentials where the gate's cannot be read. A recorded index
+    /// vouches for recorded images that it lists: a case whose answer that changes is told, and the exit code is 1.
     #[arg(long, value_name = "IMAGE", value_parser = one)]
     record: Option<Image>,
     /// Record it under this name, as policies shall see it. Default: its own.
@@ -113,7 +114,8 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
     let host = image.name.as_ref().map(|name| &name.host);
     // As the gate asks for it. An image of another registry may be recorded as one of these.
     let is_configured = suite.upstreams.iter().any(|upstream| Some(&upstream.host) == host) && !recording.dangerous_plain_http;
-    let judge = Judge::finder(is_configured.then(|| suite.upstreams.clone()), recording.dangerous_plain_http)?;
+    let upstreams = || suite.upstreams.iter().cloned().map(with_own_credentials).collect();
+    let judge = Judge::finder(is_configured.then(upstreams), recording.dangerous_plain_http)?;
     let named = recording.named.as_ref().unwrap_or(image);
     // Before anything is recorded: the layout would have an image that no case is about.
     let any = entry("any", "registry.test/any:v1", now(), Outcome::Admitted, "");
