@@ -185,9 +185,7 @@ impl Import {
                 self.findings.lost(map.spot(), Effect::Stricter, None, message);
                 Ok(())
             }
-            ("policies.kyverno.io", "ValidatingPolicy" | "NamespacedValidatingPolicy", _)
-                if document.content().contains("image") =>
-            {
+            ("policies.kyverno.io", "ValidatingPolicy" | "NamespacedValidatingPolicy", _) if document.is_about_images() => {
                 self.refuses_others = true;
                 let message = format!("{} is no kind this importer knows: {NOT_ALLOWED}", shown(kind));
                 self.findings.lost(map.spot(), Effect::Other, None, message);

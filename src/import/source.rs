@@ -197,6 +197,11 @@ impl<'n> Item<'n> {
         format!("{before}.{last}")
     }
 
+    /// Whether it says something about images, and not only how they are pulled: `imagePullPolicy`, `imagePullSecrets`.
+    pub(super) fn is_about_images(&self) -> bool {
+        self.content().replace("imagePull", "").contains("image")
+    }
+
     /// All that is written in it, wherever it stands.
     pub(super) fn content(&self) -> String {
         fn write(value: &Value, out: &mut String) {

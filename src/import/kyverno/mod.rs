@@ -44,11 +44,10 @@ impl Import {
     pub(super) fn kyverno(&mut self, document: &Map<'_>, name: &str, namespaced: bool) -> Result<(), Unreadable> {
         let Some(spec) = document.map("spec")? else { return Err(Unreadable::at(document.spot(), "has no `spec`")) };
         let action = spec.text("validationFailureAction")?;
-        for later in ["validationFailureActionOverrides"] {
-            if let Some(item) = spec.given(later) {
-                let message = "overrides by namespace cannot be carried over: a gate sees no namespaces";
-                self.findings.changed(item.spot(), Effect::Other, Lint::I21, message);
-            }
+        let overridden = enforces_somewhere(&spec, "validationFailureActionOverrides")?;
+        if let Some(item) = spec.given("validationFailureActionOverrides") {
+            let message = "overrides by namespace cannot be carried over: a gate sees no namespaces";
+            self.findings.changed(item.spot(), Effect::Other, Lint::I21, message);
         }
         if namespaced {
             let message = "a Policy applies to its own namespace; a gate sees none, so this applies to every pull";
@@ -91,8 +90,12 @@ impl Import {
         let mut verifying = 0;
         for rule in spec.list("rules")? {
             let rule = rule.map()?;
-            verifying += usize::from(!rule.list("verifyImages")?.is_empty());
-            self.kyverno_rule(&rule, name, action, watches)?;
+            if rule.list("verifyImages")?.is_empty() {
+                self.passed_over(&rule, action, overridden, watches)?;
+            } else {
+                verifying += 1;
+                self.kyverno_rule(&rule, name, action, watches)?;
+            }
         }
         if let Some(apply) = spec.get("applyRules")
             && apply.text()? == "One"
@@ -112,9 +115,6 @@ impl Import {
     fn kyverno_rule(&mut self, rule: &Map<'_>, name: &str, action: Option<&str>, watches: bool) -> Result<(), Unreadable> {
         let rule_name = rule.text("name")?.unwrap_or_default();
         let entries = rule.list("verifyImages")?;
-        if entries.is_empty() {
-            return self.passed_over(rule, rule_name, action, watches);
-        }
         self.selection(rule, "match")?;
         self.selection(rule, "exclude")?;
         for key in ["preconditions", "celPreconditions", "imageExtractors"] {
@@ -143,15 +143,21 @@ impl Import {
         Ok(())
     }
 
-    /// A rule that verifies no images. One that validates something of them refuses some there, as by their registry or tag.
-    fn passed_over(&mut self, rule: &Map<'_>, name: &str, action: Option<&str>, watches: bool) -> Result<(), Unreadable> {
-        let action = match rule.map("validate")? {
-            Some(validate) => validate.text("failureAction")?.or(action),
-            None => None,
-        };
-        let enforces = !watches && action.is_some_and(|action| !audit(action));
-        let name = shown(name);
-        if enforces && rule.entries().iter().any(|(key, item)| *key != "name" && item.content().contains("image")) {
+    /// A rule that verifies no images. One that validates something of them refuses some there, as by their registry or tag,
+    /// be it in some namespaces only: `overridden` says whether the policy enforces there what it else only watches. Which of
+    /// that and the rule's own action is followed depends on Kyverno's version.
+    fn passed_over(&mut self, rule: &Map<'_>, action: Option<&str>, overridden: bool, watches: bool) -> Result<(), Unreadable> {
+        let (mut asked, mut enforces) = (rule.entries(), false);
+        if let Some(validate) = rule.map("validate")? {
+            let action = validate.text("failureAction")?.or(action);
+            let overridden = overridden || enforces_somewhere(&validate, "failureActionOverrides")?;
+            enforces = !watches && (overridden || action.is_some_and(|action| !audit(action)));
+            asked.extend(validate.entries());
+        }
+        // `validate` counts by what is in it, of which the message asks nothing.
+        asked.retain(|(key, _)| !["message", "name", "validate"].contains(key));
+        let name = shown(rule.text("name")?.unwrap_or_default());
+        if enforces && asked.iter().any(|(_, item)| item.is_about_images()) {
             self.foreign += 1;
             self.refuses_others = true;
             let message = format!("rule `{name}` validates something of images, which was not carried over: {NOT_ALLOWED}");
@@ -314,6 +320,16 @@ impl Import {
 
 fn audit(action: &str) -> bool {
     !action.eq_ignore_ascii_case("enforce")
+}
+
+/// Whether some of the overrides under `key` enforces.
+fn enforces_somewhere(map: &Map<'_>, key: &'static str) -> Result<bool, Unreadable> {
+    for item in map.list(key)? {
+        if item.map()?.text("action")?.is_some_and(|action| !audit(action)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a rule of these entries only watches. It has one action, whichever of them fails: enforcing if any of them says

@@ -78,7 +78,24 @@ fn a_rule_that_validates_images_is_a_loss_and_leaves_other_images_refused() {
     let pattern = "{pattern: {spec: {containers: [{image: 'registry.acme.test/*'}]}}}";
     let cel = "{failureAction: Enforce, cel: {expressions: [{expression: 'images.containers.all(i, true)'}]}}";
     let registry = "context: [{name: r, variable: {jmesPath: images.containers.*.registry}}], validate: {deny: {conditions: []}}";
+    let image = "pattern: {spec: {containers: [{image: 'registry.acme.test/*'}]}}";
+    let somewhere = |action: &str| format!("failureActionOverrides: [{{action: {action}, namespaces: ['prod-*']}}]");
     for (action, asks, refuses) in [
+        // In some namespaces it refuses them.
+        ("Audit", format!("validate: {{{}, {image}}}", somewhere("Enforce")), true),
+        ("Audit", format!("validate: {{{}, {image}}}", somewhere("Audit")), false),
+        (
+            "Audit\n  validationFailureActionOverrides: [{action: enforce, namespaces: ['*']}]",
+            format!("validate: {pattern}"),
+            true,
+        ),
+        // How images are pulled, and what is told of a refusal, is not which.
+        (
+            "Enforce",
+            "validate: {message: of every image, pattern: {spec: {containers: [{imagePullPolicy: Always}]}}}".to_owned(),
+            false,
+        ),
+        ("Enforce", "validate: {foreach: [{list: spec.containers, deny: {key: '{{ element.image }}'}}]}".to_owned(), true),
         ("Enforce", format!("validate: {pattern}"), true),
         ("Audit", format!("validate: {cel}"), true),
         ("Enforce", registry.to_owned(), true),
@@ -88,13 +105,17 @@ fn a_rule_that_validates_images_is_a_loss_and_leaves_other_images_refused() {
     ] {
         let (before, behind) = (rule(action, &asks), format!("---\n{}", rule(action, &asks)));
         for made in [text(&format!("{before}---\n{signed}")), text(&format!("{signed}{behind}"))] {
-            assert_eq!(effects(&made), vec![(Kind::Lost, Effect::Wider); usize::from(refuses)], "{asks}\n{}", made.report.text());
+            // That namespaces are overridden is told for itself.
+            let lost: Vec<_> = effects(&made).into_iter().filter(|(kind, _)| *kind == Kind::Lost).collect();
+            assert_eq!(lost, vec![(Kind::Lost, Effect::Wider); usize::from(refuses)], "{asks}\n{}", made.report.text());
             assert_eq!(made.policies.contains("dangerous_allow"), !refuses, "{asks}\n{}", made.policies);
         }
-        // Alone it is no policy of images' evidence.
-        assert!(wrong(&before).contains("holds no policy this importer knows"), "{asks}");
+        // Alone it is no policy of images' evidence, but that namespaces are overridden is a finding.
+        assert!(action.contains("Overrides") || wrong(&before).contains("holds no policy this importer knows"), "{asks}");
     }
-    for (about, refuses) in [("images.containers", true), ("object.metadata.labels", false)] {
+    for (about, refuses) in
+        [("images.containers", true), ("object.metadata.labels", false), ("object.spec.imagePullSecrets", false)]
+    {
         let cel = format!("kind: ValidatingPolicy\nmetadata: {{name: v}}\nspec: {{validations: [{{expression: {about}}}]}}\n");
         let made = text(&format!("{signed}---\napiVersion: policies.kyverno.io/v1\n{cel}"));
         assert_eq!(effects(&made), [(Kind::Lost, Effect::Other)], "{about}\n{}", made.report.text());
