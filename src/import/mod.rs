@@ -96,6 +96,8 @@ struct Import {
     foreign: usize,
     /// Whether something of Kyverno's that was lost may refuse images which no policy here names.
     refuses_others: bool,
+    /// The images that the policy which is read names, as our patterns.
+    named: Vec<String>,
     /// Whether it was said that policy-controller looks at labelled namespaces only.
     told_of_labels: bool,
 }

@@ -3,8 +3,10 @@
 use super::super::{
     Effect, Import,
     draft::Attestor,
+    images::SIGNS,
     source::{Item, Map, Spot, Unreadable},
 };
+use crate::policy::image::ImagePattern;
 
 /// What attestors are asked of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +80,7 @@ impl Import {
             self.findings.note(item.spot(), None, "`repository` is not evaluated for a SigstoreBundle there, so nor here");
             return None;
         }
-        Some(self.elsewhere(&item))
+        if self.is_their_own(&item) { None } else { Some(self.elsewhere(&item)) }
     }
 
     /// A set in an entry. Of a statement's attestors its `verifyAttestations` follows none: what is left is an entry without
@@ -105,6 +107,17 @@ impl Import {
         if let Some(secret) = map.get("secret") {
             self.findings.note(secret.spot(), None, "a secret of the cluster is not there for a gate");
         }
+    }
+
+    /// Whether the repository is the one that all images of the policy are in, so that it is looked into anyhow.
+    pub(in crate::import) fn is_their_own(&mut self, item: &Item<'_>) -> bool {
+        let Some(text) = item.text().ok().filter(|text| !text.contains(SIGNS)) else { return false };
+        let Ok(repository) = ImagePattern::new(text) else { return false };
+        let own = !self.named.is_empty() && self.named.iter().all(|image| image == repository.as_str());
+        if own {
+            self.findings.note(item.spot(), None, "the image's own repository, where evidence is looked for here too");
+        }
+        own
     }
 
     /// The attestor whose evidence counts in one other place only, where pullgate does not look. What lies beside the image does

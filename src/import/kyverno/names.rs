@@ -51,6 +51,7 @@ impl Import {
                 unique.push(image)
             }
         });
+        self.named.clone_from(&unique);
         Ok(Draft {
             name: format!("{}/{}{suffix}", around.name, around.rule),
             comments: vec![format!(

@@ -43,20 +43,22 @@ impl Import {
     pub(super) fn authority(&mut self, item: &Item<'_>, index: usize) -> Result<Authority, Unreadable> {
         let map = item.map()?;
         let name = map.text("name")?.map_or_else(|| format!("authority-{index}"), str::to_owned);
-        let mut elsewhere = None;
-        for source in map.list("source")? {
-            let source = source.map()?;
-            elsewhere = self.source(&source, "oci", "signaturePullSecrets").or(elsewhere);
-            self.findings.unread(&source);
-        }
+        let sources = map.list("source")?;
         let bundle = map.text("signatureFormat")? == Some("bundle");
-        let signer = if let Some(fixed) = map.map("static")? {
+        if let Some(fixed) = map.map("static")? {
             let pass = fixed.text("action")? == Some("pass");
             fixed.get("message");
             self.findings.unread(&fixed);
             self.findings.unread(&map);
             return Ok(Authority::new(name, if pass { Part::Pass } else { Part::Fail }, Vec::new()));
-        } else if let Some(key) = map.map("key")? {
+        }
+        let mut elsewhere = None;
+        for source in &sources {
+            let source = source.map()?;
+            elsewhere = self.source(&source, "oci", "signaturePullSecrets").or(elsewhere);
+            self.findings.unread(&source);
+        }
+        let signer = if let Some(key) = map.map("key")? {
             if let Some(secret) = key.get("secretRef") {
                 self.findings.note(secret.spot(), None, "a secret of the cluster is not there for a gate");
             }
@@ -105,7 +107,9 @@ impl Import {
         }
         let mut nobody = None;
         for key in [repository, "tagPrefix"] {
-            if let Some(item) = source.given(key) {
+            if let Some(item) = source.given(key)
+                && (key != repository || !self.is_their_own(&item))
+            {
                 nobody = Some(self.elsewhere(&item));
             }
         }

@@ -46,6 +46,7 @@ impl Import {
         for item in spec.list("images")? {
             images.extend(self.glob(&item)?);
         }
+        self.named.clone_from(&images);
         if let Some(filters) = spec.given("match") {
             let message = "`match` selects some resources only; a gate sees pulls, so this applies to every one";
             self.findings.changed(filters.spot(), Effect::Stricter, Lint::I21, message);

@@ -2,12 +2,17 @@
 
 use super::*;
 
+/// A ClusterImagePolicy about `glob` with `authorities`.
+fn controller_of(glob: &str, authorities: &str) -> String {
+    format!(
+        "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: x}}\nspec:\n  images: [{{glob: '{glob}'}}]\n  \
+         authorities: [{authorities}]\n"
+    )
+}
+
 /// A ClusterImagePolicy with `authorities`.
 fn controller(authorities: &str) -> Imported {
-    text(&format!(
-        "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: x}}\nspec:\n  images: [{{glob: 'ghcr.io/acme/**'}}]\n  \
-         authorities: [{authorities}]\n"
-    ))
+    text(&controller_of("ghcr.io/acme/**", authorities))
 }
 
 /// An authority of `subject`, and what it has besides.
@@ -72,4 +77,50 @@ fn a_repository_of_kyverno_s_is_another_place_but_of_a_bundle() {
     // Nothing is asked, so nothing is looked for there.
     let made = verify(&format!("          {place}\n          required: false\n"), "");
     assert!(made.report.exact && made.policies.contains("dangerous_no_signature: true"), "{}", made.policies);
+}
+
+#[test]
+fn the_repository_that_all_images_are_in_is_no_other_place() {
+    let told = |made: &Imported| made.report.text().contains("the image's own repository");
+    let images = |images: &str, repository: &str| {
+        let kyverno =
+            "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec:\n  validationFailureAction: Enforce\n";
+        let entry = format!("{{imageReferences: [{images}], repository: {repository}, {KEYLESS}}}");
+        text(&format!("{kyverno}  rules: [{{name: r, verifyImages: [{entry}]}}]\n"))
+    };
+    for (names, repository) in [
+        ("'ghcr.io/acme/app:*'", "ghcr.io/acme/app"),
+        ("'ghcr.io/acme/app:*', 'GHCR.io/acme/app@*'", "ghcr.io/acme/app"),
+        ("'docker.io/acme/app:*'", "index.docker.io/acme/app"),
+    ] {
+        let made = images(names, repository);
+        assert!(!is_nobody_s(&made) && told(&made), "{names}\n{}", made.report.text());
+        assert!(made.policies.contains("subject: https://s.test"), "{names}\n{}", made.policies);
+    }
+    for (names, repository) in [
+        ("'ghcr.io/acme/app:*', 'ghcr.io/acme/api:*'", "ghcr.io/acme/app"),
+        ("'ghcr.io/acme/app*'", "ghcr.io/acme/app"),
+        // The images' pattern has that name, and no repository.
+        ("'ghcr.io/acme/*'", "'ghcr.io/acme/*'"),
+    ] {
+        let made = images(names, repository);
+        assert!(is_nobody_s(&made) && !told(&made), "{names}\n{}", made.report.text());
+    }
+
+    let source = ", source: [{oci: ghcr.io/acme/app}]";
+    let own = controller_of("ghcr.io/acme/app:*", &authority("https://s.test", source));
+    let made = text(&own);
+    assert!(!is_nobody_s(&made) && told(&made) && made.policies.contains("subject: https://s.test"), "{}", made.report.text());
+    // Under other tags it is another place, and what the policy before is about is not asked.
+    let tags = ", source: [{oci: ghcr.io/acme/app, tagPrefix: approved}]";
+    assert!(is_nobody_s(&text(&controller_of("ghcr.io/acme/app:*", &authority("https://s.test", tags)))));
+    let wider = controller_of("ghcr.io/acme/**", &authority("https://t.test", source));
+    let both = text(&format!("{own}---\n{wider}"));
+    assert!(is_nobody_s(&both) && !both.policies.contains("https://t.test"), "{}", both.policies);
+}
+
+#[test]
+fn what_is_settled_without_looking_looks_in_no_other_place() {
+    let made = controller("{static: {action: pass}, source: [{oci: ghcr.io/acme/approved}]}");
+    assert!(made.report.exact && made.policies.contains("dangerous_no_signature: true"), "{}", made.report.text());
 }

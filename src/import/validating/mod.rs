@@ -47,6 +47,7 @@ impl Import {
             signatures: Vec::new(),
             attestations: Vec::new(),
         };
+        self.named.clone_from(&draft.images);
         let required = self.requests(&spec, &mut draft)?;
         let validations = spec.list("validations")?;
         let mut expressions = Vec::new();
