@@ -212,6 +212,20 @@ fn an_identity_that_is_none_is_nobody() {
     }
     let made = keyless("Cosign", &format!("{whole}, additionalExtensions: {{githubWorkflowRef: '?*'}}"));
     assert!(made.policies.contains("claims_pattern"), "{}", made.policies);
+    // Of a bundle they are asked here alone, where they ask for something.
+    let i06 = |imported: &Imported| imported.report.findings.iter().any(|finding| finding.lint == Some(Lint::I06));
+    for (extensions, told) in [
+        ("githubWorkflowRef: '*'", false),
+        ("oidcIssuer: https://i.test", false),
+        ("githubWorkflowRef: '*', githubWorkflowTrigger: push", true),
+        ("githubWorkflowRef: '?*'", true),
+        ("oidcIssuer: https://other.test", true),
+    ] {
+        let made = keyless("SigstoreBundle", &format!("{whole}, additionalExtensions: {{{extensions}}}"));
+        assert_eq!(i06(&made), told, "{extensions}\n{}", made.report.text());
+    }
+    let other = std::fs::read_to_string(fixtures().join("validating/never-evaluated.yaml")).unwrap();
+    assert!(i06(&text(&other)) && !i06(&text(&other.replace("Trigger: push", "Trigger: '*'"))));
     // By its name and by its OID, an extension is wanted twice.
     for (oid, is_nobody) in [("refs/heads/main", false), ("refs/heads/*", true), ("refs/heads/next", true)] {
         let extensions = format!("{{githubWorkflowRef: refs/heads/main, 1.3.6.1.4.1.57264.1.6: {oid}}}");
