@@ -10,6 +10,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 use sigstore_types::{
     Bundle, DsseEnvelope, DsseSignature, HashAlgorithm, KeyId, KindVersion, MediaType, MessageSignature, PayloadBytes,
     SignatureBytes, SignatureContent, VerificationMaterial, VerificationMaterialContent,
@@ -100,9 +101,9 @@ struct Kinds {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     kind_version: Kind,
-    // Protobuf's JSON has 64 bits as text.
+    // Protobuf's JSON has 64 bits as text, and reads them as a number too. What is neither is of no known time, and hides no entry.
     #[serde(default)]
-    integrated_time: Option<String>,
+    integrated_time: Value,
 }
 
 #[derive(Deserialize)]
@@ -255,7 +256,10 @@ fn material_by(by: By, has: [bool; 3], json: &[u8]) -> Result<VerificationMateri
 /// Whether a log entry's kind is why the crate cannot read `json`: its own word for it would be that the bundle is malformed.
 fn unknown_kind(json: &[u8]) -> Option<VerifyError> {
     let Kinds { tlog_entries } = serde_json::from_slice(json).ok()?;
-    let logged_at = |entry: &Entry| Timestamp::from_second(entry.integrated_time.as_ref()?.parse().ok()?).ok();
+    let logged_at = |Entry { integrated_time: time, .. }: &Entry| {
+        let seconds = time.as_i64().or_else(|| time.as_str()?.parse().ok())?;
+        Timestamp::from_second(seconds).ok()
+    };
     let earliest = tlog_entries.iter().filter_map(logged_at).min();
     let mut kinds = tlog_entries.iter().map(|entry| &entry.kind_version);
     let Kind { kind, version } = kinds.find(|of| !KINDS.contains(&(&of.kind, &of.version)))?;

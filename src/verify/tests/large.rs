@@ -80,6 +80,11 @@ fn an_entry_of_a_form_that_cannot_be_verified_says_so() {
     for (to, logged) in [
         (r#""kindVersion":{"kind":"intoto","version":"0.0.1"},"integratedTime":"1700000000""#, Some(1_700_000_000)),
         (r#""kindVersion":{"kind":"rfc3161","version":"0.0.1"}"#, None),
+        // Protobuf's JSON reads a number too; and whatever it is, the statement is there.
+        (r#""kindVersion":{"kind":"intoto","version":"0.0.1"},"integratedTime":1700000000"#, Some(1_700_000_000)),
+        (r#""kindVersion":{"kind":"intoto","version":"0.0.1"},"integratedTime":["1700000000"]"#, None),
+        (r#""kindVersion":{"kind":"intoto","version":"0.0.1"},"integratedTime":"yesterday""#, None),
+        (r#""kindVersion":{"kind":"intoto","version":"0.0.1"},"integratedTime":99999999999999999999"#, None),
     ] {
         let text = text.replacen(from, to, 1);
         let of = |subject: &Digest| VERIFIER.prove(subject, &Content::Bundle(text.clone().into())).unwrap_err();
