@@ -66,6 +66,8 @@ pub(super) enum Need {
     All(Vec<Self>),
     /// So many of these needs, by signers of their own.
     Count { count: usize, of: Vec<Self> },
+    /// A need that counts only where one of these is there. It takes no signer: one who is among these may serve another need.
+    Beside(Vec<Offer>, Box<Self>),
 }
 
 impl Need {
@@ -93,6 +95,7 @@ impl Need {
             Self::Any(needs) => needs.iter().any(|need| need.met(counts)),
             Self::All(needs) => needs.iter().all(|need| need.met(counts)),
             Self::Count { count, of } => by_different(*count, of, counts) == Found::Enough,
+            Self::Beside(offers, need) => offers.iter().any(counts) && need.met(counts),
         }
     }
 
@@ -108,18 +111,16 @@ impl Need {
 
     /// The offers that count for it, each until it or what it is needed with ends: those of every part that is met.
     pub(super) fn contributing(&self) -> Vec<Offer> {
-        let parts = match self {
-            Self::One(offers) => return offers.clone(),
-            Self::Any(needs) | Self::All(needs) | Self::Count { of: needs, .. } => needs,
-        };
         let Some(end) = self.met_until() else { return Vec::new() };
-        let parts = parts.iter().flat_map(Self::contributing);
+        let until_then = |offer: Offer| Offer { until: offer.until.min(end), ..offer };
         match self {
+            Self::One(offers) => offers.clone(),
             // Alternatives: each stands for itself.
-            Self::Any(_) => parts.collect(),
-            Self::One(_) | Self::All(_) | Self::Count { .. } => {
-                parts.map(|offer| Offer { until: offer.until.min(end), ..offer }).collect()
+            Self::Any(needs) => needs.iter().flat_map(Self::contributing).collect(),
+            Self::All(needs) | Self::Count { of: needs, .. } => {
+                needs.iter().flat_map(Self::contributing).map(until_then).collect()
             }
+            Self::Beside(offers, need) => offers.iter().copied().chain(need.contributing()).map(until_then).collect(),
         }
     }
 
@@ -128,6 +129,7 @@ impl Need {
         match self {
             Self::One(offers) => offers.clone(),
             Self::Any(needs) | Self::All(needs) | Self::Count { of: needs, .. } => needs.iter().flat_map(Self::offers).collect(),
+            Self::Beside(offers, need) => [offers.clone(), need.offers()].concat(),
         }
     }
 }
@@ -146,7 +148,7 @@ fn by_different(count: usize, of: &[Need], counts: &dyn Fn(&Offer) -> bool) -> F
         .iter()
         .map(|need| match need {
             Need::One(offers) => Some(offers),
-            Need::Any(_) | Need::All(_) | Need::Count { .. } => None,
+            Need::Any(_) | Need::All(_) | Need::Count { .. } | Need::Beside(..) => None,
         })
         .collect();
     let Some(lists) = simple else {
@@ -207,6 +209,7 @@ impl<'n> Search<'n> {
                 match need {
                     Need::One(offers) => found.push(offers),
                     Need::Any(needs) | Need::All(needs) | Need::Count { of: needs, .. } => leaves(needs, found),
+                    Need::Beside(_, need) => leaves(std::slice::from_ref(need), found),
                 }
             }
         }
@@ -257,6 +260,7 @@ impl<'n> Search<'n> {
             Need::Any(needs) => needs.iter().any(|need| self.need(need, taken, barred, then)),
             Need::All(needs) => self.each(needs, taken, barred, then),
             Need::Count { count, of } => self.some(*count, of, taken.len(), taken, barred, then),
+            Need::Beside(offers, need) => offers.iter().any(self.counts) && self.need(need, taken, barred, then),
         }
     }
 

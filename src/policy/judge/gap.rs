@@ -123,11 +123,7 @@ pub(super) fn of_attestor<'a, 'f>(
             }
         }
         // The newest of all alternatives does, and no alternative is met.
-        (Attestor::AnyOf(_) | Attestor::Count { .. }, Need::All(needs))
-            if needs.first().is_some_and(|newest| newest.met(&|_| true)) =>
-        {
-            of_attestor(what, attestor, needs.last().unwrap_or(need), misses, facts)
-        }
+        (_, Need::Beside(newest, need)) if !newest.is_empty() => of_attestor(what, attestor, need, misses, facts),
         (Attestor::AllOf(entries), Need::All(needs)) => {
             let missing = entries.iter().zip(needs).find(|(_, need)| !need.met(&|_| true));
             let (entry, need) = missing.unwrap_or((attestor, need));

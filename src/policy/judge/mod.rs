@@ -197,7 +197,7 @@ impl Policy {
 type Pick<'p> = &'p mut dyn FnMut(usize, &[&Identity]) -> Vec<Offer>;
 
 /// What `attestor` needs, with the offers `pick` finds for each of its places that one signer fills. With `newest` those are of
-/// the newest there is, and of alternatives the newest of them all must be among them: else an older one by another signer
+/// the newest there is, and beside alternatives the newest of them all must be good: else an older one by another signer
 /// would stand in for the newest that refuses, where an alternative is a group.
 fn need(attestor: &Attestor, newest: bool, pick: Pick<'_>) -> Need {
     need_from(&mut 0, attestor, newest, pick)
@@ -219,7 +219,7 @@ fn need_from(next: &mut usize, attestor: &Attestor, newest: bool, pick: Pick<'_>
     };
     match attestor {
         Attestor::AnyOf(_) | Attestor::Count { count: 1, .. } if newest => {
-            Need::All(vec![Need::One(pick(first, &attestor.identities())), need])
+            Need::Beside(pick(first, &attestor.identities()), Box::new(need))
         }
         _ => need,
     }

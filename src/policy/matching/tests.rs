@@ -34,23 +34,32 @@ fn sets(need: &Need) -> BTreeSet<u32> {
                 all(&chosen, true)
             })
             .collect(),
+        Need::Beside(offers, need) => {
+            if offers.is_empty() {
+                BTreeSet::new()
+            } else {
+                sets(need)
+            }
+        }
     }
 }
 
 fn leaf() -> impl Strategy<Value = Need> {
+    offers().prop_map(Need::One)
+}
+
+fn offers() -> impl Strategy<Value = Vec<Offer>> {
     prop::collection::vec((0_usize..5, 0_i64..4, 0_i64..5), 0..4).prop_map(|offers| {
-        Need::One(
-            offers
-                .into_iter()
-                .map(|(signer, since, until)| Offer {
-                    signer,
-                    fact: 0,
-                    place: 0,
-                    since: Timestamp::from_second(since).unwrap(),
-                    until: if until == 4 { End::Never } else { End::At(Timestamp::from_second(until).unwrap()) },
-                })
-                .collect(),
-        )
+        offers
+            .into_iter()
+            .map(|(signer, since, until)| Offer {
+                signer,
+                fact: 0,
+                place: 0,
+                since: Timestamp::from_second(since).unwrap(),
+                until: if until == 4 { End::Never } else { End::At(Timestamp::from_second(until).unwrap()) },
+            })
+            .collect()
     })
 }
 
@@ -65,6 +74,7 @@ fn tree() -> impl Strategy<Value = Need> {
             needs().prop_map(Need::Any),
             needs().prop_map(Need::All),
             (needs(), any::<usize>()).prop_map(|(of, seed)| count(of, seed)),
+            (offers(), inner.clone()).prop_map(|(offers, need)| Need::Beside(offers, Box::new(need))),
         ]
     })
 }

@@ -141,6 +141,14 @@ fn the_newest_of_alternatives_speaks_also_where_one_of_them_is_a_group() {
     }
     // No alternative is met: what the group still lacks is told.
     assert_eq!(outcome(&entries[0], &[by(FORK, NEW, true)]), Err(Reason::AttestationIdentityMismatch));
+    // Beside them its signer may serve an entry of his own.
+    for other in [keyless(FORK), format!("{{keyless: {{issuer: {ISSUER}, subject_pattern: 'https://github.com/**'}}}}")] {
+        let alternatives = format!("{{any_of: [{}, {group}]}}", keyless(MAIN));
+        let entry = format!("match: newest, max_age: 30d, count: 2, of: [{alternatives}, {other}]");
+        assert!(outcome(&entry, &[by(MAIN, OLD, true), by(FORK, NEW, true)]).is_ok(), "{other}");
+        assert!(outcome(&entry, &[by(MAIN, OLD, true), by(FORK, NEW, false)]).is_err(), "{other}");
+        assert!(outcome(&entry, &[by(FORK, OLD, true), by(FORK, NEW, true)]).is_err(), "one signer is one, {other}");
+    }
     // In alternatives within alternatives, too.
     let inner = format!("{{any_of: [{}, {group}]}}", keyless(MAIN));
     let entry = any_of(&format!("{{all_of: [{inner}, {}]}}, {}", keyless(MAIN), keyless("https://acme.test/other")));
