@@ -8,17 +8,40 @@ use crate::policy::{
 };
 
 impl Policy {
-    /// Whether more than one workflow, or whoever meets a pattern, may sign what `rule` asks for: each of them can name the
-    /// builder and the source of another.
+    /// Whether more than one workflow, or whoever meets a pattern, may sign what `rule` asks for, and none of them must: each of
+    /// them can name the builder and the source of another.
     pub(super) fn is_word_of_several(&self, rule: &AttestationRule) -> bool {
-        let attestors = rule.signer.as_ref().map_or(&self.signatures[..], std::slice::from_ref);
-        let workflows: Option<BTreeSet<_>> = attestors.iter().flat_map(Attestor::identities).map(workflow).collect();
-        workflows.is_none_or(|workflows| workflows.len() > 1)
+        match &rule.signer {
+            Some(attestor) => relied_on(attestor).is_empty(),
+            // Any signer of the image may.
+            None => {
+                let identities = self.signatures.iter().flat_map(Attestor::identities);
+                let workflows: Option<BTreeSet<_>> = identities.map(workflow).collect();
+                workflows.is_none_or(|workflows| workflows.len() > 1)
+            }
+        }
     }
 }
 
+/// The workflows without whose word it is not met.
+fn relied_on(attestor: &Attestor) -> BTreeSet<Workflow> {
+    let wanted = match attestor {
+        Attestor::Keyless(identity) => return workflow(identity).into_iter().collect(),
+        Attestor::AnyOf(_) => 1,
+        Attestor::AllOf(entries) => entries.len(),
+        Attestor::Count { count, .. } => *count,
+    };
+    let each: Vec<_> = attestor.entries().iter().map(relied_on).collect();
+    // Those entries that do not rely on it are too few.
+    let must = |workflow: &&Workflow| each.iter().filter(|relied_on| !relied_on.contains(*workflow)).count() < wanted;
+    each.iter().flatten().filter(must).cloned().collect()
+}
+
+/// Trust root, issuer and subject.
+type Workflow = (Arc<str>, String, String);
+
 /// Whom an identity names, where that is one: a workflow's branches and tags are of the repository that is named before the `@`.
-fn workflow(identity: &Identity) -> Option<(Arc<str>, String, String)> {
+fn workflow(identity: &Identity) -> Option<Workflow> {
     let Identity { issuer, subject, trust_root, .. } = identity.canonical();
     let Matcher::Exact(issuer) = issuer else { return None };
     let whole = subject.as_str().trim_start_matches('^').replace("\\.", ".");
@@ -89,6 +112,21 @@ mod tests {
         assert!(told(&format!("{{any_of: [{one}, {two}]}}"), &builder));
         assert!(told(&format!("{one}, {two}"), &builder));
         assert!(told("{keyless: {issuer_pattern: 'https://*.test', subject: 'a@b.test'}}", &builder));
+        // Where the entry wants several, each says the same: one of them is enough.
+        let [open, wide] = ["acme", "other"]
+            .map(|owner| format!("{{{}}}", keyless(&format!("subject_pattern: 'https://github.com/{owner}/**'"))));
+        for (signer, told_of) in [
+            (format!("all_of: [{one}, {two}]"), false),
+            (format!("all_of: [{open}, {two}]"), false),
+            (format!("all_of: [{open}, {wide}]"), true),
+            (format!("any_of: [{one}, {{all_of: [{one}, {two}]}}]"), false),
+            (format!("any_of: [{one}, {{all_of: [{two}, {open}]}}]"), true),
+            (format!("count: 2, of: [{one}, {two}]"), false),
+            (format!("count: 2, of: [{one}, {two}, {open}]"), true),
+        ] {
+            assert_eq!(told(&one, &format!("{builder}, {signer}")), told_of, "{signer}");
+        }
+        assert!(told(&format!("{{all_of: [{one}, {two}]}}"), &builder), "any signer of the image may sign it");
         // Of what a signer need not be believed nothing is told.
         let several = format!("{one}, {two}");
         for (entry, open) in [
