@@ -232,9 +232,13 @@ impl Judgement {
         // An index that vouches spares the search for a child's own evidence, which seldom exists.
         let parentage = self.parentage().await;
         if let Parentage::Admitted(parent) = &parentage {
-            return self.admit_child(parent).await;
+            return self.judge_child(parent, kept).await;
         }
+        self.judge_alone(kept, parentage).await
+    }
 
+    /// Judges it by what is proven about it, where no index vouches for it.
+    async fn judge_alone(&mut self, kept: Option<Kept>, parentage: Parentage) -> Answer {
         // Evidence is about the manifest's SHA-256 digest. Asked for by another algorithm, it is known once the bytes are
         // here, and evidence may have been attached by either; else the search starts at once, beside the manifest.
         let mut stored = self.stored().await;

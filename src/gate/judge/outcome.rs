@@ -154,17 +154,36 @@ impl Judgement {
         used.map(tell).collect()
     }
 
-    /// An admitted index of this repository lists the subject.
-    pub(super) async fn admit_child(&mut self, parent: &Permit) -> Answer {
+    /// An admitted index of this repository lists the subject. Where it does not vouch for what that is, the subject is judged
+    /// alone: what an index calls it takes nothing from what is proven about it, or whoever makes one could have it refused.
+    pub(super) async fn judge_child(&mut self, parent: &Permit, kept: Option<Kept>) -> Answer {
+        let why = match self.admit_child(parent).await? {
+            Ok(verdict) => return Ok(verdict),
+            Err(why) => why,
+        };
+        let verdict = self.judge_alone(kept, Parentage::none()).await?;
+        // Alone it mostly lacks what its index has, and what the index calls it is why that does not count.
+        let lacks = |unmet: &Unmet| !matches!(unmet.reason, Reason::Cooldown | Reason::Denied);
+        match &verdict {
+            Verdict::Refuse(refusal) => match &refusal.reason {
+                RefusalReason::Unmet { unmet, .. } if unmet.iter().all(lacks) => self.refuse_content(why),
+                _ => Ok(verdict),
+            },
+            Verdict::Admit(_) => Ok(verdict),
+        }
+    }
+
+    /// Admits it through `parent`. The inner error: it is not listed there as what it is.
+    async fn admit_child(&mut self, parent: &Permit) -> Result<Result<Verdict, ManifestError>, NoVerdict> {
         let said = parent.manifest().manifests.iter().find(|child| child.digest == self.subject.digest);
         let got = match self.or_fetched(self.read_stored(said.map(|child| child.media_type.as_str())).await).await? {
             Ok(got) => got,
-            Err(error) => return self.refuse_content(error),
+            Err(error) => return self.refuse_content(error).map(Ok),
         };
         if self.selection.enforce.iter().any(|policy| policy.asks_platforms())
             && let Some(why) = self.not_as_listed(parent.manifest(), &got.manifest).await?
         {
-            return self.refuse_content(ManifestError::Malformed(why));
+            return Ok(Err(ManifestError::Malformed(why)));
         }
         // The child lives no longer than what vouches for it (D8).
         let life = parent.until().saturating_duration_since(Instant::now()).min(self.gate.config.verdict_ttl);
@@ -174,7 +193,7 @@ impl Judgement {
             guard: parent.guard().cloned(),
             exceptions: parent.exceptions().to_vec(),
         };
-        self.admit(&got, grounds, parent.epoch(), life, said).await
+        self.admit(&got, grounds, parent.epoch(), life, said).await.map(Ok)
     }
 
     /// Why the subject is not what the index that vouches for it had it taken for, where each platform of that was asked for

@@ -144,6 +144,29 @@ async fn what_is_only_called_one_is_not_served_nor_its_layers() {
     world.undecided(manifest).await;
 }
 
+/// Or whoever makes an index could have an image refused.
+#[tokio::test(start_paused = true)]
+async fn what_meets_the_policy_itself_is_served_whatever_an_index_calls_it() {
+    let world = world();
+    let own = world.image(REPO, "arm64");
+    world.permit(signed_index(&world, &[exempt(media_type::OCI_MANIFEST, own)])).await;
+    world.attach(REPO, own, &signature(own, RELEASE));
+    assert_eq!(world.refusal(own).await.code(), "content");
+    world.attach(REPO, own, &attestation(own, RELEASE));
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert_eq!(world.permit(own).await.grounds(), &Grounds::Policy);
+    // What is denied says so.
+    world.deny("- {package: {name: xz}, reason: INC-9}\n");
+    let denied = world.image(REPO, "denied");
+    world.permit(signed_index(&world, &[exempt(media_type::OCI_MANIFEST, denied)])).await;
+    world.attach(REPO, denied, &signature(denied, RELEASE));
+    let mut predicate = super::super::testing::spdx();
+    predicate["packages"][0]["name"] = json!("xz");
+    let spdx = "https://spdx.dev/Document";
+    world.attach(REPO, denied, &bundle(json!({"about": denied, "by": RELEASE, "proves": spdx, "predicate": predicate})));
+    assert_eq!(world.refusal(denied).await.code(), "denied");
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_no_platform_is_asked_for_anything_it_is_as_it_was() {
     let world = World::new();
