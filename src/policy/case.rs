@@ -1,5 +1,7 @@
 //! What a policy is asked, and what it answers.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::{Reason, deny::DeniedPackage};
@@ -50,6 +52,18 @@ pub struct Held {
     /// signed until then. So who signs again, or signs beside, makes no image younger. Where a cooldown is asked for and no
     /// signature, the same of the attestations. `None` where nothing of it counted.
     pub signed_at: Option<Timestamp>,
+    /// Where each attestation entry, by its number, looked for statements; and, where the newest speaks, from when on one more
+    /// there would be among those that speak. `None`: whenever it was made.
+    pub(crate) weighed: BTreeMap<(usize, About), Option<Timestamp>>,
+}
+
+/// What evidence is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// What was asked for.
+    Image,
+    /// One platform of it.
+    Platform,
 }
 
 /// A signature that counted.

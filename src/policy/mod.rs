@@ -33,7 +33,7 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) use self::parse::AGES;
 pub use self::{
     attestor::Attestor,
-    case::{Case, ExceptionUse, Held, PlatformFacts, Signed, Unmet},
+    case::{About, Case, ExceptionUse, Held, PlatformFacts, Signed, Unmet},
     documents::spdx,
     parse::{Parsed, TrustRootUse, parse},
     reason::Reason,
@@ -183,16 +183,32 @@ impl Policy {
     }
 
     /// Whether an attestation that says itself that it is of this type, and was logged then at the latest, might be one of those
-    /// that are weighed together: or, with `every`, be asked for at all.
+    /// that are weighed together where the policy holds on `held`: or, by an exception, be asked for at all.
     #[must_use]
-    pub fn might_count(&self, predicate_type: &str, logged_at: Option<Timestamp>, now: Timestamp, every: bool) -> bool {
+    pub fn might_count(
+        &self,
+        held: &Held,
+        about: About,
+        predicate_type: &str,
+        logged_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> bool {
         let is_young = |rule: &AttestationRule| {
             let age = logged_at.map(|at| now.duration_since(at));
             let max_age = rule.max_age.and_then(|most| SignedDuration::try_from(most).ok());
             age.zip(max_age).is_none_or(|(age, most)| age < most)
         };
-        let weighs = |rule: &&AttestationRule| every || rule.matching != Match::Any;
-        self.attestations.iter().filter(weighs).any(|rule| rule.predicate_type.covers(predicate_type) && is_young(rule))
+        // Under an exception nothing was weighed.
+        let asks = |rule: &AttestationRule| about == About::Image || rule.sbom_on != SbomOn::Subject;
+        let is_new = |at: usize, rule: &AttestationRule| match held.weighed.get(&(at, about)) {
+            _ if held.exception.is_some() => asks(rule),
+            Some(from) => rule.matching != Match::Any && logged_at.zip(*from).is_none_or(|(logged_at, from)| logged_at >= from),
+            None => false,
+        };
+        let counts = |(at, rule): (usize, &AttestationRule)| {
+            rule.predicate_type.covers(predicate_type) && is_young(rule) && is_new(at, rule)
+        };
+        self.attestations.iter().enumerate().any(counts)
     }
 
     /// Whether its cooldown is counted from attestations, because it asks for no signature.

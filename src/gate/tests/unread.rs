@@ -92,6 +92,9 @@ async fn where_statements_are_weighed_together_one_that_cannot_be_verified_may_b
     };
     for (how, piece, admitted) in [
         ("newest", unverified(spdx, "21"), false),
+        ("newest", unverified(spdx, "20"), false),
+        // What is older than the newest does not speak, unless every one must be good.
+        ("newest", unverified(spdx, "19"), true),
         ("all", unverified(spdx, "19"), false),
         // One that says nothing of when it was logged may be new.
         ("newest", bundle(json!({"fails": "unsupported_log_entry", "proves": spdx})), false),
@@ -120,6 +123,71 @@ async fn where_statements_are_weighed_together_one_that_cannot_be_verified_may_b
         assert!(sentence.contains("weighs every statement there is, and one cannot be verified: intoto 0.0.1"), "{sentence}");
         let (_, explanation) = world.gate.explain(&world.subject(REPO, image)).await;
         assert_eq!((explanation.policies[0].holds, explanation.policies[0].reason), (false, Some("unsupported_log_entry")));
+    }
+}
+
+/// Of each signer that is wanted the newest speaks, and nobody knows whose the one is.
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_verified_may_be_newer_than_the_newest_of_one_entry_of_several() {
+    let spdx = "https://spdx.dev/Document";
+    for (day, admitted) in [("19", false), ("17", true)] {
+        let world = World::new();
+        let keyless = |subject: &str| format!("{{keyless: {{issuer: {ISSUER}, subject: {subject:?}}}}}");
+        let of = format!("all_of: [{}, {}]", keyless(RELEASE), keyless(MALLORY));
+        let entry = format!("attestations: [{{predicate_type: {spdx}, match: newest, max_age: 10d, {of}}}]\n");
+        world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + &entry), Unmatched::Deny);
+        let image = world.image(REPO, "a");
+        world.attach(REPO, image, &signature(image, RELEASE));
+        for (by, at) in [(RELEASE, "2026-11-20T00:00:00Z"), (MALLORY, "2026-11-18T00:00:00Z")] {
+            let good = json!({"about": image, "by": by, "proves": spdx, "predicate": super::super::testing::spdx(), "at": at});
+            world.attach(REPO, image, &bundle(good));
+        }
+        let at = format!("2026-11-{day}T00:00:00Z");
+        world.attach(REPO, image, &bundle(json!({"fails": "unsupported_log_entry", "proves": spdx, "at": at})));
+        if admitted {
+            world.permit(image).await;
+        } else {
+            assert_eq!(refused(&world, image).await.0, "unsupported_log_entry");
+        }
+    }
+}
+
+/// What an entry does not look at, it does not weigh.
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_verified_is_minded_where_its_entry_looks_only() {
+    let (spdx, other) = ("https://spdx.dev/Document", "https://acme.test/review");
+    for (sbom_on, on_index, kind, admitted) in [
+        ("each_platform", false, spdx, false),
+        ("each_platform", true, spdx, true),
+        ("each_platform", false, other, true),
+        ("each_platform", true, other, false),
+        // One on the index would speak before any platform.
+        ("either", true, spdx, false),
+        ("either", false, spdx, false),
+    ] {
+        let world = World::new();
+        let entries = format!(
+            "attestations: [{{predicate_type: {spdx}, match: newest, max_age: 10d, sbom_on: {sbom_on}}}, \
+             {{predicate_type: {other}, match: newest, max_age: 10d}}]\n"
+        );
+        world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + &entries), Unmatched::Deny);
+        let child = world.image(REPO, "amd64");
+        let index = world.platforms(&[(child, Some("linux/amd64"))]);
+        world.attach(REPO, index, &signature(index, RELEASE));
+        for (about, proves) in [(index, other), (child, spdx)] {
+            let predicate = super::super::testing::spdx();
+            let at = "2026-11-20T00:00:00Z";
+            let good = json!({"about": about, "by": RELEASE, "proves": proves, "predicate": predicate, "at": at});
+            world.attach(REPO, about, &bundle(good));
+        }
+        let of = if on_index { index } else { child };
+        let at = "2026-11-21T00:00:00Z";
+        world.attach(REPO, of, &bundle(json!({"fails": "unsupported_log_entry", "proves": kind, "at": at})));
+        if admitted {
+            world.permit(index).await;
+        } else {
+            assert_eq!(refused(&world, index).await.0, "unsupported_log_entry", "{sbom_on} {on_index} {kind}");
+        }
     }
 }
 

@@ -5,14 +5,15 @@
 //! finds the same junk.
 //!
 //! The same of an attestation that is logged in a form that cannot be verified. It says of which type it is and when it was logged,
-//! and whatever it is proven to be one day, it will be that: so one of another type, or too old to count, hides nothing.
+//! and whatever it is proven to be one day, it will be that: so one of another type, or too old to count, or older than the newest
+//! where that speaks, hides nothing; nor does one about a manifest that the entry does not look at.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{Platforms, Scales, unread::Unproven};
 use crate::{
     gate::{judge::RETRY, verdict::UndecidedReason},
-    policy::{Held, Policy, Reason, Selection, Unmet},
+    policy::{About, Held, Policy, Reason, Selection, Unmet},
     verify::Verifier,
 };
 
@@ -88,8 +89,7 @@ impl Scales {
             if let Some(limit) = &self.limit {
                 return Some(hidden(policy, held, limit));
             }
-            let excepted = held.exception.is_some();
-            let counts = |one: &&Unproven| policy.might_count(&one.predicate_type, one.logged_at, now, excepted);
+            let counts = |one: &&Unproven| policy.might_count(held, about, &one.predicate_type, one.logged_at, now);
             self.unread.unproven.iter().find(counts).map(|one| unproven(policy, held, &one.entry))
         };
         for (held, unmet) in [(&mut self.held, &mut self.unmet), (&mut self.watched, &mut self.audit)] {
@@ -101,15 +101,6 @@ impl Scales {
             }
         }
     }
-}
-
-/// What evidence is about.
-#[derive(Debug, Clone, Copy)]
-enum About {
-    /// What was asked for.
-    Image,
-    /// One platform of it.
-    Platform,
 }
 
 /// Whether evidence that was not seen might make a no of a policy that holds: it weighs statements together, or holds by an

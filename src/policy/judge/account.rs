@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     policy::{
-        AttestationRule, Attestor, Case, MAX_PLATFORMS, Match, PlatformFacts, Policy, Reason, SbomOn,
+        About, AttestationRule, Attestor, Case, MAX_PLATFORMS, Match, PlatformFacts, Policy, Reason, SbomOn,
         matching::Need,
         requirement::{Account, On, Requirement, Weighed},
         sentence::{any_of, short},
@@ -113,7 +113,7 @@ impl Policy {
 impl<'f> Entry<'_, 'f> {
     /// What comes of it, with the evidence beside it.
     fn told(&self) -> On<&'f Verified> {
-        let gap = self.judge().err();
+        let gap = self.judge(About::Image).err();
         let everyone = self.everyone();
         let everyone = everyone.as_deref();
         let mut counts: BTreeSet<usize> = BTreeSet::new();

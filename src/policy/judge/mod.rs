@@ -113,6 +113,7 @@ impl Policy {
             match self.attested(rule, case, &vouchers, &roll) {
                 Ok(met) => {
                     end = end.min(met.until);
+                    held.weighed.extend(met.weighed.into_iter().map(|(about, from)| ((i, about), from)));
                     attested.push((i, rule, met.since));
                 }
                 Err(gap) => {

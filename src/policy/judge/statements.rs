@@ -1,13 +1,13 @@
 //! One attestation entry: first the identity and the type, then the age, then which of what is left must meet the conditions.
 
-use std::{cell::OnceCell, cmp::Reverse};
+use std::{cell::OnceCell, cmp::Reverse, collections::BTreeMap};
 
 use jiff::Timestamp;
 
 use super::{Gap, Miss, Near, Roll, Voucher, What, gap, need, who, words, young_enough};
 use crate::{
     policy::{
-        AttestationRule, Attestor, Case, MAX_PLATFORMS, Match, PlatformFacts, Policy, Reason, SbomOn,
+        About, AttestationRule, Attestor, Case, MAX_PLATFORMS, Match, PlatformFacts, Policy, Reason, SbomOn,
         checks::Unfit,
         identity::Identity,
         matching::{End, Need, Offer},
@@ -47,14 +47,21 @@ pub(super) struct Met {
     pub(super) until: End,
     /// The earliest time by which it was. Where no cooldown asks, of what was read only.
     pub(super) since: Option<Timestamp>,
+    /// As [`Held::weighed`](crate::policy::Held::weighed).
+    pub(super) weighed: BTreeMap<About, Option<Timestamp>>,
 }
 
 impl Met {
     /// While the evidence stands, and since nothing was made.
-    const ALWAYS: Self = Self { until: End::Never, since: None };
+    const ALWAYS: Self = Self { until: End::Never, since: None, weighed: BTreeMap::new() };
 
     fn and(self, other: Self) -> Self {
-        Self { until: self.until.min(other.until), since: self.since.max(other.since) }
+        let mut weighed = self.weighed;
+        for (about, from) in other.weighed {
+            // None, which is any time, is before every time.
+            weighed.entry(about).and_modify(|known| *known = from.min(*known)).or_insert(from);
+        }
+        Self { until: self.until.min(other.until), since: self.since.max(other.since), weighed }
     }
 }
 
@@ -74,11 +81,11 @@ impl Policy {
         vouchers: &[Voucher<'_, 'f>],
         roll: &Roll<'f>,
     ) -> Result<Met, Gap> {
-        let of = |case: &Case<'f>| Entry::new(self, rule, case, vouchers, roll).judge();
+        let of = |case: &Case<'f>| Entry::new(self, rule, case, vouchers, roll).judge(About::Platform);
         let subject = Entry::new(self, rule, case, vouchers, roll);
         let platforms = match (rule.sbom_on, case.platforms) {
             // An image, or an index of nothing that runs: itself is all there is.
-            (SbomOn::Subject, _) | (_, Some([])) => return subject.judge(),
+            (SbomOn::Subject, _) | (_, Some([])) => return subject.judge(About::Image),
             (SbomOn::EachPlatform, None) => {
                 let kind = short(&rule.predicate_type.to_string(), 60);
                 let summary = format!("wants an attestation of type {kind} on each platform; nobody has looked at them");
@@ -86,22 +93,23 @@ impl Policy {
             }
             (SbomOn::Either, None) => {
                 let wants_platforms = subject.is_left_to_platforms();
-                return subject.judge().map_err(|gap| Gap { wants_platforms, ..gap });
+                return subject.judge(About::Image).map_err(|gap| Gap { wants_platforms, ..gap });
             }
             (SbomOn::EachPlatform | SbomOn::Either, Some(platforms)) => platforms,
         };
-        let mut subject_gap = None;
+        let (mut all, mut subject_gap) = (Met::ALWAYS, None);
         if rule.sbom_on == SbomOn::Either {
-            match subject.judge() {
+            match subject.judge(About::Image) {
                 Err(gap) if subject.is_left_to_platforms() => subject_gap = Some(gap.summary),
                 answer => return answer,
             }
+            // Whatever were there would speak before any platform.
+            all.weighed.insert(About::Image, None);
         }
         if platforms.len() > MAX_PLATFORMS {
             let summary = format!("wants attestations on each platform, of at most {MAX_PLATFORMS}; it has {}", platforms.len());
             return Err(Gap::new(Reason::AttestationMissing, summary));
         }
-        let mut all = Met::ALWAYS;
         for PlatformFacts { digest, platform, facts } in platforms {
             match of(&Case { subject: digest, facts, platforms: None, ..*case }) {
                 Ok(met) => all = all.and(met),
@@ -137,7 +145,7 @@ impl<'e, 'f> Entry<'e, 'f> {
     }
 
     /// Since when and until when it is met.
-    pub(super) fn judge(&self) -> Result<Met, Gap> {
+    pub(super) fn judge(&self, about: About) -> Result<Met, Gap> {
         let need = self.need();
         let Some(mut end) = need.met_until() else { return Err(self.gap(Some(&need))) };
         if self.rule.matching == Match::All {
@@ -151,7 +159,10 @@ impl<'e, 'f> Entry<'e, 'f> {
                 }
             }
         }
-        Ok(Met { until: end, since: need.met_since() })
+        // What is older than the newest by each signer that counts is not among those that speak, whoever signed it.
+        let newest = need.offers().iter().map(|offer| offer.since).min();
+        let from = newest.filter(|_| self.rule.matching == Match::Newest);
+        Ok(Met { until: end, since: need.met_since(), weighed: BTreeMap::from([(about, from)]) })
     }
 
     /// Whether each platform may stand in for the subject where that does not meet it. Not for a statement that speaks: where
