@@ -6,6 +6,7 @@
 //!
 //! An exception is by a finding's own id or one that vendors have for it. A vendor's advisory (`ALAS2-…`) may be about many
 //! vulnerabilities, which grype relates to it: it is excepted where all their CVEs are, or who accepts one accepts the others unseen.
+//! Where they have one CVE between them it is about that one, and any id of it will do.
 
 use std::time::Duration;
 
@@ -73,10 +74,14 @@ impl Vulnerabilities {
         let Finding { id, aliases, related, .. } = finding;
         let ignored = |id: &String| self.ignore.iter().any(|ignored| ignored.eq_ignore_ascii_case(id));
         let is_cve = |id: &String| id.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("CVE-"));
-        // Beside CVEs, other ids are the same vulnerabilities once more.
-        let has_cve = related.iter().any(is_cve);
-        let all_related = || related.iter().all(|id| has_cve && !is_cve(id) || ignored(id));
-        ignored(id) || aliases.iter().any(ignored) || !related.is_empty() && all_related()
+        // Beside CVEs, other ids are the same vulnerabilities once more: beside a single one, each of them is that one.
+        let mut cves = related.iter().filter(|id| is_cve(id));
+        let related_ignored = match cves.next() {
+            Some(only) if cves.all(|cve| cve.eq_ignore_ascii_case(only)) => related.iter().any(ignored),
+            Some(_) => related.iter().filter(|id| is_cve(id)).all(ignored),
+            None => !related.is_empty() && related.iter().all(ignored),
+        };
+        ignored(id) || aliases.iter().any(ignored) || related_ignored
     }
 
     pub(super) const fn begin(&self) -> Found<'_> {
@@ -280,7 +285,12 @@ mod tests {
             (&["CVE-1", "cve-1"], "CVE-1", true),
             (&["CVE-1", "CVE-2"], "ALAS2-77", true),
             (&["CVE-1", "GHSA-1"], "CVE-1", true),
-            (&["CVE-1", "GHSA-1"], "GHSA-1", false),
+            (&["CVE-1", "GHSA-1"], "GHSA-1", true),
+            (&["CVE-1", "GHSA-1", "cve-1"], "ghsa-1", true),
+            (&["CVE-1", "GHSA-1"], "GHSA-2", false),
+            (&["CVE-1", "CVE-2", "GHSA-1"], "GHSA-1", false),
+            (&["CVE-1", "CVE-2", "GHSA-1"], "CVE-1, GHSA-1", false),
+            (&["CVE-1", "CVE-2", "GHSA-1"], "CVE-1, CVE-2", true),
             (&["GHSA-1"], "GHSA-1", true),
             (&["GHSA-1", "GHSA-2"], "GHSA-1", false),
             (&[], "CVE-1", false),
