@@ -16,6 +16,8 @@
 //! - A `LicenseRef-…` is itself and what the document calls it (`hasExtractedLicensingInfos`, `customIdToUri`): allowed by an entry
 //!   that says either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
 //!   the words of a denied text or of a denied licence's name (`LicenseRef-Commons-Clause`, `LicenseRef-MIT-License`).
+//! - In SPDX 3 any licence may have a text of a few words beside its name: where that names a denied licence it is denied too, also
+//!   under the name of one of SPDX's list.
 //! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. What stands for
 //!   the image itself, its operating system or a file need not state one.
 //! - SPDX 3's sets of licences are the `AND` and `OR` of their members, each evaluated as what it is: a custom licence whose
@@ -25,13 +27,15 @@
 
 mod list;
 
+use std::collections::HashSet;
+
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use self::list::{License, canonical};
 use super::{CheckFailure, Form, Package, Reason, named, pattern, short};
 use crate::{
     policy::{
-        documents::sbom::{Foreign, Licensing},
+        documents::sbom::{Foreign, Licensing, references_in},
         sentence::any_of,
     },
     yaml::{Cursor, Value, closest, shown},
@@ -273,7 +277,10 @@ impl Licenses {
             Licensing::Any(members) => {
                 members.iter().all(|member| self.first_refused(member, foreign).is_some()).then_some(license)
             }
-            Licensing::Said(text) => (!self.passes(text.trim(), foreign)).then_some(license),
+            Licensing::Said(text) => {
+                let text = text.trim();
+                (self.denies_beside(text, foreign) || !self.passes(text, foreign)).then_some(license)
+            }
             Licensing::Unread(_) => Some(license),
         }
     }
@@ -300,8 +307,14 @@ impl Licenses {
             let exception = list::built_in_exception(id);
             return License::of(id, false).choices().any(|choice| self.passes_listed(choice, exception));
         }
+        // Not those of the package's other licences, among which there may be a choice.
+        let references: HashSet<String> = references_in(text).map(str::to_ascii_lowercase).collect();
+        let is_meant = |foreign: &&Foreign| {
+            let own = foreign.reference.rsplit(':').next().unwrap_or_default();
+            foreign.reference.eq_ignore_ascii_case(text) || references.contains(&own.to_ascii_lowercase())
+        };
         !self.denies_text(text)
-            && !foreign.iter().any(|foreign| self.denies_foreign(&foreign.reference, Some(foreign)))
+            && !foreign.iter().filter(is_meant).any(|foreign| self.denies_foreign(&foreign.reference, Some(foreign)))
             && self.allow.as_ref().is_none_or(|allow| allow.iter().any(|entry| entry.is_text(text)))
     }
 
@@ -334,6 +347,13 @@ impl Licenses {
         let lower = text.to_lowercase();
         let ids = if self.deny.is_empty() { Vec::new() } else { list::ids_in(&lower) };
         self.deny.iter().any(|entry| entry.is_named_in(&lower, &ids))
+    }
+
+    /// Whether what the document says beside `text` names a denied licence. Whatever the name is: a denied licence would pass as `MIT`,
+    /// or as none.
+    fn denies_beside(&self, text: &str, foreign: &[Foreign]) -> bool {
+        let of_text = foreign.iter().filter(|foreign| foreign.reference.eq_ignore_ascii_case(text));
+        of_text.flat_map(|foreign| &foreign.texts).any(|text| self.denies_text(text))
     }
 
     /// Whether a licence outside SPDX's list is denied, by its reference or by what the document says of it.

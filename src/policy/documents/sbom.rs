@@ -43,6 +43,16 @@ pub(crate) struct Foreign {
     pub(crate) texts: Vec<String>,
 }
 
+/// How a licence outside SPDX's list is referred to.
+const REFERENCE: &str = "LicenseRef-";
+
+/// The `LicenseRef-…` in a licence expression, or in what is none.
+pub(crate) fn references_in(text: &str) -> impl Iterator<Item = &str> {
+    let of_reference = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let words = text.split(move |c: char| !of_reference(c));
+    words.filter(|word| word.get(..REFERENCE.len()).is_some_and(|start| start.eq_ignore_ascii_case(REFERENCE)))
+}
+
 /// One thing a document says of a package's licence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Licensing {

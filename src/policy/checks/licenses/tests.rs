@@ -316,6 +316,9 @@ fn a_reference_is_itself_and_what_the_document_calls_it() {
         ("{deny: [{text: Commons Clause}]}", "MIT OR LicenseRef-x", commons(), true),
         ("{deny: [{text: Commons Clause}]}", "LicenseRef-x", foreign(&["x"], &["with the commons clause"]), false),
         ("{deny: [{text: Commons Clause}]}", "licensed as LicenseRef-x", commons(), false),
+        ("{deny: [{text: Commons Clause}]}", "licensed as licenseref-X, see there", commons(), false),
+        ("{deny: [{text: Commons Clause}]}", "licensed as LicenseRef-x1", commons(), true),
+        ("{deny: [{text: Commons Clause}]}", "licensed as it is", commons(), true),
         ("{deny: [{text: Commons Clause}]}", "LicenseRef-x", none(), true),
         ("{deny: [{text: Commons Clause}]}", "LicenseRef-y", commons(), true),
         ("{deny: [{text: Commons Clause}]}", "LicenseRef-Commons-Clause", none(), false),
@@ -337,5 +340,43 @@ fn a_reference_is_itself_and_what_the_document_calls_it() {
         ("{allow: [LicenseRef-x], deny: [{text: Evil}]}", "LicenseRef-x", foreign(&["Evil EULA"], &[]), false),
     ] {
         assert_eq!(judged(yaml, license, known.clone()), passes, "{yaml} {license} {known:?}");
+    }
+}
+
+/// A text of a few words is of the licence it stands beside, whatever that is called, and of no other one.
+#[test]
+fn what_is_said_beside_a_licence_is_said_of_it_alone() {
+    let foreign = |reference: &str, name: Option<&str>, text: &str| Foreign {
+        reference: reference.into(),
+        names: name.map(str::to_owned).into_iter().collect(),
+        texts: vec![text.into()],
+    };
+    let any = |members: &[&str]| Licensing::Any(members.iter().map(|member| Licensing::Said((*member).to_owned())).collect());
+    let judged = |deny: &str, license: &Licensing, foreign: &[Foreign]| {
+        let package = Package { licenses: vec![license.clone()], foreign: foreign.to_vec(), ..package(&[]) };
+        parsed(&format!("{{deny: [{deny}]}}"), Licenses::parse).unwrap().judge(&package).is_ok()
+    };
+    // A name without an expression, an expression, a name of the list, and none.
+    for name in ["Acme", "MIT", "mit ", "MIT OR Zlib", "MIT License", "NONE", "LicenseRef-x", "DocumentRef-x:LicenseRef-x"] {
+        let beside = [foreign(name.trim(), None, "see AGPL-3.0-only")];
+        let license = Licensing::Said(name.to_owned());
+        assert!(!judged("AGPL-3.0-only", &license, &beside), "{name}");
+        assert!(judged("SSPL-1.0", &license, &beside), "{name}");
+        assert!(judged("AGPL-3.0-only", &any(&["Acme EULA", name]), &beside), "{name}");
+        assert!(judged("AGPL-3.0-only", &any(&["Zlib", name]), &beside), "{name}");
+        assert!(!judged("AGPL-3.0-only", &any(&[name, name]), &beside), "{name}");
+        assert!(judged("AGPL-3.0-only", &license, &[foreign("Other", None, "AGPL-3.0-only")]), "{name}");
+    }
+    // A name of what a reference is to, with the document it is in and without.
+    for reference in ["LicenseRef-x", "DocumentRef-x:LicenseRef-x"] {
+        let named = [foreign(reference, Some("AGPL-3.0-only"), "x")];
+        for (license, passes) in [
+            (reference.to_owned(), false),
+            (format!("MIT AND {reference}"), false),
+            (format!("see {reference}, or ask"), false),
+            (format!("see {reference}-1, or ask"), true),
+        ] {
+            assert_eq!(judged("AGPL-3.0-only", &Licensing::Said(license.clone()), &named), passes, "{license}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A package of SPDX 2.x, and what the document says of licences outside SPDX's list.
 
 use super::{
-    super::sbom::{Licensing, Package, asserted, is_asserted, is_image, is_purl, without_mail},
+    super::sbom::{Licensing, Package, asserted, is_asserted, is_image, is_purl, references_in, without_mail},
     DocumentError, Gathered, Json,
 };
 
@@ -78,15 +78,6 @@ pub(super) fn references(package: &Package) -> Vec<&str> {
     found.dedup();
     found
 }
-
-/// The `LicenseRef-…` in a licence expression, or in what is none.
-pub(super) fn references_in(text: &str) -> impl Iterator<Item = &str> {
-    let of_reference = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-    let words = text.split(move |c: char| !of_reference(c));
-    words.filter(|word| word.get(..REFERENCE.len()).is_some_and(|start| start.eq_ignore_ascii_case(REFERENCE)))
-}
-
-const REFERENCE: &str = "LicenseRef-";
 
 /// Reads an entry of `hasExtractedLicensingInfos`. Its text, which may be a whole licence, counts where it is so short that
 /// it is a name.

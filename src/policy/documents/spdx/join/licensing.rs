@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    super::{
-        super::sbom::{Foreign, Licensing, asserted, is_asserted},
-        package::references_in,
-    },
+    super::super::sbom::{Foreign, Licensing, asserted, is_asserted, references_in},
     Gathered, Licenses, Referred, second_of,
 };
 
