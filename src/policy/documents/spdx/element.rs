@@ -261,6 +261,8 @@ impl Element {
         match (name, self.words.as_deref(), &self.name) {
             (Some(name), words, _) => {
                 gathered.note(id, Referred::License, name)?;
+                // The name once more says nothing beside it.
+                let words = words.filter(|words| *words != name.trim());
                 words.map_or(Ok(()), |words| gathered.beside(id, words))
             }
             (None, Some(words), _) => gathered.note(id, Referred::License, words),

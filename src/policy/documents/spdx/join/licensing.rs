@@ -33,12 +33,11 @@ impl Gathered {
         if depth == 0 {
             return Licensing::Unread(format!("sets of licences nested more than {MAX_DEPTH} deep"));
         }
-        if self.parts.get() > MAX_PARTS {
-            return Licensing::Unread(format!("more than {MAX_PARTS} licences in sets"));
+        if self.is_beyond() {
+            return beyond();
         }
         match self.referred.get(&license) {
-            Some(Referred::License(text)) if self.describe(license, text, beside) => Licensing::Said(text.as_ref().to_owned()),
-            Some(Referred::License(_)) => Licensing::Unread("a LicenseRef- of what is not one licence".to_owned()),
+            Some(Referred::License(text)) => self.said(license, text.as_ref().to_owned(), beside),
             Some(Referred::Set { every, .. }) => {
                 let members: Vec<Licensing> =
                     second_of(&self.members, license).map(|member| self.put_together(member, depth - 1, beside)).collect();
@@ -50,7 +49,7 @@ impl Gathered {
                 }
             }
             Some(Referred::OrLater(_) | Referred::With(..)) => match self.expression(license) {
-                Some(expression) => Licensing::Said(expression),
+                Some((of, expression)) => self.said(of, expression, beside),
                 None => Licensing::Unread("an operator on what is not of SPDX's list".to_owned()),
             },
             Some(Referred::Addition(text) | Referred::Agent(text) | Referred::Identifier(text) | Referred::Unread(text)) => {
@@ -60,9 +59,18 @@ impl Gathered {
         }
     }
 
+    /// What the element `license` says, with what the document says beside it.
+    fn said(&self, license: u64, text: String, beside: &mut Beside) -> Licensing {
+        match self.describe(license, &text, beside) {
+            true => Licensing::Said(text),
+            false if self.is_beyond() => beyond(),
+            false => Licensing::Unread("a LicenseRef- of what is not one licence".to_owned()),
+        }
+    }
+
     /// Adds what the document says beside `text`, which the element `license` says: its text, if that is short, and what its
     /// `LicenseRef-…` are. What one is that is not there, or has a long text alone, stays unknown, as in SPDX 2. Gives whether that
-    /// is all there is: a set of licences behind a name would pass unseen.
+    /// is all there is: a set of licences behind a name would pass unseen, or a `LicenseRef-…` that an expression behind it has.
     fn describe(&self, license: u64, text: &str, beside: &mut Beside) -> bool {
         if !self.take(text) {
             return false;
@@ -70,44 +78,60 @@ impl Gathered {
         if let Some(words) = self.beside.get(&license) {
             described(text, beside).texts.push(words.as_ref().to_owned());
         }
-        let from = self.custom.partition_point(|(other, ..)| *other < license);
-        let custom = self.custom.get(from..).unwrap_or_default();
-        let custom = &custom[..custom.partition_point(|(other, ..)| *other == license)];
+        let custom = self.custom_of(license);
         if custom.is_empty() {
             return true;
         }
-        for reference in references_in(text).collect::<BTreeSet<_>>() {
+        // Each also with the document it is of (`DocumentRef-x:LicenseRef-1`).
+        let of_documents = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '.' | ':'));
+        let of_documents = of_documents.filter(|word| references_in(word).next().is_some());
+        for reference in references_in(text).chain(of_documents).collect::<BTreeSet<_>>() {
             let hash = self.hash(&reference.to_ascii_lowercase());
             let from = custom.partition_point(|(_, other, _)| *other < hash);
             for (.., target) in custom.iter().skip(from).take_while(|(_, other, _)| *other == hash) {
+                // What is not there was looked for all the same: each package may look for all of the list.
+                let words = self.beside.get(target).map(AsRef::as_ref);
+                if !self.take(words.unwrap_or_default()) {
+                    return false;
+                }
                 match self.referred.get(target) {
-                    Some(Referred::License(name)) if self.take(name) => {
+                    Some(Referred::License(name)) if self.custom_of(*target).is_empty() && self.take(name) => {
                         let name = asserted(Some(name.as_ref().to_owned()));
                         described(reference, beside).names.extend(name);
                     }
                     Some(Referred::Unread(_)) | None => {}
                     Some(_) => return false,
                 }
-                let words = self.beside.get(target).map(|words| words.as_ref().to_owned());
-                described(reference, beside).texts.extend(words);
+                described(reference, beside).texts.extend(words.map(str::to_owned));
             }
         }
         true
     }
 
+    /// What the `LicenseRef-…` of the expression `license` are.
+    fn custom_of(&self, license: u64) -> &[(u64, u64, u64)] {
+        let from = self.custom.partition_point(|(other, ..)| *other < license);
+        let custom = self.custom.get(from..).unwrap_or_default();
+        &custom[..custom.partition_point(|(other, ..)| *other == license)]
+    }
+
     /// Counts a text; says whether it is within the bound.
     fn take(&self, text: &str) -> bool {
         self.parts.set(self.parts.get().saturating_add(1 + text.len() / PART));
-        self.parts.get() <= MAX_PARTS
+        !self.is_beyond()
     }
 
-    /// One licence, perhaps or later, perhaps with an exception, as an expression; `None` of what is no id, so that what a
+    fn is_beyond(&self) -> bool {
+        self.parts.get() > MAX_PARTS
+    }
+
+    /// One licence, and it perhaps or later, perhaps with an exception, as an expression; `None` of what is no id, so that what a
     /// document calls a licence cannot become another one by what is written behind it.
-    fn expression(&self, license: u64) -> Option<String> {
+    fn expression(&self, license: u64) -> Option<(u64, String)> {
         match self.referred.get(&license)? {
-            Referred::License(id) => is_id(id).then(|| id.as_ref().to_owned()),
+            Referred::License(id) => is_id(id).then(|| (license, id.as_ref().to_owned())),
             Referred::OrLater(of) => match self.referred.get(of)? {
-                Referred::License(id) if is_id(id) => Some(or_later(id)),
+                Referred::License(id) if is_id(id) => Some((*of, or_later(id))),
                 _ => None,
             },
             Referred::With(of, addition) => {
@@ -115,7 +139,8 @@ impl Gathered {
                 if matches!(self.referred.get(of)?, Referred::With(..)) || !is_id(exception) {
                     return None;
                 }
-                Some(format!("{} WITH {exception}", self.expression(*of)?))
+                let (of, expression) = self.expression(*of)?;
+                Some((of, format!("{expression} WITH {exception}")))
             }
             Referred::Addition(_) | Referred::Agent(_) | Referred::Identifier(_) | Referred::Set { .. } | Referred::Unread(_) => {
                 None
@@ -124,8 +149,13 @@ impl Gathered {
     }
 }
 
+fn beyond() -> Licensing {
+    Licensing::Unread(format!("more than {MAX_PARTS} licences in sets"))
+}
+
 /// What is said beside `said`.
 fn described<'b>(said: &str, beside: &'b mut Beside) -> &'b mut Foreign {
+    let said = said.trim();
     let new = || Foreign { reference: said.to_owned(), ..Foreign::default() };
     beside.entry(said.to_ascii_lowercase()).or_insert_with(new)
 }
@@ -218,6 +248,31 @@ mod tests {
         let (read, foreign) = gathered.licenses("some");
         assert!(matches!(read[..], [Licensing::Said(_)]) && foreign.len() == 1_000);
         let (read, foreign) = gathered.licenses("all");
-        assert!(matches!(read[..], [Licensing::Unread(_)]) && foreign.len() < 200);
+        assert_eq!(read, [beyond()]);
+        assert!(foreign.len() < 200);
+    }
+
+    /// Each package that has the expression looks for all of them, and copies what is said of them.
+    #[test]
+    fn a11_custom_licences_are_counted_there_or_not_with_what_is_said_of_them() {
+        let mut gathered = Gathered::default();
+        gathered.note("urn:e", Referred::License, "LicenseRef-1").unwrap();
+        let reference = gathered.hash("licenseref-1");
+        let custom: Vec<_> = (0..100).map(|at| (reference, gathered.hash(&format!("urn:{at}")))).collect();
+        gathered.custom("urn:e", &custom).unwrap();
+        gathered.beside("urn:0", &"x".repeat(2 * PART)).unwrap();
+        let expression = gathered.hash("urn:e");
+        gathered.license("a", expression).unwrap();
+        let gathered = gathered.sorted();
+        let said = [Licensing::Said("LicenseRef-1".to_owned())];
+        let (read, foreign) = gathered.licenses("a");
+        assert!(read == said && foreign.len() == 1 && foreign[0].texts.len() == 1);
+        // The licence, its text, each that was looked for, and two of what is said.
+        let parts = 1 + 1 + 100 + 2;
+        assert_eq!(gathered.parts.get(), parts);
+        for (before, read) in [(MAX_PARTS - parts, said), (MAX_PARTS - parts + 1, [beyond()]), (MAX_PARTS - 1, [beyond()])] {
+            gathered.parts.set(before);
+            assert_eq!(gathered.licenses("a").0, read, "{before}");
+        }
     }
 }

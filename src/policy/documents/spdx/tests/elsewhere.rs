@@ -90,6 +90,11 @@ fn text(id: &str, name: Option<&str>, text: &str) -> Value {
     json!({"type": kind, "spdxId": id, "creationInfo": "_:c", "name": name, "simplelicensing_licenseText": text})
 }
 
+fn expressed(id: &str, expression: &str, names: &Value) -> Value {
+    json!({"type": "simplelicensing_LicenseExpression", "spdxId": id, "simplelicensing_customIdToUri": names,
+        "simplelicensing_licenseExpression": expression})
+}
+
 /// As Yocto writes them. What a `LicenseRef-…` is called is what it is, as in SPDX 2.
 #[test]
 fn spdx_3_licences_outside_the_list_come_with_their_names() {
@@ -112,6 +117,7 @@ fn spdx_3_licences_outside_the_list_come_with_their_names() {
         (json!([entry("LicenseRef-x", "urn:l")]), text("urn:l", Some("NOASSERTION"), "AGPL"), foreign(&["AGPL"], &[])),
         (json!([entry("LicenseRef-x", "urn:l")]), text("urn:l", Some("NoAssertion"), &long), foreign(&[], &[])),
         (json!([entry("LicenseRef-x", "urn:l")]), custom("Commons Clause"), foreign(&["Commons Clause"], &[])),
+        (json!([entry("LicenseRef-x", "urn:l")]), expressed("urn:l", "A AND B", &json!([])), foreign(&["A AND B"], &[])),
         (json!([entry("LicenseRef-x", listed)]), package("urn:b"), foreign(&["AGPL-3.0-only"], &[])),
         (
             json!([entry("LicenseRef-x", listed), entry("LicenseRef-x", "urn:l"), entry("LicenseRef-x", listed)]),
@@ -124,16 +130,40 @@ fn spdx_3_licences_outside_the_list_come_with_their_names() {
         (json!([entry("LicenseRef-y", "urn:l")]), text("urn:l", Some("Y"), &long), vec![]),
         (json!([]), text("urn:l", Some("X"), &long), vec![]),
     ] {
-        let expression = json!({"type": "simplelicensing_LicenseExpression", "spdxId": "urn:e", "simplelicensing_customIdToUri": entries,
-            "simplelicensing_licenseExpression": "MIT AND LicenseRef-x"});
+        let expression = expressed("urn:e", "MIT AND LicenseRef-x", &entries);
         // Of another expression, the same reference is another licence.
-        let other = json!({"type": "simplelicensing_LicenseExpression", "spdxId": "urn:other", "simplelicensing_licenseExpression": "LicenseRef-x",
-            "simplelicensing_customIdToUri": [entry("LicenseRef-x", "https://spdx.org/licenses/Zlib")]});
+        let other = expressed("urn:other", "LicenseRef-x", &json!([entry("LicenseRef-x", "https://spdx.org/licenses/Zlib")]));
         let elements = [&licensed("urn:e")[..], &[expression, license, other]].concat();
         let packages = read_both(&elements, Depth::Deep);
         let read = (&packages[0].licenses[..], &packages[0].foreign[..]);
         assert_eq!(read, (&[Licensing::Said("MIT AND LicenseRef-x".into())][..], &told[..]), "{entries}");
         assert!(read_both(&elements, Depth::Shallow)[0].foreign.is_empty());
+    }
+}
+
+/// One of another document is not the one that is called so here.
+#[test]
+fn spdx_3_references_to_other_documents_have_names_of_their_own() {
+    let entry =
+        |key: &str, id: &str| json!({"type": "DictionaryEntry", "key": key, "value": format!("https://spdx.org/licenses/{id}")});
+    let names = json!([
+        entry("DocumentRef-d:LicenseRef-x", "AGPL-3.0-only"),
+        entry("LicenseRef-x", "Zlib"),
+        entry("LicenseRef-y", "0BSD")
+    ]);
+    for (expression, told) in [
+        ("documentref-d:LicenseRef-X", &["LicenseRef-X Zlib", "documentref-d:LicenseRef-X AGPL-3.0-only"][..]),
+        (
+            "(DocumentRef-d:LicenseRef-x OR LicenseRef-y)",
+            &["DocumentRef-d:LicenseRef-x AGPL-3.0-only", "LicenseRef-x Zlib", "LicenseRef-y 0BSD"],
+        ),
+        ("DocumentRef-e:LicenseRef-y", &["LicenseRef-y 0BSD"]),
+    ] {
+        let packages = read_both(&[&licensed("urn:e")[..], &[expressed("urn:e", expression, &names)]].concat(), Depth::Deep);
+        let mut found: Vec<_> =
+            packages[0].foreign.iter().map(|foreign| format!("{} {}", foreign.reference, foreign.names.join(" "))).collect();
+        found.sort_unstable();
+        assert_eq!(found, told, "{expression}");
     }
 }
 
@@ -150,10 +180,12 @@ fn spdx_3_names_that_are_not_read_hide_no_licence() {
         json!([entry(json!("x".repeat(1025)))]),
         json!([{"type": "DictionaryEntry", "value": "urn:l"}]),
         json!([entry(json!("urn:set"))]),
+        // It has names for its own references.
+        json!([entry(json!("urn:inner"))]),
     ] {
-        let expression = json!({"type": "simplelicensing_LicenseExpression", "spdxId": "urn:e", "simplelicensing_customIdToUri": entries,
-            "simplelicensing_licenseExpression": "LicenseRef-x"});
-        let elements = [&licensed("urn:e")[..], &[expression, set.clone(), text("urn:l", Some("AGPL"), "x")]].concat();
+        let expression = expressed("urn:e", "LicenseRef-x", &entries);
+        let inner = expressed("urn:inner", "LicenseRef-x", &json!([entry(json!("urn:l"))]));
+        let elements = [&licensed("urn:e")[..], &[expression, inner, set.clone(), text("urn:l", Some("AGPL"), "x")]].concat();
         let packages = read_both(&elements, Depth::Deep);
         assert!(matches!(packages[0].licenses[..], [Licensing::Unread(_)]), "{entries}: {:?}", packages[0].licenses);
     }
@@ -186,6 +218,9 @@ fn spdx_3_licences_of_a_text_are_what_it_says() {
         (text("urn:l", None, "NOASSERTION"), unread(), None),
         (text("urn:l", Some("Acme"), &long), said("Acme"), None),
         (text("urn:l", Some("Acme"), "AGPL-3.0-only"), said("Acme"), Some("AGPL-3.0-only")),
+        (text("urn:l", Some("MIT"), "AGPL-3.0-only"), said("MIT"), Some("AGPL-3.0-only")),
+        (text("urn:l", Some("NONE"), "AGPL-3.0-only"), said("NONE"), Some("AGPL-3.0-only")),
+        (text("urn:l", Some(" MIT OR AGPL-3.0-only"), "MIT OR AGPL-3.0-only "), said(" MIT OR AGPL-3.0-only"), None),
         (text("urn:l", Some("NOASSERTION"), "AGPL-3.0-only"), said("AGPL-3.0-only"), None),
         // Classes of Microsoft's sbom-tool.
         (json!({"type": "AnyLicenseInfo", "spdxId": "urn:l", "name": "MIT"}), said("MIT"), None),
@@ -205,6 +240,31 @@ fn spdx_3_licences_of_a_text_are_what_it_says() {
     {
         let packages = read_both(&[&licensed("urn:l")[..], std::slice::from_ref(&nothing)].concat(), Depth::Deep);
         assert!(packages[0].licenses.is_empty(), "{nothing}");
+    }
+}
+
+/// An operator is about the licence with all that is said of it.
+#[test]
+fn spdx_3_what_is_said_beside_a_licence_is_said_of_it_with_an_operator() {
+    let mut acme = text("urn:l", None, "AGPL-3.0-only");
+    acme["type"] = json!("expandedlicensing_CustomLicense");
+    for (name, to, told) in [
+        (" Acme ", "urn:l", " Acme "),
+        ("Acme", "urn:later", "Acme+"),
+        ("Acme", "urn:with", "Acme WITH GCC-exception-2.0"),
+        ("Acme", "urn:both", "Acme+ WITH GCC-exception-2.0"),
+    ] {
+        acme["name"] = json!(name);
+        let with = |id: &str, of: &str| {
+            json!({"type": "expandedlicensing_WithAdditionOperator", "spdxId": id, "expandedlicensing_subjectExtendableLicense": of,
+                "expandedlicensing_subjectAddition": "https://spdx.org/licenses/GCC-exception-2.0"})
+        };
+        let later = json!({"type": "expandedlicensing_OrLaterOperator", "spdxId": "urn:later", "expandedlicensing_subjectLicense": "urn:l"});
+        let elements = [acme.clone(), later, with("urn:with", "urn:l"), with("urn:both", "urn:later")];
+        let packages = read_both(&[&licensed(to)[..], &elements].concat(), Depth::Deep);
+        assert_eq!(packages[0].licenses, [Licensing::Said(told.to_owned())]);
+        let beside = Foreign { reference: told.trim().into(), names: vec![], texts: vec!["AGPL-3.0-only".into()] };
+        assert_eq!(packages[0].foreign, [beside], "{told}");
     }
 }
 
