@@ -37,7 +37,7 @@ pub use verdict::{
 };
 
 use self::{
-    judge::{Answer, Judgement, Trail, epoch_of, undecided},
+    judge::{Answer, Judgement, MAX_DEPTH, Trail, epoch_of, undecided},
     lineage::Lineage,
     memory::{Asked, Basis, Memory, Name, Recalled, Selections},
 };
@@ -324,20 +324,30 @@ impl Gate {
         })
     }
 
-    /// Judges `subject` again on evidence that is listed now, whatever is remembered, and that of the index which vouches for it.
+    /// Judges `subject` again on evidence that is listed now, whatever is remembered, and first that of the indexes which vouch for
+    /// it, from the one that has its own.
     async fn renew(self: &Arc<Self>, subject: &Subject, permit: &Permit) -> Answer {
         let anew = async |subject: &Subject| {
             let judgement = || Judgement::new(Arc::clone(self), subject.clone(), Trail::default()).anew().run();
             self.fly(subject, Question::Anew, judgement).await
         };
-        if let Grounds::Parent(index) = *permit.grounds()
-            && let Err(none @ NoVerdict::Undecided(_)) = anew(&Subject { digest: index, ..subject.clone() }).await
+        let under = self.select(&subject.image).id;
+        let (mut above, mut permit) = (Vec::new(), Some(permit.clone()));
+        while let Some(Grounds::Parent(index)) = permit.as_ref().map(Permit::grounds)
+            && above.len() < usize::from(MAX_DEPTH)
         {
-            return Err(none);
+            let index = Subject { digest: *index, ..subject.clone() };
+            let remembered = self.basis(&index).and_then(|basis| self.memory.permit(asked(&index), &basis, Instant::now()));
+            permit = remembered.and_then(Recalled::whole);
+            above.push(index);
         }
-        // It is remembered now, unless policies changed meanwhile.
-        drop(anew(subject).await?);
-        self.admit(subject).await
+        for index in above.iter().rev() {
+            if let Err(none @ NoVerdict::Undecided(_)) = anew(index).await {
+                return Err(none);
+            }
+        }
+        let answer = anew(subject).await;
+        if self.is_settled(&answer, under, subject) { answer } else { self.admit(subject).await }
     }
 
     /// One judgement for all who ask the same.

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) use self::parents::Trail;
+pub(super) use self::parents::{MAX_DEPTH, Trail};
 pub use self::platforms::{is_index, platforms_of};
 use self::{
     manifest::Got,

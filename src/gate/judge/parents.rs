@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How deep indexes may nest, counted from the manifest that was asked for (X1).
-const MAX_DEPTH: u8 = 3;
+pub(in crate::gate) const MAX_DEPTH: u8 = 3;
 /// How many indexes are tried as parents of one manifest.
 const MAX_PARENTS: usize = 16;
 /// How many manifests one question may lead to, upwards (X1).
