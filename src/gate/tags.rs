@@ -7,7 +7,7 @@
 mod guard;
 mod history;
 
-use std::{hash::BuildHasher as _, sync::Arc};
+use std::{hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Mutex;
@@ -38,6 +38,8 @@ const IN_MEMORY: usize = 65_536;
 /// Policies that a history remembers beside those that name the image now: whoever renames them with each release has many, and
 /// a fact has an end.
 const MAX_ASIDE: usize = 4;
+/// What was asked so long ago is not asked again, also where no refusal is remembered, as by `verify`.
+const JUST_NOW: Duration = Duration::from_secs(1);
 
 /// What is wrong with what a tag means now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +87,8 @@ pub enum TagVerdict {
 /// What tags last meant, as far as this process has seen it.
 #[derive(Debug)]
 pub(super) struct Tags {
-    /// With the policies that were asked, all of which let it mean that.
-    known: quick_cache::sync::Cache<(ImageName, Tag), (Digest, PolicyId)>,
+    /// With the policies that were asked, and of each guarding one whether it spoke: those that did all let it mean that.
+    known: quick_cache::sync::Cache<(ImageName, Tag), (Digest, PolicyId, Arc<[bool]>)>,
     /// One at a time for one tag: reading its history and writing it belong together.
     turns: [Mutex<()>; 64],
     hasher: std::collections::hash_map::RandomState,
@@ -104,8 +106,11 @@ impl Gate {
     /// is not known.
     #[must_use]
     pub fn recall_tag(&self, tag: &Tag, permit: &Permit) -> bool {
-        permit.guard().is_none()
-            || self.tags.known.get(&(permit.image().clone(), tag.clone())) == Some((*permit.manifest().digest(), permit.policy()))
+        let Some(guard) = permit.guard() else { return true };
+        let known = self.tags.known.get(&(permit.image().clone(), tag.clone()));
+        known.is_some_and(|(digest, policy, spoke)| {
+            digest == *permit.manifest().digest() && policy == permit.policy() && guard.speaking().eq(spoke.iter().copied())
+        })
     }
 
     /// Whether `tag` may be answered with what `permit` is for, the permit of `subject`, and remembers it if so.
@@ -119,11 +124,17 @@ impl Gate {
             return Ok(TagVerdict::Fine);
         }
         let moved = self.move_tag(tag, permit, guard).await;
-        let refuses = moved.as_ref().is_ok_and(|moved| moved.iter().any(|(mode, _)| *mode == Mode::Enforce));
-        if !refuses || !guard.is_older_than(self.config.refusal_ttl) {
+        let says_no = |which: &[Mode]| moved.as_ref().is_ok_and(|moved| moved.iter().any(|(mode, _)| which.contains(mode)));
+        // The permit is as old as it may be, and a refusal is not: whoever signs it late has perhaps signed since.
+        let is_old = guard.is_older_than(self.config.refusal_ttl.max(JUST_NOW));
+        if !is_old || !says_no(&[Mode::Enforce]) {
+            if is_old && says_no(&[Mode::Audit]) {
+                // Who only audits makes nobody wait: it is for the next who asks.
+                let (gate, subject, permit) = (Arc::clone(self), subject.clone(), permit.clone());
+                drop(tokio::spawn(async move { gate.renew(&subject, &permit).await.map(drop) }));
+            }
             return self.tell_tag(tag, permit, guard, moved);
         }
-        // The permit is as old as it may be, and a refusal is not: whoever signs it late has perhaps signed since.
         match self.renew(subject, permit).await? {
             Verdict::Refuse(refusal) => Ok(TagVerdict::Refuse(refusal)),
             Verdict::Admit(permit) => match permit.guard() {
@@ -197,7 +208,7 @@ impl Gate {
         let at = usize::try_from(self.tags.hasher.hash_one(&key) % self.tags.turns.len() as u64).unwrap_or_default();
         let _turn = self.tags.turns[at].lock().await;
         let mut spent = None;
-        let before = match History::load(facts, &key, guard).await {
+        let before = match History::load(facts, &key, guard, digest).await {
             Ok(before) => before,
             Err(error @ StoreError::Damaged { .. }) => {
                 spent = last_accepted(facts, &key).await?.filter(|accepted| accepted.is_of(None, digest));
@@ -213,48 +224,62 @@ impl Gate {
         let asked = guard.policies.iter().filter(|says| says.speaks());
         let whole = guard.unseen.is_none();
         let said: Vec<_> = asked.map(|says| (says, says.follow(digest, meant(&says.policy), whole))).collect();
-        let mut accepted = None;
+        let mut accepted = Vec::new();
         if let Some(before) = &before {
             spent.clone_from(&before.spent);
             if said.iter().any(|(_, said)| said.is_err()) {
-                // Once: else the same rollback would be free for ever.
-                accepted = last_accepted(facts, &key).await?.filter(|accepted| spent.as_ref() != Some(accepted));
+                // Once: else the same rollback would be free for ever. It holds for a policy that says something only later, as long
+                // as the tag stays there.
+                accepted.extend(last_accepted(facts, &key).await?.filter(|accepted| spent.as_ref() != Some(accepted)));
+                accepted.extend(spent.clone().filter(|_| before.digest == digest));
             }
         }
         let (mut policies, mut moved) = (Vec::new(), Vec::new());
+        let mut is_settled = true;
         for (says, said) in said {
             match said {
-                Ok(meant) => policies.push(meant),
-                Err((was, _)) if accepted.as_ref().is_some_and(|accepted| accepted.is_of(Some(was), digest)) => {
-                    spent.clone_from(&accepted);
-                    policies.push(says.anew(digest, whole));
-                    tracing::info!(policy = says.policy, %image, %tag, %was, %digest, "a tag moved as an operator accepts");
+                Ok(Some(meant)) => {
+                    is_settled &= !meant.partly;
+                    policies.push(meant);
                 }
-                Err((was, how)) => {
-                    moved.push((says.mode, TagMoved { tag: tag.clone(), policy: says.policy.clone(), how, was }));
+                Ok(None) => {
+                    is_settled = false;
+                    tracing::info!(policy = says.policy, %image, %tag, %digest, "a tag's first use is not remembered until all is seen");
                 }
+                Err((was, how)) => match accepted.iter().find(|accepted| accepted.is_of(Some(was), digest)) {
+                    Some(accepted) => {
+                        spent = Some(accepted.clone());
+                        policies.push(says.anew(digest));
+                        tracing::info!(policy = says.policy, %image, %tag, %was, %digest, "a tag moved as an operator accepts");
+                    }
+                    None => moved.push((says.mode, TagMoved { tag: tag.clone(), policy: says.policy.clone(), how, was })),
+                },
             }
         }
         if moved.iter().any(|(mode, _)| *mode == Mode::Enforce) {
             return Ok(moved);
         }
         let follow = policies.len();
-        let is_open = policies.iter().any(|meant| meant.open);
         // What it meant to who says nothing of this digest, or would refuse it, it means to them still.
         let aside = known.iter().filter(|known| policies.iter().all(|meant: &Meant| meant.policy != known.policy));
         let is_asked = |meant: &Meant| guard.policies.iter().any(|says| says.policy == meant.policy);
         let (asked, away): (Vec<_>, Vec<_>) = aside.cloned().partition(is_asked);
         policies.extend(asked.into_iter().chain(away.into_iter().take(MAX_ASIDE)));
-        let is_known = before.as_ref().is_some_and(|before| !before.is_old && before.policies == policies);
-        if follow > 0 && !is_known {
+        let is_known = before.as_ref().is_some_and(|before| before.policies == policies);
+        let is_old = before.as_ref().is_some_and(|before| before.is_old);
+        if follow > 0 && (!is_known || is_old) {
             let history = History::of(digest, policies, spent);
-            facts.set_fact(FactKind::Tag, &key, &serde_json::to_vec(&history).unwrap_or_default()).await?;
+            match facts.set_fact(FactKind::Tag, &key, &serde_json::to_vec(&history).unwrap_or_default()).await {
+                // The same in an earlier version's form says it too.
+                Err(error) if is_known => tracing::warn!(%image, %tag, %error, "a tag's history is left in its old form"),
+                written => written?,
+            }
         }
-        // While its turn is held, so that it is never older than the history. Where a policy would refuse, or says nothing and may
-        // yet, or does not know all who signed, all are asked each time, and what was known before is forgotten.
+        // While its turn is held, so that it is never older than the history. Where a policy would refuse, or who signed was not all
+        // seen, all are asked each time, and what was known before is forgotten.
         let name = (image.clone(), tag.clone());
-        if follow == guard.policies.len() && !is_open {
-            self.tags.known.insert(name, (digest, permit.policy()));
+        if moved.is_empty() && is_settled {
+            self.tags.known.insert(name, (digest, permit.policy(), guard.speaking().collect()));
         } else {
             self.tags.known.remove(&name);
         }

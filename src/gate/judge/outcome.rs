@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Answer, Got, Judgement, Parentage, RETRY,
+    Answer, Got, Judgement, Parentage, RETRY, STALE_LIFE,
     audit::Audited,
     cooldown::Cooling,
     platforms::{is_index, platforms_of},
@@ -119,19 +119,19 @@ impl Judgement {
             life = life.min(Duration::try_from(until.duration_since((self.gate.clock)())).unwrap_or_default());
         }
         let exceptions = self.tell_exceptions(scales, &mut warnings);
-        // So that what was not seen is asked for again soon.
-        if audited.tell(self, &mut warnings) || doubt.is_some() && guard.is_some() {
+        // So that what was not seen is asked for again soon; for the guard of tags as soon as in place of what is stale.
+        if audited.tell(self, &mut warnings) {
             life = life.min(self.gate.config.refusal_ttl);
+        } else if doubt.is_some() && guard.is_some() {
+            life = life.min(STALE_LIFE);
         }
         self.admit(got, Grounds::Policy, self.basis.epoch, life, Said { warnings, guard, exceptions }).await
     }
 
-    /// What the permit says to the guard of tags, where `doubt` says why not everything was seen. Nor was it where a limit ended the
-    /// search.
+    /// What the permit says to the guard of tags, where `doubt` says why not everything could be seen now. What a limit hides is
+    /// not seen tomorrow either: who can push can hide anything behind one, and is judged by what was seen.
     fn guard(&self, scales: &Scales, doubt: Option<&UndecidedReason>) -> Option<Arc<Guard>> {
-        let unseen =
-            doubt.cloned().or_else(|| scales.limit().map(|limit| UndecidedReason::EvidenceUnavailable(limit.to_owned())));
-        Guard::of(&self.selection, &scales.held, &scales.watched, unseen, self.age)
+        Guard::of(&self.selection, &scales.held, &scales.watched, doubt.cloned(), self.age)
     }
 
     /// Tells of each exception that stands in for evidence, an event and a warning; and what each is for.

@@ -26,7 +26,7 @@ pub(super) const MAX_SIGNERS: usize = 16;
 pub struct Guard {
     /// The enforcing before those that audit.
     pub(super) policies: Vec<Says>,
-    /// Why others may have signed it too, or these later: not everything that is published about it was seen.
+    /// Why others may have signed it too, or these later: not everything that is published about it could be seen now.
     pub(super) unseen: Option<UndecidedReason>,
     /// When the upstream was last asked who signed it; `None` where that is longer ago than the clock can say.
     asked: Option<Instant>,
@@ -82,6 +82,11 @@ impl Guard {
         self.asked.is_none_or(|asked| asked.elapsed() >= ttl)
     }
 
+    /// Of each policy whether it says anything of the digest.
+    pub(super) fn speaking(&self) -> impl Iterator<Item = bool> {
+        self.policies.iter().map(Says::speaks)
+    }
+
     /// Whether a policy of this mode says anything of the digest.
     pub(super) fn speaks(&self, mode: Mode) -> bool {
         self.policies.iter().any(|says| says.mode == mode && says.speaks())
@@ -111,22 +116,30 @@ impl Says {
         !self.signers.is_empty()
     }
 
+    /// Whether one of these signs for the policy.
+    pub(super) fn knows_any(&self, of: &[LastSigned]) -> bool {
+        self.signers.iter().any(|(signer, _)| of.iter().any(|last| last.signer == *signer))
+    }
+
     /// What the tag means to the policy from here on, if it may move here from what it `was`; else what that was, and how it
-    /// moved. The first use is trusted. With `whole`, all who signed this digest are known.
+    /// moved. With `whole`, all could be seen of who signed this digest.
     ///
-    /// What was not seen must not be a way out: whoever can push can hide a signature behind a limit, and whoever answers for the
-    /// registry can keep one back. So a move that what was seen allows is remembered all the same, and takes away nobody's right
-    /// to move the tag next: nobody knows that he did not sign.
-    pub(super) fn follow(&self, digest: Digest, was: Option<&Meant>, whole: bool) -> Result<Meant, (Digest, Move)> {
-        let Some(was) = was else { return Ok(self.anew(digest, whole)) };
-        let completes = was.open && whole;
+    /// The first use is trusted, and is remembered once all was seen; `None` until then. From then on the tag moves to what one of
+    /// those signed who signed what it meant, and not earlier than they signed that. Of them those stay who signed this too.
+    ///
+    /// What was not seen must not be a way out: whoever answers for the registry can keep a signature back. So a move that what was
+    /// seen allows is remembered all the same, and takes away nobody's right before all is seen: nobody knows that he did not sign.
+    pub(super) fn follow(&self, digest: Digest, was: Option<&Meant>, whole: bool) -> Result<Option<Meant>, (Digest, Move)> {
+        let Some(was) = was else { return Ok(whole.then(|| self.anew(digest))) };
+        let completes = was.partly && whole;
         if was.digest == digest && !completes {
-            return Ok(was.clone());
+            return Ok(Some(was.clone()));
         }
         match self.compare(was) {
-            Err(Move::ToAnotherSigner { .. }) if was.open => {}
             Err(how) if was.digest != digest => return Err((was.digest, how)),
-            Ok(()) | Err(_) => {}
+            // All of them withdrew: the tag did not move, and goes on as before.
+            Err(Move::ToAnotherSigner { .. }) => return Ok(Some(was.clone())),
+            Ok(()) | Err(Move::Back { .. }) => {}
         }
         let again = |last: &LastSigned| match self.signers.iter().find(|(signer, _)| *signer == last.signer) {
             // Nobody's age goes back for what another let through.
@@ -135,20 +148,17 @@ impl Says {
             None if whole => None,
             None => Some(LastSigned { newest: Some(last.newest.unwrap_or(was.newest)), ..last.clone() }),
         };
-        let is_new = |(signer, _): &&(TagSigner, Timestamp)| was.open && was.signers.iter().all(|last| last.signer != *signer);
-        let others = self.signers.iter().filter(is_new).map(last);
-        let signers = was.signers.iter().filter_map(again).chain(others).take(MAX_SIGNERS).collect();
-        Ok(self.meant(digest, signers, was.open && !whole))
+        Ok(Some(self.meant(digest, was.signers.iter().filter_map(again).collect(), !whole)))
     }
 
     /// The same, whatever it was.
-    pub(super) fn anew(&self, digest: Digest, whole: bool) -> Meant {
-        self.meant(digest, self.signers.iter().map(last).collect(), !whole)
+    pub(super) fn anew(&self, digest: Digest) -> Meant {
+        self.meant(digest, self.signers.iter().map(last).collect(), false)
     }
 
-    fn meant(&self, digest: Digest, signers: Vec<LastSigned>, open: bool) -> Meant {
+    fn meant(&self, digest: Digest, signers: Vec<LastSigned>, partly: bool) -> Meant {
         let newest = self.signers.iter().map(|(_, at)| *at).max().unwrap_or(Timestamp::MIN);
-        Meant { policy: self.policy.clone(), digest, newest, signers, open }
+        Meant { policy: self.policy.clone(), digest, newest, signers, partly }
     }
 
     /// Whether a tag may move from there to here. Only the signatures of those who signed both say which is newer: who signs beside

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::guard::{Guard, MAX_SIGNERS, TagSigner};
+use super::guard::{Guard, MAX_SIGNERS, Says, TagSigner};
 use crate::{
     oci::{Digest, ImageName, Tag},
     policy::Mode,
@@ -37,9 +37,9 @@ pub(super) struct Meant {
     /// When its newest signature was made.
     pub(super) newest: Timestamp,
     pub(super) signers: Vec<LastSigned>,
-    /// Others may have signed it when it was first used, and were not seen: who signs next may be one of them.
+    /// The tag moved here while not all could be seen of who signed this, so nobody's right was taken away yet.
     #[serde(default)]
-    pub(super) open: bool,
+    pub(super) partly: bool,
 }
 
 /// A signer of what a tag last meant.
@@ -108,25 +108,25 @@ impl History {
         Self { digest, newest, signers, spent, policies, is_old: false }
     }
 
-    /// What `tag` meant to each policy of `guard`, if it meant anything.
-    pub(super) async fn load(facts: &dyn Facts, key: &str, guard: &Guard) -> Result<Option<Self>, StoreError> {
+    /// What `tag` meant to each policy of `guard`, if it meant anything. It means `digest` now.
+    pub(super) async fn load(facts: &dyn Facts, key: &str, guard: &Guard, digest: Digest) -> Result<Option<Self>, StoreError> {
         let Some(mut history) = history(facts, key).await? else { return Ok(None) };
         history.is_old = history.policies.is_empty();
         if history.is_old {
             let enforces = |mode| guard.policies.iter().any(|says| says.mode == mode);
             let apart = enforces(Mode::Enforce) && enforces(Mode::Audit);
             let audit = if apart { old_audit(facts, key).await? } else { None };
-            for says in &guard.policies {
-                let of = if apart && says.mode == Mode::Audit { audit.as_ref() } else { Some(&history) };
-                let meant = of.map(|Self { digest, newest, signers, .. }| Meant {
-                    policy: says.policy.clone(),
-                    digest: *digest,
-                    newest: *newest,
-                    signers: signers.clone(),
-                    open: false,
-                });
-                history.policies.extend(meant);
-            }
+            let meant = |says: &Says| {
+                let of = if apart && says.mode == Mode::Audit { audit.as_ref() } else { Some(&history) }?;
+                // None of its signers is among them, so they are another policy's, and this one uses the tag for the first time. Not
+                // where the tag moved: who may move it for that other policy must not move it for this one, whose they may be.
+                if of.digest == digest && says.speaks() && !says.knows_any(&of.signers) {
+                    return None;
+                }
+                let (policy, signers) = (says.policy.clone(), of.signers.clone());
+                Some(Meant { policy, digest: of.digest, newest: of.newest, signers, partly: false })
+            };
+            history.policies = guard.policies.iter().filter_map(meant).collect();
         }
         Ok(Some(history))
     }

@@ -1,12 +1,19 @@
 //! The tag guard where several policies ask for it: each has its own signers, and every one that enforces must let the tag move.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    super::{TagVerdict, tags::accept, testing::*},
+    super::{NoVerdict, TagVerdict, tags::accept, testing::*},
     tags::{FIRST, OTHER, ask, fine, guarded, history, refused, signed, v1},
 };
-use crate::{oci::Digest, policy::Unmatched, store::FactKind};
+use crate::{
+    oci::Digest,
+    policy::Unmatched,
+    store::{FactKind, Facts, NoFacts, StoreError},
+};
 
 const REVIEW: &str = "https://ci.acme.test/review.yml@refs/heads/main";
 
@@ -25,6 +32,17 @@ fn by(policy: &str, mode: &str, workflows: &[&str]) -> String {
 
 fn set(world: &World, policies: &[String]) {
     world.set_policies(&policies.join("---\n"), Unmatched::Deny);
+}
+
+/// A history of an earlier version.
+async fn keep_old(world: &World, of: &str, digest: Digest, workflows: &[&str]) {
+    let signer = |workflow: &&str| {
+        let builder = format!("https://ci.acme.test/{workflow}.yml");
+        json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder, "newest": "2026-01-01T00:00:00Z"})
+    };
+    let signers: Vec<_> = workflows.iter().map(signer).collect();
+    let old = json!({"digest": digest, "newest": "2026-01-01T00:00:00Z", "signers": signers}).to_string();
+    world.facts.set_fact(FactKind::Tag, &format!("{}:{of}", name(REPO)), old.as_bytes()).await.unwrap();
 }
 
 /// What `policy` remembers: the digest, and who signed it.
@@ -121,15 +139,7 @@ async fn histories_of_earlier_versions_are_read_as_they_were_meant() {
     let watch = by("watch", "audit", &["release", "nightly"]);
     set(&world, &[by("a", "enforce", &["release", "nightly"]), by("b", "enforce", &["review"]), watch]);
     let was = world.image(REPO, "was");
-    let signer = |workflow: &str| {
-        let builder = format!("https://ci.acme.test/{workflow}.yml");
-        json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder, "newest": "2026-01-01T00:00:00Z"})
-    };
-    let write = async |of: &str, workflows: &[&str]| {
-        let signers: Vec<_> = workflows.iter().map(|workflow| signer(workflow)).collect();
-        let old = json!({"digest": was, "newest": "2026-01-01T00:00:00Z", "signers": signers}).to_string();
-        world.facts.set_fact(FactKind::Tag, &format!("{}:{of}", name(REPO)), old.as_bytes()).await.unwrap();
-    };
+    let write = async |of: &str, workflows: &[&str]| keep_old(&world, of, was, workflows).await;
     let both = |seed: &str, first: &str, at: &str| signed(&world, seed, &[(first, at), (REVIEW, at)]);
     let new = both("new", FIRST, "2026-02-01T00:00:00Z");
     write("v1", &["release", "review"]).await;
@@ -153,4 +163,86 @@ async fn histories_of_earlier_versions_are_read_as_they_were_meant() {
     write("v1", &["release", "review"]).await;
     world.facts.set_fact(FactKind::Tag, &format!("{}:v1 audit", name(REPO)), b"{}").await.unwrap();
     assert!(fine(&world, new).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_earlier_version_no_policy_inherits_signers_that_are_anothers() {
+    for mode in ["enforce", "audit"] {
+        let world = World::new();
+        set(&world, &[by("a", mode, &["release"]), by("b", mode, &["review"])]);
+        let both = |seed: &str, at: &str| signed(&world, seed, &[(FIRST, at), (REVIEW, at)]);
+        let was = both("was", "2026-01-01T00:00:00Z");
+        keep_old(&world, "v1", was, &["release"]).await;
+        assert!(fine(&world, was).await);
+        let new = both("new", "2026-02-01T00:00:00Z");
+        assert!(fine(&world, new).await, "{mode}");
+        assert_eq!(remembered(&world, "a").await, Some((new, vec!["release.yml".to_owned()])));
+        assert_eq!(remembered(&world, "b").await, Some((new, vec!["review.yml".to_owned()])));
+    }
+    // Where the tag is; not to let it move.
+    let world = World::new();
+    set(&world, &[by("b", "enforce", &["review"])]);
+    let was = signed(&world, "was", &[(REVIEW, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(REVIEW, "2026-02-01T00:00:00Z")]);
+    keep_old(&world, "v1", was, &["release"]).await;
+    assert_eq!(refused(&world, new).await.0, "tag_signer_changed");
+    assert!(fine(&world, was).await && fine(&world, new).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_of_an_earlier_version_need_not_be_written_anew_where_the_tag_did_not_move() {
+    let mut world = World::new();
+    set(&world, &[by("a", "enforce", &["release"])]);
+    let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    keep_old(&world, "v1", was, &["release"]).await;
+    let facts = std::mem::replace(&mut world.facts, Arc::new(NoFacts));
+    world.facts = Arc::new(Full(Arc::clone(&facts)));
+    world.restart();
+    assert!(fine(&world, was).await);
+    assert!(matches!(ask(&world, new).await, Err(NoVerdict::Undecided(_))), "what it means from now on must be kept");
+    world.facts = facts;
+    world.restart();
+    assert!(fine(&world, was).await);
+    assert_eq!(remembered(&world, "a").await.unwrap().0, was, "else it is");
+}
+
+/// A store that is full.
+#[derive(Debug)]
+struct Full(Arc<dyn Facts>);
+
+#[async_trait::async_trait]
+impl Facts for Full {
+    async fn first_seen(&self, name: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
+        self.0.first_seen(name, now).await
+    }
+
+    async fn fact(&self, kind: FactKind, key: &str) -> Result<Option<bytes::Bytes>, StoreError> {
+        self.0.fact(kind, key).await
+    }
+
+    async fn set_fact(&self, _: FactKind, _: &str, _: &[u8]) -> Result<(), StoreError> {
+        Err(StoreError::Damaged { path: "facts".into() })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_accepts_holds_for_a_policy_that_says_something_only_later() {
+    let world = World::new();
+    let was = signed(&world, "was", &[(FIRST, "2026-02-01T00:00:00Z"), (REVIEW, "2026-02-01T00:00:00Z")]);
+    let back = signed(&world, "back", &[(REVIEW, "2026-01-01T00:00:00Z")]);
+    let exception = format!("exceptions: [{{digest: \"{back}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
+    let (a, b) = (by("a", "enforce", &["release"]), by("b", "enforce", &["review"]));
+    set(&world, &[a.clone() + &exception, b.clone()]);
+    assert!(fine(&world, was).await);
+    assert_eq!(refused(&world, back).await.0, "tag_rolled_back");
+    accept(&*world.facts, &name(REPO), &v1(), &back).await.unwrap();
+    assert!(fine(&world, back).await);
+    assert_eq!(remembered(&world, "a").await.unwrap().0, was);
+    world.attach(REPO, back, &signature_at(back, FIRST, "2026-01-01T00:00:00Z"));
+    set(&world, &[a, b]);
+    assert!(fine(&world, back).await);
+    assert_eq!(remembered(&world, "a").await.unwrap().0, back);
+    assert!(fine(&world, was).await, "forward again");
+    assert_eq!(refused(&world, back).await.0, "tag_rolled_back", "it was for as long as the tag stayed");
 }

@@ -8,7 +8,7 @@ use super::{
     super::{testing::*, *},
     tags::{FIRST, OTHER, ask, fine, guarded, guarding, history, refused, signed, v1},
 };
-use crate::{evidence::Limits, oci::Digest, policy::Unmatched};
+use crate::{evidence::Limits, oci::Digest, policy::Unmatched, store::FactKind};
 
 const THIRD: &str = "https://ci.acme.test/third.yml@refs/heads/main";
 
@@ -66,65 +66,102 @@ async fn an_audit_policy_could_not_tell_by_what_was_not_all_seen() {
     assert_eq!(history(&world).await["digest"], json!(was));
 }
 
+/// And it is asked for again as soon as what is stale, not as soon as a refusal: in an outage every image would be.
 #[tokio::test(start_paused = true)]
-async fn a_first_use_that_was_not_all_seen_keeps_out_nobody_who_may_have_signed_it_until_it_is() {
-    for complete in [false, true] {
-        let world = guarding();
-        let (first, bundle) = by_two(&world, "first", "2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z");
-        world.hide_referrers(bundle);
-        assert!(fine(&world, first).await);
-        world.mend();
-        let back = signed(&world, "back", &[(OTHER, "2026-01-01T00:00:00Z")]);
-        assert_eq!(refused(&world, back).await.0, "tag_rolled_back", "who was seen to sign it is held to that");
-        if complete {
-            wait(11).await;
-            assert!(fine(&world, first).await);
-            let third = signed(&world, "third", &[(THIRD, "2026-03-01T00:00:00Z")]);
-            assert_eq!(refused(&world, third).await.0, "tag_signer_changed");
-        }
-        let next = signed(&world, "next", &[(FIRST, "2026-03-01T00:00:00Z")]);
-        assert!(fine(&world, next).await);
-        let third = signed(&world, "third", &[(THIRD, "2026-04-01T00:00:00Z")]);
-        assert_eq!(refused(&world, third).await.0, "tag_signer_changed", "from here on all are known");
-    }
+async fn a_first_use_is_remembered_once_all_is_seen() {
+    let world = guarding();
+    let (first, bundle) = by_two(&world, "first", "2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z");
+    world.hide_referrers(bundle);
+    assert!(fine(&world, first).await && fine(&world, first).await);
+    let kept = async || world.facts.fact(FactKind::Tag, &format!("{}:v1", name(REPO))).await.unwrap();
+    let permit = world.permit(first).await;
+    assert!(kept().await.is_none() && !world.gate.recall_tag(&v1(), &permit));
+    world.mend();
+    world.forget_asked();
+    wait(58).await;
+    assert!(fine(&world, first).await && kept().await.is_none());
+    assert_eq!(world.asked_at_all(), 0);
+    wait(3).await;
+    assert!(fine(&world, first).await && kept().await.is_some());
+    let third = signed(&world, "third", &[(THIRD, "2026-03-01T00:00:00Z")]);
+    assert_eq!(refused(&world, third).await.0, "tag_signer_changed");
+    let next = signed(&world, "next", &[(FIRST, "2026-03-01T00:00:00Z")]);
+    assert!(fine(&world, next).await, "who was not seen at first");
 }
 
-/// Whoever keeps something back of each release must not be free to go back behind it.
+/// Whoever keeps something back of each release must not be free to go back behind it, nor keep anybody's right for him.
 #[tokio::test(start_paused = true)]
-async fn a_move_on_what_was_not_all_seen_is_remembered_and_takes_no_right_away() {
-    for limit in [false, true] {
-        let limits = Limits { candidates: if limit { 2 } else { 100 }, ..Limits::default() };
-        let world = World::built(true, 1_000, Config { limits, ..config() });
-        world.set_policies(&guarded("enforce"), Unmatched::Deny);
+async fn a_move_on_what_was_not_all_seen_is_remembered_and_takes_no_right_away_until_all_is_seen() {
+    for (hidden, complete) in [(FIRST, false), (FIRST, true), (THIRD, true)] {
+        let world = guarding();
         let (was, _) = by_two(&world, "was", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z");
         assert!(fine(&world, was).await);
         let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
-        if limit {
-            (0..2).for_each(|at| _ = world.attach(REPO, new, &json!({"junk": at})));
-        } else {
-            world.hide_referrers(world.attach(REPO, new, &signature_at(new, FIRST, "2026-02-01T00:00:00Z")));
-        }
+        world.hide_referrers(world.attach(REPO, new, &signature_at(new, hidden, "2026-02-01T00:00:00Z")));
         assert!(fine(&world, new).await);
+        let permit = world.permit(new).await;
+        assert!(!world.gate.recall_tag(&v1(), &permit));
         world.mend();
         assert_eq!(refused(&world, was).await.0, "tag_rolled_back");
         let third = signed(&world, "third", &[(THIRD, "2026-03-01T00:00:00Z")]);
         assert_eq!(refused(&world, third).await.0, "tag_signer_changed");
         let next = signed(&world, "next", &[(FIRST, "2026-01-02T00:00:00Z")]);
-        assert!(fine(&world, next).await, "who may have signed it, and is held to what it signed before");
+        if !complete {
+            assert!(fine(&world, next).await, "who may have signed it, and is held to what it signed before");
+            continue;
+        }
+        wait(61).await;
+        assert!(fine(&world, new).await);
+        let permit = world.permit(new).await;
+        assert!(world.gate.recall_tag(&v1(), &permit));
+        let code = if hidden == FIRST { "tag_rolled_back" } else { "tag_signer_changed" };
+        assert_eq!(refused(&world, next).await.0, code);
+        assert_eq!(refused(&world, third).await.0, "tag_signer_changed", "nobody gets a right");
     }
 }
 
+/// All that may move the tag withdrew, before all was seen: it did not move, and what is remembered of it stays.
 #[tokio::test(start_paused = true)]
-async fn a_signature_that_a_limit_hides_makes_no_refusal_either() {
-    let world = World::built(true, 1_000, Config { limits: Limits { candidates: 2, ..Limits::default() }, ..config() });
-    world.set_policies(&guarded("enforce"), Unmatched::Deny);
-    let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
+async fn a_tag_that_did_not_move_is_fine_though_nobody_is_left_who_may_move_it() {
+    let world = guarding();
+    let (was, _) = by_two(&world, "was", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z");
     assert!(fine(&world, was).await);
-    let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
-    world.attach(REPO, new, &json!({"junk": 1}));
-    world.attach(REPO, new, &signature_at(new, FIRST, "2026-02-01T00:00:00Z"));
-    let why = unsure(&world, new).await;
-    assert!(why.contains("limits.evidence.candidates"), "{why}");
+    let (new, bundle) = by_two(&world, "new", "2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z");
+    world.hide_referrers(bundle);
+    assert!(fine(&world, new).await);
+    world.mend();
+    world.withdraw(REPO, new);
+    world.attach(REPO, new, &signature_at(new, THIRD, "2026-02-01T00:00:00Z"));
+    wait(61).await;
+    assert!(fine(&world, new).await);
+    let third = signed(&world, "third", &[(THIRD, "2026-03-01T00:00:00Z")]);
+    assert_eq!(refused(&world, third).await.0, "tag_signer_changed");
+    // One of them comes back with an older signature: nobody's age goes back, and the other is gone.
+    world.attach(REPO, new, &signature_at(new, OTHER, "2026-01-15T00:00:00Z"));
+    wait(3_601).await;
+    assert!(fine(&world, new).await);
+    let between = signed(&world, "between", &[(OTHER, "2026-01-31T00:00:00Z")]);
+    assert_eq!(refused(&world, between).await.0, "tag_rolled_back");
+    let next = signed(&world, "next", &[(FIRST, "2026-03-01T00:00:00Z")]);
+    assert_eq!(refused(&world, next).await.0, "tag_signer_changed");
+}
+
+/// Who can push can hide a signature behind one for ever: that must neither switch the guard off nor make no answer of a no.
+#[tokio::test(start_paused = true)]
+async fn what_a_limit_hides_is_not_there() {
+    for junk in [0, 2] {
+        let world = World::built(true, 1_000, Config { limits: Limits { candidates: 2, ..Limits::default() }, ..config() });
+        world.set_policies(&guarded("enforce"), Unmatched::Deny);
+        let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
+        (0..junk).for_each(|at| _ = world.attach(REPO, was, &json!({"junk": at})));
+        assert!(fine(&world, was).await);
+        let permit = world.permit(was).await;
+        assert!(world.gate.recall_tag(&v1(), &permit), "a first use is remembered");
+        let other = signed(&world, "other", &[(OTHER, "2026-02-01T00:00:00Z")]);
+        world.attach(REPO, other, &json!({"junk": 1}));
+        world.attach(REPO, other, &signature_at(other, FIRST, "2026-02-01T00:00:00Z"));
+        assert_eq!(refused(&world, other).await.0, "tag_signer_changed");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,20 +191,76 @@ async fn who_signs_late_is_asked_for_before_a_tag_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_child_the_signatures_of_its_index_are_asked_for_again() {
-    let world = guarding();
+async fn of_a_child_the_signatures_of_the_index_above_it_are_asked_for_again() {
+    for levels in 1..=3 {
+        let world = guarding();
+        let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
+        assert!(fine(&world, was).await);
+        let child = world.image(REPO, "amd64");
+        let mut indexes = vec![child];
+        for level in 0..levels {
+            indexes.push(world.index(REPO, &indexes[level..=level]));
+        }
+        let index = indexes[levels];
+        world.attach(REPO, index, &signature_at(index, OTHER, "2026-02-01T00:00:00Z"));
+        for below in indexes[1..].iter().rev() {
+            world.permit(*below).await;
+        }
+        assert_eq!(refused(&world, child).await.0, "tag_signer_changed");
+        world.attach(REPO, index, &signature_at(index, FIRST, "2026-02-01T00:00:00Z"));
+        wait(11).await;
+        assert!(fine(&world, child).await, "{levels}");
+        let permit = world.permit(child).await;
+        assert!(world.gate.recall_tag(&v1(), &permit));
+    }
+}
+
+/// As in `verify`, where no refusal is remembered.
+#[tokio::test(start_paused = true)]
+async fn what_was_just_asked_is_not_asked_again_and_then_once() {
+    let world = World::built(true, 1_000, Config { refusal_ttl: Duration::ZERO, ..config() });
+    world.set_policies(&guarded("enforce"), Unmatched::Deny);
     let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
     assert!(fine(&world, was).await);
-    let child = world.image(REPO, "amd64");
-    let index = world.index(REPO, &[child]);
-    world.attach(REPO, index, &signature_at(index, OTHER, "2026-02-01T00:00:00Z"));
-    world.permit(index).await;
-    assert_eq!(refused(&world, child).await.0, "tag_signer_changed");
-    world.attach(REPO, index, &signature_at(index, FIRST, "2026-02-01T00:00:00Z"));
-    wait(11).await;
-    assert!(fine(&world, child).await);
-    let permit = world.permit(child).await;
-    assert!(world.gate.recall_tag(&v1(), &permit));
+    let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
+    world.forget_asked();
+    assert_eq!(refused(&world, new).await.0, "tag_signer_changed");
+    let once = world.asked(Ask::Referrers);
+    for (withdrawn, code) in [(false, "tag_signer_changed"), (true, "signature_missing")] {
+        if withdrawn {
+            world.withdraw(REPO, new);
+        }
+        wait(1).await;
+        world.forget_asked();
+        assert_eq!(refused(&world, new).await.0, code);
+        assert_eq!(world.asked(Ask::Referrers), once);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_an_audit_policy_it_is_asked_once_more_who_signed_and_nobody_waits_for_it() {
+    let world = World::new();
+    world.set_policies(&guarded("audit"), Unmatched::Deny);
+    let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
+    assert!(fine(&world, was).await);
+    let warned = async || matches!(ask(&world, new).await, Ok(TagVerdict::Warn(_)));
+    let asked = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        world.asked_at_all() > 0
+    };
+    assert!(warned().await);
+    world.attach(REPO, new, &signature_at(new, FIRST, "2026-02-01T00:00:00Z"));
+    world.forget_asked();
+    wait(9).await;
+    assert!(warned().await && !asked().await);
+    wait(1).await;
+    assert!(warned().await && asked().await);
+    let permit = world.permit(new).await;
+    _ = world.gate.renew(&world.subject(REPO, new), &permit).await;
+    assert!(fine(&world, new).await);
 }
 
 /// One audit policy that does not hold says so, and the other says what it has to say.

@@ -122,6 +122,24 @@ async fn the_hot_path_forgets_what_two_guards_moved_past() {
     assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
 }
 
+/// One that audits and does not hold, say: the others' answer is known all the same, until it says something too.
+#[tokio::test(start_paused = true)]
+async fn the_hot_path_answers_while_a_guarding_policy_says_nothing() {
+    let world = World::new();
+    let watch = guarded("audit").replace("name: release", "name: watch").replace("acme.test/**", "acme.test/nightly.yml@*/*/*");
+    world.set_policies(&format!("{}---\n{watch}", guarded("enforce")), Unmatched::Deny);
+    let image = signed(&world, "a", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    assert!(fine(&world, image).await);
+    let permit = world.permit(image).await;
+    assert!(world.gate.recall_tag(&v1(), &permit));
+    world.attach(REPO, image, &signature_at(image, OTHER, "2026-01-01T00:00:00Z"));
+    tokio::time::advance(Duration::from_secs(3_601)).await;
+    let permit = world.permit(image).await;
+    assert!(!world.gate.recall_tag(&v1(), &permit));
+    assert!(fine(&world, image).await && world.gate.recall_tag(&v1(), &permit));
+    assert_eq!(history(&world).await["policies"].as_array().unwrap().len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tag_that_moves_to_another_signer_is_refused() {
     let world = guarding();
@@ -133,8 +151,6 @@ async fn a_tag_that_moves_to_another_signer_is_refused() {
     assert!(sentence.contains("by another signer: https://ci.acme.test/nightly.yml"), "{sentence}");
 }
 
-/// Someone registers the name of a deleted repository: the same workflow's name, another repository.
-/// Every field counts, and of signers that differ the one is told that is taken for the same.
 #[tokio::test(start_paused = true)]
 async fn signed_at_the_same_time_is_not_older_and_the_newest_signature_counts() {
     let world = guarding();
@@ -278,7 +294,6 @@ async fn a_tag_that_did_not_move_is_fine_though_its_newest_signature_is_gone() {
     assert_eq!(refused(&world, between).await.0, "tag_rolled_back");
 }
 
-/// Where policies take any workflow, one that signs everything every night must not make an old release new.
 #[tokio::test(start_paused = true)]
 async fn an_audit_policy_answers_though_what_the_tag_meant_cannot_be_read() {
     let world = World::new();

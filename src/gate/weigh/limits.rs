@@ -40,11 +40,6 @@ impl Scales {
         }
     }
 
-    /// Which limit kept some of the evidence from being seen.
-    pub(in crate::gate) fn limit(&self) -> Option<&str> {
-        self.limit.as_deref()
-    }
-
     /// Why what is unmet, or holds only on all there is, might be otherwise: something was there and could not be judged.
     pub(in crate::gate) fn doubt(&self, verifier: &dyn Verifier) -> Option<(UndecidedReason, Duration)> {
         if self.overloaded {
