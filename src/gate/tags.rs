@@ -84,11 +84,14 @@ pub enum TagVerdict {
     Warn(Vec<String>),
 }
 
+/// What a tag last meant, the policies that were asked, and of each guarding one whether it spoke: those that did all let it mean
+/// that.
+type Known = (Digest, PolicyId, Arc<[bool]>);
+
 /// What tags last meant, as far as this process has seen it.
 #[derive(Debug)]
 pub(super) struct Tags {
-    /// With the policies that were asked, and of each guarding one whether it spoke: those that did all let it mean that.
-    known: quick_cache::sync::Cache<(ImageName, Tag), (Digest, PolicyId, Arc<[bool]>)>,
+    known: quick_cache::sync::Cache<(ImageName, Tag), Known>,
     /// One at a time for one tag: reading its history and writing it belong together.
     turns: [Mutex<()>; 64],
     hasher: std::collections::hash_map::RandomState,
