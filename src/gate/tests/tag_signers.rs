@@ -137,4 +137,5 @@ async fn of_however_many_signers_sixteen_are_remembered_and_each_once() {
     builders.dedup();
     assert!(history["signers"].as_array().unwrap().iter().all(|signer| signer["newest"] == "2026-01-02T00:00:00Z"), "{history}");
     assert_eq!((history["signers"].as_array().unwrap().len(), builders.len()), (16, 16));
+    assert_eq!(history["policies"][0]["signers"].as_array().unwrap().len(), 16);
 }
