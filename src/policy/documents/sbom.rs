@@ -54,7 +54,7 @@ pub(crate) fn references_in(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// One thing a document says of a package's licence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Licensing {
     /// Every one of these applies; at least one is there.
     All(Vec<Self>),

@@ -81,7 +81,7 @@ pub(super) struct Gathered {
     beside: HashMap<u64, Arc<str>>,
     /// Expression, `LicenseRef-…` in it and the licence that this is, by hash; sorted after the first pass.
     custom: Vec<(u64, u64, u64)>,
-    /// Package to licence, by the package's hash after the first pass.
+    /// Package to licence, by hash; sorted after the first pass.
     licensed: Vec<(u64, u64)>,
     /// Set to member, by the set's hash after the first pass.
     members: Vec<(u64, u64)>,
@@ -201,12 +201,9 @@ impl Gathered {
         self.foreign.dedup();
         self.custom.sort_unstable();
         self.custom.dedup();
+        self.licensed.sort_unstable();
+        self.licensed.dedup();
         // As the document has them, so that a sentence about them reads as the document does, every time.
-        let mut licensed: Vec<_> = self.licensed.into_iter().enumerate().collect();
-        licensed.sort_unstable_by_key(|(at, pair)| (*pair, *at));
-        licensed.dedup_by_key(|(_, pair)| *pair);
-        licensed.sort_unstable_by_key(|(at, (package, _))| (*package, *at));
-        self.licensed = licensed.into_iter().map(|(_, pair)| pair).collect();
         self.members.sort_by_key(|(set, _)| *set);
         self
     }

@@ -23,7 +23,9 @@ impl Gathered {
         let stated = of_package
             .filter(|license| !matches!(self.referred.get(license), Some(Referred::License(text)) if !is_asserted(text)));
         let mut beside = Beside::new();
-        let licenses = stated.map(|license| self.put_together(license, MAX_DEPTH, &mut beside)).collect();
+        let mut licenses: Vec<_> = stated.map(|license| self.put_together(license, MAX_DEPTH, &mut beside)).collect();
+        // They come in the order of a keyed hash, and a sentence about them must read the same every time.
+        licenses.sort_unstable();
         (licenses, beside.into_values().collect())
     }
 
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn licences_are_told_in_the_order_of_the_document_each_once() {
+    fn licences_are_told_in_one_order_each_once() {
         let mut gathered = Gathered::default();
         let names = ["c", "a", "e", "b", "d"];
         for (at, name) in names.iter().chain(&names).enumerate() {
@@ -225,7 +227,7 @@ mod tests {
             gathered.license("q", license).unwrap();
         }
         let told = gathered.sorted().licenses("p").0;
-        assert_eq!(told, names.map(|name| Licensing::Said(name.to_owned())));
+        assert_eq!(told, ["a", "b", "c", "d", "e"].map(|name| Licensing::Said(name.to_owned())));
     }
 
     /// A long name is one text in the document, and would be one in memory for each that refers to it.
