@@ -120,6 +120,25 @@ async fn a_move_on_what_was_not_all_seen_is_remembered_and_takes_no_right_away_u
     }
 }
 
+/// A history of a version that kept one time for all signers: who is not seen is held to that time, and not to the next.
+#[tokio::test(start_paused = true)]
+async fn who_was_not_seen_is_held_to_what_he_signed_before_also_where_that_has_no_time_of_its_own() {
+    let world = guarding();
+    let signer = |builder: &str| {
+        let builder = format!("https://ci.acme.test/{builder}.yml");
+        json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder})
+    };
+    let signers = [signer("nightly"), signer("release")];
+    let old = json!({"digest": Digest::sha256(b"was"), "newest": "2026-01-01T00:00:00Z", "signers": signers});
+    world.facts.set_fact(FactKind::Tag, &format!("{}:v1", name(REPO)), old.to_string().as_bytes()).await.unwrap();
+    let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
+    world.hide_referrers(world.attach(REPO, new, &signature_at(new, FIRST, "2026-02-01T00:00:00Z")));
+    assert!(fine(&world, new).await);
+    world.mend();
+    let next = signed(&world, "next", &[(FIRST, "2026-01-02T00:00:00Z")]);
+    assert!(fine(&world, next).await);
+}
+
 /// All that may move the tag withdrew, before all was seen: it did not move, and what is remembered of it stays.
 #[tokio::test(start_paused = true)]
 async fn a_tag_that_did_not_move_is_fine_though_nobody_is_left_who_may_move_it() {
