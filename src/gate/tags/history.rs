@@ -113,8 +113,9 @@ impl History {
         let Some(mut history) = history(facts, key).await? else { return Ok(None) };
         history.is_old = history.policies.is_empty();
         if history.is_old {
-            let enforces = |mode| guard.policies.iter().any(|says| says.mode == mode);
-            let apart = enforces(Mode::Enforce) && enforces(Mode::Audit);
+            // The enforcing come first, so these differ where there are both.
+            let mode = |says: Option<&Says>| says.map(|says| says.mode);
+            let apart = mode(guard.policies.first()) != mode(guard.policies.last());
             let audit = if apart { old_audit(facts, key).await? } else { None };
             let meant = |says: &Says| {
                 let of = if apart && says.mode == Mode::Audit { audit.as_ref() } else { Some(&history) }?;

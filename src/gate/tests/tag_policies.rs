@@ -132,6 +132,16 @@ async fn of_policies_that_are_away_the_last_four_are_remembered() {
     assert!(remembered(&world, "release-19").await.is_some() && remembered(&world, "release-15").await.is_some());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_old_history_of_audit_policies_alone_is_the_tags_own() {
+    let world = World::new();
+    set(&world, &[by("watch", "audit", &["release", "nightly"])]);
+    keep_old(&world, "v1", Digest::sha256(b"was"), &["release"]).await;
+    let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
+    let Ok(TagVerdict::Warn(warnings)) = ask(&world, new).await else { panic!("another signed it before") };
+    assert!(warnings[0].contains("another signer"), "{warnings:?}");
+}
+
 /// One history for all enforcing policies, and one for those that audit beside them.
 #[tokio::test(start_paused = true)]
 async fn histories_of_earlier_versions_are_read_as_they_were_meant() {
