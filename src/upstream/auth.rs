@@ -11,7 +11,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CONTENT_TYPE, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
 use quick_cache::sync::Cache;
@@ -24,7 +24,7 @@ use super::{
     credentials::{Credential, Credentials, Secret},
     egress::Authority,
     http::{self as exchange, Http, What},
-    retry::{Failure, retry_after},
+    retry::{Failure, retry_after, throttles},
 };
 use crate::oci::{Digest, Repository, json};
 
@@ -228,7 +228,7 @@ impl Auth {
         };
         let response = self.http.send(What::Token, request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let host = || self.http.host().to_owned();
+        let (host, waits) = (|| self.http.host().to_owned(), retry_after(&headers));
         match status {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -240,11 +240,8 @@ impl Auth {
                     shown: credential.is_some(),
                 }));
             }
-            // Where 503 says when to come back it is the same; no other status does.
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-                if status == StatusCode::TOO_MANY_REQUESTS || headers.contains_key(RETRY_AFTER) =>
-            {
-                return Err(Failure::Later(UpstreamError::Throttled { host: host(), retry_after: retry_after(&headers) }));
+            status if throttles(status, waits) => {
+                return Err(Failure::Later(UpstreamError::Throttled { host: host(), retry_after: waits }));
             }
             // Credentials were shown to a host that may have them; where it points next may not (U3).
             status if status.is_redirection() => {

@@ -16,7 +16,7 @@ use super::{
     egress::Authority,
     http::{Http, What, content_length, foreign_encoding},
     link,
-    retry::{Budget, Failure, retried, retry_after},
+    retry::{Budget, Failure, retried, retry_after, throttles},
 };
 use crate::oci::{
     Digest, Host, Reference, Repository, Tag, json,
@@ -182,10 +182,7 @@ impl Registry {
                 let shown = self.auth.shows(question.repository).await;
                 Failure::Final(UpstreamError::Denied { host, status: status.as_u16(), shown })
             }
-            StatusCode::TOO_MANY_REQUESTS => Failure::Later(UpstreamError::Throttled { host, retry_after: waits }),
-            StatusCode::SERVICE_UNAVAILABLE if waits.is_some() => {
-                Failure::Later(UpstreamError::Throttled { host, retry_after: waits })
-            }
+            status if throttles(status, waits) => Failure::Later(UpstreamError::Throttled { host, retry_after: waits }),
             StatusCode::NOT_IMPLEMENTED => Failure::Final(answered("it")),
             status if status.is_server_error() => Failure::Later(answered("it")),
             status => Failure::Final(self.http.lied(format!("asked for {}, it answered {status}", question.what.noun()))),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use http::{HeaderMap, header::RETRY_AFTER};
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use tokio::time::Instant;
 
 use super::UpstreamError;
@@ -108,6 +108,12 @@ where
         tracing::debug!(%error, ?delay, "asking the upstream again");
         tokio::time::sleep(delay).await;
     }
+}
+
+/// Whether an answer with this status, and this `Retry-After`, is that of a host that throttles: 503 is where it says when to come
+/// back.
+pub(super) fn throttles(status: StatusCode, wait: Option<Duration>) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE && wait.is_some()
 }
 
 /// What `Retry-After` says, as seconds or as a date, at most an hour.
