@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     super::{NoVerdict, TagVerdict, tags::accept, testing::*},
-    tags::{FIRST, OTHER, ask, fine, guarded, history, refused, signed, v1},
+    tags::{self, FIRST, OTHER, ask, fine, guarded, history, refused, signed, v1},
 };
 use crate::{
     oci::Digest,
@@ -34,15 +34,16 @@ fn set(world: &World, policies: &[String]) {
     world.set_policies(&policies.join("---\n"), Unmatched::Deny);
 }
 
-/// A history of an earlier version.
+/// A history of an earlier version, with a time for each signer.
 async fn keep_old(world: &World, of: &str, digest: Digest, workflows: &[&str]) {
-    let signer = |workflow: &&str| {
-        let builder = format!("https://ci.acme.test/{workflow}.yml");
-        json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder, "newest": "2026-01-01T00:00:00Z"})
+    let newest = "2026-01-01T00:00:00Z";
+    let timed = |workflow: &&str| {
+        let mut signer = tags::signer(workflow);
+        signer["newest"] = json!(newest);
+        signer
     };
-    let signers: Vec<_> = workflows.iter().map(signer).collect();
-    let old = json!({"digest": digest, "newest": "2026-01-01T00:00:00Z", "signers": signers}).to_string();
-    world.facts.set_fact(FactKind::Tag, &format!("{}:{of}", name(REPO)), old.as_bytes()).await.unwrap();
+    let signers: Vec<_> = workflows.iter().map(timed).collect();
+    tags::keep_old(world, of, digest, newest, &signers).await;
 }
 
 /// What `policy` remembers: the digest, and who signed it.

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::{
     super::testing::*,
-    tags::{FIRST, OTHER, fine, guarding, history, refused, signed},
+    tags::{FIRST, OTHER, fine, guarding, history, keep_old, refused, signed, signer},
 };
-use crate::{oci::Digest, store::FactKind};
+use crate::oci::Digest;
 
 #[tokio::test(start_paused = true)]
 async fn a_repository_of_the_same_name_with_another_number_is_another_signer() {
@@ -30,10 +30,8 @@ async fn a_repository_of_the_same_name_with_another_number_is_another_signer() {
 #[tokio::test(start_paused = true)]
 async fn another_signer_of_the_same_name_is_told_by_what_differs() {
     let world = guarding();
-    let key = format!("{}:v1", name(REPO));
     let by = |workflow: &str, changed: &str, to: &str| {
-        let builder = format!("https://ci.acme.test/{workflow}.yml");
-        let mut by = json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder});
+        let mut by = signer(workflow);
         by[changed] = json!(to);
         by
     };
@@ -44,8 +42,7 @@ async fn another_signer_of_the_same_name_is_told_by_what_differs() {
         ("repository", "1001", "repository number 1001", "repository number none"),
     ] {
         let signers = [by("third", changed, to), by("release", changed, to)];
-        let history = json!({"digest": Digest::sha256(b"was"), "newest": "2026-01-01T00:00:00Z", "signers": signers});
-        world.facts.set_fact(FactKind::Tag, &key, history.to_string().as_bytes()).await.unwrap();
+        keep_old(&world, "v1", Digest::sha256(b"was"), "2026-01-01T00:00:00Z", &signers).await;
         let sentence = refused(&world, image).await.1;
         let told = format!("release.yml, {is}; before it by the same, {was}; to accept it: ");
         assert!(sentence.contains(&told), "{sentence}");
@@ -96,12 +93,7 @@ async fn of_several_who_may_move_a_tag_whoever_signs_both_says_which_is_newer() 
 #[tokio::test(start_paused = true)]
 async fn a_history_of_one_time_for_all_signers_is_read_as_it_was_meant() {
     let world = guarding();
-    let by = |workflow: &str| {
-        let builder = format!("https://ci.acme.test/{workflow}.yml");
-        json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder})
-    };
-    let (was, key) = (world.image(REPO, "was"), format!("{}:v1", name(REPO)));
-    let history = json!({"digest": was, "newest": "2026-02-01T00:00:00Z", "signers": [by("release"), by("nightly")]});
+    let was = world.image(REPO, "was");
     for (seed, signers, moves) in [
         ("a", &[(FIRST, "2026-01-31T23:59:59Z")][..], false),
         ("b", &[(FIRST, "2026-02-01T00:00:00Z")], true),
@@ -109,7 +101,7 @@ async fn a_history_of_one_time_for_all_signers_is_read_as_it_was_meant() {
         ("c", &[(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-02-01T00:00:00Z")], true),
         ("d", &[(FIRST, "2026-01-01T00:00:00Z"), (OTHER, "2026-01-31T00:00:00Z")], false),
     ] {
-        world.facts.set_fact(FactKind::Tag, &key, history.to_string().as_bytes()).await.unwrap();
+        keep_old(&world, "v1", was, "2026-02-01T00:00:00Z", &["release", "nightly"].map(signer)).await;
         let image = signed(&world, seed, signers);
         if moves {
             assert!(fine(&world, image).await, "{seed}");

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     super::{testing::*, *},
-    tags::{FIRST, OTHER, ask, fine, guarded, guarding, history, refused, signed, v1},
+    tags::{FIRST, OTHER, ask, fine, guarded, guarding, history, keep_old, refused, signed, signer, v1},
 };
 use crate::{evidence::Limits, oci::Digest, policy::Unmatched, store::FactKind};
 
@@ -124,13 +124,7 @@ async fn a_move_on_what_was_not_all_seen_is_remembered_and_takes_no_right_away_u
 #[tokio::test(start_paused = true)]
 async fn who_was_not_seen_is_held_to_what_he_signed_before_also_where_that_has_no_time_of_its_own() {
     let world = guarding();
-    let signer = |builder: &str| {
-        let builder = format!("https://ci.acme.test/{builder}.yml");
-        json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder})
-    };
-    let signers = [signer("nightly"), signer("release")];
-    let old = json!({"digest": Digest::sha256(b"was"), "newest": "2026-01-01T00:00:00Z", "signers": signers});
-    world.facts.set_fact(FactKind::Tag, &format!("{}:v1", name(REPO)), old.to_string().as_bytes()).await.unwrap();
+    keep_old(&world, "v1", Digest::sha256(b"was"), "2026-01-01T00:00:00Z", &["nightly", "release"].map(signer)).await;
     let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
     world.hide_referrers(world.attach(REPO, new, &signature_at(new, FIRST, "2026-02-01T00:00:00Z")));
     assert!(fine(&world, new).await);

@@ -61,6 +61,18 @@ pub(super) async fn history(world: &World) -> serde_json::Value {
     serde_json::from_slice(&history).unwrap()
 }
 
+/// A signer as a history has him, of a version that kept one time for all of them.
+pub(super) fn signer(workflow: &str) -> serde_json::Value {
+    let builder = format!("https://ci.acme.test/{workflow}.yml");
+    json!({"trust_root": "default", "issuer": "https://issuer.test", "repository": null, "builder": builder})
+}
+
+/// Keeps a history of an earlier version, of the tag `of`.
+pub(super) async fn keep_old(world: &World, of: &str, digest: Digest, newest: &str, signers: &[serde_json::Value]) {
+    let history = json!({"digest": digest, "newest": newest, "signers": signers}).to_string();
+    world.facts.set_fact(FactKind::Tag, &format!("{}:{of}", name(REPO)), history.as_bytes()).await.unwrap();
+}
+
 /// The code and the sentence of a refusal.
 pub(super) async fn refused(world: &World, digest: Digest) -> (&'static str, String) {
     match ask(world, digest).await {
