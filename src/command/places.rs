@@ -18,7 +18,7 @@ pub(super) fn registry(host: &Host, plain_http: bool) -> Result<upstream::Config
     let url = url::Url::parse(&format!("{scheme}://{at}")).map_err(|error| format!("{host}: {error}"))?;
     let location = Location::Registry(RegistryConfig {
         url,
-        docker_configs: docker_configs(|name| std::env::var_os(name), &podman_run()),
+        docker_configs: own_credentials(),
         ca: None,
         plain_http,
         auth_hosts: Vec::new(),
@@ -32,8 +32,7 @@ pub(super) fn registry(host: &Host, plain_http: bool) -> Result<upstream::Config
 pub(super) fn with_own_credentials(upstream: upstream::Config) -> upstream::Config {
     let location = match upstream.location {
         Location::Registry(registry) if registry.docker_configs.iter().any(|file| std::fs::File::open(file).is_err()) => {
-            let docker_configs = docker_configs(|name| std::env::var_os(name), &podman_run());
-            Location::Registry(RegistryConfig { docker_configs, ..registry })
+            Location::Registry(RegistryConfig { docker_configs: own_credentials(), ..registry })
         }
         other => other,
     };
@@ -47,9 +46,11 @@ fn is_loopback(host: &Host) -> bool {
     upstream::is_this_machine(without_port)
 }
 
-/// Where `podman login` leaves credentials of a user without `$XDG_RUNTIME_DIR`, as in a container.
-fn podman_run() -> PathBuf {
-    format!("/run/containers/{}/auth.json", rustix::process::getuid().as_raw()).into()
+/// The files with the credentials of whoever runs the command.
+fn own_credentials() -> Vec<PathBuf> {
+    // Where `podman login` leaves them for a user without `$XDG_RUNTIME_DIR`, as in a container.
+    let podman_run = format!("/run/containers/{}/auth.json", rustix::process::getuid().as_raw());
+    docker_configs(|name| std::env::var_os(name), Path::new(&podman_run))
 }
 
 /// The files in which `docker login` and `podman login` leave credentials, as far as there are any. A registry's are in the first
