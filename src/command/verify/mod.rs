@@ -43,9 +43,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 
 /// Judge images as the proxy would, and say so by the exit code.
 ///
-/// An image is `[HOST/]REPOSITORY[:TAG][@DIGEST]` at a registry, perhaps behind gh's `oci://`, or `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]` in an
-/// OCI layout on disk; without a repository every image of the layout, each of which must have such a name there. A tag is
-/// resolved once, and what is judged and printed is the digest it meant. Credentials are those of `docker login` or `podman
+/// An image is `[HOST/]REPOSITORY[:TAG][@DIGEST]` at a registry, perhaps behind gh's `oci://`, or
+/// `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]` in an OCI layout on disk; without a repository every image of the layout,
+/// each of which must have such a name there. A tag is resolved once, and what is judged and printed is the digest it meant. Credentials are those of `docker login` or `podman
 /// login`: of the files that $DOCKER_CONFIG and $REGISTRY_AUTH_FILE name, or else of the usual ones, the first that has some for the
 /// registry counts. Registries are asked through the proxy that $HTTPS_PROXY names, but for what $NO_PROXY names.
 ///
@@ -127,9 +127,6 @@ impl Arguments {
         if let Some(until) = until {
             // All at once, each for itself: none holds up another while it waits, and none that another vouches for waits in vain.
             let (places, quiet) = (Semaphore::new(jobs), Quiet::default());
-            for one in &all {
-                quiet.keep(&judge.find(one.image)?.0.host, one.pinned.quiet_until);
-            }
             let waiting = all.iter_mut().filter(|one| !one.is_admitted());
             let waiting = waiting.map(|one| one.ask_until(asking, until, &places, &quiet));
             let mut waiting: FuturesUnordered<_> = waiting.collect();
@@ -197,6 +194,7 @@ impl<'i> Asked<'i> {
         let host: Host = asking.judge.find(self.image)?.0.host;
         let mut pause = PAUSES.0;
         while !self.is_admitted() {
+            quiet.keep(&host, self.pinned.quiet_until);
             let began = Instant::now();
             // Sooner than a registry says it throttles on, and all the others' requests with these.
             if began >= until || self.pinned.quiet_until.is_some_and(|said| said > until) {
@@ -216,7 +214,6 @@ impl<'i> Asked<'i> {
             }
             pause = (pause * 2).min(PAUSES.1);
             self.ask(asking).await?;
-            quiet.keep(&host, self.pinned.quiet_until);
         }
         Ok(self)
     }
