@@ -43,7 +43,8 @@ impl FromStr for Image {
     type Err = ReferenceError;
 
     /// `[HOST/]REPOSITORY[:TAG][@DIGEST]` as Docker reads it: without a host it is docker.io, without a tag `latest`, and
-    /// beside a digest a tag means nothing; gh's `oci://` may stand before it. Or `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]`.
+    /// beside a digest a tag means nothing; gh's `oci://` may stand before it. Or
+    /// `oci:DIRECTORY[:REPOSITORY:TAG|:REPOSITORY@DIGEST]`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = |why: String| ReferenceError { text: text.to_owned(), why };
         // What gh and Helm write before what is at a registry.

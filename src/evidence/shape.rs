@@ -49,8 +49,9 @@ pub async fn shape_of(reader: &Reader, manifest: &Manifest, limits: &Limits) -> 
 /// # Errors
 /// As [`shape_of`].
 pub async fn shape_of_attestations(reader: &Reader, manifest: &Manifest, limits: &Limits) -> Result<Shape, Unread> {
+    let mut budget = limits.total_bytes;
     let why = match manifest.kind() {
-        ManifestKind::Image => of_image(reader, manifest, limits, &mut limits.total_bytes.clone(), Kind::of_attestations).await?,
+        ManifestKind::Image => of_image(reader, manifest, limits, &mut budget, Kind::of_attestations).await?,
         ManifestKind::Index => Some("it is an index".into()),
     };
     Ok(why.map_or(Shape::Evidence, Shape::Other))

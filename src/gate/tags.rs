@@ -127,11 +127,11 @@ impl Gate {
             return Ok(TagVerdict::Fine);
         }
         let moved = self.move_tag(tag, permit, guard).await;
-        let says_no = |which: &[Mode]| moved.as_ref().is_ok_and(|moved| moved.iter().any(|(mode, _)| which.contains(mode)));
+        let says_no = |which: Mode| moved.as_ref().is_ok_and(|moved| moved.iter().any(|(mode, _)| *mode == which));
         // The permit is as old as it may be, and a refusal is not: whoever signs it late has perhaps signed since.
         let is_old = guard.is_older_than(self.config.refusal_ttl.max(JUST_NOW));
-        if !is_old || !says_no(&[Mode::Enforce]) {
-            if is_old && says_no(&[Mode::Audit]) {
+        if !is_old || !says_no(Mode::Enforce) {
+            if is_old && says_no(Mode::Audit) {
                 // Who only audits makes nobody wait: it is for the next who asks.
                 let (gate, subject, permit) = (Arc::clone(self), subject.clone(), permit.clone());
                 drop(tokio::spawn(async move { gate.renew(&subject, &permit).await.map(drop) }));
