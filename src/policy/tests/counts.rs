@@ -72,6 +72,12 @@ fn an_alternative_that_was_begun_is_told_with_what_it_still_lacks() {
     let unmet = judge(&signatures(&any_of(&[keyless(CAROL), both])), &by(&[ALICE])).unwrap_err();
     assert_eq!(unmet.reason, Reason::IdentityMismatch);
     assert!(unmet.summary.contains("bob") && !unmet.summary.contains("carol"), "{unmet:?}");
+    // What is there and does not do is told first, also where another alternative was begun.
+    let mut root = signature(CAROL);
+    root.signer.trust_root = "other".into();
+    let unmet = judge(&signatures(&any_of(&[keyless(CAROL), two.clone()])), &[signature(ALICE), root]).unwrap_err();
+    assert_eq!(unmet.reason, Reason::TrustRootMismatch);
+    assert!(unmet.summary.contains("rol.yml@"), "{unmet:?}");
     // Nothing at all, and somebody else: about all of them, as before.
     let unmet = judge(&signatures(&any_of(&[keyless(CAROL), two])), &by(&[DAVE])).unwrap_err();
     assert_eq!(unmet.reason, Reason::IdentityMismatch);

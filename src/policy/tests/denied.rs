@@ -66,6 +66,17 @@ fn d4_a_deny_file_may_be_larger_than_a_policy() {
     assert!(deny::read_file(&file).unwrap_err().message.contains("larger than 16777216 bytes"));
 }
 
+/// A small file of aliases must not become a large list: what it may have grows with its bytes, beyond what any file may.
+#[test]
+fn d4_a_deny_file_of_aliases_stays_a_small_list() {
+    let text = |aliases: usize| format!("- &a {{digest: {DIGEST:?}, reason: r}}\n{}", "- *a\n".repeat(aliases));
+    let (few, many) = (text(10_000), text(30_000));
+    assert!(many.len() < 5 * crate::yaml::MAX_NODES, "as small as any file");
+    assert_eq!(list(&few).len(), 1);
+    let problems = problems(&many);
+    assert!(problems[0].contains("100000"), "{problems:?}");
+}
+
 #[test]
 fn two_lists_say_the_same_if_they_deny_the_same_for_the_same_reasons() {
     let one = format!("- {{digest: \"{DIGEST}\", reason: INC-1}}\n");
