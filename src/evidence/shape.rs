@@ -279,8 +279,9 @@ mod tests {
         ] {
             assert_eq!(Kind::of(name), Some(kind), "{name}");
         }
-        let none = ["", "application/json", media_type::OCI_CONFIG, media_type::OCI_MANIFEST, "application/vnd.in-toto"];
-        for name in none {
+        let in_toto = ["", ".provenance", "-x+dsse"].map(|rest| format!("application/vnd.in-toto{rest}"));
+        let none = ["", "application/json", media_type::OCI_CONFIG, media_type::OCI_MANIFEST];
+        for name in none.into_iter().chain(in_toto.iter().map(String::as_str)) {
             assert_eq!((Kind::of(name), Kind::of_attestations(name)), (None, None), "{name}");
         }
         // In-toto's count where an attestation manifest is looked at, and nowhere else.

@@ -12,9 +12,13 @@ use crate::{
 const STATEMENT: &str = "application/vnd.in-toto+json";
 
 fn world() -> World {
+    wanting("each_platform")
+}
+
+fn wanting(sbom_on: &str) -> World {
     let world = World::new();
-    let each = "attestations: [{predicate_type: https://spdx.dev/Document, sbom_on: each_platform}]\n";
-    world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + each), Unmatched::Deny);
+    let spdx = format!("attestations: [{{predicate_type: https://spdx.dev/Document, sbom_on: {sbom_on}}}]\n");
+    world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + &spdx), Unmatched::Deny);
     world
 }
 
@@ -142,6 +146,18 @@ async fn what_is_only_called_one_is_not_served_nor_its_layers() {
     world.permit(other).await;
     world.lie_blob(REPO, Digest::sha256(statement.as_bytes()), "other bytes".into());
     world.undecided(manifest).await;
+}
+
+/// What other children are called says nothing of it.
+#[tokio::test(start_paused = true)]
+async fn an_index_beside_images_is_served_where_the_index_above_suffices() {
+    let world = wanting("either");
+    let runs = world.image(REPO, "arm64");
+    let nested = world.platforms(&[(runs, Some("linux/arm64"))]);
+    let index = signed_index(&world, &[child(media_type::OCI_INDEX, nested, None, false)]);
+    world.attach(REPO, index, &attestation(index, RELEASE));
+    world.permit(index).await;
+    assert_eq!(world.permit(nested).await.grounds(), &Grounds::Parent(index));
 }
 
 /// Or whoever makes an index could have an image refused.

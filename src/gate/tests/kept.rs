@@ -29,15 +29,19 @@ fn is_remembered(world: &World, digest: Digest) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_kept_spares_the_search_until_it_is_as_old_as_a_permit_gets() {
-    let mut world = World::new();
-    let image = world.signed("a");
-    world.permit(image).await;
-    for (old, asked) in [(HOUR - 1, 0), (HOUR, 1)] {
-        age(&world, image, old).await;
-        world.restart();
-        world.forget_asked();
+    // Also where a policy asks who signed, if all that was listed is there.
+    for more in ["", "tag_guard: true\n"] {
+        let mut world = World::new();
+        world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + more), Unmatched::Deny);
+        let image = world.signed("a");
         world.permit(image).await;
-        assert_eq!(world.asked(Ask::Referrers), asked, "{old} seconds old");
+        for (old, asked) in [(HOUR - 1, 0), (HOUR, 1)] {
+            age(&world, image, old).await;
+            world.restart();
+            world.forget_asked();
+            world.permit(image).await;
+            assert_eq!(world.asked(Ask::Referrers), asked, "{old} seconds old; {more}");
+        }
     }
 }
 

@@ -81,7 +81,11 @@ async fn c12_what_is_admitted_just_before_max_stale_is_not_admitted_after_it() {
     world.all_fail(Fault::Down);
     wait(2 * HOUR).await;
     assert!(world.permit(image).await.warnings()[0].starts_with("110 - "));
-    wait(31).await;
+    world.forget_asked();
+    wait(29).await;
+    world.permit(image).await;
+    assert_eq!(world.asked(Ask::Referrers), 0, "until then it is remembered");
+    wait(2).await;
     world.undecided(image).await;
 }
 

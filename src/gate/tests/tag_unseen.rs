@@ -53,6 +53,24 @@ async fn a_signature_that_cannot_be_had_now_makes_no_refusal_and_is_asked_for_ag
     }
 }
 
+/// Asked for again soon is only what was not all seen, and only where somebody asks who signed.
+#[tokio::test(start_paused = true)]
+async fn a_permit_on_all_there_is_or_without_a_guard_lives_its_hour() {
+    for guard in [true, false] {
+        let world = guarding();
+        let (image, bundle) = by_two(&world, "a", "2026-02-02T00:00:00Z", "2026-02-01T00:00:00Z");
+        if !guard {
+            world.set_policies(&guarded("enforce").replace("tag_guard: true\n", ""), Unmatched::Deny);
+            world.hide_referrers(bundle);
+        }
+        world.permit(image).await;
+        world.forget_asked();
+        wait(3_599).await;
+        world.permit(image).await;
+        assert_eq!(world.asked(Ask::Referrers), 0, "guarded: {guard}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_audit_policy_could_not_tell_by_what_was_not_all_seen() {
     let world = World::new();
@@ -205,7 +223,8 @@ async fn who_signs_late_is_asked_for_before_a_tag_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn of_a_child_the_signatures_of_the_index_above_it_are_asked_for_again() {
-    for levels in 1..=3 {
+    // Three deep, as indexes are followed everywhere: no further up is it asked.
+    for (levels, found) in [(1, true), (2, true), (3, true), (4, false)] {
         let world = guarding();
         let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
         assert!(fine(&world, was).await);
@@ -222,6 +241,10 @@ async fn of_a_child_the_signatures_of_the_index_above_it_are_asked_for_again() {
         assert_eq!(refused(&world, child).await.0, "tag_signer_changed");
         world.attach(REPO, index, &signature_at(index, FIRST, "2026-02-01T00:00:00Z"));
         wait(11).await;
+        if !found {
+            assert_eq!(refused(&world, child).await.0, "tag_signer_changed");
+            continue;
+        }
         assert!(fine(&world, child).await, "{levels}");
         let permit = world.permit(child).await;
         assert!(world.gate.recall_tag(&v1(), &permit));
