@@ -3,6 +3,9 @@
 #   docker build -t pullgate .
 #   docker run -v ./config:/etc/pullgate:ro -v pullgate:/var/lib/pullgate -p 5050:5050 pullgate
 #
+# A port is given to the container's own address, so pullgate.yaml needs `listen: 0.0.0.0:5050` for that, and `admin: 0.0.0.0:5051`
+# for probes from outside; both are loopback's where it says nothing.
+#
 # The program is linked statically against glibc, with the toolchain that builds it everywhere else; the resolver's `files` and
 # `dns` sources are part of that since glibc 2.34. `.ci/run` builds the last stage from its own binary and runs it.
 

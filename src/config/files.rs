@@ -15,7 +15,7 @@ const MAX_MATCHES: usize = 1000;
 
 /// Resolves paths and remembers which were read.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
     base: PathBuf,
     /// Whether it is the gate that reads, which opens what it listens and asks with.
     is_gate: bool,
@@ -32,7 +32,7 @@ impl Files {
     }
 
     /// For paths named in the `file` of a gate, whose keys and credentials the reader may not have, nor need.
-    pub(super) fn elsewhere(file: &Path) -> Self {
+    pub(crate) fn elsewhere(file: &Path) -> Self {
         Self { is_gate: false, ..Self::beside(file) }
     }
 
@@ -117,7 +117,7 @@ impl Files {
     /// The files a pattern such as `policies/*.yaml` names, sorted. `*` stands within one segment and matches no name
     /// that begins with a dot: editors and Kubernetes' `..data` keep theirs there. Of a pattern that also names what cannot be
     /// read, the others are given all the same: each of them may deny something.
-    pub(super) fn matching(&self, cursor: &Cursor<'_>) -> Option<Vec<PathBuf>> {
+    pub(crate) fn matching(&self, cursor: &Cursor<'_>) -> Option<Vec<PathBuf>> {
         let text = cursor.text("a path such as policies/*.yaml")?;
         if !text.contains('*') {
             return self.file(cursor).map(|file| vec![file]);

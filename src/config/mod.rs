@@ -18,6 +18,7 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use self::files::Files;
 pub use crate::yaml::{Problem, Problems};
 use crate::{
     gate,

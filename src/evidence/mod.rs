@@ -203,3 +203,17 @@ impl Default for Limits {
         Self { pages: 4, candidates: 100, total_bytes: 128 << 20, signature_bytes: 16 << 20, attestation_bytes: 96 << 20 }
     }
 }
+
+impl Limits {
+    /// Of each bound the larger one.
+    #[must_use]
+    pub fn or_more(&self, other: &Self) -> Self {
+        Self {
+            pages: self.pages.max(other.pages),
+            candidates: self.candidates.max(other.candidates),
+            total_bytes: self.total_bytes.max(other.total_bytes),
+            signature_bytes: self.signature_bytes.max(other.signature_bytes),
+            attestation_bytes: self.attestation_bytes.max(other.attestation_bytes),
+        }
+    }
+}

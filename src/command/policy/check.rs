@@ -26,8 +26,8 @@ use crate::{
 /// Exit codes: 0 all can be used; 1 a finding that `--deny` names; 64 a problem.
 #[derive(Debug, clap::Args)]
 pub(in crate::command) struct Arguments {
-    /// Policy files, and directories whose `*.yaml` and `*.yml` are policy files, as `policies: [DIR/*.yaml]` takes them: not those
-    /// of the directories below, such as tests/.
+    /// Policy files, and directories whose `*.yaml` are policy files, as `policies: [DIR/*.yaml]` takes them: not those of the
+    /// directories below, such as tests/, and no `*.yml`, which are told.
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
     /// Make a finding of this id an error; `all` for any finding, `warning` for what relaxes a rule, `note` for the others. May be
@@ -151,7 +151,7 @@ impl Arguments {
     }
 }
 
-/// The policy files that `paths` name: files as they are, of a directory those that end in `.yaml` or `.yml`, sorted.
+/// The policy files that `paths` name: files as they are, of a directory those that end in `.yaml`, sorted.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for path in paths {
@@ -166,8 +166,17 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
             // A link to nothing is told when it is read: left out in silence, a policy that must hold would not.
             let is_policy = entry.is_file() || !entry.exists();
             let hidden = entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if !hidden && entry.extension().is_some_and(|kind| kind == "yaml" || kind == "yml") && is_policy {
-                found.push(entry);
+            if hidden || !is_policy {
+                continue;
+            }
+            match entry.extension().and_then(|kind| kind.to_str()) {
+                Some("yaml") => found.push(entry),
+                // A gate would not have it: what it refuses would be served, by a policy that was checked.
+                Some("yml") => {
+                    let (file, path) = (entry.display(), path.display());
+                    return Err(format!("{file}: `policies: [{path}/*.yaml]` does not name it; call it .yaml, or check it as a file"));
+                }
+                Some(_) | None => {}
             }
         }
         if found.is_empty() {

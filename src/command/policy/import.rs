@@ -26,7 +26,7 @@ use crate::{
 /// at one form, or at some namespaces or containers, is a note.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    pullgate policy import kyverno.yaml > policies/kyverno.yaml\n  \
+    pullgate policy import kyverno.yaml --output-dir policies\n  \
     kubectl get clusterimagepolicies,trustroots -o yaml | pullgate policy import - --output-dir policies\n  \
     pullgate policy import --gh -- --owner acme --deny-self-hosted-runners oci://ghcr.io/acme/app")]
 pub(in crate::command) struct Arguments {

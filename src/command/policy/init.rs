@@ -27,6 +27,7 @@ use crate::{
         streams::{self, tell},
         text::line,
     },
+    evidence::Limits,
     oci::{Digest, media_type},
     policy::{PolicySet, Unmatched},
     verify::TrustRootSource,
@@ -131,7 +132,7 @@ impl Arguments {
 
         // Aside first: a pair that fails its own test is not written.
         let aside = tempfile::tempdir().map_err(|error| Unusable::Failed(format!("a temporary directory: {error}")))?;
-        let recorded = match record::record(&judge, &self.image, &named, aside.path()).await {
+        let recorded = match record::record(&judge, &self.image, &named, &Limits::default(), aside.path()).await {
             Ok(recorded) => recorded,
             Err(error) => return Ok(error.tell()),
         };

@@ -122,7 +122,9 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
     with_case(file, &any).map_err(|why| Unusable::Usage(format!("{}: {why}", file.display())))?;
     // Aside first: of what cannot be told there is no case, and an image without one is not kept.
     let aside = tempfile::tempdir().map_err(|error| Unusable::Failed(format!("a temporary directory: {error}")))?;
-    let recorded = match record(&judge, image, named, aside.path()).await {
+    // What the gate would not read is recorded all the same: whether that counts is for each test to say.
+    let limits = suite.limits.or_more(&Limits::default());
+    let recorded = match record(&judge, image, named, &limits, aside.path()).await {
         Ok(recorded) => recorded,
         Err(error) => return Ok(error.tell()),
     };
@@ -137,6 +139,7 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
         policies: suite.policies.clone(),
         trust: suite.trust.clone(),
         upstreams: Vec::new(),
+        limits: suite.limits.clone(),
         cases: Vec::new(),
     };
     let (answer, _) = test::judge(&alone, &case).await?;
@@ -242,13 +245,19 @@ pub(super) struct Recorded {
     pub(super) manifest: Arc<Manifest>,
 }
 
-/// Writes an image's manifests, and all evidence about it and its children, into the layout at `root`, under the name of
-/// `named`.
+/// Writes an image's manifests, and all evidence about it and its children that is within `limits`, into the layout at `root`,
+/// under the name of `named`.
 ///
 /// # Errors
 /// [`NotRecorded`]. Evidence that could not be read ends it: a recording without it would make a signed image an unsigned
 /// one for ever.
-pub(super) async fn record(judge: &Judge, image: &Image, named: &Image, root: &Path) -> Result<Recorded, NotRecorded> {
+pub(super) async fn record(
+    judge: &Judge,
+    image: &Image,
+    named: &Image,
+    limits: &Limits,
+    root: &Path,
+) -> Result<Recorded, NotRecorded> {
     let unread = |why: &dyn std::fmt::Display| NotRecorded::Unread(format!("{image} cannot be recorded: {why}"));
     let (name, upstream) = judge.find(image)?;
     let reference = image.reference.as_ref().ok_or_else(|| unread(&"it names no manifest"))?;
@@ -278,7 +287,7 @@ pub(super) async fn record(judge: &Judge, image: &Image, named: &Image, root: &P
         NotRecorded::Unread(why) => unread(&why),
         other @ (NotRecorded::Unusable(_) | NotRecorded::Unwritten(_)) => other,
     };
-    own(&parcel, &reader, &manifest).await.map_err(told)?;
+    own(&parcel, &reader, &manifest, limits).await.map_err(told)?;
     let mut subjects = vec![digest];
     // The children that a judge looks at, and no others: what it does not find here it would take for what there is not.
     let children = platforms_of(&manifest);
@@ -293,7 +302,7 @@ pub(super) async fn record(judge: &Judge, image: &Image, named: &Image, root: &P
         subjects.push(child.digest);
     }
     for subject in subjects {
-        evidence(&mut parcel, &to, &reader, &upstream, &subject).await.map_err(told)?;
+        evidence(&mut parcel, &to, &reader, &upstream, &subject, limits).await.map_err(told)?;
     }
     parcel.finish().map_err(NotRecorded::Unwritten)?;
     Ok(Recorded { name: to, digest, manifest: Arc::new(manifest) })
@@ -307,9 +316,9 @@ fn keep(parcel: &mut Parcel, to: &ImageName, tag: Option<&str>, manifest: &Manif
 }
 
 /// What evidence consists of, where that is what is recorded: by its bytes it is known for evidence.
-async fn own(parcel: &Parcel, reader: &Reader, manifest: &Manifest) -> Result<(), NotRecorded> {
+async fn own(parcel: &Parcel, reader: &Reader, manifest: &Manifest, limits: &Limits) -> Result<(), NotRecorded> {
     let unread = |error: Unread| NotRecorded::Unread(error.to_string());
-    match shape_of(reader, manifest, &Limits::default()).await.map_err(unread)? {
+    match shape_of(reader, manifest, limits).await.map_err(unread)? {
         Shape::Evidence => {}
         Shape::Other(_) => return Ok(()),
     }
@@ -339,6 +348,7 @@ async fn evidence(
     reader: &Reader,
     upstream: &Arc<dyn Upstream>,
     subject: &Digest,
+    limits: &Limits,
 ) -> Result<(), NotRecorded> {
     let unread = |why: String| NotRecorded::Unread(why);
     let mut names = vec![*subject];
@@ -346,7 +356,7 @@ async fn evidence(
         let read = reader.manifest(subject).await.map_err(|error| unread(error.to_string()))?;
         names.insert(0, Digest::sha256(read.document.bytes()));
     }
-    let found = search(reader, &names, &Limits::default()).await;
+    let found = search(reader, &names, limits).await;
     if let Some(why) = found.missing.first().or_else(|| found.limits_hit.first()) {
         return Err(unread(why.clone()));
     }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use crate::{
     app,
     command::reference::Image,
-    config::Config,
+    config::{Config, Files},
+    evidence,
     policy::{self, PolicySet},
     upstream,
     verify::{DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, trust_root::RootConfig},
@@ -24,6 +25,8 @@ pub(super) struct Suite {
     pub(super) trust: TrustRootConfig,
     /// Where the configuration that the file names says images are.
     pub(super) upstreams: Vec<upstream::Config>,
+    /// Its bounds of one search for evidence, or the gate's own: what the gate would not read is not there for a case either.
+    pub(super) limits: evidence::Limits,
     /// The OCI layout with the images and their evidence.
     pub(super) layout: PathBuf,
     pub(super) cases: Vec<Case>,
@@ -59,7 +62,8 @@ impl std::fmt::Display for Expected {
 impl Suite {
     /// One that is not written yet.
     pub(super) fn draft(policies: PolicySet, source: TrustRootSource, layout: PathBuf) -> Self {
-        Self { policies, trust: under(source), upstreams: Vec::new(), layout, cases: Vec::new() }
+        let limits = evidence::Limits::default();
+        Self { policies, trust: under(source), upstreams: Vec::new(), limits, layout, cases: Vec::new() }
     }
 }
 
@@ -86,22 +90,23 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Suite, Problems> {
             return Err(Problems(sink.into_problems()));
         }
     };
-    let base = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let suite = suite(&Cursor::new(root, &sink), base);
+    let suite = suite(&Cursor::new(root, &sink), file);
     let problems = sink.into_problems();
     let (by, layout, cases) = match suite {
         Some(suite) if problems.is_empty() => suite,
         _ => return Err(Problems(problems)),
     };
-    let (policies, trust, upstreams) = match by {
+    let (policies, trust, upstreams, limits) = match by {
         By::Config(file) => {
             let config = Config::elsewhere(&file)?;
             let trust = app::trust_roots(&config);
-            (config.policies, trust, config.upstreams)
+            (config.policies, trust, config.upstreams, config.gate.limits)
         }
-        By::Files(files, trust) => (Config::policies(&files, &trust.roots)?, trust, Vec::new()),
+        By::Files(files, trust) => {
+            (Config::policies(&files, &trust.roots)?, trust, Vec::new(), evidence::Limits::default())
+        }
     };
-    Ok(Suite { policies, trust, upstreams, layout, cases })
+    Ok(Suite { policies, trust, upstreams, limits, layout, cases })
 }
 
 type Parts = (By, PathBuf, Vec<Case>);
@@ -114,8 +119,9 @@ enum By {
     Files(Vec<PathBuf>, TrustRootConfig),
 }
 
-fn suite(cursor: &Cursor<'_>, base: &Path) -> Option<Parts> {
+fn suite(cursor: &Cursor<'_>, file: &Path) -> Option<Parts> {
     let fields = cursor.fields(KEYS, &[])?;
+    let base = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let path = |cursor: Cursor<'_>| cursor.text("a path").map(|text| base.join(text));
     let by = match fields.get("config") {
         Some(config) => {
@@ -124,7 +130,7 @@ fn suite(cursor: &Cursor<'_>, base: &Path) -> Option<Parts> {
             }
             path(config).map(By::Config)
         }
-        None => by_files(&fields, base),
+        None => by_files(&fields, file, base),
     };
     let layout = fields.need("layout", "write the directory of the recorded images").and_then(path);
     // One that is given and wrong is told once, and not by every case that relies on it.
@@ -140,14 +146,16 @@ fn suite(cursor: &Cursor<'_>, base: &Path) -> Option<Parts> {
     Some((by?, layout?, cases?))
 }
 
-fn by_files(fields: &Fields<'_>, base: &Path) -> Option<By> {
+fn by_files(fields: &Fields<'_>, file: &Path, base: &Path) -> Option<By> {
+    // As a configuration names them, `*` and all.
+    let beside = Files::elsewhere(file);
     let files = fields.need("policies", "write which files, as in [acme.yaml]").and_then(|cursor| {
-        let files: Vec<_> = cursor.one_or_list().iter().map(|item| item.text("a path").map(|text| base.join(text))).collect();
+        let files: Vec<_> = cursor.one_or_list().iter().map(|item| beside.matching(item)).collect();
         if files.is_empty() {
             cursor.wrong("names no file: no policy would be tested");
             return None;
         }
-        files.into_iter().collect::<Option<Vec<_>>>()
+        Some(files.into_iter().collect::<Option<Vec<_>>>()?.concat())
     });
     let source = fields.need("trust_root", "write `sigstore`, or the path of a trusted_root.json").and_then(|cursor| {
         let text = cursor.text("`sigstore`, or the path of a trusted_root.json")?;

@@ -174,7 +174,8 @@ pub(super) async fn judge(suite: &Suite, case: &Case) -> Result<(Answer, gate::E
     let policies = Arc::new(ArcSwap::from_pointee(suite.policies.clone()));
     let (at, memory) = (case.at, Arc::new(Memory::default()));
     let trust = Arc::new(ArcSwap::from_pointee(trust));
-    let gate = Gate::with_clock(gate::Config::default(), memory, Arc::new(NoFacts), policies, trust, move || at);
+    let config = gate::Config { limits: suite.limits.clone(), ..gate::Config::default() };
+    let gate = Gate::with_clock(config, memory, Arc::new(NoFacts), policies, trust, move || at);
     let Some((upstream, reference)) = find(suite, case).await.map_err(|error| usage(&error))? else {
         let why = format!("{} has no such image", suite.layout.display());
         return Ok((Answer::new(Outcome::Undecided, "absent", why), gate::Explanation::default()));

@@ -100,6 +100,44 @@ async fn a_configuration_says_policies_and_trust_roots_for_its_test() {
     let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
     assert_eq!(code(&output), 64);
     assert!(stderr(&output).contains("trust_root: `trust_root` is the configuration's"), "{}", stderr(&output));
+
+    // And how much is read. Of two pieces of evidence the gate would read one.
+    fs::write(folder.path().join("test.yaml"), format!("config: pullgate.yaml\n{rest}")).unwrap();
+    let config = fs::read_to_string(folder.path().join("pullgate.yaml")).unwrap();
+    let limited = |most: u64| format!("{config}limits: {{evidence: {{candidates: {most}}}}}\n");
+    fs::write(folder.path().join("pullgate.yaml"), limited(1)).unwrap();
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!(code(&output), 1, "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).contains("FAILED  the release: wants admitted, found refused"), "{}", stdout(&output));
+    let verify = ["verify", "--config", "pullgate.yaml", "registry.acme.test/acme/app:v1"];
+    assert_eq!(code(&pullgate_in(folder.path(), &verify).await), 1);
+    // It is recorded as it is.
+    let image = format!("oci:{}:acme/app:v1", fixtures().join("registry").display());
+    let tests = "config: pullgate.yaml\nlayout: evidence\ncases: []\n";
+    fs::write(folder.path().join("test.yaml"), tests).unwrap();
+    let arguments = ["policy", "test", "test.yaml", "--record", &image, "--as", "registry.acme.test/acme/app:v1"];
+    let output = pullgate_in(folder.path(), &arguments).await;
+    assert!(stdout(&output).contains(": refused ["), "{}{}", stdout(&output), stderr(&output));
+    fs::write(folder.path().join("pullgate.yaml"), limited(2)).unwrap();
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert!(stdout(&output).contains("found admitted"), "{}{}", stdout(&output), stderr(&output));
+}
+
+#[tokio::test]
+async fn a_test_names_its_policies_as_a_configuration_does() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), PAIR);
+    fs::create_dir(folder.path().join("policies")).unwrap();
+    fs::rename(folder.path().join("acme.yaml"), folder.path().join("policies/acme.yaml")).unwrap();
+    let test = folder.path().join("test.yaml");
+    let text = fs::read_to_string(&test).unwrap();
+    fs::write(&test, text.replace("policies: [acme.yaml]", "policies: [policies/*.yaml]")).unwrap();
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+    fs::write(&test, text.replace("policies: [acme.yaml]", "policies: [policies/*.yml]")).unwrap();
+    let output = pullgate_in(folder.path(), &["policy", "test", "test.yaml"]).await;
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains("test.yaml:1:12: policies[0]: matches no file"), "{}", stderr(&output));
 }
 
 #[tokio::test]
@@ -446,6 +484,11 @@ async fn a_directory_of_policies_is_checked_and_configured_with_its_tests_in_it(
     assert!(include_str!("../../../config/pullgate.yaml").contains("\npolicies: [policies/*.yaml]\n"));
     fs::write(&config, text.replace("policies: [acme.yaml]", "policies: [policies/*.yaml]")).unwrap();
     typed(&["verify", "--config", "pullgate.yaml", &named]).await;
+    // What that would leave out is not checked as if it were in force.
+    fs::copy(folder.path().join("policies/policy.yaml"), folder.path().join("policies/strict.yml")).unwrap();
+    let output = pullgate_in(folder.path(), &["policy", "check", "policies"]).await;
+    assert_eq!(code(&output), 64);
+    assert!(stderr(&output).contains("policies/strict.yml: `policies: [policies/*.yaml]` does not name it"), "{}", stderr(&output));
 }
 
 #[tokio::test]
