@@ -23,6 +23,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use dashmap::DashMap;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::{sync::Semaphore, time::Instant};
@@ -44,7 +45,7 @@ use self::{
 use crate::{
     evidence,
     flight::Flight,
-    oci::Tag,
+    oci::{Host, Tag},
     policy::{PolicyId, PolicySet, Selection},
     store::{Documents, Facts},
     telemetry,
@@ -54,7 +55,8 @@ use crate::{
 /// Verifications that may wait for a thread: a second of work. Beyond it the answer is "come back" (threats H5).
 const VERIFY_QUEUE: usize = 1_024;
 
-/// Judgements at once; the others wait, within their deadline. Each is some requests to an upstream (threats H5).
+/// Judgements at once about images of one upstream; the others wait, within their deadline. Each is some requests to it (threats
+/// H5). Of each upstream by itself: one that is slow, or of which somebody asks what is not there, holds up no other.
 const JUDGEMENTS: usize = 128;
 
 /// How often a question is asked again because policies changed meanwhile.
@@ -109,7 +111,7 @@ pub struct Gate {
     names: names::OtherNames,
     flights: Flight<Flying, Answer>,
     pool: Pool,
-    places: Semaphore,
+    places: DashMap<Host, Arc<Semaphore>>,
     budget: evidence::Budget,
     shapes: evidence::Budget,
     tags: tags::Tags,
@@ -197,7 +199,7 @@ impl Gate {
             names: names::OtherNames::default(),
             flights: Flight::default(),
             pool: Pool::new(config.verify_threads, VERIFY_QUEUE),
-            places: Semaphore::new(JUDGEMENTS),
+            places: DashMap::new(),
             budget: evidence::Budget::default(),
             shapes: evidence::Budget::default(),
             tags: tags::Tags::default(),
@@ -348,6 +350,14 @@ impl Gate {
         }
         let answer = anew(subject).await;
         if self.is_settled(&answer, under, subject) { answer } else { self.admit(subject).await }
+    }
+
+    /// The places for judgements about images of `host`.
+    fn places(&self, host: &Host) -> Arc<Semaphore> {
+        if let Some(places) = self.places.get(host) {
+            return Arc::clone(&places);
+        }
+        Arc::clone(&self.places.entry(host.clone()).or_insert_with(|| Arc::new(Semaphore::new(JUDGEMENTS))))
     }
 
     /// One judgement for all who ask the same.

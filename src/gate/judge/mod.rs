@@ -192,7 +192,8 @@ impl Judgement {
         let deadline = self.began + gate.config.deadline;
         let _place = match question {
             Question::Attachment | Question::Anew | Question::Manifest(0) => {
-                match timeout_at(deadline, gate.places.acquire()).await {
+                let places = gate.places(&self.subject.image.host);
+                match timeout_at(deadline, places.acquire_owned()).await {
                     Ok(place) => place.ok(),
                     Err(_) => return Err(undecided(UndecidedReason::Overloaded, None)),
                 }
@@ -202,6 +203,9 @@ impl Judgement {
         let judged = timeout_at(deadline, async {
             self.kept = Kept::load(gate.documents.as_ref(), &self.key()).await;
             match question {
+        // Who had to wait has that much less: what then cannot be had in time is no silence of the upstream.
+        let now = Instant::now();
+        self.reader.until = now + deadline.saturating_duration_since(now) * 3 / 4;
                 Question::Attachment => self.judge_attachment().await,
                 Question::Anew | Question::Manifest(_) => self.judge().await,
             }

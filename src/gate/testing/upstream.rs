@@ -70,6 +70,15 @@ pub(in crate::gate) struct Fake {
 }
 
 impl Fake {
+    /// One that has nothing, and takes its time to say so.
+    pub(in crate::gate) fn slow(host: &str, delay: Duration) -> Self {
+        Self { host: host.parse().unwrap(), api: true, page: 1_000, state: Mutex::default(), delay }
+    }
+
+    pub(in crate::gate) fn asked(&self, ask: Ask) -> usize {
+        self.state().asked.iter().filter(|(asked, _)| *asked == ask).count()
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -204,7 +213,7 @@ impl World {
 
     /// How often it was asked for that.
     pub(in crate::gate) fn asked(&self, ask: Ask) -> usize {
-        self.fake.state().asked.iter().filter(|(kind, _)| *kind == ask).count()
+        self.fake.asked(ask)
     }
 
     pub(in crate::gate) fn asked_for(&self, digest: &Digest) -> usize {
