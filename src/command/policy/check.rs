@@ -174,7 +174,9 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
                 // A gate would not have it: what it refuses would be served, by a policy that was checked.
                 Some("yml") => {
                     let (file, path) = (entry.display(), path.display());
-                    return Err(format!("{file}: `policies: [{path}/*.yaml]` does not name it; call it .yaml, or check it as a file"));
+                    return Err(format!(
+                        "{file}: `policies: [{path}/*.yaml]` does not name it; call it .yaml, or check it as a file"
+                    ));
                 }
                 Some(_) | None => {}
             }

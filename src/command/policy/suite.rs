@@ -102,9 +102,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Suite, Problems> {
             let trust = app::trust_roots(&config);
             (config.policies, trust, config.upstreams, config.gate.limits)
         }
-        By::Files(files, trust) => {
-            (Config::policies(&files, &trust.roots)?, trust, Vec::new(), evidence::Limits::default())
-        }
+        By::Files(files, trust) => (Config::policies(&files, &trust.roots)?, trust, Vec::new(), evidence::Limits::default()),
     };
     Ok(Suite { policies, trust, upstreams, limits, layout, cases })
 }

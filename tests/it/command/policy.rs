@@ -488,7 +488,11 @@ async fn a_directory_of_policies_is_checked_and_configured_with_its_tests_in_it(
     fs::copy(folder.path().join("policies/policy.yaml"), folder.path().join("policies/strict.yml")).unwrap();
     let output = pullgate_in(folder.path(), &["policy", "check", "policies"]).await;
     assert_eq!(code(&output), 64);
-    assert!(stderr(&output).contains("policies/strict.yml: `policies: [policies/*.yaml]` does not name it"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("policies/strict.yml: `policies: [policies/*.yaml]` does not name it"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[tokio::test]
