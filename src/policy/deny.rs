@@ -128,6 +128,12 @@ impl DenyList {
         self.digests.get(digest)
     }
 
+    /// Whether any digest is denied.
+    #[must_use]
+    pub fn has_digests(&self) -> bool {
+        !self.digests.is_empty()
+    }
+
     /// Why content is denied, if it is, under `digest` or under another name it has: asked for by SHA-512, an image is the
     /// one that was denied by SHA-256. Hashes `bytes` only where that can matter.
     #[must_use]

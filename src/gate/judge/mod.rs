@@ -71,6 +71,8 @@ pub(super) struct Judgement {
     age: Duration,
     /// What is remembered, and what was listed not long ago, is not enough: evidence is listed anew.
     anew: bool,
+    /// Why it is denied that any index lists it, where no admitted one does.
+    denied_above: Option<Arc<str>>,
     /// How long a refusal holds at most: until the time from which it would be none.
     refusal_life: Duration,
     /// When the digest was first seen here, where a cooldown asks.
@@ -96,7 +98,7 @@ impl Judgement {
         };
         let refusal_life = gate.config.refusal_ttl;
         let (kept, looks, signers, seen, story) = (None, 0, Vec::new(), None, None);
-        let (age, anew) = (Duration::ZERO, false);
+        let (age, anew, denied_above) = (Duration::ZERO, false, None);
         Self {
             gate,
             subject,
@@ -111,6 +113,7 @@ impl Judgement {
             signers,
             age,
             anew,
+            denied_above,
             refusal_life,
             seen,
             story,
@@ -200,12 +203,12 @@ impl Judgement {
             }
             Question::Manifest(_) => None,
         };
-        let judged = timeout_at(deadline, async {
-            self.kept = Kept::load(gate.documents.as_ref(), &self.key()).await;
-            match question {
         // Who had to wait has that much less: what then cannot be had in time is no silence of the upstream.
         let now = Instant::now();
         self.reader.until = now + deadline.saturating_duration_since(now) * 3 / 4;
+        let judged = timeout_at(deadline, async {
+            self.kept = Kept::load(gate.documents.as_ref(), &self.key()).await;
+            match question {
                 Question::Attachment => self.judge_attachment().await,
                 Question::Anew | Question::Manifest(_) => self.judge().await,
             }
@@ -237,6 +240,9 @@ impl Judgement {
         let parentage = self.parentage().await;
         if let Parentage::Admitted(parent) = &parentage {
             return self.judge_child(parent, kept).await;
+        }
+        if let Parentage::None { denied, .. } = &parentage {
+            self.denied_above.clone_from(denied);
         }
         self.judge_alone(kept, parentage).await
     }

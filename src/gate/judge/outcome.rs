@@ -50,9 +50,12 @@ impl Judgement {
         self.note(scales).await;
         let (refused, parent_undecided) = match parentage {
             Parentage::Admitted(_) => (Vec::new(), None),
-            Parentage::None { refused, undecided } => (refused, undecided),
+            Parentage::None { refused, undecided, .. } => (refused, undecided),
         };
         let cannot_tell = cannot_tell.or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)));
+        if let Some(denied) = self.refused_with_its_index(scales, self.selection.enforce.is_empty()) {
+            return Ok(denied);
+        }
         if self.selection.enforce.is_empty() && scales.unmet.is_empty() {
             let doubt = cannot_tell.as_ref().map(|(reason, _)| reason);
             let Cooling { audit, unsure, .. } = self.cooling(scales, doubt).await?;
@@ -80,6 +83,15 @@ impl Judgement {
         self.refuse(reason, std::mem::take(&mut scales.explanation), got).await
     }
 
+    /// The refusal of what denied indexes list, and no admitted one (D4), where what would serve it is nobody's evidence: audit
+    /// policies that it does not meet, or an exception for all of its repository.
+    fn refused_with_its_index(&self, scales: &Scales, audited: bool) -> Option<Verdict> {
+        let reason = self.denied_above.as_ref()?;
+        let mut held = scales.held.iter().chain(&scales.watched).filter_map(|(_, held)| held.exception.as_ref());
+        let waived = held.any(|used| used.what != "digest");
+        (audited || waived).then(|| Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, reason)))
+    }
+
     /// Keeps the explanation, where somebody asked for it.
     async fn note(&mut self, scales: &mut Scales) {
         if let Some(story) = &mut self.story {
@@ -99,6 +111,9 @@ impl Judgement {
     ) -> Answer {
         self.signers = scales.signers();
         self.note(scales).await;
+        if let Some(denied) = self.refused_with_its_index(scales, false) {
+            return Ok(denied);
+        }
         let Cooling { unmet, audit, unsure, wait } = self.cooling(scales, doubt.as_ref()).await?;
         let audited = Audited::of(scales, doubt.as_ref(), &audit, &unsure);
         scales.unmet.extend(unmet);

@@ -9,7 +9,7 @@ use super::{Judgement, RETRY};
 use crate::{
     gate::{
         memory::Asked,
-        verdict::{Grounds, NoVerdict, Permit, Subject, Undecided, UndecidedReason, Verdict},
+        verdict::{Grounds, NoVerdict, Permit, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
     },
     oci::{Digest, ManifestKind},
     store::HintKind,
@@ -53,6 +53,8 @@ pub(super) enum Parentage {
         refused: Vec<Digest>,
         /// Why one could not be judged.
         undecided: Option<Undecided>,
+        /// Why one of the refused is denied, or one above it.
+        denied: Option<Arc<str>>,
     },
 }
 
@@ -71,7 +73,7 @@ impl Judgement {
         if let Some(permit) = self.recall_parent(&known) {
             return Parentage::Admitted(permit);
         }
-        let (mut refused, mut unsure) = (Vec::new(), None);
+        let (mut refused, mut unsure, mut denied) = (Vec::new(), None, None);
         for parent in known {
             let Some(trail) = self.trail.up(&parent) else { continue };
             let parent = Subject { digest: parent, ..self.subject.clone() };
@@ -86,13 +88,19 @@ impl Judgement {
                     unsure = Some(Undecided { reason, retry_after: RETRY });
                 }
                 Ok(Verdict::Admit(_)) => {}
-                Ok(Verdict::Refuse(_)) => refused.push(parent.digest),
+                Ok(Verdict::Refuse(refusal)) => {
+                    refused.push(parent.digest);
+                    if let RefusalReason::Denied(reason) = &refusal.reason {
+                        denied = denied
+                            .or_else(|| Some(format!("{reason} (of index {}, which lists it)", parent.digest.short()).into()));
+                    }
+                }
                 Err(NoVerdict::Undecided(undecided)) => unsure = Some(undecided),
                 // An index that is gone or broken vouches for nothing.
                 Err(NoVerdict::Absent(_) | NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_)) => {}
             }
         }
-        Parentage::None { refused, undecided: unsure }
+        Parentage::None { refused, undecided: unsure, denied }
     }
 
     /// Whether an index that lists the subject is remembered as admitted.
@@ -113,7 +121,7 @@ impl Judgement {
 
 impl Parentage {
     pub(super) const fn none() -> Self {
-        Self::None { refused: Vec::new(), undecided: None }
+        Self::None { refused: Vec::new(), undecided: None, denied: None }
     }
 }
 

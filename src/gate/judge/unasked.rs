@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Answer, Judgement, audit::Audited, outcome::Said, undecided};
+use super::{Answer, Judgement, Parentage, audit::Audited, outcome::Said, undecided};
 use crate::{
     gate::{
         sentence::warning,
-        verdict::{Grounds, RefusalReason, UndecidedReason},
+        verdict::{Grounds, RefusalReason, UndecidedReason, Verdict},
     },
     policy::Unmatched,
 };
@@ -19,6 +19,13 @@ impl Judgement {
             Ok(got) => got,
             Err(error) => return self.refuse_content(error),
         };
+        // What is denied is so whatever names it, and its platforms with it (D4).
+        if self.selection.unmatched == Unmatched::DangerousAllow
+            && self.selection.deny.has_digests()
+            && let Parentage::None { denied: Some(reason), .. } = self.parentage().await
+        {
+            return Ok(Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, &reason)));
+        }
         match self.selection.unmatched {
             Unmatched::Deny => self.refuse(RefusalReason::NoPolicy, Default::default(), &got).await,
             Unmatched::DangerousAllow => {
