@@ -7,10 +7,15 @@ use jiff::Timestamp;
 use super::{Document, Documents, FactKind, Facts, HintKind, Mismatch, Spool, StoreError, facts::sighting};
 use crate::oci::Digest;
 
-/// [`Documents`] and [`Facts`] in memory. Unbounded: what it holds is what was written.
+/// How many documents may lie in files, each of which is open and takes room on the disk. Another may be asked for again.
+const FILED: usize = 64;
+
+/// [`Documents`] and [`Facts`] in memory. Unbounded but for files: what it holds is what was written.
 #[derive(Debug, Default)]
 pub struct Memory {
     documents: DashMap<Digest, Document>,
+    /// The large ones: [`FILED`] at most.
+    filed: DashMap<Digest, Document>,
     hints: DashMap<(HintKind, String), Bytes>,
     facts: DashMap<(FactKind, String), Bytes>,
 }
@@ -19,13 +24,13 @@ impl Memory {
     /// How many documents are held.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.documents.len()
+        self.documents.len() + self.filed.len()
     }
 
     /// Whether no document is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.documents.is_empty()
+        self.documents.is_empty() && self.filed.is_empty()
     }
 
     /// Puts `bytes` under `digest`, whatever they hash to: a bit that flipped on the disk, or an attacker in the bucket
@@ -37,6 +42,7 @@ impl Memory {
     /// Forgets a document, as eviction would.
     pub fn evict(&self, digest: &Digest) {
         self.documents.remove(digest);
+        self.filed.remove(digest);
     }
 }
 
@@ -56,7 +62,7 @@ impl Documents for Memory {
     }
 
     async fn open(&self, digest: &Digest, limit: u64) -> Option<Document> {
-        let document = self.documents.get(digest)?.clone();
+        let document = self.documents.get(digest).or_else(|| self.filed.get(digest))?.clone();
         if document.len() > limit {
             return None;
         }
@@ -77,7 +83,13 @@ impl Documents for Memory {
         match document.held() {
             Some(bytes) => self.write(digest, bytes).await,
             None => {
-                self.documents.insert(*digest, document.clone());
+                self.filed.insert(*digest, document.clone());
+                let other = || self.filed.iter().map(|entry| *entry.key()).find(|held| held != digest);
+                while self.filed.len() > FILED
+                    && let Some(other) = other()
+                {
+                    self.filed.remove(&other);
+                }
                 Ok(())
             }
         }

@@ -293,3 +293,17 @@ proptest! {
         runtime.block_on(walk(steps));
     }
 }
+
+/// A command that judges thousands of images must not run out of files, nor fill the disk.
+#[tokio::test]
+async fn without_a_store_only_so_many_large_documents_are_kept() {
+    let memory = super::Memory::default();
+    for at in 0..100_u8 {
+        let bytes = Bytes::from(vec![at; (1 << 20) + 1]);
+        let (digest, document) = spooled(&memory, &bytes).await;
+        memory.keep(&digest, &document).await.unwrap();
+        assert!(memory.open(&digest, u64::MAX).await.is_some(), "the last one is");
+        memory.write(&Digest::sha256(&[at]), &Bytes::from(vec![at])).await.unwrap();
+    }
+    assert_eq!(memory.len(), 64 + 100);
+}
