@@ -311,7 +311,7 @@ fn say_weaknesses(config: &Config) {
 }
 
 /// Lets the process open as many files as it is allowed to: many systems start services at 1,024 of 524,288.
-fn raise_descriptor_limit(connections: usize) {
+pub(crate) fn raise_descriptor_limit(connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
