@@ -248,12 +248,13 @@ impl Upstream for Registry {
         &self.host
     }
 
-    /// By HEAD, which Docker Hub does not count against its pull limit; by GET where HEAD is not known or tells no digest.
+    /// By HEAD, which Docker Hub does not count against its pull limit; by GET where HEAD is not known or tells no digest. Some front
+    /// ends answer it as they answer what is not there or not allowed: what a tag means, and that it means nothing, GET says.
     async fn resolve(&self, repository: &Repository, tag: &Tag) -> Result<Resolved, UpstreamError> {
         let question = self.question(What::Manifest, Method::HEAD, repository, &format!("manifests/{tag}"), ACCEPT_MANIFESTS)?;
         let head = retried(&self.retries, async || {
             let answer = self.ask(&question).await?;
-            if matches!(answer.response.status().as_u16(), 400 | 405 | 501) {
+            if matches!(answer.response.status().as_u16(), 400..=428 | 430..=499 | 501) {
                 return Ok(None);
             }
             self.accepted(&question, answer).await.map(Some)

@@ -26,13 +26,20 @@ async fn u12_what_we_ask_carries_our_name_so_that_our_own_door_knows_it() {
 
 #[tokio::test]
 async fn a_tag_is_resolved_by_get_where_head_is_unknown_or_tells_no_digest() {
-    for head in [Reply::status(405), manifest(), manifest().with("docker-content-digest", "sha256:abc")] {
+    // A front end that signs and routes GET alone answers HEAD like what is not there, or not allowed.
+    let statuses = [400, 401, 403, 404, 405, 406, 416, 501].map(Reply::status);
+    for head in statuses.into_iter().chain([manifest(), manifest().with("docker-content-digest", "sha256:abc")]) {
         let server = Server::start(move |asked| if asked.method == "HEAD" { head.clone() } else { manifest() }).await;
         let resolved = at(&server).resolve(&app(), &v1()).await.unwrap();
         assert_eq!(resolved.digest, digest());
         assert_eq!(resolved.manifest.unwrap().bytes, MANIFEST);
         assert_eq!(server.asked().len(), 2);
     }
+    let server = Server::start(|_| Reply::status(404)).await;
+    assert!(matches!(at(&server).resolve(&app(), &v1()).await, Err(UpstreamError::NotFound)));
+    let server = Server::start(|_| Reply::status(429).with("retry-after", "120")).await;
+    assert!(matches!(at(&server).resolve(&app(), &v1()).await, Err(UpstreamError::Throttled { .. })));
+    assert_eq!(server.asked().len(), 1, "who asks for patience is not asked again");
 }
 
 /// A captive portal, a firewall, a maintenance page: neither what a tag means, nor that there is no evidence.
