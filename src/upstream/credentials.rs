@@ -68,11 +68,17 @@ impl From<DockerCredential> for Credential {
             DockerCredential::IdentityToken(token) => {
                 Self { id: Digest::sha256(format!("token\0{token}").as_bytes()), secret: Secret::IdentityToken(token) }
             }
-            DockerCredential::UsernamePassword(username, password) => Self {
-                id: Digest::sha256(format!("password\0{username}\0{password}").as_bytes()),
-                secret: Secret::Password { username, password },
-            },
+            DockerCredential::UsernamePassword(username, password) => Self::password(username, &password),
         }
+    }
+}
+
+impl Credential {
+    /// Without the zero bytes at its end, which Docker takes away too.
+    fn password(username: String, password: &str) -> Self {
+        let password = password.trim_end_matches('\0').to_owned();
+        let id = Digest::sha256(format!("password\0{username}\0{password}").as_bytes());
+        Self { id, secret: Secret::Password { username, password } }
     }
 }
 
@@ -220,6 +226,8 @@ impl Credentials {
         match tokio::time::timeout(HELPER_TIMEOUT, work).await {
             Err(_) => Err(helper("took more than 10 s")),
             Ok(Err(_)) => Err(helper("panicked")),
+            // A helper's way to say that nobody need log in.
+            Ok(Ok(Ok(DockerCredential::UsernamePassword(name, secret)))) if name.is_empty() && secret.is_empty() => Ok(None),
             Ok(Ok(Ok(found))) => Ok(Some(Arc::new(found.into()))),
             Ok(Ok(Err(error))) => match error {
                 CredentialRetrievalError::NoCredentialConfigured => Ok(None),
@@ -254,7 +262,9 @@ fn parse(file: &Path, bytes: &[u8]) -> Result<Value, CredentialError> {
     }
     // The position, not the text: the text is secrets.
     let at = |error: &serde_json::Error| format!("is not JSON at line {} column {}", error.line(), error.column());
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| failed(at(&error)))?;
+    // As Docker reads one that `touch` made, or an empty secret.
+    let empty = bytes.iter().all(u8::is_ascii_whitespace);
+    let value: Value = serde_json::from_slice(if empty { b"{}" } else { bytes }).map_err(|error| failed(at(&error)))?;
     for key in ["auths", "credHelpers"] {
         if !matches!(value.get(key), None | Some(Value::Null | Value::Object(_))) {
             return Err(failed(format!("`{key}` is not an object")));
@@ -399,6 +409,16 @@ mod tests {
         tokio::time::advance(FAILURE_LIFE).await;
         let error = credentials.find(&"app".parse().unwrap()).await.unwrap_err();
         assert!(error.to_string().contains("cannot be run"), "run again: {error}");
+    }
+
+    #[test]
+    fn a_file_of_nothing_has_no_credentials_and_zero_bytes_end_none() {
+        for text in ["", "\n", " \t\r\n"] {
+            assert_eq!(parse(Path::new("config.json"), text.as_bytes()).unwrap(), json!({}), "{text:?}");
+        }
+        assert!(parse(Path::new("config.json"), b"\0").is_err());
+        let padded = Credential::from(DockerCredential::UsernamePassword("robot".into(), "a\0b\0\0".into()));
+        assert!(matches!(padded.secret, Secret::Password { password, .. } if password == "a\0b"));
     }
 
     #[test]
