@@ -311,7 +311,8 @@ impl Service<Uri> for Connector {
         let through = self.proxied.as_ref().and_then(|proxied| Some((proxied, proxied.proxy.of_uri(&uri)?)));
         let connecting: BoxFuture<'static, _> = if let Some((proxied, through)) = through {
             let tls = if own { &proxied.tls } else { &proxied.tls_elsewhere };
-            Box::pin(through.connect(uri, Arc::clone(tls)))
+            let tls = Arc::clone(tls);
+            Box::pin(async move { through?.connect(uri, tls).await })
         } else if own {
             Box::pin(self.own.call(uri))
         } else if named {

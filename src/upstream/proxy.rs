@@ -34,7 +34,8 @@ impl Proxy {
     #[must_use]
     pub fn of_environment() -> Self {
         let first = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        let of = |names| first(names).unwrap_or_default();
+        // The end of a line is what `$(cat FILE)` and a secret's file leave.
+        let of = |names| first(names).unwrap_or_default().trim().to_owned();
         Self::of(&of(["HTTPS_PROXY", "https_proxy"]), &of(["NO_PROXY", "no_proxy"]))
     }
 
@@ -43,7 +44,10 @@ impl Proxy {
     }
 
     /// What a request for `uri` goes through. What is not encrypted does not, nor what is on this machine, as Go's tools have it.
-    pub(super) fn of_uri(&self, uri: &Uri) -> Option<Through> {
+    ///
+    /// # Errors
+    /// What is named is no URL: past a proxy that somebody wanted, nobody is asked.
+    pub(super) fn of_uri(&self, uri: &Uri) -> Option<Result<Through, &'static str>> {
         if is_this_machine(uri.host()?) || self.https.is_empty() || uri.scheme() != Some(&Scheme::HTTPS) {
             return None;
         }
@@ -51,8 +55,11 @@ impl Proxy {
         if without.contains(&"*") {
             return None;
         }
-        let proxy = Matcher::builder().https(&*self.https).no(without.join(",")).build().intercept(uri)?;
-        Some(Through { uri: proxy.uri().clone(), auth: proxy.basic_auth().cloned() })
+        let by = |https: &str| Matcher::builder().https(https).no(without.join(",")).build().intercept(uri);
+        // Of what is no URL the matcher has nothing, as of what goes through none.
+        by("http://any.test")?;
+        let through = by(&self.https).map(|proxy| Through { uri: proxy.uri().clone(), auth: proxy.basic_auth().cloned() });
+        Some(through.ok_or("HTTPS_PROXY is no URL of a proxy; name it as http://HOST:PORT"))
     }
 }
 

@@ -135,6 +135,16 @@ fn what_no_proxy_names_is_a_domain_an_address_or_all_with_a_port_or_without() {
 }
 
 #[test]
+fn past_a_proxy_that_cannot_be_read_nobody_is_asked() {
+    let uri = "https://reg.corp.test/v2/".parse().unwrap();
+    for https in ["http://corp\\user:secret@proxy.test", "http://proxy .test"] {
+        let why = Proxy::of(https, "").of_uri(&uri).unwrap().err().unwrap();
+        assert!(why.contains("HTTPS_PROXY is no URL") && !why.contains("secret"), "{why}");
+        assert!(Proxy::of(https, "corp.test").of_uri(&uri).is_none(), "not wanted");
+    }
+}
+
+#[test]
 fn what_is_on_this_machine_or_not_encrypted_goes_through_no_proxy() {
     let proxy = Proxy::of("http://proxy.test", "");
     for (uri, through) in [
