@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::text::path;
 use crate::oci::{Digest, media_type};
 
 /// A file of bundles: what a search for evidence reads at most.
@@ -39,7 +40,7 @@ impl Bundles {
         use std::io::Read as _;
         let mut bundles = Self::default();
         for file in files {
-            let shown = file.as_ref().display();
+            let shown = path(file.as_ref());
             let mut text = String::new();
             std::fs::File::open(file)
                 .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))

@@ -16,6 +16,7 @@ use super::{
     report::{Judged, Outcome, warned},
     runtime,
     streams::answer,
+    text::line,
     verify::{
         ask::{Asking, Pinned},
         platform::platform,
@@ -86,7 +87,7 @@ impl Arguments {
         let judge = Judge::new(&self.basis).await?;
         let images = judge.each(std::slice::from_ref(&self.image))?;
         let [image] = &images[..] else {
-            return Err(Unusable::Usage(format!("{} holds several images; name one of them", self.image)));
+            return Err(Unusable::Usage(format!("{} holds several images; name one of them", line(&self.image.to_string()))));
         };
         let (name, upstream) = judge.find(image)?;
         let asking = Asking { judge: &judge, platform: self.platform.as_deref() };

@@ -15,7 +15,7 @@ use super::{
     reference::{Image, LAYOUT_HOST, Place, layout_name},
     seen,
     streams::tell,
-    text::line,
+    text::{line, path},
     trust,
 };
 use crate::{
@@ -241,7 +241,7 @@ impl Judge {
                 all.push(image.clone());
                 continue;
             };
-            let shown = line(&directory.display().to_string());
+            let shown = path(directory);
             let failed = |why: &dyn std::fmt::Display| Unusable::Usage(format!("oci:{shown}: {why}"));
             let LayoutImages { named, nameless } = upstream::layout_images(directory).map_err(|error| failed(&error))?;
             if let Some(Nameless { digest, name }) = nameless {
@@ -271,7 +271,7 @@ impl Judge {
     /// # Errors
     /// What is wrong with the upstream.
     pub(super) fn find(&self, image: &Image) -> Result<(ImageName, Arc<dyn Upstream>), Unusable> {
-        let usage = |error: &dyn std::fmt::Display| Unusable::Usage(error.to_string());
+        let usage = |error: &dyn std::fmt::Display| Unusable::Usage(line(&error.to_string()));
         let name = image.name.clone().ok_or_else(|| usage(&"a layout as a whole is no image"))?;
         // What the layout's own names say is taken as it is; for others the command line says it.
         let host = if image.place != Place::Registry && image.prefix.is_empty() { self.layout_host.clone() } else { name.host };

@@ -14,6 +14,11 @@ pub(super) fn line(text: &str) -> String {
     out
 }
 
+/// A path on one line: who names files may not be who reads of them, in a CI system for which a line can be a command.
+pub(super) fn path(path: &std::path::Path) -> String {
+    line(&path.display().to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

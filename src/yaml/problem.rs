@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    fmt,
+    fmt::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -34,7 +34,10 @@ pub struct Problem {
 impl fmt::Display for Problem {
     /// `pullgate.yaml:12:5: upstreams[1].url: …`, as compilers write it, so that editors can jump there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        // On the line it is on, whatever the file is called.
+        for c in self.file.display().to_string().chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) }?;
+        }
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }

@@ -33,8 +33,12 @@ use super::{
     report::{self, Judged, Outcome, Output, Report},
     runtime,
     streams::{answer, tell},
+    text::path,
 };
-use crate::oci::{Digest, Host};
+use crate::{
+    app::raise_descriptor_limit,
+    oci::{Digest, Host},
+};
 
 /// The longest `--wait`. Not every time can be added to a clock, and no pipeline runs for longer.
 const MAX_WAIT: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -52,7 +56,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// Without --config or --policy, flags say who must have signed, by cosign's names or by gh's; a signature and an SPDX
 /// attestation by that signer are asked for.
 ///
-/// Exit codes: 0 all admitted; 1 one refused, or not there; 2 none refused, and one could not be told; 64 a command line,
+/// Exit codes: 0 all admitted; 1 one refused, or not there, or all admitted and a report that cannot be written; 2 none refused,
+/// and one could not be told; 64 a command line,
 /// policy, configuration or trust root that cannot be used.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -86,6 +91,8 @@ pub(super) struct Arguments {
 impl Arguments {
     /// Judges all, reports, and says how it went.
     pub(super) fn run(self) -> Exit {
+        // Five questions at once about each of so many images.
+        raise_descriptor_limit(0);
         let judged = runtime(self.judged()).map_err(|error| Unusable::Failed(error.to_string())).flatten();
         judged.unwrap_or_else(|error| error.tell())
     }
@@ -145,17 +152,19 @@ impl Arguments {
         all.iter_mut().filter(|one| !one.is_told).for_each(Asked::tell);
         let report = Report::new(all.into_iter().filter_map(|one| one.judged).collect());
         let text = report.render(self.output).map_err(Unusable::Failed)?;
-        let failed = |what: &str, error: std::io::Error| Unusable::Failed(format!("{what} cannot be written: {error}"));
-        answer(&text)?;
-        if let Some(file) = self.summary {
-            append(&file, &report::markdown(&report)).map_err(|error| failed(&file.display().to_string(), error))?;
-        } else if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()).map(PathBuf::from)
-            && let Err(error) = append(&file, &report::markdown(&report))
-        {
+        let mut is_written = answer(&text).map_err(|error| error.tell()).is_ok();
+        let summarize = |file: &Path| {
+            let written = append(file, &report::markdown(&report));
+            written.map_err(|error| tell(&format_args!("{} cannot be written: {error}", path(file)))).is_ok()
+        };
+        if let Some(file) = &self.summary {
+            is_written &= summarize(file);
+        } else if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) {
             // Nobody asked for it, and the exit code is about images.
-            tell(&format_args!("{} cannot be written: {error}", file.display()));
+            summarize(Path::new(&file));
         }
-        Ok(report.exit())
+        // Who waits for the report must not go on without it; what it says of an image comes first.
+        Ok(if is_written || report.exit() != Exit::Done { report.exit() } else { Exit::Refused })
     }
 }
 

@@ -633,6 +633,39 @@ async fn reports_are_written_in_every_form_and_a_summary_is_appended() {
         assert_eq!(code(&output), 1, "{form}");
         assert!(stdout(&output).starts_with(begins), "{form}: {}", stdout(&output));
     }
+    // What is said of the images comes before what cannot be written; of that, only who has no other reason to stop is told by code.
+    let admitted = format!("{}:acme/app:v1", layout());
+    let undecided = format!("127.0.0.1:1/acme/app@sha256:{}", "0".repeat(64));
+    for (image, ended) in [(&admitted, 1), (&image, 1), (&undecided, 2)] {
+        let output = ask("verify", &["--summary", "/dev/full", image]).await;
+        assert_eq!(code(&output), ended, "{}", stderr(&output));
+        assert!(stderr(&output).contains("/dev/full cannot be written"), "{}", stderr(&output));
+    }
     let written = std::fs::read_to_string(&summary).unwrap();
     assert_eq!(written.matches("### pullgate: 0 admitted, 1 refused, 0 undecided\n").count(), 4, "{written}");
+}
+
+/// J2: a file's name may be another's choice, and what CI systems print may be a command to them.
+#[tokio::test]
+async fn j2_no_files_name_begins_a_line_or_moves_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x\n::error::pwn\u{1b}[31m");
+    std::fs::write(&file, "garbage").unwrap();
+    let (file, image) = (file.to_str().unwrap(), format!("{}:acme/app:v1", layout()));
+    let absent = format!("{file}/absent");
+    for named in [file, &absent] {
+        for flag in ["--bundle", "--policy", "--config", "--trusted-root", "--first-seen-from"] {
+            let by = ["--certificate-identity", "a", "--certificate-oidc-issuer", "b"];
+            let output = pullgate(&[&["verify"], &by[..], &[flag, named, &image]].concat()).await;
+            let told = stderr(&output);
+            assert_ne!(code(&output), 0, "{flag}");
+            assert!(!told.contains("\n::error") && !told.contains('\u{1b}') && !told.is_empty(), "{flag}: {told}");
+        }
+    }
+    let output = ask("verify", &["--summary", &absent, &image]).await;
+    assert!(!stderr(&output).contains("\n::error") && stderr(&output).contains("cannot be written"), "{}", stderr(&output));
+    for command in ["verify", "explain"] {
+        let output = ask(command, &[&format!("oci:{file}:acme/app:v1")]).await;
+        assert!(!stderr(&output).contains("\n::error") && !stderr(&output).is_empty(), "{command}: {}", stderr(&output));
+    }
 }
