@@ -1,35 +1,42 @@
-//! What an exception does not waive: the deny-list comes before it. Where that names packages, the SBOMs that the policy would
-//! rely on are read all the same; what asks for none, or finds none, is admitted by the exception.
+//! What an exception does not waive: the deny-list comes before it. Where that names packages, SBOMs are read all the same; what
+//! asks for none, or finds none, is admitted by the exception.
 //!
 //! An exception waives how old evidence may be, how it must be logged and what else it must say: none of that makes a package
-//! go away which an allowed signer has found in these very bytes.
+//! go away which an allowed signer has found in these very bytes. So an SBOM that lists one refuses for all of that, and is
+//! outweighed by what outweighs it without the exception only: an entry that is met. What is waived outweighs nothing, else an
+//! exception would lift what the deny-list refuses.
 
-use std::collections::BTreeSet;
-
-use jiff::Timestamp;
-
-use super::{Gap, Roll, who};
+use super::{
+    Gap, Miss, Roll, Voucher,
+    statements::{Entry, Met},
+    vouchers_of, who,
+};
 use crate::{
     policy::{
-        AttestationRule, Attestor, Case, MAX_PLATFORMS, Match, Policy, Reason, SbomOn,
-        checks::{CheckFailure, Unfit},
-        identity::Identity,
-        sentence::short,
+        About, AttestationRule, Attestor, Case, MAX_PLATFORMS, PlatformFacts, Policy, Reason, SbomOn, checks::CheckFailure,
+        matching::End, sentence::short,
     },
-    verify::{Proven, SanKind, Verified},
+    verify::{Proven, Verified},
 };
-
-/// Those who signed the image as `signatures` names them.
-type Signers<'f> = BTreeSet<(&'f str, &'f str, SanKind, &'f str)>;
 
 /// What the SBOMs about one manifest say of the packages that are denied.
 enum Listed {
-    /// One that will do lists none.
-    Clean,
-    /// One lists such a package.
+    /// The entry is met, until then: what the policy would rely on lists none.
+    Clean(End),
+    /// It is not, and one lists such a package.
     Denied(CheckFailure),
-    /// There is none.
+    /// Neither.
     Nothing,
+}
+
+/// Whose SBOMs count, where an exception stands.
+struct Sboms<'e, 'f> {
+    policy: &'e Policy,
+    roll: &'e Roll<'f>,
+    /// Those whom an entry takes over without the exception.
+    vouchers: Vec<Voucher<'e, 'f>>,
+    /// And those with it.
+    signers: Vec<Voucher<'e, 'f>>,
 }
 
 impl Policy {
@@ -39,86 +46,97 @@ impl Policy {
         self.attestations.iter().any(|rule| rule.predicate_type.is_sbom())
     }
 
-    /// Why the deny-list refuses what an exception would admit, if it does.
-    pub(super) fn denied_all_the_same(&self, case: &Case<'_>) -> Option<Gap> {
+    /// Until when an exception admits as far as the deny-list goes; or why that refuses.
+    pub(super) fn denied_all_the_same(&self, case: &Case<'_>) -> Result<End, Gap> {
         if case.denied.is_empty() || !self.asks_for_sbom() {
-            return None;
+            return Ok(End::Never);
         }
-        let identities: Vec<&Identity> = self.signatures.iter().flat_map(Attestor::identities).collect();
-        let signatures = case.facts.iter().filter(|fact| matches!(fact.content, Proven::Signature));
-        let signers = signatures.filter(|fact| who(&identities, fact).is_ok()).map(|fact| Roll::name(&fact.signer)).collect();
-        let sboms = self.attestations.iter().filter(|rule| rule.predicate_type.is_sbom());
-        sboms.filter_map(|rule| denied_by(rule, &signers, case)).next()
+        let roll = Roll::of(case);
+        let vouchers = self.signatures.iter().flat_map(|attestor| {
+            let need = self.signature_need(attestor, case, &roll);
+            vouchers_of(attestor, &need, case.facts).into_iter().map(|(_, voucher)| voucher)
+        });
+        let vouchers = vouchers.collect();
+        let sboms = Sboms { policy: self, roll: &roll, vouchers, signers: self.signers(case, &roll) };
+        let rules = self.attestations.iter().filter(|rule| rule.predicate_type.is_sbom());
+        rules.map(|rule| sboms.asked(rule, case)).try_fold(End::Never, |until, asked| Ok(until.min(asked?)))
+    }
+
+    /// Those who signed the image as `signatures` names them. How old a signature is, how it is logged and who else must sign is
+    /// waived; not as what it was signed: another's call of a reusable workflow says nothing for us (I7).
+    fn signers<'f>(&self, case: &Case<'f>, roll: &Roll<'f>) -> Vec<Voucher<'_, 'f>> {
+        let signatures: Vec<&'f Verified> = case.facts.iter().filter(|fact| matches!(fact.content, Proven::Signature)).collect();
+        let mut signers = Vec::new();
+        for identities in self.signatures.iter().flat_map(Attestor::places) {
+            let signed = signatures.iter().filter(|fact| who(&identities, fact).is_ok());
+            signers.extend(signed.map(|fact| Voucher::of(roll.number(&fact.signer), fact, &identities, End::Never)));
+        }
+        signers
     }
 }
 
-/// The same of one entry, on the manifests it asks about.
-fn denied_by(rule: &AttestationRule, signers: &Signers<'_>, case: &Case<'_>) -> Option<Gap> {
-    let refuse = |failure: CheckFailure| Some(Gap::new(Reason::Denied, failure.summary));
-    let on_subject = listed(rule, signers, case.facts, case);
-    let platforms = match (rule.sbom_on, case.platforms, &on_subject) {
-        (SbomOn::Subject, ..) | (_, Some([]), _) => {
-            return if let Listed::Denied(failure) = on_subject { refuse(failure) } else { None };
-        }
-        (SbomOn::Either, _, Listed::Clean) => return None,
-        // As without the exception: where every statement or the newest speaks, no platform stands in for what it says.
-        (SbomOn::Either, _, Listed::Denied(failure)) if rule.matching != Match::Any => return refuse(failure.clone()),
-        (SbomOn::EachPlatform | SbomOn::Either, None, _) => {
-            let summary = "wants no package of the deny-list on any platform; nobody has looked at them".to_owned();
-            return Some(Gap { wants_platforms: true, ..Gap::new(Reason::Denied, summary) });
-        }
-        (SbomOn::EachPlatform | SbomOn::Either, Some(platforms), _) => platforms,
-    };
-    let mut clean = platforms.len() <= MAX_PLATFORMS;
-    for platform in platforms {
-        match listed(rule, signers, &platform.facts, case) {
-            Listed::Clean => {}
-            Listed::Denied(CheckFailure { reason, summary }) => {
-                let summary = format!("platform {}: {summary}", short(&platform.platform, 30));
-                return refuse(CheckFailure { reason, summary });
+impl<'f> Sboms<'_, 'f> {
+    /// One entry, on the manifests it asks about.
+    fn asked(&self, rule: &AttestationRule, case: &Case<'f>) -> Result<End, Gap> {
+        let refuse = |failure: CheckFailure| Err(Gap::new(Reason::Denied, failure.summary));
+        let subject = self.entry(rule, case);
+        let on_subject = self.listed(&subject);
+        let platforms = match (rule.sbom_on, case.platforms, &on_subject) {
+            (SbomOn::Subject, ..) | (_, Some([]), _) => {
+                return match on_subject {
+                    Listed::Clean(until) => Ok(until),
+                    Listed::Denied(failure) => refuse(failure),
+                    Listed::Nothing => Ok(End::Never),
+                };
             }
-            Listed::Nothing => clean = false,
-        }
-    }
-    match on_subject {
-        // As without the exception: what each platform has stands in for what the index has.
-        Listed::Denied(failure) if rule.sbom_on == SbomOn::Either && !clean => refuse(failure),
-        Listed::Clean | Listed::Denied(_) | Listed::Nothing => None,
-    }
-}
-
-/// What those of `facts` say that are of the entry's type, by whom it allows.
-fn listed(rule: &AttestationRule, signers: &Signers<'_>, facts: &[Verified], case: &Case<'_>) -> Listed {
-    let identities = rule.signer.as_ref().map(Attestor::identities);
-    let allowed = |fact: &Verified| match &identities {
-        Some(identities) => who(identities, fact).is_ok(),
-        None => signers.contains(&Roll::name(&fact.signer)),
-    };
-    let mut said: Vec<(Timestamp, Option<CheckFailure>)> = Vec::new();
-    for fact in facts.iter().filter(|fact| allowed(fact)) {
-        let Proven::Attestation(statement) = &fact.content else { continue };
-        if !rule.predicate_type.covers(&statement.predicate_type) {
-            continue;
-        }
-        let failure = match rule.checks.judge(&rule.predicate_type, statement, case.now, case.denied) {
-            Ok(_) => None,
-            Err(Unfit::Failed(failure)) if failure.reason == Reason::Denied => Some(failure),
-            // The policy would not rely on it.
-            Err(Unfit::Failed(_) | Unfit::Malformed(_)) => continue,
+            (SbomOn::Either, _, Listed::Clean(until)) => return Ok(*until),
+            (SbomOn::Either, _, Listed::Denied(failure)) if !subject.is_left_to_platforms() => return refuse(failure.clone()),
+            (SbomOn::EachPlatform | SbomOn::Either, None, _) => {
+                let summary = "wants no package of the deny-list on any platform; nobody has looked at them".to_owned();
+                return Err(Gap { wants_platforms: true, ..Gap::new(Reason::Denied, summary) });
+            }
+            (SbomOn::EachPlatform | SbomOn::Either, Some(platforms), _) => platforms,
         };
-        said.push((fact.times.iter().min().copied().unwrap_or(Timestamp::MAX), failure));
+        let (mut clean, mut end) = (platforms.len() <= MAX_PLATFORMS, End::Never);
+        for PlatformFacts { digest, platform, facts } in platforms {
+            let on_platform = Case { subject: digest, facts, platforms: None, ..*case };
+            match self.listed(&self.entry(rule, &on_platform)) {
+                Listed::Clean(until) => end = end.min(until),
+                Listed::Denied(CheckFailure { reason, summary }) => {
+                    let summary = format!("platform {}: {summary}", short(platform, 30));
+                    return refuse(CheckFailure { reason, summary });
+                }
+                Listed::Nothing => clean = false,
+            }
+        }
+        match on_subject {
+            // As without the exception: what each platform has stands in for what the index has.
+            Listed::Denied(failure) if rule.sbom_on == SbomOn::Either && !clean => refuse(failure),
+            Listed::Clean(_) | Listed::Denied(_) | Listed::Nothing => Ok(end),
+        }
     }
-    let newest = said.iter().map(|(made, _)| *made).max();
-    let clean = said.iter().any(|(_, failure)| failure.is_none());
-    let denied = said.into_iter().find_map(|(made, failure)| match rule.matching {
-        Match::All => failure,
-        Match::Any if clean => None,
-        Match::Any => failure,
-        Match::Newest => failure.filter(|_| Some(made) == newest),
-    });
-    match denied {
-        Some(failure) => Listed::Denied(failure),
-        None if clean => Listed::Clean,
-        None => Listed::Nothing,
+
+    fn entry<'a>(&'a self, rule: &'a AttestationRule, case: &'a Case<'f>) -> Entry<'a, 'f> {
+        Entry::new(self.policy, rule, case, &self.vouchers, self.roll)
+    }
+
+    /// What those about one manifest say that are of the entry's type, by whom it allows.
+    fn listed(&self, entry: &Entry<'_, 'f>) -> Listed {
+        if let Ok(Met { until, .. }) = entry.judge(About::Image) {
+            return Listed::Clean(until);
+        }
+        let identities = entry.everyone();
+        let allowed = |fact: &'f Verified| match &identities {
+            Some(identities) => who(identities, fact).is_ok(),
+            None => entry.vouched(&self.signers, fact).is_ok(),
+        };
+        let denied = entry.candidates.iter().filter(|candidate| allowed(candidate.fact)).find_map(|candidate| {
+            match entry.meets(candidate) {
+                Err(Miss::Failed(failure)) if failure.reason == Reason::Denied => Some(failure.clone()),
+                // What else it must say is waived.
+                Ok(_) | Err(_) => None,
+            }
+        });
+        denied.map_or(Listed::Nothing, Listed::Denied)
     }
 }

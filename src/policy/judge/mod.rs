@@ -44,6 +44,14 @@ struct Voucher<'e, 'f> {
     until: End,
 }
 
+impl<'e, 'f> Voucher<'e, 'f> {
+    /// Of a signature that fills a place which one of `identities` fills.
+    fn of(signer: usize, fact: &'f Verified, identities: &[&'e Identity], until: End) -> Self {
+        let met = identities.iter().copied().filter(|identity| identity.check(&fact.signer).is_ok()).collect();
+        Self { signer, subject: &fact.signer.subject, met, until }
+    }
+}
+
 /// The distinct signers of all facts, numbered: the same trust root, issuer, kind of subject and subject is the same
 /// signer, whatever else the certificates say.
 struct Roll<'f>(BTreeMap<(&'f str, &'f str, SanKind, &'f str), usize>);
@@ -82,10 +90,13 @@ impl Policy {
     /// What is still wanted.
     pub fn judge(&self, case: &Case<'_>) -> Result<Held, Unmet> {
         if let Some(used) = self.excepted(case) {
-            if let Some(gap) = self.denied_all_the_same(case) {
-                return Err(self.unmet(case, vec![gap], Vec::new()));
-            }
-            return Ok(Held { valid_until: Some(used.expires), exception: Some(used), ..Held::default() });
+            return match self.denied_all_the_same(case) {
+                Ok(until) => {
+                    let valid_until = until.min(End::At(used.expires)).into();
+                    Ok(Held { valid_until, exception: Some(used), ..Held::default() })
+                }
+                Err(gap) => Err(self.unmet(case, vec![gap], Vec::new())),
+            };
         }
         let roll = Roll::of(case);
         let (mut gaps, mut details) = (Vec::new(), Vec::new());
@@ -231,9 +242,8 @@ fn vouchers_of<'e, 'f>(attestor: &'e Attestor, need: &Need, facts: &'f [Verified
     let places = attestor.places();
     let voucher = |offer: &Offer| {
         let fact = facts.get(offer.fact)?;
-        let among = places.get(offer.place).into_iter().flatten().copied();
-        let met = among.filter(|identity| identity.check(&fact.signer).is_ok()).collect();
-        Some((fact, Voucher { signer: offer.signer, subject: &fact.signer.subject, met, until: offer.until }))
+        let identities = places.get(offer.place).map(Vec::as_slice).unwrap_or_default();
+        Some((fact, Voucher::of(offer.signer, fact, identities, offer.until)))
     };
     need.contributing().iter().filter_map(voucher).collect()
 }

@@ -226,7 +226,7 @@ impl<'e, 'f> Entry<'e, 'f> {
         let fact = candidate.fact;
         let (identity, until) = match identities {
             Some(identities) => (Some(who(identities, fact)?), End::Never),
-            None => (None, self.vouched(fact)?),
+            None => (None, self.vouched(self.vouchers, fact)?),
         };
         let near = |miss| Near { fact, identity, miss };
         if !fact.log.meets(self.policy.log) {
@@ -235,15 +235,15 @@ impl<'e, 'f> Entry<'e, 'f> {
         Ok(until.min(young_enough(fact, self.rule.max_age, self.case.now).map_err(near)?))
     }
 
-    /// Until when it is by a signer of the image, who signed it as what the image's signer had to be.
+    /// Until when it is by one of `vouchers`: by a signer of the image, who signed it as what the image's signer had to be.
     ///
     /// Literally one who signed this digest and met an entry of `signatures`: meeting the pattern again is not enough, for a
     /// pattern may cover many workflows, and only this one vouched for the image (A1). And with the claims that its signature
     /// had to have: a reusable workflow is one signer whoever calls it, and another's call of it says nothing for us (I7).
-    fn vouched(&self, fact: &'f Verified) -> Result<End, Near<'e, 'f>> {
+    pub(super) fn vouched(&self, vouchers: &[Voucher<'e, 'f>], fact: &'f Verified) -> Result<End, Near<'e, 'f>> {
         let number = self.roll.number(&fact.signer);
         let (mut until, mut nearest) = (None, Near { fact, identity: None, miss: Miss::NotTheSigner });
-        for voucher in self.vouchers.iter().filter(|voucher| voucher.signer == number) {
+        for voucher in vouchers.iter().filter(|voucher| voucher.signer == number) {
             match who(&voucher.met, fact) {
                 Ok(_) => until = until.max(Some(voucher.until)),
                 Err(near) if near.nearness() > nearest.nearness() => nearest = near,
@@ -255,7 +255,7 @@ impl<'e, 'f> Entry<'e, 'f> {
 
     /// Until when its content meets every condition. Only asked of an allowed signer's statement, so that nobody else can make
     /// us read a large document.
-    fn meets<'c>(&self, candidate: &'c Candidate<'f>) -> &'c Result<End, Miss<'f>> {
+    pub(super) fn meets<'c>(&self, candidate: &'c Candidate<'f>) -> &'c Result<End, Miss<'f>> {
         candidate.meets.get_or_init(|| {
             let AttestationRule { predicate_type, checks, condition, .. } = self.rule;
             let Candidate { fact, statement, .. } = candidate;

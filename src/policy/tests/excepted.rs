@@ -15,6 +15,10 @@ fn excepted(entry: &str) -> String {
     format!("{STRICT}attestations: [{{predicate_type: {}{entry}}}]\n{exception}", spdx::TYPE)
 }
 
+fn without_exception(text: &str) -> String {
+    text.lines().filter(|line| !line.starts_with("exceptions:")).map(|line| format!("{line}\n")).collect()
+}
+
 fn asked(text: &str, facts: &[Verified], platforms: Option<&[PlatformFacts]>, denied: &str) -> Result<Held, Unmet> {
     let mut problems = Vec::new();
     let deny = DenyList::new(parse_denials(Path::new("deny.yaml"), denied, &mut problems));
@@ -77,6 +81,90 @@ fn d4_an_sbom_by_a_signer_of_the_image_refuses_and_nobody_elses_does() {
     assert!(refused(", max_age: 1d", &evil, None).is_some());
 }
 
+/// A reusable workflow is one signer whoever calls it: another's call neither lifts a denial nor makes one (I7).
+#[test]
+fn d4_an_sbom_counts_with_the_claims_that_the_signature_had_to_have() {
+    let called_by = |owner: &str, mut fact: Verified| {
+        fact.signer.claims.insert("source_repository_owner_uri", format!("https://github.com/{owner}"));
+        fact
+    };
+    let signed = called_by("acme", signature(MAIN));
+    let sbom = |owner: &str, package: &str| called_by(owner, sbom(MAIN, package, NEW));
+    let text = excepted("")
+        .replace("      subject: ", "      claims: {source_repository_owner_uri: https://github.com/acme}\n      subject: ");
+    let refuses = |facts: &[Verified]| asked(&text, facts, None, "- {package: {name: evil}, reason: INC-1}\n").is_err();
+    assert!(refuses(&[signed.clone(), sbom("acme", "evil")]));
+    assert!(refuses(&[signed.clone(), sbom("acme", "evil"), sbom("mallory", "good")]));
+    assert!(!refuses(&[signed.clone(), sbom("mallory", "evil")]));
+    assert!(!refuses(&[called_by("mallory", signature(MAIN)), sbom("mallory", "evil")]));
+    // Nor does a signature by it.
+    assert!(refuses(&[called_by("mallory", signature(MAIN)), signed, sbom("acme", "evil"), sbom("mallory", "good")]));
+}
+
+/// An exception must not lift what the deny-list refuses without it.
+#[test]
+fn d4_what_the_policy_would_not_rely_on_does_not_outweigh_an_sbom_that_lists_a_denied_package() {
+    let (evil, good) = (sbom(MAIN, "evil", NEW), sbom(MAIN, "good", NEW));
+    let by = |subject: &str| format!("keyless: {{issuer: {ISSUER}, subject: {subject:?}}}");
+    let all_of = format!(", all_of: [{{{}}}, {{{}}}]", by(MAIN), by(BRANCH));
+    let several = format!(", count: 1, of: [{{{}}}, {{all_of: [{{{}}}, {{{}}}]}}]", by(MAIN), by(BRANCH), by(FORK));
+    let evil_wanted = ", require: \"predicate.packages.exists(p, p.name == 'evil')\"";
+    let with = |statements: &[Verified]| [&[signature(MAIN)], statements].concat();
+    for (entry, facts) in [
+        // Each of two must attest, and one lists it.
+        (&*all_of, with(&[evil.clone(), sbom(BRANCH, "good", NEW)])),
+        // Another of whom two must attest, and one has.
+        (&*several, with(&[evil.clone(), sbom(BRANCH, "good", NEW)])),
+        // Too old, or both are.
+        (", max_age: 10d", with(&[evil.clone(), sbom(MAIN, "good", OLD)])),
+        (", max_age: 1d", with(&[evil.clone(), good.clone()])),
+        (", match: newest, max_age: 1d", with(&[sbom(MAIN, "evil", OLD), good.clone()])),
+        // It says not what else it must.
+        (evil_wanted, with(&[evil.clone(), good.clone()])),
+        // The signature that takes its signer over is not there.
+        ("", vec![signature(FORK), signature(MAIN), evil.clone(), sbom(FORK, "good", NEW)]),
+    ] {
+        let excepted = excepted(entry);
+        for text in [without_exception(&excepted), excepted] {
+            assert!(asked(&text, &facts, None, "- {package: {name: evil}, reason: INC-1}\n").is_err(), "{text}: {facts:?}");
+        }
+    }
+    // What was attested anew as the policy wants it does, with the exception as without.
+    let mut old = signature(MAIN);
+    old.times = vec![time(OLD)];
+    let renewed = [old, sbom(MAIN, "evil", OLD), good.clone()];
+    assert_eq!(refused(", max_age: 10d", &renewed, None), None);
+    // By a signature that is waived for its age nobody is believed but who finds one.
+    let aged = |max: &str| excepted("").replace("signatures:", &format!("max_signature_age: {max}\nsignatures:"));
+    let judged = |text: &str| asked(text, &renewed, None, "- {package: {name: evil}, reason: INC-1}\n");
+    assert!(judged(&aged("90d")).is_ok());
+    assert_eq!(judged(&aged("10d")).unwrap_err().reason, Reason::Denied);
+    // On either, one on the index that is too old to speak is left to the platforms, with the exception as without.
+    let either = ", sbom_on: either, match: newest, max_age: 10d";
+    let index = [signature(MAIN), sbom(MAIN, "evil", OLD)];
+    assert_eq!(refused(either, &index, Some(&[platform("linux/amd64", std::slice::from_ref(&good))])), None);
+    assert!(refused(either, &index, Some(&[platform("linux/amd64", &[])])).is_some());
+}
+
+#[test]
+fn d4_an_exception_ends_before_its_time_when_what_outweighs_a_denial_does() {
+    let denied = "- {package: {name: evil}, reason: INC-1}\n";
+    let until = |entry: &str, facts: &[Verified], platforms: Option<&[PlatformFacts]>| {
+        asked(&excepted(entry), facts, platforms, denied).unwrap().valid_until.unwrap()
+    };
+    let (evil, good, clean_until) = (sbom(MAIN, "evil", NEW), sbom(MAIN, "good", NEW), time("2026-11-30T00:00:00Z"));
+    let both = [signature(MAIN), evil.clone(), good.clone()];
+    let expires = time("2026-12-02T00:00:00Z");
+    assert_eq!(until(", max_age: 10d", &both, None), clean_until);
+    assert_eq!(until(", max_age: 90d", &both, None), expires);
+    assert_eq!(until(", max_age: 10d, sbom_on: either", &both, None), clean_until);
+    let platforms = [platform("linux/amd64", &[evil.clone(), good])];
+    assert_eq!(until(", max_age: 10d, sbom_on: each_platform", &both[..1], Some(&platforms)), clean_until);
+    assert_eq!(until(", max_age: 10d, sbom_on: either", &both[..2], Some(&platforms)), clean_until);
+    // Where there is nothing to outweigh, when it says.
+    assert_eq!(until(", max_age: 10d", &both[..1], None), expires);
+}
+
 #[test]
 fn d4_an_entry_with_signers_of_its_own_believes_those() {
     let entry = format!(", keyless: {{issuer: {ISSUER}, subject: {BRANCH:?}}}");
@@ -121,9 +209,11 @@ fn d4_which_of_several_sboms_counts_is_as_the_entry_says() {
     // Its time is the earliest that is proven: an old one stamped again is no newer.
     let restamped = made(listing(MAIN, "evil"), &[NEW, "2026-01-01T00:00:00Z"]);
     assert_eq!(refused(", match: newest, max_age: 90d", &with([good(OLD), restamped]), None), None);
-    // One without any would be the newest there is.
+    // One without any is of no age that the entry allows: it refuses where no other speaks, and outdates none.
     let timeless = made(listing(MAIN, "evil"), &[]);
-    assert!(refused(", match: newest, max_age: 90d", &with([good(NEW), timeless]), None).is_some());
+    let newest = ", match: newest, max_age: 90d";
+    assert!(refused(newest, &[signature(MAIN), timeless.clone()], None).is_some());
+    assert_eq!(refused(newest, &with([good(NEW), timeless]), None), None);
 }
 
 #[test]
