@@ -165,6 +165,29 @@ fn d4_an_exception_ends_before_its_time_when_what_outweighs_a_denial_does() {
     assert_eq!(until(", max_age: 10d", &both[..1], None), expires);
 }
 
+/// What a document is about is no package of it, and may be what is denied: an empty document that is refused as such only would
+/// be admitted by an exception, and served by a policy that watches.
+#[test]
+fn d4_a_package_is_denied_though_its_document_lists_nothing_else() {
+    let about = |name: &str| {
+        let component = format!(r#"{{"type":"application","name":"{name}"}}"#);
+        let text = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":COMPONENT},"components":[]}"#;
+        let cyclonedx = attestation(MAIN, "https://cyclonedx.org/bom", &text.replace("COMPONENT", &component));
+        let image = format!(r#"{{"SPDXID":"SPDXRef-b","name":"{name}","primaryPackagePurpose":"CONTAINER"}}"#);
+        let only = SPDX.replace(r#"{"SPDXID":"SPDXRef-a","name":"a"}"#, &image);
+        [("https://cyclonedx.org/bom", cyclonedx), (spdx::TYPE, attestation(MAIN, spdx::TYPE, &only))]
+    };
+    for (name, reason) in [("evil", Reason::Denied), ("good", Reason::SbomEmpty)] {
+        for (predicate_type, sbom) in about(name) {
+            let text = excepted("").replace(spdx::TYPE, predicate_type);
+            let facts = [signature(MAIN), sbom];
+            let asked = |text: &str| asked(text, &facts, None, "- {package: {name: evil}, reason: INC-1}\n");
+            assert_eq!(asked(&text).is_err(), reason == Reason::Denied, "{predicate_type} {name}");
+            assert_eq!(asked(&without_exception(&text)).unwrap_err().reason, reason, "{predicate_type} {name}");
+        }
+    }
+}
+
 #[test]
 fn d4_an_entry_with_signers_of_its_own_believes_those() {
     let entry = format!(", keyless: {{issuer: {ISSUER}, subject: {BRANCH:?}}}");
