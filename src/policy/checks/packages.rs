@@ -9,7 +9,8 @@
 //! A package that does not say its version, or a qualifier that an entry has, is denied whatever the entry says of it: a document
 //! could else hide one by leaving it out. So is one whose version is neither before nor behind the entry's (`jdk-21.0.1` and
 //! 17.0), unless it says another that is; of two that are, either is enough. For the same reason one that does not say its
-//! ecosystem is denied where any way to read its version is: `5.6.1-1` is before 5.6.1 in npm, and 5.6.1 in Debian.
+//! ecosystem, or one that is not known, is denied where any way to read its version is: `5.6.1-1` is before 5.6.1 in npm, and
+//! 5.6.1 in Debian.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr as _};
 
@@ -248,7 +249,7 @@ impl Denied {
     fn has_version<'p>(&self, package: &'p Package, purls: impl Iterator<Item = &'p Purl>) -> bool {
         let (mut kinds, mut said) = (Vec::new(), Vec::new());
         for purl in purls {
-            kinds.extend(Scheme::of(&purl.kind));
+            kinds.extend_from_slice(Scheme::of(&purl.kind));
             said.extend(purl.whole_version());
         }
         // `UNKNOWN` and `(devel)` are no versions.

@@ -2,13 +2,14 @@
 //! nothing looks like one that does.
 //!
 //! A bound that says less than a version speaks of all that say more: without epoch or revision it is upstream's version,
-//! `5.6.1` is Debian's `5.6.1-1` too, and Fedora's `0:5.6.1-2`; `5.2.15-2` is Debian's rebuild of it, `5.2.15-2+b7`, too; of
+//! `5.6.1` is Debian's `5.6.1-1` too, and Fedora's `0:5.6.1-2`, Bitnami's `5.6.1-1`, Homebrew's `5.6.1_1`; and Debian's
+//! `5.6.1+dfsg-1`, of which files were left out. `5.2.15-2` is Debian's rebuild of it, `5.2.15-2+b7`, too; of
 //! Python's `1.0+cu118` it is `1.0`, of a gem for one platform, `1.13.6-x86_64-linux`, the gem.
 
 mod order;
 
-use self::order::least;
 pub(super) use self::order::{Scheme, comparable, compare};
+use self::order::{least, letters};
 
 /// Versions a policy names: `<2.17.1`, `>=2.0, <2.12.2`, `1.2.3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +72,8 @@ impl Range {
             self.all.iter().all(|(comparison, bound)| {
                 let version = as_exact_as(bound, version, scheme);
                 let least = if *comparison == Comparison::GreaterOrEqual { least(bound, scheme) } else { None };
-                let ordering = compare(version, least.as_deref().unwrap_or(bound), scheme);
+                let ordering =
+                    least.map_or_else(|| compare(version, bound, scheme), |least| compare(version, &least, Scheme::Semantic));
                 match comparison {
                     Comparison::Equal => ordering.is_eq(),
                     Comparison::Greater => ordering.is_gt(),
@@ -93,12 +95,31 @@ fn as_exact_as<'v>(bound: &str, version: &'v str, scheme: Scheme) -> &'v str {
             let version = epoch.map_or(version, |(_, rest)| rest);
             let version =
                 if scheme == Scheme::Debian && rebuilt(bound).is_none() { rebuilt(version).unwrap_or(version) } else { version };
-            if bound.contains('-') { version } else { version.rsplit_once('-').map_or(version, |(upstream, _)| upstream) }
+            if bound.contains('-') {
+                return version;
+            }
+            let version = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
+            if scheme == Scheme::Debian && repacked(bound).is_none() { repacked(version).unwrap_or(version) } else { version }
         }
+        Scheme::Bitnami | Scheme::Brew | Scheme::Vcpkg if scheme.revised(bound).1.is_empty() => scheme.revised(version).0,
         Scheme::Gem => before('-'),
         Scheme::Python => before('+'),
-        Scheme::Maven | Scheme::Semantic => version,
+        Scheme::Bitnami | Scheme::Brew | Scheme::Cran | Scheme::Maven | Scheme::Semantic | Scheme::Vcpkg => version,
     }
+}
+
+/// Upstream's version of what Debian packed anew, without what it may not spread (`5.6.1+dfsg1`, zlib's `1.2.13.dfsg`) or with
+/// other sources beside (`6.1.13+~cs7.0.5`). `5.6.1+really5.4.5` is none: that is 5.4.5.
+fn repacked(version: &str) -> Option<&str> {
+    let mut marks = version.match_indices(['+', '~', '.', '-']);
+    marks.find_map(|(at, mark)| {
+        let (upstream, behind) = version.split_at(at);
+        let behind = behind.strip_prefix(mark)?;
+        let (word, number) = letters(behind);
+        let is_packer_s = matches!(word, "dfsg" | "ds" | "repack") && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let beside = mark == "+" && behind.starts_with('~');
+        (is_packer_s || beside).then(|| repacked(upstream).unwrap_or(upstream))
+    })
 }
 
 /// What was built anew, unchanged, as Debian's `5.2.15-2+b7` is from `5.2.15-2`.

@@ -223,6 +223,42 @@ fn a_version_of_no_stated_ecosystem_is_read_in_every_way() {
     assert!(denies(&entry, &package("xz", None, &["pkg:generic/xz-utils@5.6.1-1"])));
 }
 
+/// A packager's revision is behind upstream's version, and of an unknown type it may be one.
+#[test]
+fn a_packager_s_revision_hides_no_version() {
+    for (purl, versions, is_denied) in [
+        ("pkg:bitnami/x@7.0.11-1?arch=amd64", "7.0.11", true),
+        ("pkg:bitnami/x@7.0.11-1", ">=7.0.11, <7.0.12", true),
+        ("pkg:bitnami/x@7.0.11-1", "<7.0.11", false),
+        ("pkg:luarocks/x@3.7.0-0", "3.7.0", true),
+        ("pkg:luarocks/x@3.7.0-0", ">=3.7.0", true),
+        ("pkg:cran/x@1.2.3-4", ">=1.2.3", true),
+        ("pkg:cran/x@1.2.3-4", "<1.2.3", false),
+        ("pkg:brew/x@5.6.1_1", "5.6.1", true),
+        ("pkg:vcpkg/x@1.2.3%231", "1.2.3", true),
+        ("pkg:deb/debian/x@5.6.1%2Bdfsg-1", "5.6.1", true),
+        ("pkg:deb/debian/x@5.6.1%2Bdfsg-1", "<=5.6.1", true),
+        ("pkg:deb/debian/x@5.6.1%2Breally5.4.5-1", "5.6.1", false),
+        ("pkg:acme/x@5.6.1-1", "5.6.1", true),
+        ("pkg:acme/x@5.6.1-1", ">=5.6.1", true),
+        ("pkg:acme/x@5.6.1-1", ">=5.6.2", false),
+        ("pkg:npm/x@5.6.1-1", ">=5.6.1", false),
+        ("pkg:cargo/x@5.6.1-1", "5.6.1", false),
+    ] {
+        let entry = denied(&format!("{{name: x, versions: {versions:?}}}"));
+        assert_eq!(denies(&entry, &package("x", None, &[purl])), is_denied, "{purl} {versions}");
+    }
+    for version in ["5.6.1_1", "5.6.1+dfsg-1", "7.0.11-1"] {
+        let upstream = version.split(['_', '+', '-']).next().unwrap();
+        let entry = denied(&format!("{{name: x, versions: {upstream:?}}}"));
+        assert!(denies(&entry, &package("x", Some(version), &[])), "{version}");
+    }
+    // Of a package that says a type that is known and one that is not, either.
+    let both = package("x", Some("5.6.1-1"), &["pkg:deb/debian/x", "pkg:acme/x"]);
+    assert!(denies(&denied("{name: x, versions: \"<5.6.1\"}"), &both));
+    assert!(denies(&denied("pkg:bitnami/x@7.0.11"), &package("x", None, &["pkg:bitnami/x@7.0.11-1"])));
+}
+
 /// As syft and trivy write it: the epoch is in a qualifier of the package URL, and before the version beside it.
 #[test]
 fn a_version_without_its_epoch_says_no_more_than_the_one_with_it() {

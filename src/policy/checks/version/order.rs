@@ -1,12 +1,12 @@
 //! The order of two versions, as each ecosystem has it.
 //!
 //! Debian's and rpm's are their tools' own (deb-version(7), rpm-version(7)). Semantic Versioning's holds where both are such
-//! versions, or short of `.0`, in every ecosystem that is none of the others here. What is left is compared leniently: an epoch
-//! (`1:`) first; then runs of digits as numbers and runs of letters as words, whatever separates them. A missing number is 0, and
-//! `1.0.0-rc1` is `1.0-rc1`; but for distributions, where 1 is before 1.0. Which words mean "before" differs: `1.0-rc1` is
-//! before 1.0 in most, a gem's `1.0.a` is, Maven's `1.0.Final` is 1.0, its `1.0-jre` behind it, and so are its and Python's
-//! `1.0-1`. Any other word is more than nothing, and less than a number; but where a version begins with one, `jdk-21.0.1` would
-//! be before 2.0, so that it is not compared with a version that begins with a number.
+//! versions, or short of `.0`, in the ecosystems that say so and those that write nearly such. What is left is compared
+//! leniently: an epoch (`1:`) first; then runs of digits as numbers and runs of letters as words, whatever separates them. A
+//! missing number is 0, and `1.0.0-rc1` is `1.0-rc1`; but for distributions, where 1 is before 1.0. Which words mean "before"
+//! differs: `1.0-rc1` is before 1.0 in most, a gem's `1.0.a` is, Maven's `1.0.Final` is 1.0, its `1.0-jre` behind it, and so
+//! are its and Python's `1.0-1`. Any other word is more than nothing, and less than a number; but where a version begins with
+//! one, `jdk-21.0.1` would be before 2.0, so that it is not compared with a version that begins with a number.
 
 use std::{borrow::Cow, cmp::Ordering, iter};
 
@@ -16,33 +16,84 @@ pub(in crate::policy::checks) enum Scheme {
     Alpm,
     /// Alpine's, and Gentoo's, which writes the same suffixes.
     Apk,
+    /// Semantic, with a packager's revision behind: Bitnami's `7.0.11-1`, LuaRocks' `3.7.0-0`.
+    Bitnami,
+    /// Homebrew's: a packager's revision is `5.6.1_1`, and upstream's `7.1.1-15` is behind 7.1.1.
+    Brew,
+    /// R's: `1.2.3-4` is behind 1.2.3, as `1.2.3.4` is.
+    Cran,
     Debian,
     Gem,
     Maven,
     Python,
     Rpm,
-    /// npm's, Cargo's, Go's, and all that are not known.
+    /// npm's, Cargo's, Go's, and those that are most like them.
     Semantic,
+    /// Semantic, with a packager's revision behind: `1.2.3#1`.
+    Vcpkg,
 }
 
 impl Scheme {
     /// Whoever does not know of what kind a package is asks in every way.
-    pub(in crate::policy::checks) const ALL: [Self; 8] =
-        [Self::Alpm, Self::Apk, Self::Debian, Self::Gem, Self::Maven, Self::Python, Self::Rpm, Self::Semantic];
+    pub(in crate::policy::checks) const ALL: [Self; 12] = [
+        Self::Alpm,
+        Self::Apk,
+        Self::Bitnami,
+        Self::Brew,
+        Self::Cran,
+        Self::Debian,
+        Self::Gem,
+        Self::Maven,
+        Self::Python,
+        Self::Rpm,
+        Self::Semantic,
+        Self::Vcpkg,
+    ];
 
-    /// Of the type of a package URL; `None` for the one that says nothing of it.
-    pub(in crate::policy::checks) fn of(kind: &str) -> Option<Self> {
-        Some(match kind {
-            "alpm" => Self::Alpm,
-            "apk" | "ebuild" => Self::Apk,
-            "deb" | "opkg" => Self::Debian,
-            "gem" => Self::Gem,
-            "generic" => return None,
-            "maven" => Self::Maven,
-            "pypi" => Self::Python,
-            "qpkg" | "rpm" => Self::Rpm,
-            _ => Self::Semantic,
-        })
+    /// Of the type of a package URL: none for the one that says nothing of it, all for one that is not known. Read as semantic, a
+    /// packager's revision would be a pre-release, and `5.6.1-1` neither 5.6.1 nor behind it.
+    pub(in crate::policy::checks) fn of(kind: &str) -> &'static [Self] {
+        match kind {
+            "alpm" => &[Self::Alpm],
+            "apk" | "ebuild" => &[Self::Apk],
+            "bitnami" | "luarocks" => &[Self::Bitnami],
+            "brew" => &[Self::Brew],
+            "cran" => &[Self::Cran],
+            "deb" | "opkg" => &[Self::Debian],
+            "gem" => &[Self::Gem],
+            "generic" => &[],
+            "maven" => &[Self::Maven],
+            "pypi" => &[Self::Python],
+            "qpkg" | "rpm" => &[Self::Rpm],
+            "vcpkg" => &[Self::Vcpkg],
+            "bazel" | "bitbucket" | "bower" | "cargo" | "chrome-extension" | "cocoapods" | "composer" | "conan" | "conda"
+            | "cpan" | "docker" | "elm" | "github" | "gitlab" | "golang" | "hackage" | "helm" | "hex" | "huggingface"
+            | "julia" | "mlflow" | "npm" | "nuget" | "oci" | "otp" | "pub" | "swift" | "terraform" | "vscode-extension" => {
+                &[Self::Semantic]
+            }
+            _ => &Self::ALL,
+        }
+    }
+
+    /// What sets a packager's revision, a number, off from upstream's version, which may have such a mark itself.
+    const fn revision_mark(self) -> Option<char> {
+        match self {
+            Self::Bitnami => Some('-'),
+            Self::Brew => Some('_'),
+            Self::Vcpkg => Some('#'),
+            _ => None,
+        }
+    }
+
+    /// Upstream's version and a packager's revision, which is empty where there is none.
+    pub(super) fn revised(self, version: &str) -> (&str, &str) {
+        let split = self.revision_mark().and_then(|mark| version.rsplit_once(mark));
+        split.filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit())).unwrap_or((version, ""))
+    }
+
+    /// Whether upstream's version is one of Semantic Versioning.
+    const fn is_semantic(self) -> bool {
+        matches!(self, Self::Bitnami | Self::Semantic | Self::Vcpkg)
     }
 
     /// What sets an epoch off.
@@ -83,16 +134,24 @@ impl Scheme {
                 _ => Some(Part::Word(word)),
             },
             // `1.0a1` is before 1.0, `1.0.2a` is behind 1.0.2.
-            Self::Semantic if is(&BEFORE) || numbered && is(&["a", "b", "c", "m"]) => Some(Part::Before(word)),
-            Self::Alpm | Self::Apk | Self::Debian | Self::Rpm | Self::Semantic => Some(Part::Word(word)),
+            Self::Bitnami | Self::Brew | Self::Cran | Self::Semantic | Self::Vcpkg
+                if is(&BEFORE) || numbered && is(&["a", "b", "c", "m"]) =>
+            {
+                Some(Part::Before(word))
+            }
+            _ => Some(Part::Word(word)),
         }
     }
 }
 
 /// The order of two versions.
 pub(in crate::policy::checks) fn compare(a: &str, b: &str, scheme: Scheme) -> Ordering {
-    let (a, b) = (bare(a), bare(b));
-    if scheme == Scheme::Semantic
+    let ((a, revision_a), (b, revision_b)) = (scheme.revised(bare(a)), scheme.revised(bare(b)));
+    upstream(a, b, scheme).then_with(|| Number::of(revision_a).cmp(&Number::of(revision_b)))
+}
+
+fn upstream(a: &str, b: &str, scheme: Scheme) -> Ordering {
+    if scheme.is_semantic()
         && let (Ok(a), Ok(b)) = (semver::Version::parse(&padded(a)), semver::Version::parse(&padded(b)))
     {
         return a.cmp_precedence(&b);
@@ -120,7 +179,7 @@ fn padded(version: &str) -> Cow<'_, str> {
 pub(super) fn least(bound: &str, scheme: Scheme) -> Option<String> {
     let bound = bare(bound);
     match padded(bound) {
-        Cow::Owned(whole) if scheme == Scheme::Semantic => Some(whole + "-0"),
+        Cow::Owned(whole) if scheme.is_semantic() => Some(whole + "-0"),
         Cow::Owned(_) | Cow::Borrowed(_) => None,
     }
 }
@@ -135,7 +194,7 @@ fn bare(version: &str) -> &str {
 /// number, of ecosystems that say nothing of words before numbers.
 pub(in crate::policy::checks) fn comparable(a: &str, b: &str, scheme: Scheme) -> bool {
     let [a, b] = [a, b].map(|version| bare(version).starts_with(|c: char| c.is_ascii_digit()));
-    scheme != Scheme::Semantic || a == b
+    a == b || !scheme.is_semantic() && !matches!(scheme, Scheme::Brew | Scheme::Cran)
 }
 
 fn epoch(version: &str, scheme: Scheme) -> (Number<'_>, &str) {
@@ -217,7 +276,7 @@ fn digits(text: &str) -> (&str, &str) {
     run(text, |c| c.is_ascii_digit())
 }
 
-fn letters(text: &str) -> (&str, &str) {
+pub(super) fn letters(text: &str) -> (&str, &str) {
     run(text, |c| c.is_ascii_alphabetic())
 }
 
@@ -290,7 +349,7 @@ fn parts(version: &str, scheme: Scheme) -> Vec<Part<'_>> {
 
 /// Without the zeros that a version may leave out before what stands there: `1.0.0-rc1` is `1.0-rc1`. Distributions' are not so.
 fn trim(parts: &mut Vec<Part<'_>>, scheme: Scheme) {
-    if matches!(scheme, Scheme::Gem | Scheme::Maven | Scheme::Python | Scheme::Semantic) {
+    if !matches!(scheme, Scheme::Alpm | Scheme::Apk | Scheme::Debian | Scheme::Rpm) {
         while parts.pop_if(|last| matches!(last, Part::Dash) || *last == ZERO).is_some() {}
     }
 }

@@ -138,6 +138,21 @@ fn other_ecosystems_have_an_order_of_their_own() {
 }
 
 #[test]
+fn a_packager_s_revision_is_behind_upstream_s_version() {
+    for scheme in [Scheme::Bitnami, Scheme::Vcpkg] {
+        stand(scheme, &["5.0.0-next.3", "5.0.0-rc.1", "5.0.0", "5.0.1", "5.0.10"]);
+    }
+    stand(Scheme::Bitnami, &["7.0.11-rc.1-2", "7.0.11", "7.0.11-1", "7.0.11-2", "7.0.11-10", "7.0.12-0"]);
+    stand(Scheme::Vcpkg, &["1.2.3-4", "1.2.3", "1.2.3#1", "1.2.3#10", "1.2.4"]);
+    // https://docs.brew.sh/rubydoc/Version: words but the known ones are behind.
+    stand(Scheme::Brew, &["5.6.1rc1", "5.6.1", "5.6.1_1", "5.6.1_10", "5.6.2", "7.1.1", "7.1.1-15", "7.1.1-15_1", "7.1.1-16"]);
+    // R's package_version().
+    stand(Scheme::Cran, &["1.2.2", "1.2.3", "1.2.3-4", "1.2.3.10", "1.2.4"]);
+    same(Scheme::Cran, &[("1.2.3-4", "1.2.3.4")]);
+    same(Scheme::Bitnami, &[("7.0.11-0", "7.0.11"), ("v7.0", "7.0.0-0")]);
+}
+
+#[test]
 fn a_type_says_how_its_versions_are_written() {
     for (kind, scheme) in [
         ("alpm", Scheme::Alpm),
@@ -146,6 +161,11 @@ fn a_type_says_how_its_versions_are_written() {
         ("deb", Scheme::Debian),
         ("opkg", Scheme::Debian),
         ("gem", Scheme::Gem),
+        ("bitnami", Scheme::Bitnami),
+        ("luarocks", Scheme::Bitnami),
+        ("brew", Scheme::Brew),
+        ("cran", Scheme::Cran),
+        ("vcpkg", Scheme::Vcpkg),
         ("maven", Scheme::Maven),
         ("pypi", Scheme::Python),
         ("qpkg", Scheme::Rpm),
@@ -153,9 +173,15 @@ fn a_type_says_how_its_versions_are_written() {
         ("npm", Scheme::Semantic),
         ("golang", Scheme::Semantic),
     ] {
-        assert_eq!(Scheme::of(kind), Some(scheme), "{kind}");
+        assert_eq!(Scheme::of(kind), [scheme], "{kind}");
     }
-    assert_eq!(Scheme::of("generic"), None);
+    for kind in ["cargo", "composer", "conda", "github", "hex", "nuget", "oci", "pub", "swift"] {
+        assert_eq!(Scheme::of(kind), [Scheme::Semantic], "{kind}");
+    }
+    assert_eq!(Scheme::of("generic"), []);
+    for unknown in ["opam", "yocto", "nix", "acme", ""] {
+        assert_eq!(Scheme::of(unknown), Scheme::ALL, "{unknown}");
+    }
 }
 
 proptest! {
