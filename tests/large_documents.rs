@@ -12,7 +12,7 @@ use std::{
 
 use pullgate::{
     oci::{Digest, ImageName},
-    policy::{Case, Held, PolicySet, Unmatched, Unmet},
+    policy::{Case, Held, PolicySet, Unmatched, Unmet, deny::DeniedPackages},
     verify::{DEFAULT_TRUST_ROOT, LogEvidence, Predicate, Proven, SanKind, Signer, Statement, Verified},
 };
 
@@ -141,8 +141,14 @@ fn judge(document: String) -> (Result<Held, Unmet>, usize) {
     let set = PolicySet::from_text(Path::new("policy.yaml"), POLICY, Unmatched::Deny).unwrap();
     let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
     let subject = Digest::sha256(b"image");
-    let case =
-        Case { image: &image, subject: &subject, facts: &facts, platforms: None, denied: &[], now: jiff::Timestamp::UNIX_EPOCH };
+    let case = Case {
+        image: &image,
+        subject: &subject,
+        facts: &facts,
+        platforms: None,
+        denied: &DeniedPackages::default(),
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
 
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);

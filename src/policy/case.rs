@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Reason, deny::DeniedPackage};
+use super::{Reason, deny::DeniedPackages};
 use crate::{
     oci::{Digest, ImageName},
     verify::{Signer, Verified},
@@ -22,7 +22,7 @@ pub struct Case<'c> {
     /// The platforms of an index, each with what is proven about it, where somebody looked. `None`: nobody has.
     pub platforms: Option<&'c [PlatformFacts]>,
     /// Packages that no SBOM a policy relies on may list.
-    pub denied: &'c [DeniedPackage],
+    pub denied: &'c DeniedPackages,
     /// The time of judging, by the wall clock.
     pub now: Timestamp,
 }

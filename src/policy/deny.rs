@@ -5,12 +5,18 @@
 //! makes that evidence absent: else anyone who can attach a signature could block an image by signing it badly.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeSet, HashMap, HashSet},
     path::Path,
     sync::Arc,
 };
 
-use super::{checks::Denied, fingerprint::Form, identity::Identity, parse};
+use super::{
+    checks::{Denied, Index},
+    fingerprint::Form,
+    identity::Identity,
+    parse,
+};
 use crate::{
     oci::{Algorithm, Digest},
     verify::{LogEntry, Verified},
@@ -35,7 +41,7 @@ pub struct DenyList {
     algorithms: HashSet<Algorithm>,
     identities: Vec<(Identity, Arc<str>)>,
     log_entries: HashMap<LogEntry, Arc<str>>,
-    packages: Vec<DeniedPackage>,
+    packages: DeniedPackages,
     /// What it says, sorted: the order of entries and files means nothing.
     forms: BTreeSet<Vec<u8>>,
     /// The hash of that, `None` of nothing: each name that is asked for has it in its fingerprint, also one that is made up.
@@ -62,6 +68,28 @@ enum What {
 pub struct DeniedPackage {
     pub(super) what: Denied,
     pub(super) reason: Arc<str>,
+}
+
+impl Borrow<Denied> for DeniedPackage {
+    fn borrow(&self) -> &Denied {
+        &self.what
+    }
+}
+
+/// Packages that no image's SBOM may list.
+#[derive(Debug, Clone, Default)]
+pub struct DeniedPackages {
+    pub(super) all: Vec<DeniedPackage>,
+    /// Of all of them.
+    pub(super) index: Index,
+}
+
+impl DeniedPackages {
+    /// Whether none is denied.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
 }
 
 /// Why evidence counts as absent.
@@ -95,9 +123,10 @@ impl DenyList {
                 }
                 What::Identity(identity) => self.identities.push((*identity, reason)),
                 What::LogEntry(entry) => _ = self.log_entries.entry(entry).or_insert(reason),
-                What::Package(what) => self.packages.push(DeniedPackage { what, reason }),
+                What::Package(what) => self.packages.all.push(DeniedPackage { what, reason }),
             }
         }
+        self.packages.index = Index::of(&self.packages.all);
         let mut all = Form::default();
         all.list(&self.forms.iter().collect::<Vec<_>>(), |form, denial| form.bytes(denial));
         self.hash = (!self.is_empty()).then(|| Digest::sha256(&all.into_bytes()));
@@ -174,7 +203,7 @@ impl DenyList {
     /// What no SBOM that a policy relies on may list, nor one that it would rely on but for an exception. An image that no
     /// policy asks for an SBOM is not looked into: its digest can be denied.
     #[must_use]
-    pub fn packages(&self) -> &[DeniedPackage] {
+    pub const fn packages(&self) -> &DeniedPackages {
         &self.packages
     }
 

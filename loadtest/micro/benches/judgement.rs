@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use pullgate::{
     evidence::{Content, referrers},
     oci::{Digest, ImageName},
-    policy::{Case, PolicySet, Unmatched},
+    policy::{Case, PolicySet, Unmatched, deny::DeniedPackages},
     verify::{Proven, Sigstore, Statement, Verified, Verifier as _},
 };
 use pullgate_micro::{
@@ -89,7 +89,7 @@ fn judge(bencher: Bencher<'_, '_>, bytes: usize, more: &str) {
         }
     }
     let now = Timestamp::now();
-    let case = Case { image, subject, facts: &facts, platforms: None, denied: &[], now };
+    let case = Case { image, subject, facts: &facts, platforms: None, denied: &DeniedPackages::default(), now };
     let selection = policies.select(image);
     let [policy] = selection.enforce.as_slice() else { panic!("one policy") };
     bencher.counter(divan::counter::BytesCount::new(size)).bench(|| policy.judge(black_box(&case)).expect("it holds"));

@@ -23,13 +23,13 @@ mod vulnerabilities;
 
 use jiff::Timestamp;
 
-pub(crate) use self::packages::Denied;
+pub(crate) use self::packages::{Denied, Index};
 use self::{
     licenses::Licenses, packages::Packages, provenance::ProvenanceCheck, suppliers::Suppliers, vulnerabilities::Vulnerabilities,
 };
 use super::{
     Reason,
-    deny::DeniedPackage,
+    deny::DeniedPackages,
     documents::{
         self, DocumentError, cyclonedx,
         sbom::{Package, Sbom},
@@ -140,7 +140,7 @@ impl Checks {
         predicate_type: &PredicateType,
         statement: &Statement,
         now: Timestamp,
-        denied: &[DeniedPackage],
+        denied: &DeniedPackages,
     ) -> Result<Checked, Unfit> {
         let predicate = &statement.predicate;
         match predicate_type {
@@ -179,7 +179,7 @@ impl Checks {
         Ok(found.judge(&scan, now)?)
     }
 
-    fn listed(&self, predicate_type: &PredicateType, predicate: &Predicate, denied: &[DeniedPackage]) -> Result<(), Unfit> {
+    fn listed(&self, predicate_type: &PredicateType, predicate: &Predicate, denied: &DeniedPackages) -> Result<(), Unfit> {
         let mut first: Option<CheckFailure> = None;
         let mut each = |package: &Package| {
             // What the deny-list says goes first, wherever in the document it stands.

@@ -12,16 +12,19 @@
 //! ecosystem, or one that is not known, is denied where any way to read its version is: `5.6.1-1` is before 5.6.1 in npm, and
 //! 5.6.1 in Debian.
 
+mod index;
+
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr as _};
 
 use packageurl::PackageUrl;
 
+pub(crate) use self::index::Index;
 use super::{
     CheckFailure, Form, Package, Reason, named, pattern, short,
     version::{Range, Scheme},
 };
 use crate::{
-    policy::deny::DeniedPackage,
+    policy::deny::{DeniedPackage, DeniedPackages},
     yaml::{Cursor, Value, shown},
 };
 
@@ -29,6 +32,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Packages {
     deny: Vec<Denied>,
+    index: Index,
 }
 
 /// A package nobody wants.
@@ -268,7 +272,7 @@ impl Denied {
     }
 
     /// Adds all that can change an answer.
-    pub(crate) fn form(&self, form: &mut Form) {
+    pub(in crate::policy) fn form(&self, form: &mut Form) {
         match &self.what {
             What::Name { written, full: _, python: _ } => {
                 form.text("name");
@@ -325,12 +329,13 @@ impl Packages {
             return None;
         }
         let entries: Vec<_> = items.iter().map(Denied::parse).collect();
-        entries.into_iter().collect::<Option<_>>().map(|deny| Self { deny })
+        let deny: Vec<Denied> = entries.into_iter().collect::<Option<_>>()?;
+        Some(Self { index: Index::of(&deny), deny })
     }
 
     pub(super) fn judge(&self, package: &Package) -> Result<(), CheckFailure> {
         let listed = Listed::of(package);
-        match self.deny.iter().find(|entry| entry.denies(&listed)) {
+        match self.index.first(&self.deny, &listed) {
             Some(entry) => {
                 let unsaid = if listed.says_a_version() { "" } else { " of no stated version" };
                 let summary = format!("wants no package {}; found {}{unsaid}", short(&entry.to_string(), 60), named(package));
@@ -346,9 +351,8 @@ impl Packages {
 }
 
 /// Why the deny-list denies a package, if it does.
-pub(super) fn denied(list: &[DeniedPackage], package: &Package) -> Option<CheckFailure> {
-    let listed = Listed::of(package);
-    let DeniedPackage { what, reason } = list.iter().find(|denied| denied.what.denies(&listed))?;
+pub(super) fn denied(list: &DeniedPackages, package: &Package) -> Option<CheckFailure> {
+    let DeniedPackage { what, reason } = list.index.first(&list.all, &Listed::of(package))?;
     let what = short(&what.to_string(), 60);
     let summary = format!("{what} is denied by the deny-list: {}; found {}", short(reason, 60), named(package));
     Some(CheckFailure { reason: Reason::Denied, summary })

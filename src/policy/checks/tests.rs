@@ -37,7 +37,12 @@ const VULN_TYPE: &str = "https://cosign.sigstore.dev/attestation/vuln/v1";
 fn judge(predicate_type: &str, yaml: &str, document: &str) -> Result<Checked, Unfit> {
     let statement = Statement { predicate_type: predicate_type.into(), predicate: Predicate::from(document.to_owned()) };
     let now = "2026-11-24T00:00:00Z".parse().unwrap();
-    checks(predicate_type, yaml).unwrap().judge(&predicate_type.parse().unwrap(), &statement, now, &[])
+    checks(predicate_type, yaml).unwrap().judge(
+        &predicate_type.parse().unwrap(),
+        &statement,
+        now,
+        &crate::policy::deny::DeniedPackages::default(),
+    )
 }
 
 fn failure(predicate_type: &str, yaml: &str, document: &str) -> (Reason, String) {

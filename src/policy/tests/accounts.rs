@@ -17,7 +17,7 @@ fn account(text: &str, facts: &[Verified], platforms: Option<&[PlatformFacts]>) 
     let policy = &set(text).policies[0];
     let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
     let subject = Digest::sha256(b"image");
-    let case = Case { image: &image, subject: &subject, facts, platforms, denied: &[], now: time(NOW) };
+    let case = Case { image: &image, subject: &subject, facts, platforms, denied: &DeniedPackages::default(), now: time(NOW) };
     let account = policy.account(&case);
     let said = policy.judge(&case);
     assert_eq!(account.requirements.iter().all(|requirement| requirement.met), said.is_ok(), "{account:#?}");
@@ -281,7 +281,14 @@ fn an_exception_is_told_beside_the_requirements_it_stands_in_for() {
     let policy = &set(&text).policies[0];
     let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
     let subject = Digest::sha256(b"image");
-    let case = Case { image: &image, subject: &subject, facts: &[], platforms: None, denied: &[], now: time(NOW) };
+    let case = Case {
+        image: &image,
+        subject: &subject,
+        facts: &[],
+        platforms: None,
+        denied: &DeniedPackages::default(),
+        now: time(NOW),
+    };
     assert!(policy.judge(&case).is_ok());
     let told = policy.account(&case);
     assert!(told.requirements.iter().all(|requirement| !requirement.met));

@@ -14,7 +14,7 @@ mod twice;
 
 use std::{path::Path, sync::Arc};
 
-use super::*;
+use super::{deny::DeniedPackages, *};
 use crate::{
     oci::Digest,
     verify::{Predicate, Proven, SanKind, Signer, Statement, Verified},
@@ -81,7 +81,8 @@ fn ask_with(
 ) -> Result<Held, Unmet> {
     let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
     let subject = Digest::sha256(b"image");
-    let outcome = policy.judge(&Case { image: &image, subject: &subject, facts, platforms, denied: &[], now });
+    let outcome =
+        policy.judge(&Case { image: &image, subject: &subject, facts, platforms, denied: &DeniedPackages::default(), now });
     if let Err(unmet) = &outcome {
         assert!(unmet.summary.len() <= 200 && unmet.summary.bytes().all(|b| (0x20..0x7f).contains(&b)), "{}", unmet.summary);
         assert!(unmet.details.iter().all(|line| line.len() <= 512 && line.bytes().all(|b| (0x20..0x7f).contains(&b))));

@@ -169,7 +169,7 @@ proptest! {
     ) {
         let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
         let (subject, now) = (Digest::sha256(b"image"), jiff::Timestamp::from_second(NOW).unwrap());
-        let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, denied: &[], now };
+        let case = Case { image: &image, subject: &subject, facts: &facts, platforms: None, denied: &DeniedPackages::default(), now };
         let requirements = policy.account(&case).requirements;
         let met = requirements.iter().all(|requirement| requirement.met);
         prop_assert_eq!(met, policy.judge(&case).is_ok());

@@ -10,7 +10,10 @@ mod refused;
 use serde_json::Value as Json;
 
 use super::*;
-use crate::verify::{DEFAULT_TRUST_ROOT, LogEvidence, Predicate, Proven, SanKind};
+use crate::{
+    policy::deny::DeniedPackages,
+    verify::{DEFAULT_TRUST_ROOT, LogEvidence, Predicate, Proven, SanKind},
+};
 
 /// A type of which no example is known, so that nothing is tried out.
 pub(super) const CUSTOM: &str = "https://acme.test/custom/v1";
@@ -51,8 +54,14 @@ pub(super) fn judge_parsed(condition: &Condition, statement: &Statement) -> Resu
     let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
     let (subject, fact) = (Digest::sha256(b"image"), fact(statement));
     let facts = [fact.clone()];
-    let case =
-        Case { image: &image, subject: &subject, facts: &facts, platforms: None, denied: &[], now: jiff::Timestamp::UNIX_EPOCH };
+    let case = Case {
+        image: &image,
+        subject: &subject,
+        facts: &facts,
+        platforms: None,
+        denied: &DeniedPackages::default(),
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
     condition.judge(&case, &fact, statement)
 }
 
