@@ -12,7 +12,7 @@
 //! - Deprecated ids mean what replaced them (`GPL-2.0+` is `GPL-2.0-or-later`), and ids are compared in any capitals.
 //! - A text that is no expression of known licences is allowed only by an entry that says it, in any capitals; it is denied
 //!   where it names a denied licence anywhere, by id, by SPDX's full name as people shorten it (`GNU Affero General Public
-//!   License v3`), or as they call it (`AGPLv3`). Whatever else it may be called, `deny` does not see; `allow` need not.
+//!   License v3`), or as they call it (`AGPLv3`), or the words of a denied text, whatever stands between them. Whatever else it may be called, `deny` does not see; `allow` need not.
 //! - A `LicenseRef-…` is itself and what the document calls it (`hasExtractedLicensingInfos`, `customIdToUri`): allowed by an entry
 //!   that says either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
 //!   the words of a denied text or of a denied licence's name (`LicenseRef-Commons-Clause`, `LicenseRef-MIT-License`).
@@ -65,7 +65,7 @@ pub(crate) struct Licenses {
 struct Entry {
     written: String,
     what: What,
-    /// What people call what it covers, in small letters.
+    /// What people call what it covers, in small letters; of a text its words, see [`spelled`].
     names: Vec<String>,
 }
 
@@ -102,7 +102,12 @@ impl Entry {
                 cursor.wrong("is compared as it is written; `*` is no pattern here");
                 return None;
             }
-            return Some(Self { written: text.to_owned(), what: What::Text(text.to_owned()), names: Vec::new() });
+            let names = Some(spelled(text)).filter(|words| !words.trim().is_empty());
+            return Some(Self {
+                written: text.to_owned(),
+                what: What::Text(text.to_owned()),
+                names: names.into_iter().collect(),
+            });
         }
         let text = cursor.text("a licence such as AGPL-3.0-only")?;
         let what = match nothing(text) {
@@ -137,13 +142,10 @@ impl Entry {
 
     /// Whether the words of a name are words of `reference`, as tools make one of a name.
     fn is_spelled_in(&self, reference: &str) -> bool {
-        let words = |text: &str| -> Vec<String> {
-            text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
-        };
         match &self.what {
-            What::Text(own) => {
-                let own = words(own);
-                !own.is_empty() && words(reference).windows(own.len()).any(|some| some == own)
+            What::Text(_) => {
+                let words = spelled(reference);
+                self.names.iter().any(|name| words.contains(name))
             }
             What::Listed(..) => {
                 let reference = reference.to_lowercase().replace('-', " ");
@@ -153,17 +155,25 @@ impl Entry {
         }
     }
 
-    /// Whether a text in small letters, which is no expression, names it somewhere; `ids` are the licences whose id is in it.
-    fn is_named_in(&self, text: &str, ids: &[License]) -> bool {
+    /// Whether a text in small letters, which is no expression, names it somewhere; `words` are its words, `ids` the licences
+    /// whose id is in it. A denied text is no other one where a tool writes `Commons-Clause`.
+    fn is_named_in(&self, text: &str, words: &str, ids: &[License]) -> bool {
         match &self.what {
             What::Listed(own, _) => {
                 ids.iter().any(|found| found.choices().any(|choice| own.covers(choice)))
                     || self.names.iter().any(|name| list::mentions(text, name))
             }
-            What::Ref(own) | What::Text(own) => text.contains(&own.to_lowercase()),
+            What::Ref(own) => text.contains(&own.to_lowercase()),
+            What::Text(own) => text.contains(&own.to_lowercase()) || self.names.iter().any(|name| words.contains(name)),
             What::Nothing(_) => false,
         }
     }
+}
+
+/// The words of a text in small letters, each between spaces, whatever stands between them in it.
+fn spelled(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
+    format!(" {} ", words.collect::<Vec<_>>().join(" "))
 }
 
 /// Which of the two words for no licence this is, which SPDX's list does not have.
@@ -344,9 +354,12 @@ impl Licenses {
 
     /// Whether a text, which is no expression, names a denied licence.
     fn denies_text(&self, text: &str) -> bool {
+        if self.deny.is_empty() {
+            return false;
+        }
         let lower = text.to_lowercase();
-        let ids = if self.deny.is_empty() { Vec::new() } else { list::ids_in(&lower) };
-        self.deny.iter().any(|entry| entry.is_named_in(&lower, &ids))
+        let (words, ids) = (spelled(&lower), list::ids_in(&lower));
+        self.deny.iter().any(|entry| entry.is_named_in(&lower, &words, &ids))
     }
 
     /// Whether what the document says beside `text` names a denied licence. Whatever the name is: a denied licence would pass as `MIT`,

@@ -125,7 +125,25 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
         ("NONE", &["MIT", "NOASSERTION", "MIT AND NOASSERTION"], &["NONE", "None", "MIT AND NONE", "(none)"]),
         ("None", &["MIT"], &["NONE"]),
         ("Apache-2.0", &["apache-1.1 or so"], &["apache-1.1+ or so", "Apache-2.0+"]),
-        ("{text: Commons Clause}", &["MIT"], &["commons clause", "Apache with the Commons Clause"]),
+        (
+            "{text: Commons Clause}",
+            &["MIT", "commons and clause", "Clause Commons", "Common-Clause"],
+            &[
+                "commons clause",
+                "Apache with the Commons Clause",
+                "Commons-Clause",
+                "Commons  Clause",
+                "commons_clause",
+                "Apache-2.0 WITH Commons-Clause-1.0",
+                "MIT+Commons-Clause",
+            ],
+        ),
+        ("{text: Commons-Clause}", &["Commons"], &["Apache-2.0 with Commons Clause"]),
+        // As a part of a word, as it is written.
+        ("{text: ACME EULA}", &["acme-eulas"], &["xacme eulax"]),
+        ("{text: Лицензия-Х}", &["Лицензия"], &["лицензия Х 1"]),
+        // Of what has no words there is what is written.
+        ("{text: '©'}", &["®", "(c)"], &["© Acme"]),
     ] {
         let yaml = format!("{{deny: [{}]}}", if deny.starts_with('{') { deny.to_owned() } else { format!("\"{deny}\"") });
         for text in yes {
