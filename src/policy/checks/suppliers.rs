@@ -2,7 +2,7 @@
 //!
 //! SPDX 2 writes `Organization: Acme (mail@acme.test)`; an entry matches all of that, it without its mail, or the name alone.
 //! SPDX 3 names an agent, CycloneDX `supplier.name`: there all of it is the name, but for a mail address behind it, and
-//! `Acme (Evil Corp)` is not Acme. Allowed names are compared exactly, denied ones in any capitals. With `allow`, a package must
+//! `Acme (Evil Corp)` is not Acme. Allowed names are compared exactly, denied ones in any capitals and with any white space between words. With `allow`, a package must
 //! say its supplier unless `required: false`; what stands for the image itself, its operating system or a file need not.
 
 use super::{CheckFailure, Form, Package, Reason, named, pattern, short, texts};
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Suppliers {
     allow: Option<Vec<String>>,
-    /// As written, and in small letters.
+    /// As written, and as it is compared.
     deny: Vec<(String, String)>,
     required: bool,
 }
@@ -40,7 +40,7 @@ impl Suppliers {
             return None;
         }
         let required = required.unwrap_or(allow.is_some());
-        let deny = deny.unwrap_or_default().into_iter().map(|name| (name.clone(), name.to_lowercase())).collect();
+        let deny = deny.unwrap_or_default().into_iter().map(|name| (name.clone(), folded(&name))).collect();
         Some(Self { allow, deny, required })
     }
 
@@ -54,8 +54,8 @@ impl Suppliers {
             };
         };
         let forms = [Some(supplier.as_str()), without_mail(supplier), package.supplier_name.as_deref()];
-        let lower: Vec<String> = forms.iter().flatten().map(|form| form.to_lowercase()).collect();
-        if let Some((denied, _)) = self.deny.iter().find(|(_, denied)| lower.contains(denied)) {
+        let found: Vec<String> = forms.into_iter().flatten().map(folded).collect();
+        if let Some((denied, _)) = self.deny.iter().find(|(_, denied)| found.contains(denied)) {
             return failure(format!("wants no package of supplier {}; found {}", short(denied, 60), named(package)));
         }
         match &self.allow {
@@ -72,6 +72,11 @@ impl Suppliers {
         form.list(deny, |form, (name, _)| form.text(name));
         form.flag(*required);
     }
+}
+
+/// In small letters, its words between single spaces: a denied supplier is no other one with a space more.
+fn folded(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 #[cfg(test)]
@@ -152,8 +157,18 @@ mod tests {
                     Some("Organization: Evil <x@evil.test>"),
                     Some("organization: Evil"),
                     Some("PERSON:Evil"),
+                    Some(" Organization: Evil"),
+                    Some("Organization : Evil\n"),
+                    Some("Evil "),
+                    Some("Evil <x@evil.test> "),
                 ],
             ),
+            (
+                "{deny: [Evil  Corp]}",
+                &[Some("EvilCorp")],
+                &[Some("Evil Corp"), Some("Organization: evil\tcorp"), Some("Evil\u{a0}Corp (x@evil.test)")],
+            ),
+            ("{allow: [Acme]}", &[Some(" Organization: Acme "), Some("Acme\n")], &[Some("NOASSERTION "), Some("Acme  Corp")]),
             ("{deny: [ärger gmbh]}", &[Some("Aerger GmbH")], &[Some("Organization: ÄRGER GmbH"), Some("ÄRGER GMBH <x@a.test>")]),
             ("{required: true}", &[Some("any")], &[None, Some("Organization: ")]),
         ] {

@@ -212,7 +212,7 @@ pub(super) fn is_asserted(text: &str) -> bool {
     !text.eq_ignore_ascii_case("NOASSERTION")
 }
 
-/// What is said, if anything is.
+/// What is said, if anything is, without the white space around it.
 pub(super) fn asserted(text: Option<String>) -> Option<String> {
-    text.filter(|text| is_asserted(text))
+    text.map(|text| text.trim().to_owned()).filter(|text| is_asserted(text))
 }

@@ -62,7 +62,7 @@ pub(super) fn supplied_by(agent: Option<String>) -> (Option<String>, Option<Stri
 fn name_of(agent: &str) -> Option<&str> {
     let (kind, name) = agent.split_once(':')?;
     // In any capitals: a denied supplier is no other one where a tool writes `organization:`.
-    ["Organization", "Person", "Tool"].iter().find(|known| known.eq_ignore_ascii_case(kind))?;
+    ["Organization", "Person", "Tool"].iter().find(|known| known.eq_ignore_ascii_case(kind.trim()))?;
     let name = name.trim();
     Some(without_mail(name).unwrap_or(name))
 }
