@@ -16,8 +16,9 @@
 //! - A `LicenseRef-…` is itself and what the document calls it (`hasExtractedLicensingInfos`, `customIdToUri`): allowed by an entry
 //!   that says either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
 //!   the words of a denied text or of a denied licence's name (`LicenseRef-Commons-Clause`, `LicenseRef-MIT-License`).
-//! - In SPDX 3 any licence may have a text of a few words beside its name: where that names a denied licence it is denied too, also
-//!   under the name of one of SPDX's list.
+//! - In SPDX 3 and CycloneDX any licence may have a text of a few words beside its name: where that names a denied licence it is
+//!   denied too, also under the name of one of SPDX's list. So is one whose URL in CycloneDX, beside a name that is no id, or in SPDX
+//!   2's `seeAlsos`, does.
 //! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. What stands for
 //!   the image itself, its operating system or a file need not state one.
 //! - SPDX 3's sets of licences are the `AND` and `OR` of their members, each evaluated as what it is: a custom licence whose

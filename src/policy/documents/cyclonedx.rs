@@ -4,9 +4,11 @@
 //! package URL. `metadata.component` is what the document is about. These are shown to the checks and not counted, or every
 //! document would have a package. A component's own licences count; what stands under `evidence` was found in its files and does not.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::{
-    DocumentError, Json,
-    sbom::{self, EachPackage, Format, Licensing, Package, Sbom, asserted, is_image},
+    DocumentError, Json, Kind,
+    sbom::{self, EachPackage, Foreign, Format, Licensing, MAX_TEXT_OF_A_NAME, Package, Sbom, asserted, is_image},
 };
 use crate::verify::Predicate;
 
@@ -25,6 +27,9 @@ pub(crate) const VERSIONS: [(&str, &str, &str); 6] = [
     ("1.6", "CycloneDX 1.6", "https://cyclonedx.org/bom/v1.6"),
     ("1.7", "CycloneDX 1.7", "https://cyclonedx.org/bom/v1.7"),
 ];
+
+/// Licences of one component with a URL or a text beside what they are called: each licence is looked for among all of them.
+const MAX_DESCRIBED: usize = 256;
 
 /// Reads `predicate`; `each` sees every component.
 ///
@@ -88,7 +93,7 @@ impl Reader<'_> {
                 "version" => package.version = json.text_or_null()?,
                 "purl" => package.purls.extend(json.text_or_null()?),
                 "supplier" => package.supplier = supplier(json)?,
-                "licenses" => licenses(json, &mut package.licenses)?,
+                "licenses" => licenses(json, &mut package)?,
                 _ => self.components(json)?,
             }
             Ok(())
@@ -106,7 +111,7 @@ const COMPONENT: &[&str] = &["type", "bom-ref", "name", "group", "version", "pur
 
 fn supplier(json: &mut Json<'_>) -> Result<Option<String>, DocumentError> {
     let mut name = None;
-    if json.kind()? == super::Kind::Null {
+    if json.kind()? == Kind::Null {
         json.skip()?;
         return Ok(None);
     }
@@ -114,40 +119,79 @@ fn supplier(json: &mut Json<'_>) -> Result<Option<String>, DocumentError> {
     Ok(name)
 }
 
-/// `[{"license": {"id": …} | {"name": …}}, {"expression": …}]`: each of them holds. Of one with an id the name is what tools call it
-/// besides, and where neither stands there, as syft writes it, its URL is what is said. One of a text alone states a licence that
-/// is not read; an empty one, as trivy writes it, states nothing.
-fn licenses(json: &mut Json<'_>, licenses: &mut Vec<Licensing>) -> Result<(), DocumentError> {
+/// `[{"license": {"id": …} | {"name": …}}, {"expression": …}]`: each of them holds. Of one with an id the name and the URL are what
+/// tools write besides, and where neither id nor name stands there, as syft writes it, its URL is what is said. Beside a name it is
+/// said of that: CycloneDX for .NET calls `Unknown - See URL` what has a URL alone. So is a text of a few words, beside an id too. One
+/// of a text alone states a licence that is not read; an empty one, as trivy writes it, states nothing.
+fn licenses(json: &mut Json<'_>, package: &mut Package) -> Result<(), DocumentError> {
     json.list(|json| {
         let mut stated = false;
         json.object(&["license", "expression"], |json, key| {
             stated = true;
             if key == "expression" {
-                licenses.extend(asserted(json.text_or_null()?).map(Licensing::Said));
+                package.licenses.extend(asserted(json.text_or_null()?).map(Licensing::Said));
                 return Ok(());
             }
-            let (mut id, mut name, mut url, mut text) = (None, None, None, false);
-            json.object(&["id", "name", "url", "text"], |json, key| {
-                match key {
-                    "id" => id = json.text_or_null()?,
-                    "name" => name = json.text_or_null()?,
-                    "url" => url = json.text_or_null()?,
-                    _ => {
-                        text = json.kind()? != super::Kind::Null;
-                        json.skip()?;
-                    }
-                }
-                Ok(())
-            })?;
-            let said = [id, name, url].into_iter().flatten().find(|said| !said.trim().is_empty());
-            let unread = said.is_none() && text;
-            licenses.extend(unread.then(|| Licensing::Unread("a licence of a text alone".to_owned())));
-            licenses.extend(asserted(said).map(Licensing::Said));
-            Ok(())
+            license(json, package)
         })?;
         if !stated {
-            licenses.push(Licensing::Unread("an entry without license or expression".to_owned()));
+            package.licenses.push(Licensing::Unread("an entry without license or expression".to_owned()));
         }
         Ok(())
     })
+}
+
+/// One of these, with what is said beside what it is called.
+fn license(json: &mut Json<'_>, package: &mut Package) -> Result<(), DocumentError> {
+    let (mut id, mut name, mut url, mut has_text, mut words) = (None, None, None, false, None);
+    json.object(&["id", "name", "url", "text"], |json, key| {
+        match key {
+            "id" => id = asserted(json.text_or_null()?),
+            "name" => name = asserted(json.text_or_null()?),
+            "url" => url = asserted(json.text_or_null()?),
+            _ => {
+                has_text = json.kind()? != Kind::Null;
+                words = few_words(json)?;
+            }
+        }
+        Ok(())
+    })?;
+    let (said, url) = match (id, name) {
+        (Some(id), _) => (Some(id), None),
+        (None, Some(name)) => (Some(name), url),
+        (None, None) => (url, None),
+    };
+    let Some(said) = said else {
+        package.licenses.extend(has_text.then(|| Licensing::Unread("a licence of a text alone".to_owned())));
+        return Ok(());
+    };
+    let texts: Vec<String> = url.into_iter().chain(words).collect();
+    if !texts.is_empty() {
+        if package.foreign.len() == MAX_DESCRIBED {
+            let message = format!("more than {MAX_DESCRIBED} licences with a URL or a text");
+            package.licenses.push(Licensing::Unread(message));
+            return Ok(());
+        }
+        package.foreign.push(Foreign { reference: said.clone(), names: Vec::new(), texts });
+    }
+    package.licenses.push(Licensing::Said(said));
+    Ok(())
+}
+
+/// A licence's text, where it is so short that it is a name.
+fn few_words(json: &mut Json<'_>) -> Result<Option<String>, DocumentError> {
+    if json.kind()? != Kind::Object {
+        return json.text_up_to(MAX_TEXT_OF_A_NAME).map(asserted);
+    }
+    let (mut content, mut is_encoded) = (None, false);
+    json.object(&["content", "encoding"], |json, key| {
+        if key == "content" {
+            content = json.text_up_to(MAX_TEXT_OF_A_NAME)?;
+        } else {
+            is_encoded = json.text_if_any()?.is_some_and(|encoding| encoding.eq_ignore_ascii_case("base64"));
+        }
+        Ok(())
+    })?;
+    let decoded = |text: String| STANDARD.decode(text.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(asserted(if is_encoded { content.and_then(decoded) } else { content }))
 }

@@ -158,12 +158,17 @@ impl<'r> Json<'r> {
         self.allowance.set(MAX_TEXT);
         let text = self.inner.next_string().map_err(malformed)?;
         self.allowance.set(UNBOUNDED);
+        self.keep(&text)?;
+        Ok(text)
+    }
+
+    fn keep(&mut self, text: &str) -> Result<(), DocumentError> {
         self.kept = self.kept.saturating_add(text.len());
         if self.kept > MAX_ITEM {
             let message = format!("has one package or finding of more than {MAX_ITEM} bytes, with those around it");
             return Err(DocumentError::Malformed(message));
         }
-        Ok(text)
+        Ok(())
     }
 
     /// A text that says something, or `None` for `null` and blanks.
@@ -179,7 +184,7 @@ impl<'r> Json<'r> {
         if self.kind()? == Kind::Text { self.text_or_null() } else { self.skip().map(|()| None) }
     }
 
-    /// A text of at most `max` bytes; a longer one is passed over, whatever its size, as any other value is.
+    /// A text of at most `max` bytes, kept; a longer one is passed over, whatever its size, as any other value is.
     pub(super) fn text_up_to(&mut self, max: usize) -> Result<Option<String>, DocumentError> {
         if self.kind()? != Kind::Text {
             return self.skip().map(|()| None);
@@ -190,7 +195,10 @@ impl<'r> Json<'r> {
         (&mut string).take(max as u64 + 1).read_to_end(&mut text).map_err(broken)?;
         io::copy(&mut string, &mut io::sink()).map_err(broken)?;
         let text = Some(text).filter(|text| text.len() <= max).and_then(|text| String::from_utf8(text).ok());
-        Ok(text.filter(|text| !text.trim().is_empty()))
+        drop(string);
+        let text = text.filter(|text| !text.trim().is_empty());
+        self.keep(text.as_deref().unwrap_or_default())?;
+        Ok(text)
     }
 
     /// Reads something of which nothing is kept once it is read, so that it counts only meanwhile: a document may have any
@@ -300,6 +308,10 @@ mod tests {
         let long = format!("[\"{}\", 1]", "x".repeat(MAX_TEXT * 4));
         assert_eq!(Json::new(long.as_bytes()).list(|json| json.text_up_to(3).map(drop)), Ok(()));
         assert!(Json::new(&b"[\"abcdef"[..]).list(|json| json.text_up_to(3).map(drop)).is_err());
+        // What is kept counts as any other text that is.
+        let many = format!("[{}]", vec!["\"abc\""; MAX_ITEM / 3 + 1].join(","));
+        assert!(Json::new(many.as_bytes()).list(|json| json.text_up_to(3).map(drop)).is_err());
+        assert_eq!(Json::new(many.as_bytes()).items(|json| json.text_up_to(3).map(drop)), Ok(()));
     }
 
     #[test]

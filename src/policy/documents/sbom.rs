@@ -43,6 +43,9 @@ pub(crate) struct Foreign {
     pub(crate) texts: Vec<String>,
 }
 
+/// Bytes of a licence's text that is no more than a name, as tools write it that know no text.
+pub(super) const MAX_TEXT_OF_A_NAME: usize = 256;
+
 /// How a licence outside SPDX's list is referred to.
 const REFERENCE: &str = "LicenseRef-";
 

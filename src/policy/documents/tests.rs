@@ -1,5 +1,7 @@
 //! Documents in the shapes that tools write, and what mutating them does.
 
+mod components;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -76,67 +78,6 @@ fn spdx_3_is_read_as_its_authors_and_as_cmake_write_it() {
     assert_eq!(found[2].licenses, said("Apache-2.0"));
     let (sbom, inline) = packages(include_str!("testdata/cmake-spdx-3.0.1.json")).unwrap();
     assert_eq!((sbom.packages, inline[1].name.as_str(), &inline[1].licenses), (2, "foo:foo", &said("BSD-3-Clause")));
-}
-
-#[test]
-fn a4_cyclonedx_says_what_it_is() {
-    let base: Value = serde_json::from_str(CYCLONEDX).unwrap();
-    for (key, value, message) in [
-        ("bomFormat", json!("SPDX"), "has bomFormat `SPDX`"),
-        ("bomFormat", json!(null), "has no bomFormat"),
-        ("specVersion", json!("1.1"), "has specVersion `1.1`; 1.2 to 1.7"),
-        ("specVersion", json!("2.0"), "has specVersion"),
-        ("specVersion", json!(1.6), "has a number where text belongs"),
-        ("components", json!({}), "has an object where a list belongs"),
-        ("Components", json!([]), "has key `Components` for `components`"),
-    ] {
-        let mut document = base.clone();
-        document[key] = value;
-        let error = cyclonedx::read(&predicate(&document.to_string()), &mut |_| {}).unwrap_err().to_string();
-        assert!(error.contains(message), "{key}: {error}");
-    }
-    for (version, ..) in cyclonedx::VERSIONS {
-        let text = CYCLONEDX.replace("\"specVersion\": \"1.6\"", &format!("\"specVersion\": \"{version}\""));
-        assert!(packages(&text).unwrap().0.version.ends_with(version));
-    }
-    let empty = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"name":"app"}},"components":null}"#;
-    let unread = |why: &str| vec![Licensing::Unread(why.to_owned())];
-    for (license, licenses) in [
-        (r#"{"license":{"id":"MIT","name":"other"}}"#, said("MIT")),
-        (r#"{"license":{"name":"other"}}"#, said("other")),
-        (r#"{"license":{"id":"MIT","name":"NOASSERTION"}}"#, said("MIT")),
-        (r#"{"license":{"name":"NOASSERTION"}}"#, vec![]),
-        (r#"{"expression":"NOASSERTION"}"#, vec![]),
-        (r#"{"expression":"MIT"}"#, said("MIT")),
-        (r#"{"text":"…"}"#, unread("an entry without license or expression")),
-        // Nothing is stated: trivy's, of an empty string.
-        (r#"{"license":{"name":""}}"#, vec![]),
-        (r#"{"license":{}}"#, vec![]),
-        (r#"{"license":{"text":null}}"#, vec![]),
-        (r#"{"expression":null}"#, vec![]),
-        (r#"{"license":{"id":null,"name":" ","text":{"content":"AGPL"}}}"#, unread("a licence of a text alone")),
-        // Syft's, of a POM that names none.
-        (r#"{"license":{"url":"https://a.test/agpl-3.0"}}"#, said("https://a.test/agpl-3.0")),
-        (r#"{"license":{"name":"other","url":"https://a.test","text":{"content":"AGPL"}}}"#, said("other")),
-        (r#"{"license":{"url":"https://a.test"},"expression":"MIT"}"#, [said("https://a.test"), said("MIT")].concat()),
-    ] {
-        let text = format!(
-            r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{{"bom-ref":"a","supplier":null,"licenses":[{license}]}}]}}"#
-        );
-        let (sbom, found) = packages(&text).unwrap();
-        assert_eq!((sbom.packages, &found[0].licenses), (1, &licenses), "{license}");
-    }
-    assert_eq!(packages(empty).unwrap().0.packages, 0, "what the document is about is none of its components");
-    for (component, counted) in [
-        (r#""type":"container""#, 0),
-        (r#""type":"application","purl":"pkg:oci/app@sha256:0""#, 0),
-        (r#""type":"application","purl":"pkg:docker/acme/app@v1""#, 0),
-        (r#""type":"application","purl":"pkg:npm/oci@1""#, 1),
-    ] {
-        let text = format!(r#"{{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{{"name":"app",{component}}}]}}"#);
-        let (sbom, found) = packages(&text).unwrap();
-        assert_eq!((sbom.packages, found[0].is_frame), (counted, counted == 0), "{component}");
-    }
 }
 
 fn findings(text: &str) -> Result<(vuln::Scan, Vec<vuln::Finding>), DocumentError> {

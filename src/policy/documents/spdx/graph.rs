@@ -18,12 +18,11 @@ use std::{
 use super::{
     super::{
         json::shown,
-        sbom::{EachPackage, Package, Sbom, asserted},
+        sbom::{EachPackage, MAX_TEXT_OF_A_NAME, Package, Sbom, asserted},
     },
     DocumentError, Json, Kind,
     element::{Element, KEYS, PACKAGES, known, other_spelling},
     join::{Join, Licenses, Referred, bounded},
-    package::MAX_TEXT_OF_A_NAME,
 };
 
 /// The contexts of 3.0; the last as Microsoft's sbom-tool names it.
@@ -166,7 +165,7 @@ impl Graph {
                     Err(DocumentError::Malformed(format!("has an element whose {key} is not text")))
                 }
                 Some("simplelicensing_licenseText") => {
-                    element.words = asserted(json.text_up_to(MAX_TEXT_OF_A_NAME)?).map(|text| text.trim().to_owned());
+                    element.words = asserted(json.text_up_to(MAX_TEXT_OF_A_NAME)?);
                     Ok(())
                 }
                 Some(key) => element.text(key, json.text_or_null()?),

@@ -1,12 +1,11 @@
 //! A package of SPDX 2.x, and what the document says of licences outside SPDX's list.
 
 use super::{
-    super::sbom::{Licensing, Package, asserted, is_asserted, is_image, is_purl, references_in, without_mail},
+    super::sbom::{
+        Licensing, MAX_TEXT_OF_A_NAME, Package, asserted, is_asserted, is_image, is_purl, references_in, without_mail,
+    },
     DocumentError, Gathered, Json,
 };
-
-/// Bytes of a licence's text that is no more than a name, as tools write it that know no text.
-pub(super) const MAX_TEXT_OF_A_NAME: usize = 256;
 
 const PACKAGE: &[&str] = &[
     "SPDXID",
@@ -80,21 +79,23 @@ pub(super) fn references(package: &Package) -> Vec<&str> {
 }
 
 /// Reads an entry of `hasExtractedLicensingInfos`. Its text, which may be a whole licence, counts where it is so short that
-/// it is a name.
+/// it is a name. So do the URLs that it has beside: the name may say nothing (`See URL`).
 pub(super) fn extracted(json: &mut Json<'_>, gathered: &mut Gathered) -> Result<(), DocumentError> {
-    let (mut id, mut name, mut text) = (None, None, None);
-    json.object(&["licenseId", "name", "extractedText"], |json, key| {
+    let (mut id, mut name, mut text, mut urls) = (None, None, None, Vec::new());
+    json.object(&["licenseId", "name", "extractedText", "seeAlsos"], |json, key| {
         match key {
             "licenseId" => id = json.text_or_null()?,
             "name" => name = asserted(json.text_or_null()?),
-            _ => text = asserted(json.text_up_to(MAX_TEXT_OF_A_NAME)?),
+            "extractedText" => text = asserted(json.text_up_to(MAX_TEXT_OF_A_NAME)?),
+            _ => json.one_or_list(|json| json.text_up_to(MAX_TEXT_OF_A_NAME).map(|url| urls.extend(asserted(url))))?,
         }
         Ok(())
     })?;
     let Some(id) = id else { return Ok(()) };
     let is_name = name.is_none();
-    name.map_or(Ok(()), |name| gathered.foreign(&id, true, name.trim()))?;
-    text.map_or(Ok(()), |text| gathered.foreign(&id, is_name, text.trim()))
+    name.map_or(Ok(()), |name| gathered.foreign(&id, true, &name))?;
+    text.map_or(Ok(()), |text| gathered.foreign(&id, is_name, &text))?;
+    urls.iter().try_for_each(|url| gathered.foreign(&id, false, url))
 }
 
 fn purl(json: &mut Json<'_>, purls: &mut Vec<String>) -> Result<(), DocumentError> {

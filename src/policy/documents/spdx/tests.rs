@@ -260,7 +260,7 @@ fn spdx_2_licences_outside_the_list_come_with_their_names() {
         {"licenseId": "LicenseRef-a", "name": "Commons Clause", "extractedText": long},
         {"licenseId": "LicenseRef-b", "extractedText": " Acme EULA "},
         {"licenseId": "LicenseRef-b", "name": "NOASSERTION", "extractedText": "Acme EULA"},
-        {"licenseId": "LicenseRef-c", "name": "C", "extractedText": "see C"},
+        {"licenseId": "LicenseRef-c", "name": "C", "extractedText": "see C", "seeAlsos": [" https://c.test ", null, "NOASSERTION", {"a": 1}, long]},
         {"name": "of nothing"},
     ]);
     let mut document = document();
@@ -289,7 +289,11 @@ fn spdx_2_licences_outside_the_list_come_with_their_names() {
             ];
             assert_eq!(
                 told,
-                [("plain", vec![]), ("ref", foreign(&of_ref)), ("other", foreign(&[r#"LicenseRef-c ["C"] ["see C"]"#])),]
+                [
+                    ("plain", vec![]),
+                    ("ref", foreign(&of_ref)),
+                    ("other", foreign(&[r#"LicenseRef-c ["C"] ["https://c.test", "see C"]"#])),
+                ]
             );
         }
         let (_, _, packages) = read_text(&text, Depth::Shallow).unwrap();
