@@ -2,19 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Mode, Policy, exception::Excepted, lint::Openings};
-
-/// Claims that say in whose repository a workflow ran, or which workflow it was.
-const OWNER: [&str; 8] = [
-    "build_config_uri",
-    "build_signer_uri",
-    "github_workflow_repository",
-    "source_repository_identifier",
-    "source_repository_owner_identifier",
-    "source_repository_owner_uri",
-    "source_repository_uri",
-    "token_subject",
-];
+use super::{Mode, Policy, exception::Excepted, identity::Matcher, lint::Openings};
 
 impl Policy {
     /// What about this policy relaxes a rule now: a word from a closed list, and a sentence.
@@ -58,7 +46,7 @@ impl Policy {
                     ));
                 } else if what == "subject"
                     && Openings::of(matcher).owner
-                    && !identity.claims.keys().any(|claim| OWNER.contains(claim))
+                    && !identity.claims.iter().any(|(claim, wanted)| wanted.iter().all(|wanted| says_whose(claim, wanted)))
                 {
                     weak.push((
                         "any_identity",
@@ -73,6 +61,11 @@ impl Policy {
         }
         weak
     }
+}
+
+/// Whether a claim says in whose repository a workflow ran: `https://github.com/**` names nobody there either.
+fn says_whose(claim: &str, matcher: &Matcher) -> bool {
+    Openings::of_claim(claim, matcher).is_some_and(|open| !open.owner && !open.start)
 }
 
 #[cfg(test)]
@@ -96,6 +89,10 @@ mod tests {
             ("subject_regex: 'https://gitlab\\.com/.*'", true),
             ("subject_regex: 'https?://github\\.com/[^/]+/app/.*'", true),
             ("subject_pattern: 'https://**'", true),
+            ("subject_pattern: 'https://github.com/?*/app/**'", true),
+            ("subject_regex: 'https://github\\.com/[a-z][a-z-]*/app/.*'", true),
+            ("subject_regex: 'https://github\\.com/([a-z]+-?)+/app/.*'", true),
+            ("subject_regex: 'https://github\\.com/([a-z]+-acme)+/app/.*'", false),
             ("subject_pattern: 'https://github.com/acme/**'", false),
             ("subject_pattern: 'https://github.com/{acme,other}/**'", false),
             ("subject_pattern: 'https://git.acme.test/**'", false),
@@ -106,6 +103,44 @@ mod tests {
             assert_eq!(weak(subject), vec!["any_identity"; usize::from(anybody)], "{subject}");
         }
         assert!(weak("subject: 'a@b.test'").is_empty());
+    }
+
+    /// Who names nobody in a claim either has only written one more.
+    #[test]
+    fn a_claim_that_leaves_the_owner_open_does_not_say_who() {
+        for (claim, anybody) in [
+            ("source_repository_uri: 'https://github.com/**'", true),
+            ("source_repository_uri: 'https://github.com/*/app'", true),
+            ("source_repository_uri: 'https://github.com/?*/app'", true),
+            ("source_repository_uri: 'https://{github,gitlab}.com/**'", true),
+            ("source_repository_uri: '**/app'", true),
+            ("source_repository_uri: 'https://**'", true),
+            ("source_repository_uri: ['https://github.com/acme/*', 'https://github.com/*/b']", true),
+            ("source_repository_uri: 'https://github.com/acme/*'", false),
+            ("source_repository_uri: ['https://github.com/acme/*', 'https://github.com/other/b']", false),
+            ("source_repository_owner_uri: 'https://github.com/*'", true),
+            ("source_repository_owner_uri: 'https://github.com/{acme,other}'", false),
+            ("source_repository_owner_uri: '**', source_repository_owner_identifier: '12345'", false),
+            ("source_repository_owner_identifier: '*'", true),
+            ("github_workflow_repository: '*/app'", true),
+            ("github_workflow_repository: '**'", true),
+            ("github_workflow_repository: 'acme/*'", false),
+            ("token_subject: 'repo:*/app:ref:refs/heads/main'", true),
+            ("token_subject: '{repo,project_path}:*/**'", true),
+            ("token_subject: 'repo:acme/*:ref:refs/heads/*'", false),
+            ("build_signer_uri: 'https://github.com/acme/**'", false),
+            ("build_signer_uri: '**/release.yml@refs/heads/main'", true),
+            ("source_repository_ref: 'refs/tags/*'", true),
+        ] {
+            let identity = format!(
+                "issuer: 'https://i.test', subject_pattern: 'https://github.com/*/*/.github/workflows/**', claims_pattern: {{{claim}}}"
+            );
+            let text = format!("name: a\nimages: [ghcr.io/a]\nsignatures: [{{keyless: {{{identity}}}}}]\n");
+            let set = PolicySet::from_text(Path::new("a.yaml"), &text, Unmatched::Deny).unwrap();
+            let found: Vec<_> =
+                set.policies()[0].weaknesses().into_iter().map(|(id, _)| id).filter(|id| *id == "any_identity").collect();
+            assert_eq!(found.len(), usize::from(anybody), "{claim}");
+        }
     }
 
     /// An issuer has no owners.

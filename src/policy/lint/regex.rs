@@ -23,6 +23,21 @@ enum Piece {
 
 type Branch = Vec<Piece>;
 
+/// Claims that say in whose repository a workflow ran, or which workflow it was, and whether they are URLs.
+const OWNER: [(&str, bool); 8] = [
+    ("build_config_uri", true),
+    ("build_signer_uri", true),
+    ("github_workflow_repository", false),
+    ("source_repository_identifier", false),
+    ("source_repository_owner_identifier", false),
+    ("source_repository_owner_uri", true),
+    ("source_repository_uri", true),
+    ("token_subject", false),
+];
+
+/// Where everybody is an owner of their own.
+const FORGES: [&str; 2] = ["https://github.com/", "https://gitlab.com/"];
+
 /// What some way to meet a regex leaves open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::policy) struct Openings {
@@ -31,10 +46,12 @@ pub(in crate::policy) struct Openings {
     /// A dot of the host part stands for any one character.
     pub(super) dot: bool,
     /// It begins with anything, or its host is anything, and paths of others with it.
-    pub(super) start: bool,
+    pub(in crate::policy) start: bool,
     /// The same, and it is not about an e-mail address. Those have no part that others choose; a workflow's subject has
     /// slashes, and behind its `@` a branch that may be called anything.
     pub(super) start_of_path: bool,
+    /// A domain begins with anything directly before a part of a word, as evil-acme.test does for `*acme.test`. Of what has no path.
+    pub(super) start_in_word: bool,
     /// It goes on with anything directly behind a part of a word: at its end, or of the host or owner, wherever else it goes. Not
     /// behind a workflow's `@refs/`: which tags begin with `v` is decided in the repository that is named before it.
     pub(super) end: bool,
@@ -43,6 +60,16 @@ pub(in crate::policy) struct Openings {
 impl Openings {
     /// An exact text has none; nor has a regex that cannot be read, but those were compiled.
     pub(in crate::policy) fn of(matcher: &Matcher) -> Self {
+        Self::of_branches(matcher, |branch| branch)
+    }
+
+    /// The same of a claim that says in whose repository a workflow ran, or which workflow it was; `None` of another claim.
+    pub(in crate::policy) fn of_claim(name: &str, matcher: &Matcher) -> Option<Self> {
+        let (_, is_url) = OWNER.iter().find(|(claim, _)| *claim == name)?;
+        Some(Self::of_branches(matcher, if *is_url { |branch| branch } else { at_a_forge }))
+    }
+
+    fn of_branches(matcher: &Matcher, placed: fn(Branch) -> Branch) -> Self {
         let text = match matcher {
             Matcher::Exact(_) => return Self::default(),
             Matcher::Pattern(glob) => of_glob(glob.as_str()),
@@ -50,12 +77,13 @@ impl Openings {
         };
         let mut open = Self::default();
         let Ok(hir) = regex_syntax::parse(&text) else { return open };
-        for branch in branches(&hir) {
+        for branch in branches(&hir).into_iter().map(placed) {
             let start = starts_open(&branch);
             open.owner |= leaves_owner_open(&branch);
             open.dot |= has_open_dot(&branch);
             open.start |= start;
             open.start_of_path |= start && !is_of_mail(&branch);
+            open.start_in_word |= begins_in_word(&branch);
             open.end |= ends_open(&branch) || leaves_owner_unended(&branch);
         }
         open
@@ -100,12 +128,9 @@ fn branches(hir: &Hir) -> Vec<Branch> {
 
 fn repeated(repetition: &Repetition) -> Vec<Branch> {
     let Repetition { min, max, sub, .. } = repetition;
-    let open = match sub.kind() {
-        HirKind::Class(class) if max.is_none_or(|max| max > 1 && max > *min) => opening(class),
-        _ => None,
-    };
+    let open = if max.is_none_or(|max| max > 1 && max > *min) { goes_on(sub) } else { None };
     match (open, *max) {
-        (Some(open), _) => vec![vec![open]],
+        (Some(paths), _) => vec![vec![Piece::Open { paths }]],
         // At most once is either there or not: just once is no repetition.
         (None, Some(1)) => [vec![Vec::new()], branches(sub)].concat(),
         (None, _) => vec![vec![Piece::Other]],
@@ -116,14 +141,51 @@ fn is_dot(hir: &Hir) -> bool {
     [Dot::AnyCharExceptLF, Dot::AnyChar].into_iter().any(|dot| *hir == Hir::dot(dot))
 }
 
-/// What any number of characters of a class is, if a word may go on with them.
-fn opening(class: &Class) -> Option<Piece> {
+/// Whether a word may go on with any number of these, and nothing is said that must be among them; and whether paths of others may.
+fn goes_on(hir: &Hir) -> Option<bool> {
+    match hir.kind() {
+        HirKind::Class(class) => opening(class),
+        HirKind::Capture(capture) => goes_on(&capture.sub),
+        HirKind::Repetition(repetition) => goes_on(&repetition.sub),
+        HirKind::Alternation(all) => all.iter().filter_map(goes_on).reduce(|some, other| some || other),
+        HirKind::Concat(parts) => {
+            let may_lack = |part: &Hir| goes_on(part).is_some() || part.properties().minimum_len() == Some(0);
+            let open = parts.iter().filter_map(goes_on).reduce(|some, other| some || other);
+            open.filter(|_| parts.iter().all(may_lack))
+        }
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Look(_) => None,
+    }
+}
+
+/// Whether a word may go on with characters of a class; and whether paths of others may.
+fn opening(class: &Class) -> Option<bool> {
     let class = match class {
         Class::Unicode(class) => class.clone(),
         Class::Bytes(class) => class.to_unicode_class()?,
     };
     let has = |wanted: char| class.iter().any(|range| range.start() <= wanted && wanted <= range.end());
-    has('x').then(|| Piece::Open { paths: has('/') && has(':') })
+    has('x').then(|| has('/') && has(':'))
+}
+
+/// The texts that it begins with.
+fn lead(branch: &[Piece]) -> Vec<&str> {
+    branch.iter().map_while(|piece| if let Piece::Text(text) = piece { Some(text.as_str()) } else { None }).collect()
+}
+
+/// A claim that is no URL, as one: what names an owner there is an owner at a forge. A token's subject says first what it names
+/// (`repo:acme/app:ref:refs/heads/main`), and behind a `:` what is decided in that repository.
+fn at_a_forge(branch: Branch) -> Branch {
+    let texts = lead(&branch);
+    let (count, said) = (texts.len(), texts.concat());
+    let own = ["repo:", "project_path:"].iter().find_map(|kind| said.strip_prefix(kind)).unwrap_or(&said);
+    let mut placed = vec![Piece::Text(format!("{}{own}", FORGES[0]))];
+    let ends = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(':'));
+    let mut has_ended = own.contains(':');
+    for piece in branch.into_iter().skip(count) {
+        has_ended |= ends(&piece);
+        placed.push(if has_ended { Piece::Other } else { piece });
+    }
+    placed
 }
 
 /// Whether anything may stand there before a host is named.
@@ -141,10 +203,9 @@ fn starts_open(branch: &[Piece]) -> bool {
 
 /// Whether whatever stands behind the host of a forge, where everybody is an owner of their own, may be anything.
 fn leaves_owner_open(branch: &[Piece]) -> bool {
-    const FORGES: [&str; 2] = ["https://github.com/", "https://gitlab.com/"];
-    let texts = branch.iter().map_while(|piece| if let Piece::Text(text) = piece { Some(text.as_str()) } else { None });
-    let texts: Vec<&str> = texts.collect();
-    FORGES.contains(&texts.concat().as_str()) && matches!(branch.get(texts.len()), Some(Piece::Open { .. }))
+    let texts = lead(branch);
+    let mut behind = branch.iter().skip(texts.len()).take_while(|piece| !matches!(piece, Piece::Text(_)));
+    FORGES.contains(&texts.concat().as_str()) && behind.any(|piece| matches!(piece, Piece::Open { .. }))
 }
 
 fn has_open_dot(branch: &[Piece]) -> bool {
@@ -178,6 +239,18 @@ fn is_of_mail(branch: &[Piece]) -> bool {
         && domain.is_some_and(|domain| !domain.iter().any(|piece| matches!(piece, Piece::Open { .. })))
 }
 
+fn begins_in_word(branch: &[Piece]) -> bool {
+    let text_has = |of: char| move |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(of));
+    let domain = match branch.iter().rposition(text_has('@')) {
+        Some(at) if matches!(&branch[at], Piece::Text(text) if text.ends_with('@')) => &branch[at + 1..],
+        Some(_) => return false,
+        None => branch,
+    };
+    let begins = |pair: &[Piece]| matches!(pair, [Piece::Open { .. }, Piece::Text(text)] if text.starts_with(in_word));
+    let before = domain.iter().take_while(|piece| !matches!(piece, Piece::Text(_))).count();
+    !branch.iter().any(text_has('/')) && domain.get(before.saturating_sub(1)..=before).is_some_and(begins)
+}
+
 fn ends_open(branch: &[Piece]) -> bool {
     let [before @ .., Piece::Text(text), Piece::Open { .. }] = branch else { return false };
     let in_refs = before
@@ -208,5 +281,9 @@ fn leaves_owner_unended(branch: &[Piece]) -> bool {
 }
 
 fn ends_in_word(text: &str) -> bool {
-    text.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+    text.ends_with(in_word)
+}
+
+fn in_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
