@@ -162,6 +162,41 @@ impl Comparison {
     }
 }
 
+impl Comparison {
+    /// The same with its sides changed.
+    const fn mirrored(self) -> Self {
+        match self {
+            Self::Equal | Self::NotEqual => self,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+        }
+    }
+
+    /// What is asked to hold, or not to, where a truth, or how many there are of which something holds, is compared with what is
+    /// written: `x == false`, `l.filter(y, x).size() > 0`.
+    fn truth_of<'n>(self, left: &'n Node, right: &Node) -> Option<(&'n Node, bool)> {
+        match (&left.kind, &right.kind, self) {
+            (_, Kind::Literal(Literal::Bool(truth)), Self::Equal) => Some((left, *truth)),
+            (_, Kind::Literal(Literal::Bool(truth)), Self::NotEqual) => Some((left, !truth)),
+            (Kind::Call(Function::Size, of), Kind::Literal(Literal::Int(number)), _) => match of.as_slice() {
+                [Node { kind: Kind::Each(each), .. }] if matches!(each.what, What::Filter) => {
+                    let some = match self {
+                        Self::Equal => *number != 0,
+                        Self::NotEqual => *number == 0,
+                        Self::Greater | Self::GreaterOrEqual => true,
+                        Self::Less | Self::LessOrEqual => false,
+                    };
+                    Some((&each.body, some))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 impl What {
     pub(super) const fn name(&self) -> &'static str {
         match self {
@@ -198,17 +233,39 @@ impl Node {
 
     /// The patterns in it that do not say how the text begins, each with its call, where a match speaks for an image (`wanted`).
     /// Where one speaks against it, as in `!p.name.matches('evil')`, the open pattern is the stricter one. Of a match that is
-    /// counted or compared nobody can tell.
+    /// compared with what a document says nobody can tell.
     pub(super) fn open_patterns(&self, wanted: bool) -> Vec<(String, String)> {
         match &self.kind {
             Kind::And(parts) | Kind::Or(parts) => parts.iter().flat_map(|part| part.open_patterns(wanted)).collect(),
-            Kind::Conditional(parts) => parts[1..].iter().flat_map(|part| part.open_patterns(wanted)).collect(),
-            Kind::Each(each) if matches!(each.what, What::All | What::Exists) => each.body.open_patterns(wanted),
+            Kind::Compare(how, sides) => {
+                let asked = how.truth_of(&sides[0], &sides[1]).or_else(|| how.mirrored().truth_of(&sides[1], &sides[0]));
+                asked.map(|(of, is_so)| of.open_patterns(wanted == is_so)).unwrap_or_default()
+            }
+            Kind::Conditional(parts) => {
+                // `c ? x : false` holds where `c` does, `c ? false : x` where it does not.
+                let condition = match (parts[1].truth(), parts[2].truth()) {
+                    (Some(then), _) => parts[0].open_patterns(wanted == then),
+                    (None, Some(otherwise)) => parts[0].open_patterns(wanted != otherwise),
+                    (None, None) => Vec::new(),
+                };
+                condition.into_iter().chain(parts[1..].iter().flat_map(|part| part.open_patterns(wanted))).collect()
+            }
+            Kind::Each(each) if matches!(each.what, What::All | What::Exists | What::ExistsOne) => {
+                each.body.open_patterns(wanted)
+            }
             Kind::Matches(_, pattern) if wanted && !pattern.begins => {
                 vec![(short(&pattern.text, 60), short(&expression(self, &[]), 120))]
             }
             Kind::Not(of) => of.open_patterns(!wanted),
             _ => Vec::new(),
+        }
+    }
+
+    /// `true` or `false` itself.
+    const fn truth(&self) -> Option<bool> {
+        match self.kind {
+            Kind::Literal(Literal::Bool(truth)) => Some(truth),
+            _ => None,
         }
     }
 }
