@@ -15,19 +15,12 @@ const REMEMBERED: usize = 65_536;
 
 /// The other names of blobs.
 #[derive(Debug)]
-pub(super) struct OtherNames(quick_cache::sync::Cache<Digest, OtherName>);
+pub(super) struct OtherNames(quick_cache::sync::Cache<Digest, Digest>);
 
 impl Default for OtherNames {
     fn default() -> Self {
         Self(quick_cache::sync::Cache::new(REMEMBERED))
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OtherName {
-    /// The blob is hashed by the other algorithm as it comes, and comes to no end if it is denied.
-    Coming,
-    Known(Digest),
 }
 
 /// What was hashed is denied, under its other name.
@@ -42,35 +35,26 @@ impl Gate {
     /// What `blob` is called besides, if it is known and can matter under `deny`.
     pub(super) fn other_name(&self, blob: &Digest, deny: &DenyList) -> Option<Digest> {
         deny.other_algorithm(blob)?;
-        match self.names.0.get(blob)? {
-            OtherName::Known(other) => Some(other),
-            OtherName::Coming => None,
-        }
+        self.names.0.get(blob)
     }
 
     /// By which algorithm `blob` must be hashed before it is served: something is denied by it, and what the blob is called by it is
-    /// neither known nor, for one that `is_coming`, about to be.
+    /// not known.
     #[must_use]
-    pub fn unnamed(&self, blob: &Digest, is_coming: bool) -> Option<Algorithm> {
+    pub fn unnamed(&self, blob: &Digest) -> Option<Algorithm> {
         let other = self.policies.load().deny().other_algorithm(blob)?;
-        match self.names.0.get(blob) {
-            Some(OtherName::Known(_)) => None,
-            // Of one that lies in the store, another's coming says nothing: it may have come without.
-            Some(OtherName::Coming) if is_coming => None,
-            Some(OtherName::Coming) | None => Some(other),
-        }
+        self.names.0.get(blob).is_none().then_some(other)
     }
 
     /// Remembers what `blob` is called besides. Whoever says so hashed its bytes by both algorithms.
     pub fn name(&self, blob: &Digest, other: Digest) {
-        self.names.0.insert(*blob, OtherName::Known(other));
+        self.names.0.insert(*blob, other);
     }
 
     /// What `blob` is to be hashed with as it comes, where that can matter: each time that it comes, for one time is not another.
     #[must_use]
     pub fn naming(self: &Arc<Self>, blob: &Digest) -> Option<Naming> {
-        let other = self.unnamed(blob, false)?;
-        self.names.0.insert(*blob, OtherName::Coming);
+        let other = self.unnamed(blob)?;
         let (own, other) = (Hasher::new(blob.algorithm()), Hasher::new(other));
         Some(Naming { blob: *blob, hashers: Some((own, other)), gate: Arc::clone(self) })
     }
@@ -108,15 +92,6 @@ impl Naming {
         match self.gate.policies.load().deny().digest(&other) {
             None => Ok(()),
             Some(reason) => Err(DeniedByOtherName { other, reason: Arc::clone(reason) }),
-        }
-    }
-}
-
-impl Drop for Naming {
-    fn drop(&mut self) {
-        let names = &self.gate.names.0;
-        if names.get(&self.blob) == Some(OtherName::Coming) {
-            names.remove(&self.blob);
         }
     }
 }

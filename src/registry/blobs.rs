@@ -24,7 +24,7 @@ use crate::{
     body::Body,
     gate::{BlobVerdict, Naming, NoVerdict, Permit},
     oci::Digest,
-    store::{Blob, FetchError, FillError, Source},
+    store::{Blob, Fetch, FetchError, FillError, Source},
 };
 
 /// The answer.
@@ -91,7 +91,7 @@ async fn admitted(registry: &Registry, route: &Route<'_>, digest: &Digest) -> Re
     }
 }
 
-/// The blob from the store, fetched into it if it is not there: one upstream request however many ask.
+/// The blob from the store, fetched into it if it is not there: one upstream request however many ask for it there.
 ///
 /// At most `listed` bytes are taken, and a fetch that announces another size is not begun: no client's leaving ends a
 /// fetch, so an upstream could otherwise fill the disk with one answer (U10).
@@ -104,7 +104,8 @@ async fn open(
     listed: u64,
     range: Range<u64>,
 ) -> Result<(Blob, Body), Error> {
-    let fetch = || {
+    let fetch = Fetch { image: route.image.clone(), digest: *digest, listed };
+    let source = || {
         let (upstream, repository, wanted) = (Arc::clone(&route.upstream), route.image.repository.clone(), *digest);
         let gate = Arc::clone(&registry.gate);
         move || async move {
@@ -113,25 +114,24 @@ async fn open(
                 return Err(Arc::new(Disagrees { listed, found }) as FetchError);
             }
             let pieces = stream.pieces.map_err(|error| Arc::new(error) as FetchError).boxed();
-            let pieces = match gate.naming(&wanted) {
-                Some(naming) => named(pieces, naming),
-                None => pieces,
-            };
-            Ok(Source { size: Some(listed), pieces })
+            Ok(match gate.naming(&wanted) {
+                Some(naming) => Source { size: Some(listed), named: true, pieces: named(pieces, naming) },
+                None => Source { size: Some(listed), named: false, pieces },
+            })
         }
     };
     let opened = async {
-        let mut blob = registry.store.pull(digest, fetch()).await?;
+        let mut blob = registry.store.pull(&fetch, source()).await?;
         // Before anything is waited for: where the disk takes nothing, what comes is kept for those who have a place already.
         let mut body = blob.body(range.clone());
-        if let Err(error) = name(registry, digest, &blob).await {
+        if let Err(error) = name(registry, &fetch, &blob).await {
             if blob.is_coming() {
                 return Err(error);
             }
             // What the store had was damaged, and is thrown away by now.
-            blob = registry.store.pull(digest, fetch()).await?;
+            blob = registry.store.pull(&fetch, source()).await?;
             body = blob.body(range);
-            name(registry, digest, &blob).await?;
+            name(registry, &fetch, &blob).await?;
         }
         blob.begun().await?;
         Ok((blob, body))
@@ -156,13 +156,16 @@ fn named(pieces: Pieces, naming: Naming) -> Pieces {
 }
 
 /// Finds out what a blob is called besides that was not hashed for it as it came, where something is denied by such a name.
-async fn name(registry: &Registry, digest: &Digest, blob: &Blob) -> Result<(), FetchError> {
-    let Some(algorithm) = registry.gate.unnamed(digest, blob.is_coming()) else { return Ok(()) };
+async fn name(registry: &Registry, fetch: &Fetch, blob: &Blob) -> Result<(), FetchError> {
+    let digest = fetch.digest;
+    // Of this blob as it comes, not of another: what is fetched elsewhere says nothing of one that was begun without.
+    let Some(algorithm) = registry.gate.unnamed(&digest).filter(|_| !blob.is_named()) else { return Ok(()) };
     let work = || {
-        let (gate, digest, blob) = (Arc::clone(&registry.gate), *digest, blob.clone());
+        let (gate, blob) = (Arc::clone(&registry.gate), blob.clone());
         async move { blob.named_by(algorithm).await.map(|other| gate.name(&digest, other)) }
     };
-    let named = registry.naming.run(*digest, work).await.map_err(|lost| Arc::new(lost) as FetchError)?;
+    let key = (digest, blob.is_coming().then(|| fetch.clone()));
+    let named = registry.naming.run(key, work).await.map_err(|lost| Arc::new(lost) as FetchError)?;
     named.map_err(FillError::cause)
 }
 

@@ -38,7 +38,7 @@ use crate::{
     gate::Gate,
     oci::{Digest, Host},
     policy::PolicySet,
-    store::{Documents, FillError, Store},
+    store::{Documents, Fetch, FillError, Store},
     upstream::{self, Upstream},
 };
 
@@ -68,8 +68,8 @@ pub struct Registry {
     routes: Arc<ArcSwap<Routes>>,
     policies: Arc<ArcSwap<PolicySet>>,
     tags: Arc<TagMemory>,
-    /// Stored blobs that are being hashed to know what else they are called.
-    naming: Flight<Digest, Result<(), FillError>>,
+    /// Blobs that are being hashed to know what else they are called: stored ones, or one fetch's.
+    naming: Flight<(Digest, Option<Fetch>), Result<(), FillError>>,
     counts: Counts,
 }
 

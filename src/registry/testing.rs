@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dashmap::DashMap;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 
 use crate::{
     oci::{Digest, Host, Reference, Repository, Tag},
@@ -35,6 +35,8 @@ pub(super) struct Scripted {
     pub(super) breaks: ArcSwap<Option<UpstreamError>>,
     /// While a test holds it, no blob begins.
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// While a test holds it, no blob ends, though all its bytes come.
+    pub(super) rest: Arc<tokio::sync::Mutex<()>>,
     asked: AtomicUsize,
 }
 
@@ -50,6 +52,7 @@ impl Scripted {
             blobs: DashMap::new(),
             breaks: ArcSwap::default(),
             turn: tokio::sync::Mutex::default(),
+            rest: Arc::default(),
             asked: AtomicUsize::new(0),
         })
     }
@@ -154,6 +157,11 @@ impl Upstream for Scripted {
         let _turn = self.turn.lock().await;
         let (size, bytes) = self.blobs.get(digest).map(|blob| blob.clone()).ok_or(UpstreamError::NotFound)?;
         let piece = Option::clone(&self.breaks.load()).map_or(Ok(bytes), Err);
-        Ok(BlobStream { size, pieces: futures_util::stream::iter([piece]).boxed() })
+        let rest = Arc::clone(&self.rest);
+        let end = stream::once(async move {
+            drop(rest.lock().await);
+            Ok(Bytes::new())
+        });
+        Ok(BlobStream { size, pieces: stream::iter([piece]).chain(end).boxed() })
     }
 }

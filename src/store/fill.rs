@@ -1,4 +1,7 @@
-//! Taking a blob in: one fetch however many ask, hashed and written as it comes, read by all while it grows.
+//! Taking a blob in: one fetch however many ask for it there, hashed and written as it comes, read by all while it grows.
+//!
+//! Who asks elsewhere has a fetch of its own: what one registry says, sends or withholds is no answer for the clients of another
+//! that has the same layer. Whichever is whole first is what all get from then on.
 //!
 //! The fetch runs in a task of its own. Clients that hang up do not stop it (C16), slow ones do not slow it: they read
 //! the file at their own pace. The disk does slow it, because each write is awaited, so memory stays what two batches take.
@@ -10,7 +13,7 @@ use dashmap::{DashMap, Entry};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{sync::watch, time::timeout};
 
-use super::{Blob, FetchError, Mismatch, Source, Store, read::Progress, shelf::Shelf, sink::Sink};
+use super::{Blob, Fetch, FetchError, Mismatch, Source, Store, read::Progress, shelf::Shelf, sink::Sink};
 use crate::oci::{Digest, Hasher};
 
 /// How long the opener may take. Upstreams have deadlines of their own, and shorter; this is for the one that has not.
@@ -71,31 +74,31 @@ impl FillError {
     }
 }
 
-/// Blobs on their way in, by digest.
-pub(super) type Fills = DashMap<Digest, watch::Receiver<Option<Result<Blob, FetchError>>>>;
+/// Blobs on their way in.
+pub(super) type Fills = DashMap<Fetch, watch::Receiver<Option<Result<Blob, FetchError>>>>;
 
 impl Store {
-    /// The blob, fetched by `open` if it is not here. However many ask at once, `open` runs once; its task survives
-    /// the client that started it; all are fed from the growing file. Returns when the size is known.
+    /// The blob, fetched by `open` if it is not here. However many ask for the same fetch at once, `open` runs once; its task
+    /// survives the client that started it; all are fed from the growing file. Returns when the size is known.
     ///
     /// # Errors
     /// What `open` said, or a [`FillError`]. A failure after the size is known is for [`begun`](Blob::begun) to tell, or breaks the
     /// bodies.
-    pub async fn pull<F, Fut>(self: &Arc<Self>, digest: &Digest, open: F) -> Result<Blob, FetchError>
+    pub async fn pull<F, Fut>(self: &Arc<Self>, fetch: &Fetch, open: F) -> Result<Blob, FetchError>
     where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Source, FetchError>> + Send + 'static,
     {
-        if let Some(blob) = self.blob(digest).await {
+        if let Some(blob) = self.blob(&fetch.digest).await {
             return Ok(blob);
         }
-        let mut opened = match self.fills.entry(*digest) {
+        let mut opened = match self.fills.entry(fetch.clone()) {
             Entry::Occupied(filling) => filling.get().clone(),
             Entry::Vacant(vacant) => {
                 let (tell, opened) = watch::channel(None);
                 vacant.insert(opened.clone());
-                let landing = Landing { fills: Arc::clone(&self.fills), digest: *digest };
-                tokio::spawn(fill(Arc::clone(&self.shelf), *digest, open, tell, landing));
+                let landing = Landing { fills: Arc::clone(&self.fills), fetch: fetch.clone() };
+                tokio::spawn(fill(Arc::clone(&self.shelf), fetch.digest, open, tell, landing));
                 opened
             }
         };
@@ -114,12 +117,12 @@ impl Store {
 /// Takes the fill off the map however its task ends.
 pub(super) struct Landing {
     fills: Arc<Fills>,
-    digest: Digest,
+    fetch: Fetch,
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.fills.remove(&self.digest);
+        self.fills.remove(&self.fetch);
     }
 }
 
@@ -150,7 +153,7 @@ async fn fill<F, Fut>(
             return;
         }
     };
-    let (sink, blob) = Sink::open(&shelf, digest, source.size).await;
+    let (sink, blob) = Sink::open(&shelf, digest, source.size, source.named).await;
     let (progress, opened) = (sink.progress.clone(), Arc::clone(&blob.opened));
     tell.send_replace(Some(Ok(blob)));
     let mut landing = Some(landing);

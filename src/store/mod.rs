@@ -5,7 +5,7 @@
 //! * Nobody sees a partial file: bytes are staged and renamed; synced before, or a blob, for which somebody waits, at once after.
 //! * The first read after a start hashes again: a lost fsync, a torn write or bit rot costs a refetch, never a wrong byte.
 //! * Hints are never trusted, only followed. A hint that cannot be read is a hint that is not there.
-//! * A blob is fetched once however many ask; its last piece leaves when its hash agreed and it has its name, so what a
+//! * A blob is fetched once however many ask for it at one place; its last piece leaves when its hash agreed and it has its name, so what a
 //!   client has whole is here after `kill -9`. No client waits for the disk: what the power took is fetched anew.
 //! * A store that cannot write or read fails no pull: reads miss, blobs pass through.
 //! * Facts, the little that cannot be derived again, are synced, not evicted, and never made up.
@@ -52,7 +52,7 @@ pub use self::{
     spool::Spool,
 };
 use self::{evict::Index, fs::Layout, opened::Opened, read::Feed, shelf::Shelf};
-use crate::oci::Digest;
+use crate::oci::{Digest, ImageName};
 
 /// What the configuration says of the store.
 #[derive(Debug, Clone)]
@@ -163,10 +163,23 @@ pub trait Documents: Send + Sync + std::fmt::Debug {
 /// Why a blob could not be fetched into the store, as the fetcher said it; callers downcast to their own error.
 pub type FetchError = Arc<dyn std::error::Error + Send + Sync>;
 
+/// What is to be fetched. Who asks for the same gets the same answer, whoever asks for anything else does not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fetch {
+    /// Whose blob it is: another registry's, or another repository's, is asked for by itself.
+    pub image: ImageName,
+    /// Its name.
+    pub digest: Digest,
+    /// Its size in bytes, as the manifest says that lists it: another manifest may say another.
+    pub listed: u64,
+}
+
 /// A blob to take in: what [`Store::pull`]'s opener returns.
 pub struct Source {
     /// Announced length in bytes, where there is one.
     pub size: Option<u64>,
+    /// Whether somebody finds out from the pieces, as they are taken, what else the blob is called.
+    pub named: bool,
     /// The pieces.
     pub pieces: futures_util::stream::BoxStream<'static, Result<Bytes, FetchError>>,
 }
@@ -192,6 +205,7 @@ pub struct Blob {
     shelf: Arc<Shelf>,
     opened: Arc<Opened>,
     feed: Feed,
+    named: bool,
 }
 
 impl Store {

@@ -96,6 +96,12 @@ impl Blob {
         matches!(self.feed, Feed::Growing(..))
     }
 
+    /// Whether its source finds out, as it comes, what else it is called.
+    #[must_use]
+    pub const fn is_named(&self) -> bool {
+        self.named
+    }
+
     /// What it is called by `algorithm`, once it is whole and found to be what it is called. Reads all of it.
     ///
     /// # Errors

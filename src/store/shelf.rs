@@ -89,7 +89,7 @@ impl Shelf {
                 && found == Some(stamp)
             {
                 self.index.touch(digest, &stamp);
-                return Some(Blob { shelf: Arc::clone(self), opened, feed: Feed::Published });
+                return Some(Blob { shelf: Arc::clone(self), opened, feed: Feed::Published, named: false });
             }
             self.held.remove(digest);
         }
@@ -111,7 +111,7 @@ impl Shelf {
         if let Some(stamp) = opened.stamp().filter(|stamp| !self.index.is_verified(digest, stamp)) {
             self.check(&opened, stamp);
         }
-        Some(Blob { shelf: Arc::clone(self), opened, feed: Feed::Published })
+        Some(Blob { shelf: Arc::clone(self), opened, feed: Feed::Published, named: false })
     }
 
     /// Keeps a published blob open for the next who asks.
@@ -145,16 +145,24 @@ impl Shelf {
         self.index.verified(digest, stamp);
     }
 
+    /// Whether the blob is published, and this process hashed it.
+    pub(super) fn has(&self, digest: &Digest) -> bool {
+        let found = std::fs::symlink_metadata(self.layout.blob(digest));
+        found.is_ok_and(|found| self.index.is_verified(digest, &Stamp::of(&found)))
+    }
+
     /// Throws out a file whose bytes are not what its name says, unless it was replaced since. The next to ask fetches.
     pub(super) fn discard(&self, digest: &Digest, stamp: &Stamp) {
         let path = self.layout.blob(digest);
         metrics::counter!(telemetry::STORE_ERRORS, "operation" => "damaged").increment(1);
         tracing::warn!(%digest, path = %path.display(), "stored bytes are not what they are named; removed");
+        // What another fetch published under the name is counted still.
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| Stamp::of(&found) != *stamp) {
+            return;
+        }
         self.held.remove(digest);
         self.index.forget(digest);
-        if std::fs::symlink_metadata(&path).is_ok_and(|found| Stamp::of(&found) == *stamp) {
-            let _ = std::fs::remove_file(&path);
-        }
+        let _ = std::fs::remove_file(&path);
     }
 
     /// Unlinks an evicted file. Who reads it goes on reading.

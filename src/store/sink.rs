@@ -33,7 +33,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) async fn open(shelf: &Arc<Shelf>, digest: Digest, size: Option<u64>) -> (Self, Blob) {
+    pub(super) async fn open(shelf: &Arc<Shelf>, digest: Digest, size: Option<u64>, named: bool) -> (Self, Blob) {
         let staging = Arc::clone(shelf);
         let stage = move || {
             let mut staged = staging.with_room(|| staging.layout.stage())?;
@@ -57,7 +57,7 @@ impl Sink {
             relay.begin(0);
         }
         let (progress, follow) = watch::channel(Progress::Growing(0));
-        let blob = Blob { shelf: Arc::clone(shelf), opened, feed: Feed::Growing(size, follow) };
+        let blob = Blob { shelf: Arc::clone(shelf), opened, feed: Feed::Growing(size, follow), named };
         let sink = Self {
             shelf: Arc::clone(shelf),
             staged,
@@ -149,7 +149,8 @@ fn publish(
     let path = shelf.layout.blob(&digest);
     let stamp = staged.stamp().map_err(|error| FillError::Disk(Arc::new(error)))?;
     opened.settle(stamp);
-    if staged.is_unlinked() || !size.is_some_and(|size| shelf.index.fits(size)) {
+    // One fetched from elsewhere may have been whole before: it keeps the name, and this one's readers their file.
+    if staged.is_unlinked() || !size.is_some_and(|size| shelf.index.fits(size)) || shelf.has(&digest) {
         return Ok(None);
     }
     match staged.name(&path) {

@@ -71,11 +71,6 @@ async fn x13_blobs_of_refused_images_and_of_other_repositories_are_unknown() {
 
 #[tokio::test]
 async fn d4_what_is_denied_while_its_upstream_takes_long_to_begin_is_not_served_after_all() {
-    let denying = |digest: &str| {
-        let text = format!("[{{digest: \"{digest}\", reason: INC-7}}]");
-        let denials = parse_denials(std::path::Path::new("deny.yaml"), &text, &mut Vec::new());
-        PolicySet::new(Vec::new(), Unmatched::DangerousAllow).unwrap().with_deny(DenyList::new(denials))
-    };
     for (denies, wanted) in [("layer", (403, "DENIED")), ("image", (404, "BLOB_UNKNOWN")), ("other", (200, ""))] {
         let world = World::allowing();
         let layer = world.upstream.blob("hello, layer");
@@ -91,7 +86,7 @@ async fn d4_what_is_denied_while_its_upstream_takes_long_to_begin_is_not_served_
             }
             let other = Digest::sha256(b"other").to_string();
             let denied = [("layer", &digest), ("image", &manifest), ("other", &other)].into_iter().find(|(of, _)| *of == denies);
-            world.policies.store(Arc::new(denying(denied.unwrap().1)));
+            world.policies.store(denying(&denied.unwrap().1.parse().unwrap()));
             drop(turn);
         };
         let (answer, ()) = tokio::join!(world.get(&target), denying);
@@ -171,13 +166,15 @@ async fn taken(world: &World, digest: Digest) -> Result<Bytes, Option<u16>> {
     if status == 200 { Ok(body) } else { Err(Some(status)) }
 }
 
+/// Denies `digest` and admits all else.
+pub(super) fn denying(digest: &Digest) -> Arc<PolicySet> {
+    let text = format!("[{{digest: \"{digest}\", reason: INC-7}}]");
+    let denials = parse_denials(std::path::Path::new("deny.yaml"), &text, &mut Vec::new());
+    Arc::new(PolicySet::new(Vec::new(), Unmatched::DangerousAllow).unwrap().with_deny(DenyList::new(denials)))
+}
+
 #[tokio::test]
 async fn x11_a_layer_is_denied_by_its_other_name_too() {
-    let denying = |digest: &Digest| {
-        let text = format!("[{{digest: \"{digest}\", reason: INC-7}}]");
-        let denials = parse_denials(std::path::Path::new("deny.yaml"), &text, &mut Vec::new());
-        Arc::new(PolicySet::new(Vec::new(), Unmatched::DangerousAllow).unwrap().with_deny(DenyList::new(denials)))
-    };
     // One that is kept back whole until its hash is known, and one whose beginning is given out before.
     for len in [10, 300_000] {
         for (name, other) in [(Algorithm::Sha256, Algorithm::Sha512), (Algorithm::Sha512, Algorithm::Sha256)] {

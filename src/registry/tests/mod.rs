@@ -8,6 +8,7 @@ mod blobs;
 mod hostile;
 mod lists;
 mod recorded;
+mod shared;
 
 use std::{sync::Arc, time::Duration};
 

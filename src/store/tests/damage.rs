@@ -88,6 +88,19 @@ async fn c5_file_changed_in_place_or_replaced_is_hashed_again() {
 }
 
 #[tokio::test]
+async fn damage_of_a_file_in_whose_place_a_good_one_lies_takes_nothing_of_that() {
+    let rig = Rig::new();
+    let bytes = content(10_000);
+    let digest = rig.keep(&bytes).await;
+    let before = rig.store().size();
+    fs::write(rig.root().join("other"), &bytes).unwrap();
+    let other = crate::store::fs::Stamp::of(&fs::metadata(rig.root().join("other")).unwrap());
+    rig.store().shelf.discard(&digest, &other);
+    assert!(rig.path(&digest).exists());
+    assert_eq!((before > 0, rig.store().size()), (true, before), "it is counted still");
+}
+
+#[tokio::test]
 async fn c5_file_cut_short_within_its_last_page_while_it_is_sent_does_not_end_cleanly() {
     let rig = Rig::new();
     let bytes = content(300_000);

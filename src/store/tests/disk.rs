@@ -14,7 +14,7 @@ async fn c1_disk_full_mid_blob_still_gives_every_client_all_of_it_and_keeps_noth
         let digest = Digest::sha256(&bytes);
         rig.store().shelf.layout.faults.full_at.store(1_000_000, Ordering::SeqCst);
         let source = Source { size: announced.then_some(6_000_000), ..pieces(&bytes, 30_001) };
-        let blob = rig.store().pull(&digest, opener(source)).await.unwrap();
+        let blob = rig.store().pull(&fetch(&digest), opener(source)).await.unwrap();
         let ranges = [0..u64::MAX, 0..6_000_000, 10..500_000, 999_000..1_200_000, 2_000_000..5_999_999, 5_999_999..6_000_000];
         let reads = ranges.iter().map(|range| read(&blob, range.clone()));
         for (got, range) in futures_util::future::join_all(reads).await.into_iter().zip(&ranges) {
@@ -59,7 +59,7 @@ async fn c1_mismatch_on_a_full_disk_breaks_the_body_too() {
     rig.store().shelf.layout.faults.full_at.store(1, Ordering::SeqCst);
     for (size, digest) in [(3_000_000, Digest::sha256(b"x")), (3_000_001, Digest::sha256(&bytes))] {
         let source = Source { size: Some(size), ..pieces(&bytes, 30_001) };
-        let blob = rig.store().pull(&digest, opener(source)).await.unwrap();
+        let blob = rig.store().pull(&fetch(&digest), opener(source)).await.unwrap();
         let (got, end) = so_far(&mut blob.body(0..u64::MAX)).await;
         assert_eq!(end, Some(false));
         assert!(got.len() < bytes.len() && bytes.starts_with(&got));
@@ -79,7 +79,7 @@ async fn c2_store_that_cannot_be_written_passes_blobs_through_and_refuses_docume
     for (len, piece) in [(5_000, 1), (5_000_000, 5_000_000)] {
         let bytes = content(len);
         let source = pieces(&bytes, piece);
-        let blob = rig.store().pull(&Digest::sha256(&bytes), opener(source)).await.unwrap();
+        let blob = rig.store().pull(&fetch(&Digest::sha256(&bytes)), opener(source)).await.unwrap();
         assert_eq!(whole(&blob).await.unwrap(), bytes);
     }
 }
@@ -91,7 +91,7 @@ async fn c2_failed_sync_breaks_the_bodies_under_way_and_the_next_pull_passes_the
     let bytes = content(300_000);
     let digest = Digest::sha256(&bytes);
     let (send, source) = fed(Some(300_000));
-    let blob = rig.store().pull(&digest, opener(source)).await.unwrap();
+    let blob = rig.store().pull(&fetch(&digest), opener(source)).await.unwrap();
     let mut body = blob.body(0..u64::MAX);
     // Under way, and not at its end before it is asked.
     send.send(Ok(bytes.slice(..200_000))).unwrap();
@@ -115,7 +115,7 @@ async fn what_a_client_has_whole_is_here_after_a_kill() {
     let bytes = content(300_000);
     let digest = Digest::sha256(&bytes);
     let (send, source) = fed(Some(300_000));
-    let blob = rig.store().pull(&digest, opener(source)).await.unwrap();
+    let blob = rig.store().pull(&fetch(&digest), opener(source)).await.unwrap();
     let mut body = blob.body(0..u64::MAX);
     send.send(Ok(bytes.slice(..299_999))).unwrap();
     let (got, end) = so_far(&mut body).await;
@@ -135,7 +135,7 @@ async fn c16_reader_that_takes_nothing_does_not_hold_the_others_back_without_a_d
     std::fs::remove_dir(rig.root().join("staged")).unwrap();
     let bytes = content(4_000_000);
     let digest = Digest::sha256(&bytes);
-    let blob = rig.store().pull(&digest, opener(pieces(&bytes, 30_000))).await.unwrap();
+    let blob = rig.store().pull(&fetch(&digest), opener(pieces(&bytes, 30_000))).await.unwrap();
     let stalled = blob.body(0..u64::MAX);
     assert_eq!(whole(&blob).await.unwrap(), bytes);
     let error = stalled.collect().await.unwrap_err();
@@ -148,15 +148,15 @@ async fn fetch_nobody_reads_ends_without_a_disk_and_who_comes_late_fetches_anew(
     std::fs::remove_dir(rig.root().join("staged")).unwrap();
     let bytes = content(4_000_000);
     let digest = Digest::sha256(&bytes);
-    let blob = rig.store().pull(&digest, opener(pieces(&bytes, 30_000))).await.unwrap();
+    let blob = rig.store().pull(&fetch(&digest), opener(pieces(&bytes, 30_000))).await.unwrap();
     let mut body = blob.body(0..u64::MAX);
     while http_body::Body::size_hint(&body).lower() > 1_000_000 {
         body.frame().await.unwrap().unwrap();
     }
-    let late = rig.store().pull(&digest, opener(pieces(&bytes, 30_000))).await.unwrap();
+    let late = rig.store().pull(&fetch(&digest), opener(pieces(&bytes, 30_000))).await.unwrap();
     assert_eq!(whole(&late).await.unwrap(), bytes);
     drop(body);
-    let unread = rig.store().pull(&digest, opener(pieces(&bytes, 30_000))).await.unwrap();
+    let unread = rig.store().pull(&fetch(&digest), opener(pieces(&bytes, 30_000))).await.unwrap();
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert!(whole(&unread).await.unwrap_err().to_string().contains("nobody took it"));
     assert!(rig.store().fills.is_empty());

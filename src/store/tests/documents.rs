@@ -237,7 +237,7 @@ async fn walk(steps: Vec<Step>) {
             }
             Step::Pull(which) => {
                 let bytes = document(which);
-                let blob = store.pull(&name(which), opener(pieces(&bytes, 9_000))).await.unwrap();
+                let blob = store.pull(&fetch(&name(which)), opener(pieces(&bytes, 9_000))).await.unwrap();
                 let got = whole(&blob).await;
                 if model.get(&which) == Some(&Held::Spoilt) {
                     assert!(got.is_err(), "damaged bytes ended cleanly");

@@ -62,7 +62,7 @@ impl Rig {
     /// Pulls and reads whole.
     async fn keep(&self, bytes: &Bytes) -> Digest {
         let digest = Digest::sha256(bytes);
-        let blob = self.store().pull(&digest, opener(pieces(bytes, 10_000))).await.unwrap();
+        let blob = self.store().pull(&fetch(&digest), opener(pieces(bytes, 10_000))).await.unwrap();
         assert_eq!(whole(&blob).await.unwrap(), bytes);
         digest
     }
@@ -80,9 +80,15 @@ fn content(len: usize) -> Bytes {
     std::iter::repeat_with(word).flatten().take(len).collect::<Vec<_>>().into()
 }
 
+/// A fetch of it from one and the same place.
+fn fetch(digest: &Digest) -> Fetch {
+    let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
+    Fetch { image, digest: *digest, listed: 0 }
+}
+
 fn pieces(bytes: &Bytes, len: usize) -> Source {
     let pieces: Vec<_> = bytes.chunks(len).map(|piece| Ok(bytes.slice_ref(piece))).collect();
-    Source { size: Some(bytes.len() as u64), pieces: stream::iter(pieces).boxed() }
+    Source { size: Some(bytes.len() as u64), named: false, pieces: stream::iter(pieces).boxed() }
 }
 
 /// An opener that gives `source`.
@@ -93,7 +99,7 @@ fn opener(source: Source) -> impl FnOnce() -> std::future::Ready<Result<Source, 
 /// An upstream whose pieces the test sends.
 fn fed(size: Option<u64>) -> (tokio::sync::mpsc::UnboundedSender<Result<Bytes, FetchError>>, Source) {
     let (send, mut pieces) = tokio::sync::mpsc::unbounded_channel();
-    (send, Source { size, pieces: stream::poll_fn(move |cx| pieces.poll_recv(cx)).boxed() })
+    (send, Source { size, named: false, pieces: stream::poll_fn(move |cx| pieces.poll_recv(cx)).boxed() })
 }
 
 async fn read(blob: &Blob, range: std::ops::Range<u64>) -> Result<Bytes, crate::body::BodyError> {

@@ -101,7 +101,7 @@ async fn c17_blob_larger_than_the_store_passes_through_and_is_not_kept() {
         let bytes = content(1 << 20);
         let digest = Digest::sha256(&bytes);
         let source = Source { size: announced.then_some(1 << 20), ..pieces(&bytes, 10_000) };
-        let blob = rig.store().pull(&digest, opener(source)).await.unwrap();
+        let blob = rig.store().pull(&fetch(&digest), opener(source)).await.unwrap();
         assert_eq!(whole(&blob).await.unwrap(), bytes);
         assert!(rig.store().blob(&digest).await.is_none());
         assert!(is_here(&rig, &kept).await);
