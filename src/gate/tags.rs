@@ -252,7 +252,8 @@ impl Gate {
                 Err((was, how)) => match accepted.iter().find(|accepted| accepted.is_of(Some(was), digest)) {
                     Some(accepted) => {
                         spent = Some(accepted.clone());
-                        policies.push(says.anew(digest));
+                        is_settled &= whole;
+                        policies.push(says.accept(digest, whole));
                         tracing::info!(policy = says.policy, %image, %tag, %was, %digest, "a tag moved as an operator accepts");
                     }
                     None => moved.push((says.mode, TagMoved { tag: tag.clone(), policy: says.policy.clone(), how, was })),

@@ -134,6 +134,9 @@ impl Says {
         if was.digest == digest && !completes {
             return Ok(Some(was.clone()));
         }
+        if was.digest == digest && was.accepted {
+            return Ok(Some(self.anew(digest)));
+        }
         match self.compare(was) {
             Err(how) if was.digest != digest => return Err((was.digest, how)),
             // All of them withdrew: the tag did not move, and goes on as before.
@@ -150,14 +153,19 @@ impl Says {
         Ok(Some(self.meant(digest, was.signers.iter().filter_map(again).collect(), !whole)))
     }
 
-    /// The same, whatever it was.
-    pub(super) fn anew(&self, digest: Digest) -> Meant {
+    /// The same where somebody accepts it, whatever it was. It happens also while not all can be seen of who signed it, and is then to
+    /// be remembered anew: a signature that is kept back at that moment must not end a signer's right, nor make the digest older.
+    pub(super) fn accept(&self, digest: Digest, whole: bool) -> Meant {
+        Meant { partly: !whole, accepted: !whole, ..self.anew(digest) }
+    }
+
+    fn anew(&self, digest: Digest) -> Meant {
         self.meant(digest, self.signers.iter().map(last).collect(), false)
     }
 
     fn meant(&self, digest: Digest, signers: Vec<LastSigned>, partly: bool) -> Meant {
         let newest = self.signers.iter().map(|(_, at)| *at).max().unwrap_or(Timestamp::MIN);
-        Meant { policy: self.policy.clone(), digest, newest, signers, partly }
+        Meant { policy: self.policy.clone(), digest, newest, signers, partly, accepted: false }
     }
 
     /// Whether a tag may move from there to here. Only the signatures of those who signed both say which is newer: who signs beside

@@ -40,6 +40,9 @@ pub(super) struct Meant {
     /// The tag moved here while not all could be seen of who signed this, so nobody's right was taken away yet.
     #[serde(default)]
     pub(super) partly: bool,
+    /// It moved so because somebody accepts it: once all is seen it is remembered anew. Earlier versions go on with who was seen.
+    #[serde(default)]
+    pub(super) accepted: bool,
 }
 
 /// A signer of what a tag last meant.
@@ -125,7 +128,7 @@ impl History {
                     return None;
                 }
                 let (policy, signers) = (says.policy.clone(), of.signers.clone());
-                Some(Meant { policy, digest: of.digest, newest: of.newest, signers, partly: false })
+                Some(Meant { policy, digest: of.digest, newest: of.newest, signers, partly: false, accepted: false })
             };
             history.policies = guard.policies.iter().filter_map(meant).collect();
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    super::{testing::*, *},
+    super::{tags::accept, testing::*, *},
     tags::{FIRST, OTHER, ask, fine, guarded, guarding, history, keep_old, refused, signed, signer, v1},
 };
 use crate::{evidence::Limits, oci::Digest, policy::Unmatched, store::FactKind};
@@ -136,6 +136,57 @@ async fn a_move_on_what_was_not_all_seen_is_remembered_and_takes_no_right_away_u
         assert_eq!(refused(&world, next).await.0, code);
         assert_eq!(refused(&world, third).await.0, "tag_signer_changed", "nobody gets a right");
     }
+}
+
+/// Else whoever answers for the registry ends a signer's right for good by one blip, or has the digest pass for older than it is.
+#[tokio::test(start_paused = true)]
+async fn a_move_that_is_accepted_on_what_was_not_all_seen_happens_and_is_remembered_anew_once_all_is_seen() {
+    for (hidden, restart) in [(FIRST, false), (FIRST, true), (OTHER, false)] {
+        let mut world = guarding();
+        let was = signed(&world, "was", &[(THIRD, "2026-03-01T00:00:00Z")]);
+        assert!(fine(&world, was).await);
+        let new = signed(&world, "new", &[(OTHER, "2026-01-01T00:00:00Z")]);
+        world.hide_referrers(world.attach(REPO, new, &signature_at(new, hidden, "2026-02-01T00:00:00Z")));
+        unsure(&world, new).await;
+        accept(&*world.facts, &name(REPO), &v1(), &new).await.unwrap();
+        assert!(fine(&world, new).await && fine(&world, new).await, "it is what an operator has at hand in an outage");
+        let permit = world.permit(new).await;
+        assert!(!world.gate.recall_tag(&v1(), &permit));
+        assert_eq!(refused(&world, was).await.0, "tag_signer_changed", "it has happened");
+        world.mend();
+        if restart {
+            world.restart();
+        } else {
+            wait(61).await;
+        }
+        assert!(fine(&world, new).await);
+        let permit = world.permit(new).await;
+        assert!(world.gate.recall_tag(&v1(), &permit));
+        let between = signed(&world, "between", &[(hidden, "2026-01-15T00:00:00Z")]);
+        assert_eq!(refused(&world, between).await.0, "tag_rolled_back");
+        let next = signed(&world, "next", &[(hidden, "2026-02-02T00:00:00Z")]);
+        assert!(fine(&world, next).await, "who was not seen at first");
+        assert_eq!(refused(&world, new).await.0, "tag_rolled_back");
+    }
+}
+
+/// Once: what is remembered anew of it is what was accepted, and not what follows.
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_move_that_was_accepted_on_what_was_not_all_seen_is_held_to_who_was_seen() {
+    let world = guarding();
+    let was = signed(&world, "was", &[(THIRD, "2026-03-01T00:00:00Z")]);
+    let (new, bundle) = by_two(&world, "new", "2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z");
+    assert!(fine(&world, was).await);
+    world.hide_referrers(bundle);
+    accept(&*world.facts, &name(REPO), &v1(), &new).await.unwrap();
+    assert!(fine(&world, new).await);
+    world.mend();
+    let next = signed(&world, "next", &[(OTHER, "2026-02-02T00:00:00Z"), (THIRD, "2026-03-02T00:00:00Z")]);
+    assert!(fine(&world, next).await);
+    wait(61).await;
+    assert_eq!(refused(&world, new).await.0, "tag_rolled_back");
+    assert!(fine(&world, next).await);
+    assert_eq!(refused(&world, was).await.0, "tag_signer_changed");
 }
 
 /// A history of a version that kept one time for all signers: who is not seen is held to that time, and not to the next.
