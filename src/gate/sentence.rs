@@ -16,10 +16,7 @@ impl Refusal {
     #[must_use]
     pub fn sentence(&self) -> String {
         if let RefusalReason::TagMoved(moved) = &self.reason {
-            // The command is to be copied, so it stays whole. It names the image, which is not told twice: what differs needs the room.
-            let command = command(&self.image, &moved.tag, &self.digest);
-            let room = MAX_SENTENCE.saturating_sub(command.len() + 2).max(60);
-            return printable(&format!("{}; {command}", cut(&moved.within(room), room)));
+            return with_command(&command(&self.image, &moved.tag, &self.digest), |room| moved.within(room));
         }
         let (why, aside) = (self.reason.to_string(), self.aside());
         let full = format!("{}@{}: {why}{aside}", self.image, self.digest);
@@ -64,6 +61,13 @@ impl Refusal {
             RefusalReason::Unmet { unmet, .. } => unmet.first().map_or("unmet", |first| first.reason.as_str()),
         }
     }
+}
+
+/// What was told in so many bytes, and a command. That is to be copied, so it stays whole. It names the image, which is not told
+/// twice: what differs needs the room.
+pub(super) fn with_command(command: &str, told: impl FnOnce(usize) -> String) -> String {
+    let room = MAX_SENTENCE.saturating_sub(command.len() + 2).max(60);
+    printable(&format!("{}; {command}", cut(&told(room), room)))
 }
 
 /// The end of a long name, which tells images apart: a name may take 255 bytes, and the reason must not be pushed out by it.
@@ -146,6 +150,7 @@ impl NoVerdict {
                 UndecidedReason::EvidenceUnavailable(_) => "evidence_unavailable",
                 UndecidedReason::NoTrustRoot(_) => "no_trust_root",
                 UndecidedReason::Overloaded => "overloaded",
+                UndecidedReason::TagHistory { .. } => "tag_history",
                 UndecidedReason::TimedOut => "timed_out",
             },
         }
@@ -188,6 +193,7 @@ impl fmt::Display for UndecidedReason {
             Self::EvidenceUnavailable(why) => format!("it cannot be told now: {why}"),
             Self::NoTrustRoot(why) => format!("it cannot be told without a trust root: {why}"),
             Self::Overloaded => "it cannot be told now: too much work is waiting".into(),
+            Self::TagHistory { told, error } => format!("{told} ({error})"),
             Self::TimedOut => "it cannot be told now: judging took longer than there is time".into(),
         };
         f.write_str(&printable(&sentence))
@@ -366,6 +372,7 @@ mod tests {
             ),
             (undecided(UndecidedReason::NoTrustRoot("x".into())), "no_trust_root", "it cannot be told without a trust root: x"),
             (undecided(UndecidedReason::Overloaded), "overloaded", "it cannot be told now: too much work is waiting"),
+            (undecided(UndecidedReason::TagHistory { told: "x\n".into(), error: "y".into() }), "tag_history", "x? (y)"),
             (undecided(UndecidedReason::TimedOut), "timed_out", "it cannot be told now: judging took longer than there is time"),
         ] {
             assert_eq!((answer.code(), &*answer.to_string()), (code, sentence));

@@ -10,7 +10,10 @@ mod history;
 use std::{hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::Mutex;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, error::Elapsed, timeout_at},
+};
 
 use self::{
     guard::Says,
@@ -23,7 +26,7 @@ pub use self::{
 use super::{
     Gate,
     judge::undecided,
-    sentence::{warning, whole},
+    sentence::{warning, whole, with_command},
     verdict::{NoVerdict, Permit, Refusal, RefusalReason, Subject, UndecidedReason, Verdict},
 };
 use crate::{
@@ -88,6 +91,9 @@ pub enum TagVerdict {
 /// that.
 type Known = (Digest, PolicyId, Arc<[bool]>);
 
+/// What each policy says that says no, and its mode.
+type Moves = Vec<(Mode, TagMoved)>;
+
 /// What tags last meant, as far as this process has seen it.
 #[derive(Debug)]
 pub(super) struct Tags {
@@ -101,6 +107,12 @@ impl Default for Tags {
     fn default() -> Self {
         let known = quick_cache::sync::Cache::new(IN_MEMORY);
         Self { known, turns: [const { Mutex::const_new(()) }; 64], hasher: Default::default() }
+    }
+}
+
+impl Tags {
+    fn turn(&self, key: &str) -> &Mutex<()> {
+        &self.turns[usize::try_from(self.hasher.hash_one(key) % self.turns.len() as u64).unwrap_or_default()]
     }
 }
 
@@ -119,14 +131,14 @@ impl Gate {
     /// Whether `tag` may be answered with what `permit` is for, the permit of `subject`, and remembers it if so.
     ///
     /// # Errors
-    /// [`NoVerdict::Undecided`] when what the tag meant before cannot be read or kept, or when it may not mean this by what was
+    /// [`NoVerdict::Undecided`] when what the tag meant before cannot be read or kept in time, or when it may not mean this by what was
     /// seen of its evidence, which is not all.
     pub async fn admit_tag(self: &Arc<Self>, tag: &Tag, subject: &Subject, permit: &Permit) -> Result<TagVerdict, NoVerdict> {
         let Some(guard) = permit.guard() else { return Ok(TagVerdict::Fine) };
         if self.recall_tag(tag, permit) {
             return Ok(TagVerdict::Fine);
         }
-        let moved = self.move_tag(tag, permit, guard).await;
+        let moved = self.moved(tag, permit, guard).await;
         let says_no = |which: Mode| moved.as_ref().is_ok_and(|moved| moved.iter().any(|(mode, _)| *mode == which));
         // The permit is as old as it may be, and a refusal is not: whoever signs it late has perhaps signed since.
         let is_old = guard.is_older_than(self.config.refusal_ttl.max(JUST_NOW));
@@ -142,7 +154,7 @@ impl Gate {
             Verdict::Refuse(refusal) => Ok(TagVerdict::Refuse(refusal)),
             Verdict::Admit(permit) => match permit.guard() {
                 None => Ok(TagVerdict::Fine),
-                Some(guard) => self.tell_tag(tag, &permit, guard, self.move_tag(tag, &permit, guard).await),
+                Some(guard) => self.tell_tag(tag, &permit, guard, self.moved(tag, &permit, guard).await),
             },
         }
     }
@@ -153,21 +165,18 @@ impl Gate {
         tag: &Tag,
         permit: &Permit,
         guard: &Guard,
-        moved: Result<Vec<(Mode, TagMoved)>, StoreError>,
+        moved: Result<Moves, UndecidedReason>,
     ) -> Result<TagVerdict, NoVerdict> {
         let (image, digest) = (permit.image(), *permit.manifest().digest());
         let moved = match moved {
             Ok(moved) => moved,
-            Err(error) if !guard.speaks(Mode::Enforce) => {
-                let would = format!("could not tell what tag {tag} meant: {error}");
+            Err(_) if !guard.speaks(Mode::Enforce) => {
+                let would = format!("could not tell what tag {tag} meant");
                 let policies = guard.policies.iter().filter(|says| says.speaks()).map(|says| says.policy.as_str());
                 tell_audited("would_undecided", &policies.collect::<Vec<_>>().join(", "), image, &digest, &would);
                 return Ok(TagVerdict::Warn(vec![warning(299, &format!("audit: {would}"))]));
             }
-            Err(error) => {
-                let why = format!("what tag {tag} meant before cannot be told: {error}; {}", command(image, tag, &digest));
-                return Err(undecided(UndecidedReason::EvidenceUnavailable(why), None));
-            }
+            Err(reason) => return Err(tell_undecided(tag, image, &digest, None, reason)),
         };
         let unseen = || {
             let told = |why| format!("whether tag {tag} may mean it, as not all was seen of who signed it: {why}");
@@ -176,8 +185,7 @@ impl Gate {
         let (refused, would): (Vec<_>, Vec<_>) = moved.into_iter().partition(|(mode, _)| *mode == Mode::Enforce);
         if let Some((_, moved)) = refused.into_iter().next() {
             if let Some(reason) = unseen() {
-                tracing::info!(%image, %tag, %digest, was = %moved.was, policy = moved.policy, %reason, "a tag's move is undecided");
-                return Err(undecided(reason, None));
+                return Err(tell_undecided(tag, image, &digest, Some(&moved), reason));
             }
             // The sentence may have been cut.
             let (was, policy, summary) = (moved.was, moved.policy.clone(), whole(&moved.to_string()));
@@ -203,13 +211,42 @@ impl Gate {
         Ok(if warnings.is_empty() { TagVerdict::Fine } else { TagVerdict::Warn(warnings) })
     }
 
+    /// What [`Gate::move_tag`] says, within the deadline.
+    ///
+    /// In a task of its own: who hangs up must not free the tag's turn while its history is still being written.
+    async fn moved(self: &Arc<Self>, tag: &Tag, permit: &Permit, guard: &Arc<Guard>) -> Result<Moves, UndecidedReason> {
+        let (image, digest) = (permit.image(), *permit.manifest().digest());
+        let until = Instant::now() + self.config.deadline;
+        let (gate, of, by, asks) = (Arc::clone(self), tag.clone(), permit.clone(), Arc::clone(guard));
+        let task = tokio::spawn(async move {
+            // Who gave up must not pile up behind a store that hangs.
+            let _turn = timeout_at(until, gate.tags.turn(&key(by.image(), &of)).lock()).await?;
+            Ok::<_, Elapsed>(gate.move_tag(&of, &by, &asks).await)
+        });
+        let (is_damaged, error) = match timeout_at(until, task).await {
+            Ok(Ok(Ok(Ok(moved)))) => return Ok(moved),
+            Ok(Ok(Ok(Err(error)))) => (matches!(error, StoreError::Damaged { .. }), error.to_string()),
+            Ok(Err(lost)) => (false, lost.to_string()),
+            Ok(Ok(Err(_))) | Err(_) => {
+                tracing::warn!(%image, %tag, %digest, "what a tag meant before cannot be told: the store takes too long");
+                return Err(UndecidedReason::TimedOut);
+            }
+        };
+        let told = if is_damaged {
+            let why = format!("what tag {tag} meant before cannot be told: its history is damaged");
+            with_command(&command(image, tag, &digest), |_| why)
+        } else {
+            format!("the gate's store fails, so it cannot be told what {image}:{tag} meant before")
+        };
+        tracing::warn!(%image, %tag, %digest, error, told, "what a tag meant before cannot be told");
+        Err(UndecidedReason::TagHistory { told, error })
+    }
+
     /// Lets the tag mean what `permit` is for from now on, unless an enforcing policy says that it may not; and what each policy
-    /// says that says so.
-    async fn move_tag(&self, tag: &Tag, permit: &Permit, guard: &Guard) -> Result<Vec<(Mode, TagMoved)>, StoreError> {
+    /// says that says so. It is the tag's turn.
+    async fn move_tag(&self, tag: &Tag, permit: &Permit, guard: &Guard) -> Result<Moves, StoreError> {
         let (facts, image, digest) = (&*self.facts, permit.image(), *permit.manifest().digest());
         let key = key(image, tag);
-        let at = usize::try_from(self.tags.hasher.hash_one(&key) % self.tags.turns.len() as u64).unwrap_or_default();
-        let _turn = self.tags.turns[at].lock().await;
         let mut spent = None;
         let before = match History::load(facts, &key, guard, digest).await {
             Ok(before) => before,
@@ -305,6 +342,17 @@ impl TagMoved {
 /// How to accept that a tag means a digest.
 pub(super) fn command(image: &ImageName, tag: &Tag, digest: &Digest) -> String {
     format!("to accept it: pullgate policy tag accept {image}:{tag}@{digest} --config FILE")
+}
+
+/// Tells that it could not be told whether a tag may mean a digest: one event, one count.
+fn tell_undecided(tag: &Tag, image: &ImageName, digest: &Digest, moved: Option<&TagMoved>, reason: UndecidedReason) -> NoVerdict {
+    let none = undecided(reason, None);
+    let (reason, detail) = (none.code(), none.to_string());
+    let was = moved.map(|moved| tracing::field::display(moved.was));
+    let policies: Vec<_> = moved.iter().map(|moved| &moved.policy).collect();
+    metrics::counter!(telemetry::DECISIONS, "outcome" => "undecided", "reason" => reason).increment(1);
+    tracing::info!(verdict = "undecided", reason, %image, %tag, %digest, was, ?policies, detail, "judged");
+    none
 }
 
 /// Tells what an audit policy would have answered: one event, one count.

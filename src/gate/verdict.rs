@@ -278,6 +278,13 @@ pub enum UndecidedReason {
     NoTrustRoot(String),
     /// Too much work waiting.
     Overloaded,
+    /// What the tag meant before cannot be read, or what it means now cannot be kept.
+    TagHistory {
+        /// The whole sentence, which names the image, and may end in a command.
+        told: String,
+        /// What the store said: it names its files, which is not for clients.
+        error: String,
+    },
     /// It took longer than the time there is.
     TimedOut,
 }
@@ -289,7 +296,7 @@ impl UndecidedReason {
             Self::Clock(why) => Self::Clock(told(why)),
             Self::EvidenceUnavailable(why) => Self::EvidenceUnavailable(told(why)),
             Self::NoTrustRoot(why) => Self::NoTrustRoot(told(why)),
-            Self::Overloaded | Self::TimedOut => self,
+            Self::Overloaded | Self::TagHistory { .. } | Self::TimedOut => self,
         }
     }
 }

@@ -10,9 +10,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::{
     super::{testing::*, *},
-    tags::{FIRST, fine, guarding, refused, signed},
+    tags::{FIRST, OTHER, ask, fine, guarding, refused, signed},
 };
-use crate::{oci::Digest, policy::Unmatched};
+use crate::{oci::Digest, policy::Unmatched, store::FactKind};
 
 fn has(text: &str, line: &str) -> bool {
     text.lines().any(|found| found == line)
@@ -163,4 +163,37 @@ async fn the_event_of_a_tags_refusal_tells_what_was_before_and_who_signed() {
     assert_eq!((&fields["policies"], &fields["signers"]), (&"[\"release\"]".into(), &format!("[\"{long}\"]").into()));
     let before = format!("before it {} by https://ci.acme.test/release.yml", was.short());
     assert!(fields["summary"].as_str().is_some_and(|summary| summary.contains(&long) && summary.ends_with(&before)), "{fields}");
+}
+
+/// What could not be told of a tag is a judgement too; the log has what clients are not told.
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_could_not_be_told_of_is_counted_and_one_event() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let log = Log::default();
+    let telling = Dispatch::new(tracing_subscriber::fmt().json().with_writer(log.clone()).finish());
+    let _another = Dispatch::new(NoSubscriber::default());
+    let _telling = tracing::dispatcher::set_default(&telling);
+    let world = guarding();
+    let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let other = signed(&world, "other", &[(OTHER, "2026-02-01T00:00:00Z")]);
+    world.hide_referrers(world.attach(REPO, other, &signature_at(other, FIRST, "2026-02-01T00:00:00Z")));
+    assert!(fine(&world, was).await);
+    assert!(ask(&world, other).await.is_err());
+    world.facts.set_fact(FactKind::Tag, &format!("{}:v1", name(REPO)), b"{}").await.unwrap();
+    assert!(ask(&world, other).await.is_err());
+    let text = String::from_utf8(log.bytes().clone()).unwrap();
+    let events: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let counted = recorder.handle().render();
+    for (reason, was, policies) in [("evidence_unavailable", Some(was.to_string()), "[\"release\"]"), ("tag_history", None, "[]")]
+    {
+        assert!(has(&counted, &format!("pullgate_decisions_total{{outcome=\"undecided\",reason=\"{reason}\"}} 1")), "{counted}");
+        let told: Vec<_> = events.iter().map(|event| &event["fields"]).filter(|event| event["reason"] == reason).collect();
+        assert!(told.len() == 1 && told[0]["verdict"] == "undecided" && told[0]["message"] == "judged", "{told:?}");
+        assert_eq!((told[0]["was"].as_str(), &told[0]["policies"]), (was.as_deref(), &policies.into()));
+    }
+    let warned: Vec<_> = events.iter().filter(|event| event["level"] == "WARN").map(|event| &event["fields"]).collect();
+    let accept = format!("to accept it: pullgate policy tag accept reg.test/acme/app:v1@{other} --config FILE");
+    assert!(warned.len() == 1 && warned[0]["told"].as_str().is_some_and(|told| told.ends_with(&accept)), "{warned:?}");
+    assert!(warned[0]["error"].as_str().is_some_and(|error| error.contains("tag history of ")), "{warned:?}");
 }

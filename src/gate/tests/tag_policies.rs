@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    super::{NoVerdict, TagVerdict, tags::accept, testing::*},
+    super::{TagVerdict, tags::accept, testing::*},
     tags::{self, FIRST, OTHER, ask, fine, guarded, history, refused, signed, v1},
 };
 use crate::{
@@ -211,7 +211,9 @@ async fn a_history_of_an_earlier_version_need_not_be_written_anew_where_the_tag_
     world.facts = Arc::new(Full(Arc::clone(&facts)));
     world.restart();
     assert!(fine(&world, was).await);
-    assert!(matches!(ask(&world, new).await, Err(NoVerdict::Undecided(_))), "what it means from now on must be kept");
+    let Err(none) = ask(&world, new).await else { panic!("what it means from now on must be kept") };
+    let told = "the gate's store fails, so it cannot be told what reg.test/acme/app:v1 meant before (store facts is in use by another process)";
+    assert_eq!((none.code(), &*none.to_string()), ("tag_history", told));
     world.facts = facts;
     world.restart();
     assert!(fine(&world, was).await);
@@ -233,7 +235,7 @@ impl Facts for Full {
     }
 
     async fn set_fact(&self, _: FactKind, _: &str, _: &[u8]) -> Result<(), StoreError> {
-        Err(StoreError::Damaged { path: "facts".into() })
+        Err(StoreError::InUse { path: "facts".into() })
     }
 }
 
@@ -256,4 +258,47 @@ async fn what_an_operator_accepts_holds_for_a_policy_that_says_something_only_la
     assert_eq!(remembered(&world, "a").await.unwrap().0, back);
     assert!(fine(&world, was).await, "forward again");
     assert_eq!(refused(&world, back).await.0, "tag_rolled_back", "it was for as long as the tag stayed");
+}
+
+/// A store that answers nothing more once `hangs` is set, until it is not: somebody holds its lock.
+#[derive(Debug)]
+struct Held {
+    facts: Arc<dyn Facts>,
+    hangs: tokio::sync::watch::Sender<bool>,
+}
+
+#[async_trait::async_trait]
+impl Facts for Held {
+    async fn first_seen(&self, name: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
+        self.facts.first_seen(name, now).await
+    }
+
+    async fn fact(&self, kind: FactKind, key: &str) -> Result<Option<bytes::Bytes>, StoreError> {
+        self.facts.fact(kind, key).await
+    }
+
+    async fn set_fact(&self, kind: FactKind, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.hangs.subscribe().wait_for(|hangs| !hangs).await.unwrap();
+        self.facts.set_fact(kind, key, value).await
+    }
+}
+
+/// What was begun is ended in its turn, also when nobody waits any more: a later answer must not be overwritten by it.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_told_within_the_deadline_and_the_tags_turn_is_kept() {
+    let mut world = World::new();
+    set(&world, &[by("a", "enforce", &["release"])]);
+    let held = Arc::new(Held { facts: Arc::clone(&world.facts), hangs: tokio::sync::watch::Sender::new(true) });
+    world.facts = Arc::<Held>::clone(&held);
+    world.restart();
+    let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    for image in [new, was] {
+        let began = tokio::time::Instant::now();
+        let Err(none) = ask(&world, image).await else { panic!("it is not kept") };
+        assert_eq!((none.code(), began.elapsed().as_secs()), ("timed_out", world.config.deadline.as_secs()));
+    }
+    held.hangs.send_replace(false);
+    assert_eq!(refused(&world, was).await.0, "tag_rolled_back", "the first is written, and before anybody else's turn");
+    assert!(fine(&world, new).await);
 }

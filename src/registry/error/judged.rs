@@ -10,7 +10,7 @@ use super::{
     upstream::{public, without_source},
 };
 use crate::{
-    gate::{NoVerdict, Refusal, RefusalReason},
+    gate::{NoVerdict, Refusal, RefusalReason, Undecided, UndecidedReason},
     oci::{Digest, ImageName, ManifestError},
     policy::Unmet,
 };
@@ -72,7 +72,11 @@ impl Error {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, format!("is not served yet: {said}"))
             }
         };
-        let sentence = Sentence { image, digest, says: &says }.fit();
+        let sentence = match none {
+            // It names the image, and a command in it is to be copied whole.
+            NoVerdict::Undecided(Undecided { reason: UndecidedReason::TagHistory { told, .. }, .. }) => told.clone(),
+            _ => Sentence { image, digest, says: &says }.fit(),
+        };
         let mut error = Self::new(status, code, &sentence).detail(about(image, digest, none.code()));
         if let NoVerdict::Undecided(undecided) = none {
             error.0.retry_after = Some(undecided.retry_after);

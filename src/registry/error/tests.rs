@@ -199,6 +199,20 @@ async fn j7_an_undecided_answer_says_who_cannot_be_reached_and_not_at_which_addr
     assert!(!answer.body.to_string().contains("10.9.8.7"), "{}", answer.body);
 }
 
+/// It has the command that mends it, which is to be copied: with the image before it, it would be cut.
+#[tokio::test]
+async fn an_undecided_tag_is_told_in_its_own_sentence() {
+    let why = format!("what tag v1 meant before cannot be told; {}", "x".repeat(250));
+    let undecided = Undecided {
+        reason: UndecidedReason::TagHistory { told: why.clone(), error: "/var/lib".into() },
+        retry_after: RETRY_AFTER,
+    };
+    let answer = answer(Error::no_verdict(&image(), &digest(), &NoVerdict::Undecided(undecided))).await;
+    assert_eq!((answer.status, answer.phrase), (503, Some(why)));
+    assert_eq!(answer.body["errors"][0]["detail"]["reason"], "tag_history");
+    assert!(!answer.body.to_string().contains("/var/lib"), "where the store is is not for clients");
+}
+
 #[tokio::test]
 async fn what_the_store_says_is_not_for_clients() {
     let store: FetchError = Arc::new(std::io::Error::other("/var/lib/pullgate: no space left"));
