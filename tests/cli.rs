@@ -278,7 +278,7 @@ fn policy_check_tells_every_problem_with_its_place_and_every_weakness_with_its_i
     assert_eq!((code(&output), output.stdout.as_slice()), (0, &b""[..]), "{}", stderr(&output));
 
     let weak = "name: weak\nimages: [\"*/**\"]\nmode: audit\ndangerous_no_signature: true\ndangerous_no_attestation: true\n";
-    std::fs::write(policies.join("weak.yml"), weak).unwrap();
+    std::fs::write(policies.join("weak.yaml"), weak).unwrap();
     let output = check(&["--output", "json"]);
     assert_eq!(code(&output), 0);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

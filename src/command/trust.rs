@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::{judge::Unusable, streams::tell};
+use super::{judge::Unusable, streams::tell, text::line};
 use crate::verify::{
     DEFAULT_TRUST_ROOT, Relaxed, TrustRootConfig, TrustRootSource, TrustState,
     trust_root::{self, RootConfig, Watched},
@@ -44,7 +44,7 @@ pub(super) async fn watched(config: TrustRootConfig) -> Result<Arc<ArcSwap<Trust
     let refreshes = config.roots.values().any(|root| root.source == TrustRootSource::Sigstore);
     let cache_dir = usual_cache(|name| std::env::var_os(name)).unwrap_or_else(|| NOWHERE.into());
     let watched = trust_root::watch(TrustRootConfig { cache_dir, retry: RETRY, ..config }).await;
-    let Watched { state: trust, .. } = watched.map_err(|error| Unusable::Usage(error.to_string()))?;
+    let Watched { state: trust, .. } = watched.map_err(|error| Unusable::Usage(line(&error.to_string())))?;
     if refreshes {
         let _ = tokio::time::timeout(REFRESH, tried(&trust)).await;
         if let Some(why) = stale(&trust.load()) {

@@ -110,7 +110,8 @@ async fn u12_a_request_of_our_own_is_told_that_it_came_back() {
         proxy: None,
     });
     let itself = upstream::connect(&upstream::Config { host: authority.parse().unwrap(), location }).unwrap();
-    let gone = itself.resolve(&"acme/app".parse().unwrap(), &"v1".parse().unwrap()).await;
+    let wanted = crate::oci::Reference::Tag("v1".parse().unwrap());
+    let gone = itself.manifest(&"acme/app".parse().unwrap(), &wanted).await;
     assert!(matches!(gone, Err(UpstreamError::NotFound)), "{gone:?}");
     let head = seen.await.unwrap();
     let via = head.lines().find_map(|line| line.strip_prefix("via: ")).unwrap();
