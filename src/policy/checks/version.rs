@@ -8,8 +8,8 @@
 
 mod order;
 
+use self::order::least;
 pub(super) use self::order::{Scheme, comparable, compare};
-use self::order::{least, letters};
 
 /// Versions a policy names: `<2.17.1`, `>=2.0, <2.12.2`, `1.2.3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +65,12 @@ impl Range {
         })
     }
 
-    /// Whether a version is in it; `None` where it is neither before nor behind one of the bounds. Another it always is.
+    /// Whether a version is in it; `None` where it is neither before nor behind one of the bounds, another than which it always is;
+    /// or longer than any.
     pub(super) fn contains(&self, version: &str, scheme: Scheme) -> Option<bool> {
+        if version.len() > MAX_VERSION {
+            return None;
+        }
         let ordered = |(comparison, bound): &(_, String)| *comparison == Comparison::Equal || comparable(version, bound, scheme);
         self.all.iter().all(ordered).then(|| {
             self.all.iter().all(|(comparison, bound)| {
@@ -85,6 +89,9 @@ impl Range {
         })
     }
 }
+
+/// How long a version may be that is compared with another. Others write them, and each is compared with every bound.
+const MAX_VERSION: usize = 256;
 
 /// A version without what `bound` does not say.
 fn as_exact_as<'v>(bound: &str, version: &'v str, scheme: Scheme) -> &'v str {
@@ -111,15 +118,17 @@ fn as_exact_as<'v>(bound: &str, version: &'v str, scheme: Scheme) -> &'v str {
 /// Upstream's version of what Debian packed anew, without what it may not spread (`5.6.1+dfsg1`, zlib's `1.2.13.dfsg`) or with
 /// other sources beside (`6.1.13+~cs7.0.5`). `5.6.1+really5.4.5` is none: that is 5.4.5.
 fn repacked(version: &str) -> Option<&str> {
-    let mut marks = version.match_indices(['+', '~', '.', '-']);
-    marks.find_map(|(at, mark)| {
-        let (upstream, behind) = version.split_at(at);
-        let behind = behind.strip_prefix(mark)?;
-        let (word, number) = letters(behind);
-        let is_packer_s = matches!(word, "dfsg" | "ds" | "repack") && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        let beside = mark == "+" && behind.starts_with('~');
-        (is_packer_s || beside).then(|| repacked(upstream).unwrap_or(upstream))
-    })
+    let mut upstream = version.split_once("+~").map_or(version, |(upstream, _)| upstream);
+    // From behind, each mark once: others write versions, and a version may be long.
+    loop {
+        let numbered = upstream.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let marked = numbered.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let is_packer_s = numbered.get(marked.len()..).is_some_and(|word| matches!(word, "dfsg" | "ds" | "repack"));
+        match marked.strip_suffix(['+', '~', '.', '-']).filter(|_| is_packer_s) {
+            Some(rest) => upstream = rest,
+            None => return (upstream.len() < version.len()).then_some(upstream),
+        }
+    }
 }
 
 /// What was built anew, unchanged, as Debian's `5.2.15-2+b7` is from `5.2.15-2`.

@@ -88,7 +88,10 @@ impl Scheme {
     /// Upstream's version and a packager's revision, which is empty where there is none.
     pub(super) fn revised(self, version: &str) -> (&str, &str) {
         let split = self.revision_mark().and_then(|mark| version.rsplit_once(mark));
-        split.filter(|(_, number)| number.bytes().all(|b| b.is_ascii_digit())).unwrap_or((version, ""))
+        // `2024-02` is a date, and all upstream's.
+        let is_whole = |upstream: &str| self.revision_mark() != Some('-') || upstream.contains('.');
+        let is_revision = |number: &str| number.bytes().all(|b| b.is_ascii_digit());
+        split.filter(|(upstream, number)| is_revision(number) && is_whole(upstream)).unwrap_or((version, ""))
     }
 
     /// Whether upstream's version is one of Semantic Versioning.
@@ -151,7 +154,10 @@ pub(in crate::policy::checks) fn compare(a: &str, b: &str, scheme: Scheme) -> Or
 }
 
 fn upstream(a: &str, b: &str, scheme: Scheme) -> Ordering {
-    if scheme.is_semantic()
+    // Homebrew's `5.0.0-rc.1` is one of Semantic Versioning, and its `7.1.1-15` is not.
+    let behind =
+        |version: &str| version.split_once('-').is_some_and(|(_, behind)| behind.starts_with(|c: char| c.is_ascii_digit()));
+    if (scheme.is_semantic() || scheme == Scheme::Brew && !behind(a) && !behind(b))
         && let (Ok(a), Ok(b)) = (semver::Version::parse(&padded(a)), semver::Version::parse(&padded(b)))
     {
         return a.cmp_precedence(&b);
@@ -179,7 +185,7 @@ fn padded(version: &str) -> Cow<'_, str> {
 pub(super) fn least(bound: &str, scheme: Scheme) -> Option<String> {
     let bound = bare(bound);
     match padded(bound) {
-        Cow::Owned(whole) if scheme.is_semantic() => Some(whole + "-0"),
+        Cow::Owned(whole) if scheme.is_semantic() || scheme == Scheme::Brew => Some(whole + "-0"),
         Cow::Owned(_) | Cow::Borrowed(_) => None,
     }
 }

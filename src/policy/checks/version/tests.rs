@@ -131,6 +131,10 @@ fn a_bound_speaks_of_each_packager_s_revision() {
         (Scheme::Brew, "5.6.1", &["5.6.1_1", "5.6.1"], &["5.6.1-1", "5.6.10_1", "5.6.1_b"]),
         (Scheme::Brew, ">=7.1.1, <7.1.1-16", &["7.1.1-15_1", "7.1.1-15"], &["7.1.1-16"]),
         (Scheme::Brew, "5.6.1_1", &["5.6.1_1"], &["5.6.1_2", "5.6.1"]),
+        (Scheme::Brew, ">=5.0", &["5.0.0-rc.1", "5.0.0-beta", "5.0.0"], &["4.9.9"]),
+        (Scheme::Brew, "<5.0.0", &["5.0.0-next.3", "5.0.0-a", "4.9-1"], &["5.0.0", "5.0.0-1", "5.0.0_1"]),
+        (Scheme::Brew, ">=0", &["0.0.0-beta.1"], &[]),
+        (Scheme::Bitnami, "<2024-02", &["2024-01-01"], &["2024-03-01"]),
         (Scheme::Cran, ">=1.2.3", &["1.2.3-4", "1.2.3"], &["1.2.2-9"]),
         (Scheme::Cran, "<1.2.3-4", &["1.2.3-3", "1.2.3"], &["1.2.3-4", "1.2.3.5"]),
         (Scheme::Vcpkg, "1.2.3", &["1.2.3#1"], &["1.2.3-1", "1.2.4#1"]),
@@ -151,6 +155,15 @@ fn a_bound_speaks_of_each_packager_s_revision() {
         (Scheme::Debian, "<=6.1.13", &["6.1.13+~cs7.0.5-1", "6.1.13+~3.0.1-1"], &["6.1.14+~cs7.0.5-1"]),
     ] {
         check(scheme, range, yes, no);
+    }
+    // As long as an SBOM may have one: no deeper, and denied, since nobody knows what it is.
+    for (mark, bound) in [(".ds", "<5.6.2"), ("+~", "<5.6.2"), ("+dfsg", "9"), ("-1", "<2"), (".0a", ">1")] {
+        let long = format!("9{}", mark.repeat(65_000 / mark.len()));
+        assert!(Scheme::ALL.iter().all(|scheme| Range::parse(bound).unwrap().contains(&long, *scheme).is_none()), "{mark}");
+        assert!(repacked(&long).is_none_or(|upstream| upstream == "9"), "{mark}");
+        let most = format!("9.{}", "1".repeat(254));
+        assert!(Range::parse(">1").unwrap().contains(&most, Scheme::Debian).is_some_and(|is_in| is_in));
+        assert_eq!(Range::parse(">1").unwrap().contains(&(most + "1"), Scheme::Debian), None);
     }
     // LuaRocks' name of what is no release.
     assert_eq!(Range::parse(">1").unwrap().contains("scm-1", Scheme::Bitnami), None);
