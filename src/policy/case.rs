@@ -45,6 +45,9 @@ pub struct Held {
     pub valid_until: Option<Timestamp>,
     /// The exception that stood in for evidence, if one did.
     pub exception: Option<ExceptionUse>,
+    /// Whether, by that exception, what is denied of packages was looked for in SBOMs that the policy would rely on without it, so
+    /// that no other can refuse.
+    pub(crate) relied: bool,
     /// Every signature that counted, with who made it, where the policy guards tags: nobody else asks for it. Empty where none
     /// was asked for, or an exception stood in.
     pub signed: Vec<Signed>,

@@ -206,7 +206,8 @@ impl Policy {
             None => false,
         };
         let counts = |(at, rule): (usize, &AttestationRule)| {
-            rule.predicate_type.covers(predicate_type) && is_young(rule) && is_new(at, rule)
+            // Its age is waived too.
+            rule.predicate_type.covers(predicate_type) && (held.exception.is_some() || is_young(rule)) && is_new(at, rule)
         };
         self.attestations.iter().enumerate().any(counts)
     }
@@ -214,6 +215,12 @@ impl Policy {
     /// Whether its cooldown is counted from attestations, because it asks for no signature.
     pub(crate) fn cools_from_attestations(&self) -> bool {
         self.signatures.is_empty() && self.cooldown.is_some()
+    }
+
+    /// Whether it asks for any evidence at all.
+    #[must_use]
+    pub const fn asks_for_evidence(&self) -> bool {
+        !self.signatures.is_empty() || !self.attestations.is_empty()
     }
 
     /// Whether it asks for attestations on an index's platforms, be it instead of on the index.

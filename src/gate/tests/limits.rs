@@ -161,9 +161,18 @@ async fn what_is_not_seen_of_a_platform_changes_nothing_of_a_policy_that_looks_a
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_seen_of_a_platform_is_minded_under_an_exception_where_packages_are_denied_and_platforms_asked() {
-    for (sbom_on, denied, admitted) in [("each_platform", true, false), ("each_platform", false, true), ("subject", true, true)] {
+    for (sbom_on, denied, good, admitted) in [
+        ("each_platform", true, false, false),
+        ("each_platform", false, false, true),
+        ("subject", true, false, true),
+        // An entry that is met without the exception: with `match: any` nothing that is not seen can refuse.
+        ("each_platform", true, true, true),
+    ] {
         let world = with("", "enforce", 1_000, Limits { candidates: 3, ..Limits::default() });
         let (index, child) = scanned_index(&world);
+        if !good {
+            world.withdraw(REPO, child);
+        }
         (0..4).for_each(|at| _ = world.attach(REPO, child, &junk(at)));
         let sbom = format!("attestations: [{{predicate_type: {SPDX}, sbom_on: {sbom_on}}}]\n");
         let exception = format!("exceptions: [{{digest: \"{index}\", reason: JIRA-1, expires: 2027-01-31}}]\n");

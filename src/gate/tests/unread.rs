@@ -193,23 +193,37 @@ async fn one_that_cannot_be_verified_is_minded_where_its_entry_looks_only() {
 
 #[tokio::test(start_paused = true)]
 async fn an_sbom_that_cannot_be_verified_is_minded_under_an_exception_where_packages_are_denied() {
-    for (kind, denied, admitted) in [
-        ("https://spdx.dev/Document", true, false),
-        ("https://spdx.dev/Document", false, true),
-        ("https://acme.test/review", true, true),
+    let spdx = "https://spdx.dev/Document";
+    for (kind, denied, old, good, admitted) in [
+        (spdx, true, false, "", false),
+        (spdx, false, false, "", true),
+        ("https://acme.test/review", true, false, "", true),
+        // The exception waives how old it may be.
+        (spdx, true, true, "", false),
+        // What is met without the exception is no less met with it, but for a newer one where the newest speaks.
+        (spdx, true, false, "any", true),
+        (spdx, true, false, "newest, max_age: 30d", false),
     ] {
         let world = World::new();
         let image = world.image(REPO, "a");
-        world.attach(REPO, image, &bundle(json!({"fails": "unsupported_log_entry", "proves": kind})));
+        let at = if old { "2026-01-01T00:00:00Z" } else { "2026-11-21T00:00:00Z" };
+        world.attach(REPO, image, &bundle(json!({"fails": "unsupported_log_entry", "proves": kind, "at": at})));
+        let how = if good.is_empty() { "any, max_age: 30d" } else { good };
+        if !good.is_empty() {
+            world.attach(REPO, image, &signature(image, RELEASE));
+            let good = json!({"about": image, "by": RELEASE, "proves": spdx, "predicate": super::super::testing::spdx(), "at": "2026-11-20T00:00:00Z"});
+            world.attach(REPO, image, &bundle(good));
+        }
         let exception = format!("exceptions: [{{digest: \"{image}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
-        world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + &exception), Unmatched::Deny);
+        let sbom = format!("attestations: [{{predicate_type: {spdx}, match: {how}}}]\n");
+        world.set_policies(&(policy("release", "reg.test/acme/**", RELEASE, "enforce") + &sbom + &exception), Unmatched::Deny);
         if denied {
             world.deny("- {package: {name: xz}, reason: INC-9}\n");
         }
         if admitted {
             world.permit(image).await;
         } else {
-            assert_eq!(refused(&world, image).await.0, "unsupported_log_entry");
+            assert_eq!(refused(&world, image).await.0, "unsupported_log_entry", "{kind} {old} {good}");
         }
     }
 }

@@ -5,8 +5,9 @@
 //! finds the same junk.
 //!
 //! The same of an attestation that is logged in a form that cannot be verified. It says of which type it is and when it was logged,
-//! and whatever it is proven to be one day, it will be that: so one of another type, or too old to count, or older than the newest
-//! where that speaks, hides nothing; nor does one about a manifest that the entry does not look at.
+//! and whatever it is proven to be one day, it will be that: so one of another type, or too old to count (but under an exception,
+//! which waives that), or older than the newest where that speaks, hides nothing; nor does one about a manifest that the entry does
+//! not look at.
 
 use std::{sync::Arc, time::Duration};
 
@@ -99,11 +100,11 @@ impl Scales {
 }
 
 /// Whether evidence that was not seen might make a no of a policy that holds: it weighs statements together, or holds by an
-/// exception while the deny-list names packages, and the SBOM that lists one may be what was not seen. A policy that looks at no
-/// platform does not mind what was not seen of one.
+/// exception while the deny-list names packages, and the SBOM that lists one may be what was not seen, unless it would rely on
+/// others that do not. A policy that looks at no platform does not mind what was not seen of one.
 fn minds_unseen(selection: &Arc<Selection>, about: About, policy: &Policy, held: &Held) -> bool {
     let excepted = held.exception.is_some();
-    if excepted && selection.deny.packages().is_empty() {
+    if excepted && (selection.deny.packages().is_empty() || held.relied) {
         return false;
     }
     match (about, excepted) {

@@ -71,7 +71,8 @@ fn together(held: &[&Vec<(Arc<Policy>, Held)>], unmet: &[&Vec<Unmet>]) -> (Vec<(
             let valid_until = each.iter().filter_map(|on| on.valid_until).min();
             // All of them were there when the last was.
             let signed_at = each.iter().filter_map(|on| on.signed_at).max();
-            all.push((Arc::clone(policy), Held { valid_until, signed_at, ..on.clone() }));
+            let relied = each.iter().all(|on| on.relied);
+            all.push((Arc::clone(policy), Held { valid_until, signed_at, relied, ..on.clone() }));
         }
     }
     let mut not: Vec<Unmet> = Vec::new();

@@ -192,11 +192,13 @@ impl Checks {
         };
         let deep = self.licenses.is_some() || self.suppliers.is_some();
         let depth = if deep { spdx::Depth::Deep } else { spdx::Depth::Shallow };
-        let sbom = sbom(predicate_type, predicate, depth, &mut each)?;
+        let read = sbom(predicate_type, predicate, depth, &mut each);
         if let Some(failure) = first.take_if(|failure| failure.reason == Reason::Denied) {
-            // Before all else here too: what frames a document is none of its packages, and may be the one that is denied.
+            // Before all else here too: what frames a document is none of its packages, and may be the one that is denied; and what is
+            // wrong with the document makes none go away.
             return Err(failure.into());
         }
+        let sbom = read?;
         if sbom.packages == 0 && !self.allow_empty {
             let files = if sbom.files == 0 { String::new() } else { format!(" and {} files", sbom.files) };
             let version = sbom.version;

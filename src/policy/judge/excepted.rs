@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     policy::{
-        About, AttestationRule, Attestor, Case, MAX_PLATFORMS, PlatformFacts, Policy, Reason, SbomOn, checks::CheckFailure,
-        matching::End, sentence::short,
+        About, AttestationRule, Attestor, Case, MAX_PLATFORMS, Match, PlatformFacts, Policy, Reason, SbomOn,
+        checks::CheckFailure, matching::End, sentence::short,
     },
     verify::{Proven, Verified},
 };
@@ -46,10 +46,11 @@ impl Policy {
         self.attestations.iter().any(|rule| rule.predicate_type.is_sbom())
     }
 
-    /// Until when an exception admits as far as the deny-list goes; or why that refuses.
-    pub(super) fn denied_all_the_same(&self, case: &Case<'_>) -> Result<End, Gap> {
+    /// Until when an exception admits as far as the deny-list goes, and whether on SBOMs beside which no other refuses; or why that
+    /// refuses.
+    pub(super) fn denied_all_the_same(&self, case: &Case<'_>) -> Result<(End, bool), Gap> {
         if case.denied.is_empty() || !self.asks_for_sbom() {
-            return Ok(End::Never);
+            return Ok((End::Never, false));
         }
         let roll = Roll::of(case);
         let vouchers = self.signatures.iter().flat_map(|attestor| {
@@ -59,7 +60,13 @@ impl Policy {
         let vouchers = vouchers.collect();
         let sboms = Sboms { policy: self, roll: &roll, vouchers, signers: self.signers(case, &roll) };
         let rules = self.attestations.iter().filter(|rule| rule.predicate_type.is_sbom());
-        rules.map(|rule| sboms.asked(rule, case)).try_fold(End::Never, |until, asked| Ok(until.min(asked?)))
+        let (mut until, mut relied) = (End::Never, true);
+        for rule in rules {
+            let met = sboms.asked(rule, case)?;
+            relied &= met.is_some() && rule.matching == Match::Any;
+            until = until.min(met.unwrap_or(End::Never));
+        }
+        Ok((until, relied))
     }
 
     /// Those who signed the image as `signatures` names them. How old a signature is, how it is logged and who else must sign is
@@ -76,20 +83,20 @@ impl Policy {
 }
 
 impl<'f> Sboms<'_, 'f> {
-    /// One entry, on the manifests it asks about.
-    fn asked(&self, rule: &AttestationRule, case: &Case<'f>) -> Result<End, Gap> {
+    /// One entry, on the manifests it asks about: until when what it is met by stands, if it is met.
+    fn asked(&self, rule: &AttestationRule, case: &Case<'f>) -> Result<Option<End>, Gap> {
         let refuse = |failure: CheckFailure| Err(Gap::new(Reason::Denied, failure.summary));
         let subject = self.entry(rule, case);
         let on_subject = self.listed(&subject);
         let platforms = match (rule.sbom_on, case.platforms, &on_subject) {
             (SbomOn::Subject, ..) | (_, Some([]), _) => {
                 return match on_subject {
-                    Listed::Clean(until) => Ok(until),
+                    Listed::Clean(until) => Ok(Some(until)),
                     Listed::Denied(failure) => refuse(failure),
-                    Listed::Nothing => Ok(End::Never),
+                    Listed::Nothing => Ok(None),
                 };
             }
-            (SbomOn::Either, _, Listed::Clean(until)) => return Ok(*until),
+            (SbomOn::Either, _, Listed::Clean(until)) => return Ok(Some(*until)),
             (SbomOn::Either, _, Listed::Denied(failure)) if !subject.is_left_to_platforms() => return refuse(failure.clone()),
             (SbomOn::EachPlatform | SbomOn::Either, None, _) => {
                 let summary = "wants no package of the deny-list on any platform; nobody has looked at them".to_owned();
@@ -112,7 +119,7 @@ impl<'f> Sboms<'_, 'f> {
         match on_subject {
             // As without the exception: what each platform has stands in for what the index has.
             Listed::Denied(failure) if rule.sbom_on == SbomOn::Either && !clean => refuse(failure),
-            Listed::Clean(_) | Listed::Denied(_) | Listed::Nothing => Ok(end),
+            Listed::Clean(_) | Listed::Denied(_) | Listed::Nothing => Ok(Some(end).filter(|_| clean)),
         }
     }
 

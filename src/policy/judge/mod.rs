@@ -91,9 +91,9 @@ impl Policy {
     pub fn judge(&self, case: &Case<'_>) -> Result<Held, Unmet> {
         if let Some(used) = self.excepted(case) {
             return match self.denied_all_the_same(case) {
-                Ok(until) => {
+                Ok((until, relied)) => {
                     let valid_until = until.min(End::At(used.expires)).into();
-                    Ok(Held { valid_until, exception: Some(used), ..Held::default() })
+                    Ok(Held { valid_until, relied, exception: Some(used), ..Held::default() })
                 }
                 Err(gap) => Err(self.unmet(case, vec![gap], Vec::new())),
             };

@@ -188,6 +188,58 @@ fn d4_a_package_is_denied_though_its_document_lists_nothing_else() {
     }
 }
 
+/// What is wrong with a document makes no package go away that it lists.
+#[test]
+fn d4_a_package_is_denied_though_its_document_is_of_another_version_or_breaks_off() {
+    let evil = r#"{"name":"evil","version":"1"}"#;
+    let cyclonedx = |version: &str, more: &str| {
+        format!(r#"{{"bomFormat":"CycloneDX","specVersion":"{version}","components":[{evil}{more}]}}"#)
+    };
+    let long = format!(r#",{{"name":"{}"}}"#, "a".repeat(70_000));
+    for (predicate_type, text) in [
+        ("https://cyclonedx.org/bom/v1.5", cyclonedx("1.6", "")),
+        ("https://cyclonedx.org/bom", cyclonedx("1.6", &long)),
+        (
+            "https://spdx.dev/Document/v2.2",
+            SPDX.replace(r#"{"SPDXID":"SPDXRef-a","name":"a"}"#, r#"{"SPDXID":"SPDXRef-a","name":"evil"}"#),
+        ),
+    ] {
+        let sbom = || attestation(MAIN, predicate_type, &text);
+        let asked =
+            |text: &str, denied: &str| asked(&text.replace(spdx::TYPE, predicate_type), &[signature(MAIN), sbom()], None, denied);
+        let denied = "- {package: {name: evil}, reason: INC-1}\n";
+        for policy in [excepted(""), without_exception(&excepted(""))] {
+            assert_eq!(asked(&policy, denied).unwrap_err().reason, Reason::Denied, "{predicate_type}");
+        }
+        let other = "- {package: {name: other}, reason: INC-1}\n";
+        assert!(asked(&excepted(""), other).is_ok_and(|held| !held.relied), "{predicate_type}");
+        assert_eq!(asked(&without_exception(&excepted("")), other).unwrap_err().reason, Reason::AttestationMalformed);
+    }
+}
+
+/// What the gate must see all of, and what not (A9).
+#[test]
+fn d4_beside_what_an_entry_is_met_by_no_other_sbom_refuses_where_any_will_do() {
+    let denied = "- {package: {name: evil}, reason: INC-1}\n";
+    let good = [signature(MAIN), sbom(MAIN, "good", NEW)];
+    let relied = |entry: &str, facts: &[Verified], platforms: Option<&[PlatformFacts]>| {
+        asked(&excepted(entry), facts, platforms, denied).unwrap().relied
+    };
+    assert!(relied("", &good, None));
+    assert!(!relied("", &[], None) && !relied("", &good[..1], None), "nothing is met");
+    for how in ["newest", "all"] {
+        assert!(!relied(&format!(", match: {how}, max_age: 30d"), &good, None), "{how}");
+    }
+    assert!(!asked(&excepted(""), &good, None, "[]").unwrap().relied, "nothing is denied");
+    let each = ", sbom_on: each_platform";
+    let (amd64, bare) = (platform("amd64", &good[1..]), platform("arm64", &[]));
+    assert!(!relied(each, &good, Some(&[bare.clone()])));
+    assert!(!relied(each, &good, Some(&[amd64.clone(), bare])));
+    assert!(relied(each, &good, Some(&[amd64])));
+    let two = excepted("").replace("attestations: [", "attestations: [{predicate_type: https://cyclonedx.org/bom}, ");
+    assert!(!asked(&two, &good, None, denied).unwrap().relied, "one of two is");
+}
+
 #[test]
 fn d4_an_entry_with_signers_of_its_own_believes_those() {
     let entry = format!(", keyless: {{issuer: {ISSUER}, subject: {BRANCH:?}}}");
