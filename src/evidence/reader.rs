@@ -39,6 +39,8 @@ pub struct Reader {
 pub struct Budget {
     memory: Arc<Semaphore>,
     files: Arc<Semaphore>,
+    /// What this is a part of.
+    whole: Option<Arc<Self>>,
 }
 
 /// A share of the budget, given back when dropped.
@@ -63,11 +65,23 @@ impl Budget {
     const READING: u64 = 1 << 20;
     const UNIT: u64 = 1 << 10;
 
+    /// One such part of all there is.
+    fn sized(part: u64) -> Self {
+        let of = |bytes: u64| Arc::new(Semaphore::new((bytes / Self::UNIT / part) as usize));
+        Self { memory: of(Self::BYTES), files: of(Self::FILE_BYTES), whole: None }
+    }
+
+    /// A part of it, half as large, for evidence from one upstream: else one that sends slowly would hold all of it, and every
+    /// other's evidence would wait (H5).
+    #[must_use]
+    pub fn of_one(&self) -> Self {
+        Self { whole: Some(Arc::new(self.clone())), ..Self::sized(2) }
+    }
+
     /// Waits for room for `bytes` in memory, until `until`; `None` if there was none. More than there is in all counts as
     /// all: the largest waits for everybody rather than for ever.
     pub async fn take(&self, bytes: u64, until: Instant) -> Option<Share> {
-        let acquired = timeout_at(until, Arc::clone(&self.memory).acquire_many_owned(units(bytes, Self::BYTES)?));
-        Some(Share { _permits: vec![Arc::new(acquired.await.ok()?.ok()?)] })
+        self.acquire(bytes, Self::BYTES, until, |budget| &budget.memory).await
     }
 
     /// The same for documents of these sizes, each where it will lie, and for `held` bytes more.
@@ -78,17 +92,34 @@ impl Budget {
         // Always in this order, so that no two searches wait for each other.
         let mut share = self.take(memory, until).await?;
         if !filed.is_empty() {
-            let units = units(sum(&filed, 0), Self::FILE_BYTES)?;
-            let acquired = timeout_at(until, Arc::clone(&self.files).acquire_many_owned(units));
-            share.join(Share { _permits: vec![Arc::new(acquired.await.ok()?.ok()?)] });
+            share.join(self.acquire(sum(&filed, 0), Self::FILE_BYTES, until, |budget| &budget.files).await?);
         }
         Some(share)
     }
 
+    /// Room for `bytes` of the `most` there are, of the part first: who waits for that holds nothing of the whole.
+    async fn acquire(&self, bytes: u64, most: u64, until: Instant, of: fn(&Self) -> &Arc<Semaphore>) -> Option<Share> {
+        let mut permits = Vec::new();
+        for (budget, most) in self.and_whole(most) {
+            let acquired = timeout_at(until, Arc::clone(of(budget)).acquire_many_owned(units(bytes, most)?));
+            permits.push(Arc::new(acquired.await.ok()?.ok()?));
+        }
+        Some(Share { _permits: permits })
+    }
+
+    /// This, and what it is a part of, with how much each has of `most`.
+    fn and_whole(&self, most: u64) -> impl Iterator<Item = (&Self, u64)> {
+        let whole = self.whole.as_deref();
+        std::iter::once((self, if whole.is_some() { most / 2 } else { most })).chain(whole.map(|whole| (whole, most)))
+    }
+
     /// Room for `bytes` in memory if there is any now.
     pub(super) fn take_now(&self, bytes: u64) -> Option<Share> {
-        let permit = Arc::clone(&self.memory).try_acquire_many_owned(units(bytes, u64::MAX)?).ok()?;
-        Some(Share { _permits: vec![Arc::new(permit)] })
+        let mut permits = Vec::new();
+        for (budget, most) in self.and_whole(u64::MAX) {
+            permits.push(Arc::new(Arc::clone(&budget.memory).try_acquire_many_owned(units(bytes, most)?).ok()?));
+        }
+        Some(Share { _permits: permits })
     }
 }
 
@@ -98,8 +129,7 @@ fn units(bytes: u64, most: u64) -> Option<u32> {
 
 impl Default for Budget {
     fn default() -> Self {
-        let of = |bytes: u64| Arc::new(Semaphore::new((bytes / Self::UNIT) as usize));
-        Self { memory: of(Self::BYTES), files: of(Self::FILE_BYTES) }
+        Self::sized(1)
     }
 }
 
@@ -237,6 +267,30 @@ mod tests {
         assert!(room(&budget, 1).await.is_none());
         drop(all);
         assert!(budget.take_now(268_435_456).is_some() && budget.take_now(268_435_457).is_none());
+    }
+
+    /// H5: what one upstream holds leaves half for the others.
+    #[tokio::test(start_paused = true)]
+    async fn h5_one_upstream_holds_half_of_it_at_most_and_what_waits_for_it_holds_nothing() {
+        let budget = Budget::default();
+        let (slow, other) = (budget.of_one(), budget.of_one());
+        let all = room(&slow, 268_435_456).await.unwrap();
+        assert!(room(&slow, 1).await.is_none() && slow.take_now(1).is_none());
+        assert!(room(&budget, 1).await.is_none(), "it counts as all");
+        drop(all);
+        let half = room_for(&slow, &[134_217_728 / 2, HELD]).await.unwrap();
+        let more = room(&slow, 134_217_728 - 2 * 1_048_576).await.unwrap();
+        assert!(room(&slow, 1).await.is_none() && slow.take_now(1).is_none());
+        let others = room(&other, 134_217_728).await.unwrap();
+        assert!(room(&budget, 1).await.is_none() && other.take_now(1).is_none());
+        drop(more);
+        assert!(room(&budget, 1).await.is_some() && slow.take_now(1).is_some());
+        assert!(room(&other, 1).await.is_none());
+        drop((half, others));
+        let files = room_for(&slow, &[536_870_912]).await.unwrap();
+        assert!(room_for(&slow, &[HELD + 1]).await.is_none() && room_for(&other, &[536_870_912]).await.is_some());
+        drop(files);
+        assert!(slow.take_now(134_217_728).is_some() && slow.take_now(134_217_729).is_none());
     }
 
     #[tokio::test]

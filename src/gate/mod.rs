@@ -55,9 +55,10 @@ use crate::{
 /// Verifications that may wait for a thread: a second of work. Beyond it the answer is "come back" (threats H5).
 const VERIFY_QUEUE: usize = 1_024;
 
-/// Judgements at once about images of one upstream; the others wait, within their deadline. Each is some requests to it (threats
-/// H5). Of each upstream by itself: one that is slow, or of which somebody asks what is not there, holds up no other.
+/// Judgements at once; the others wait, within their deadline. Each is some requests to an upstream, and some memory (threats H5).
 const JUDGEMENTS: usize = 128;
+/// Those about images of one upstream: one that is slow, or of which somebody asks what is not there, holds up no other.
+const JUDGEMENTS_OF_ONE: usize = JUDGEMENTS / 2;
 
 /// How often a question is asked again because policies changed meanwhile.
 const SETTLE: usize = 4;
@@ -111,7 +112,8 @@ pub struct Gate {
     names: names::OtherNames,
     flights: Flight<Flying, Answer>,
     pool: Pool,
-    places: DashMap<Host, Arc<Semaphore>>,
+    places: Semaphore,
+    of_one: DashMap<Host, Arc<OfOne>>,
     budget: evidence::Budget,
     shapes: evidence::Budget,
     tags: tags::Tags,
@@ -119,6 +121,13 @@ pub struct Gate {
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     recalled_permits: metrics::Counter,
     recalled_refusals: metrics::Counter,
+}
+
+/// What judgements about images of one upstream take: half of all there is.
+struct OfOne {
+    places: Semaphore,
+    budget: evidence::Budget,
+    shapes: evidence::Budget,
 }
 
 /// What one flight answers: a name, under one basis. Who asks under another basis is not answered by it.
@@ -199,7 +208,8 @@ impl Gate {
             names: names::OtherNames::default(),
             flights: Flight::default(),
             pool: Pool::new(config.verify_threads, VERIFY_QUEUE),
-            places: DashMap::new(),
+            places: Semaphore::new(JUDGEMENTS),
+            of_one: DashMap::new(),
             budget: evidence::Budget::default(),
             shapes: evidence::Budget::default(),
             tags: tags::Tags::default(),
@@ -352,12 +362,16 @@ impl Gate {
         if self.is_settled(&answer, under, subject) { answer } else { self.admit(subject).await }
     }
 
-    /// The places for judgements about images of `host`.
-    fn places(&self, host: &Host) -> Arc<Semaphore> {
-        if let Some(places) = self.places.get(host) {
-            return Arc::clone(&places);
+    /// What there is for images of `host`.
+    fn of_one(&self, host: &Host) -> Arc<OfOne> {
+        if let Some(one) = self.of_one.get(host) {
+            return Arc::clone(&one);
         }
-        Arc::clone(&self.places.entry(host.clone()).or_insert_with(|| Arc::new(Semaphore::new(JUDGEMENTS))))
+        let one = || {
+            let (budget, shapes) = (self.budget.of_one(), self.shapes.of_one());
+            Arc::new(OfOne { places: Semaphore::new(JUDGEMENTS_OF_ONE), budget, shapes })
+        };
+        Arc::clone(&self.of_one.entry(host.clone()).or_insert_with(one))
     }
 
     /// One judgement for all who ask the same.

@@ -86,15 +86,15 @@ impl Judgement {
         let selection = gate.select(&subject.image);
         let trust = gate.trust.load_full();
         let basis = Basis { policy: selection.id, epoch: epoch_of(&trust) };
-        let began = Instant::now();
+        let (began, one) = (Instant::now(), gate.of_one(&subject.image.host));
         let reader = Reader {
             upstream: Some(Arc::clone(&subject.upstream)),
             documents: Arc::clone(&gate.documents),
             repository: subject.image.repository.clone(),
             // The last quarter is for what is kept here, should the upstream be silent.
             until: began + gate.config.deadline * 3 / 4,
-            budget: gate.budget.clone(),
-            shapes: gate.shapes.clone(),
+            budget: one.budget.clone(),
+            shapes: one.shapes.clone(),
         };
         let refusal_life = gate.config.refusal_ttl;
         let (kept, looks, signers, seen, story) = (None, 0, Vec::new(), None, None);
@@ -145,7 +145,8 @@ impl Judgement {
                 self.gate.memory.remember_refusal(self.basis, refusal, until).await;
                 // An index that was admitted meanwhile vouches for it all the same (D8). It forgets the refusals of its children
                 // once it is remembered, so looking for it after this one is remembered misses none.
-                if matches!(refusal.reason, RefusalReason::Unmet { .. }) && self.has_parent().await {
+                let is_for_want = matches!(refusal.reason, RefusalReason::Unmet { .. }) || self.denied_above.is_some();
+                if is_for_want && self.has_parent().await {
                     let Subject { image, digest, .. } = &self.subject;
                     self.gate.memory.forget_refusal(Asked { image, digest }).await;
                     answer = self.within_deadline(question).await;
@@ -193,11 +194,13 @@ impl Judgement {
             return Ok(Verdict::Refuse(gate.denied(&self.subject.image, self.subject.digest, reason)));
         }
         let deadline = self.began + gate.config.deadline;
+        let one = gate.of_one(&self.subject.image.host);
         let _place = match question {
             Question::Attachment | Question::Anew | Question::Manifest(0) => {
-                let places = gate.places(&self.subject.image.host);
-                match timeout_at(deadline, places.acquire_owned()).await {
-                    Ok(place) => place.ok(),
+                // Its upstream's first, so that what waits for that takes none of the others' places.
+                let waited = timeout_at(deadline, async { (one.places.acquire().await, gate.places.acquire().await) });
+                match waited.await {
+                    Ok(both) => Some(both),
                     Err(_) => return Err(undecided(UndecidedReason::Overloaded, None)),
                 }
             }
@@ -238,11 +241,9 @@ impl Judgement {
         let kept = self.kept.clone();
         // An index that vouches spares the search for a child's own evidence, which seldom exists.
         let parentage = self.parentage().await;
+        self.denied_above = parentage.denied();
         if let Parentage::Admitted(parent) = &parentage {
             return self.judge_child(parent, kept).await;
-        }
-        if let Parentage::None { denied, .. } = &parentage {
-            self.denied_above.clone_from(denied);
         }
         self.judge_alone(kept, parentage).await
     }

@@ -22,7 +22,7 @@ use crate::{
         weigh::Scales,
     },
     oci::{Manifest, ManifestError, ManifestKind, Reference},
-    policy::{ExceptionUse, Reason, Unmet},
+    policy::{ExceptionUse, Held, Policy, Reason, Unmet},
     telemetry,
     upstream::UpstreamError,
     verify::Epoch,
@@ -53,7 +53,9 @@ impl Judgement {
             Parentage::None { refused, undecided, .. } => (refused, undecided),
         };
         let cannot_tell = cannot_tell.or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)));
-        if let Some(denied) = self.refused_with_its_index(scales, self.selection.enforce.is_empty()) {
+        if self.selection.enforce.is_empty()
+            && let Some(denied) = self.refused_with_its_index(scales)
+        {
             return Ok(denied);
         }
         if self.selection.enforce.is_empty() && scales.unmet.is_empty() {
@@ -83,13 +85,17 @@ impl Judgement {
         self.refuse(reason, std::mem::take(&mut scales.explanation), got).await
     }
 
-    /// The refusal of what denied indexes list, and no admitted one (D4), where what would serve it is nobody's evidence: audit
-    /// policies that it does not meet, or an exception for all of its repository.
-    fn refused_with_its_index(&self, scales: &Scales, audited: bool) -> Option<Verdict> {
+    /// The refusal of what denied indexes list, and no admitted one (D4), where nobody's evidence is what would serve it, nor an
+    /// exception for this very digest: audit policies that it does not meet, those that ask for nothing, and exceptions for all of
+    /// its repository.
+    fn refused_with_its_index(&self, scales: &Scales) -> Option<Verdict> {
         let reason = self.denied_above.as_ref()?;
-        let mut held = scales.held.iter().chain(&scales.watched).filter_map(|(_, held)| held.exception.as_ref());
-        let waived = held.any(|used| used.what != "digest");
-        (audited || waived).then(|| Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, reason)))
+        let held = if self.selection.enforce.is_empty() { &scales.watched } else { &scales.held };
+        let vouches = |(policy, held): &(Arc<Policy>, Held)| match &held.exception {
+            Some(used) => used.what == "digest",
+            None => policy.asks_for_evidence(),
+        };
+        (!held.iter().any(vouches)).then(|| Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, reason)))
     }
 
     /// Keeps the explanation, where somebody asked for it.
@@ -111,7 +117,7 @@ impl Judgement {
     ) -> Answer {
         self.signers = scales.signers();
         self.note(scales).await;
-        if let Some(denied) = self.refused_with_its_index(scales, false) {
+        if let Some(denied) = self.refused_with_its_index(scales) {
             return Ok(denied);
         }
         let Cooling { unmet, audit, unsure, wait } = self.cooling(scales, doubt.as_ref()).await?;

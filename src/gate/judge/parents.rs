@@ -53,7 +53,7 @@ pub(super) enum Parentage {
         refused: Vec<Digest>,
         /// Why one could not be judged.
         undecided: Option<Undecided>,
-        /// Why one of the refused is denied, or one above it.
+        /// Why one of the refused is denied, or one above it, where no other may vouch.
         denied: Option<Arc<str>>,
     },
 }
@@ -100,6 +100,8 @@ impl Judgement {
                 Err(NoVerdict::Absent(_) | NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_)) => {}
             }
         }
+        // Who cannot be judged now may yet vouch.
+        let denied = denied.filter(|_| unsure.is_none());
         Parentage::None { refused, undecided: unsure, denied }
     }
 
@@ -120,6 +122,14 @@ impl Judgement {
 }
 
 impl Parentage {
+    /// Why it is denied that any index lists it, where no other may vouch.
+    pub(super) fn denied(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Admitted(_) => None,
+            Self::None { denied, .. } => denied.clone(),
+        }
+    }
+
     pub(super) const fn none() -> Self {
         Self::None { refused: Vec::new(), undecided: None, denied: None }
     }

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Answer, Judgement, Parentage, audit::Audited, outcome::Said, undecided};
+use super::{Answer, Judgement, audit::Audited, outcome::Said, undecided};
 use crate::{
     gate::{
         sentence::warning,
-        verdict::{Grounds, RefusalReason, UndecidedReason, Verdict},
+        verdict::{Grounds, RefusalReason, Subject, UndecidedReason, Verdict},
     },
     policy::Unmatched,
 };
@@ -19,12 +19,10 @@ impl Judgement {
             Ok(got) => got,
             Err(error) => return self.refuse_content(error),
         };
-        // What is denied is so whatever names it, and its platforms with it (D4).
         if self.selection.unmatched == Unmatched::DangerousAllow
-            && self.selection.deny.has_digests()
-            && let Parentage::None { denied: Some(reason), .. } = self.parentage().await
+            && let Some(denied) = self.denied_with_its_index().await
         {
-            return Ok(Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, &reason)));
+            return Ok(denied);
         }
         match self.selection.unmatched {
             Unmatched::Deny => self.refuse(RefusalReason::NoPolicy, Default::default(), &got).await,
@@ -35,6 +33,16 @@ impl Judgement {
                 self.admit(&got, Grounds::Unmatched, None, self.gate.config.verdict_ttl, said).await
             }
         }
+    }
+
+    /// The refusal of what denied indexes list, and no admitted one: with an index that is denied its platforms are (D4).
+    async fn denied_with_its_index(&mut self) -> Option<Verdict> {
+        if !self.selection.deny.has_digests() {
+            return None;
+        }
+        self.denied_above = self.parentage().await.denied();
+        let Subject { image, digest, .. } = &self.subject;
+        self.denied_above.as_ref().map(|reason| Verdict::Refuse(self.gate.denied(image, *digest, reason)))
     }
 
     /// The clock is not set: exceptions that have ended would stand again, and a first sighting now would be kept as one long ago
@@ -48,6 +56,9 @@ impl Judgement {
             Ok(got) => got,
             Err(error) => return self.refuse_content(error),
         };
+        if let Some(denied) = self.denied_with_its_index().await {
+            return Ok(denied);
+        }
         let unsure = Audited::unsure(&self.selection.audit, &reason);
         self.admit_audited(&got, unsure, None).await
     }

@@ -88,87 +88,8 @@ async fn d4_a_denied_child_is_refused_though_its_index_is_admitted_and_its_blobs
     assert!(world.listed(World::layer_of("arm64")).await);
 }
 
-#[tokio::test(start_paused = true)]
-async fn d4_a_denied_index_vouches_for_nothing_any_more() {
-    let world = World::new();
-    let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
-    let index = world.index(REPO, &children);
-    world.sign(REPO, index, RELEASE);
-    world.permit(index).await;
-    for child in children {
-        world.permit(child).await;
-    }
-    world.deny(&digest_entry(index));
-    assert!(is_denied(&world, index).await);
-    for (child, seed) in children.into_iter().zip(["amd64", "arm64"]) {
-        assert!(world.gate.recall(&world.subject(REPO, child)).is_none());
-        assert_eq!(world.refusal(child).await.code(), "signature_missing");
-        assert!(!world.listed(World::layer_of(seed)).await);
-    }
-    // Another index that lists it vouches still, and so does its own signature.
-    let second = world.index(REPO, &children[..1]);
-    world.sign(REPO, second, RELEASE);
-    world.permit(second).await;
-    assert_eq!(world.permit(children[0]).await.grounds(), &Grounds::Parent(second));
-    world.sign(REPO, children[1], RELEASE);
-    tokio::time::advance(Duration::from_secs(11)).await;
-    assert_eq!(world.permit(children[1]).await.grounds(), &Grounds::Policy);
-}
-
 /// Where nobody's evidence serves them, they go with their index: a node that has it would pull all of it by their digests.
-#[tokio::test(start_paused = true)]
-async fn d4_the_platforms_of_a_denied_index_are_denied_where_no_evidence_is_asked_for() {
-    let watch = policy("watch", "reg.test/acme/**", RELEASE, "audit");
-    let release = policy("release", "reg.test/acme/**", RELEASE, "enforce");
-    let old = "exceptions: [{dangerous_repository: reg.test/acme/app, reason: JIRA-1, expires: 2026-12-01}]\n";
-    let other = policy("other", "reg.test/other/**", RELEASE, "enforce");
-    let sets = [(watch, Unmatched::Deny), (release + old, Unmatched::Deny), (other, Unmatched::DangerousAllow)];
-    for (at, (text, unmatched)) in sets.into_iter().enumerate() {
-        let world = World::new();
-        let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
-        let nested = world.index(REPO, &children);
-        let index = world.index(REPO, &[nested]);
-        let nested_under =
-            |below: Digest| format!("(of index {}, which lists it)", if below == nested { index } else { nested }.short());
-        world.set_policies(&text, unmatched);
-        for one in [index, nested, children[0], children[1]] {
-            world.permit(one).await;
-        }
-        assert!(world.listed(World::layer_of("arm64")).await);
-        // That something else is denied changes nothing.
-        world.deny(&digest_entry(Digest::sha256(b"else")));
-        world.permit(children[1]).await;
-        world.deny(&digest_entry(index));
-        for below in [nested, children[0], children[1]] {
-            let refusal = world.refusal(below).await;
-            let of = nested_under(below);
-            let told = format!("denied by the deny-list: INC-7 stolen key (of index {}, which lists it)", index.short());
-            assert!(
-                refusal.code() == "denied" && refusal.sentence().contains(&told) && refusal.sentence().ends_with(&of),
-                "{refusal}"
-            );
-        }
-        assert!(!world.listed(World::layer_of("arm64")).await);
-        // Another index that lists it vouches still, where there is one, and so does its own signature, where one is asked for.
-        let second = world.index(REPO, &children[..1]);
-        world.permit(second).await;
-        world.permit(children[0]).await;
-        world.sign(REPO, children[1], RELEASE);
-        tokio::time::advance(Duration::from_secs(11)).await;
-        assert_eq!(world.admit(children[1]).await.is_ok_and(|verdict| matches!(verdict, Verdict::Admit(_))), at == 0, "{at}");
-        // Nor is it served because it cannot be seen who signed what.
-        if at == 0 {
-            world.withdraw(REPO, children[1]);
-            world.fault(Ask::Referrers, Fault::Down);
-            tokio::time::advance(Duration::from_secs(25 * 3_600)).await;
-            assert_eq!(world.refusal(children[1]).await.code(), "denied");
-            world.mend();
-        }
-        world.deny("[]");
-        world.permit(children[1]).await;
-    }
-}
-
+/// D8: as after any other refusal.
 #[tokio::test(start_paused = true)]
 async fn d4_a_blob_known_only_through_denied_manifests_is_refused_and_one_that_another_lists_is_served() {
     let world = World::new();

@@ -6,6 +6,7 @@ mod attestation_manifests;
 mod cooldown;
 mod counted;
 mod denied;
+mod denied_indexes;
 mod denied_packages;
 mod exceptions;
 mod explained;

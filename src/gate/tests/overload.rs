@@ -47,7 +47,7 @@ async fn h5_an_upstream_that_is_slow_holds_up_no_other() {
     });
     let asking: Vec<_> = asking.collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(slow.asked(Ask::ManifestByDigest), JUDGEMENTS, "so much at once of each");
+    assert_eq!(slow.asked(Ask::ManifestByDigest), JUDGEMENTS_OF_ONE, "so much at once of each");
     let began = tokio::time::Instant::now();
     world.permit(image).await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
@@ -59,16 +59,19 @@ async fn h5_an_upstream_that_is_slow_holds_up_no_other() {
 #[tokio::test(start_paused = true)]
 async fn h5_who_had_to_wait_for_a_place_has_time_to_ask() {
     let world = World::new();
-    let image = world.signed("a");
-    let places = world.gate.places(&"reg.test".parse().unwrap());
-    let taken = places.try_acquire_many(u32::try_from(JUDGEMENTS).unwrap()).unwrap();
-    let asking = world.admit(image);
-    let freeing = async {
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        drop(taken);
-    };
-    let (answer, ()) = tokio::join!(asking, freeing);
-    assert!(matches!(answer, Ok(Verdict::Admit(_))), "{answer:?}");
+    let images = [world.signed("a"), world.signed("b")];
+    let one = world.gate.of_one(&"reg.test".parse().unwrap());
+    for (image, (places, most)) in images.into_iter().zip([(&one.places, JUDGEMENTS_OF_ONE), (&world.gate.places, JUDGEMENTS)]) {
+        let taken = places.try_acquire_many(u32::try_from(most).unwrap()).unwrap();
+        let asking = world.admit(image);
+        let freeing = async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            drop(taken);
+        };
+        let (answer, ()) = tokio::join!(asking, freeing);
+        assert!(matches!(answer, Ok(Verdict::Admit(_))), "{answer:?}");
+        assert_eq!(places.available_permits(), most);
+    }
 }
 
 #[tokio::test]
