@@ -4,7 +4,13 @@
 //! are hashed by the store on their way; a manifest asked for here is served only if admitted, and as octets, so that
 //! no client takes it for something to run (X13).
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use futures_util::{
@@ -96,7 +102,8 @@ async fn admitted(registry: &Registry, route: &Route<'_>, digest: &Digest) -> Re
 /// At most `listed` bytes are taken, and a fetch that announces another size is not begun: no client's leaving ends a
 /// fetch, so an upstream could otherwise fill the disk with one answer (U10).
 ///
-/// Its first bytes are waited for, so that an upstream that breaks off before them has an answer with a status and a reason.
+/// Its first bytes are waited for, so that an upstream that breaks off before them has an answer with a status and a reason. Where
+/// that was asked for by somebody else, of another repository perhaps, the answer is none to us, and we ask ourselves (C16).
 async fn open(
     registry: &Registry,
     route: &Route<'_>,
@@ -104,11 +111,13 @@ async fn open(
     listed: u64,
     range: Range<u64>,
 ) -> Result<(Blob, Body), Error> {
-    let fetch = Fetch { image: route.image.clone(), digest: *digest, listed };
+    let fetch = Fetch { host: route.image.host.clone(), digest: *digest, listed };
+    let asked = Arc::new(AtomicBool::new(false));
     let source = || {
         let (upstream, repository, wanted) = (Arc::clone(&route.upstream), route.image.repository.clone(), *digest);
-        let gate = Arc::clone(&registry.gate);
+        let (gate, asked) = (Arc::clone(&registry.gate), Arc::clone(&asked));
         move || async move {
+            asked.store(true, Ordering::Relaxed);
             let stream = upstream.blob(&repository, &wanted).await.map_err(|error| Arc::new(error) as FetchError)?;
             if let Some(found) = stream.size.filter(|found| *found != listed) {
                 return Err(Arc::new(Disagrees { listed, found }) as FetchError);
@@ -120,7 +129,7 @@ async fn open(
             })
         }
     };
-    let opened = async {
+    let open = async || {
         let mut blob = registry.store.pull(&fetch, source()).await?;
         // Before anything is waited for: where the disk takes nothing, what comes is kept for those who have a place already.
         let mut body = blob.body(range.clone());
@@ -130,13 +139,17 @@ async fn open(
             }
             // What the store had was damaged, and is thrown away by now.
             blob = registry.store.pull(&fetch, source()).await?;
-            body = blob.body(range);
+            body = blob.body(range.clone());
             name(registry, &fetch, &blob).await?;
         }
         blob.begun().await?;
         Ok((blob, body))
     };
-    opened.await.map_err(|error: FetchError| Error::fetch(&route.image, digest, &error))
+    let opened = match open().await {
+        Err(_) if !asked.load(Ordering::Relaxed) => open().await,
+        opened => opened,
+    };
+    opened.map_err(|error: FetchError| Error::fetch(&route.image, digest, &error))
 }
 
 type Pieces = BoxStream<'static, Result<Bytes, FetchError>>;

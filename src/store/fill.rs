@@ -1,7 +1,8 @@
-//! Taking a blob in: one fetch however many ask for it there, hashed and written as it comes, read by all while it grows.
+//! Taking a blob in: one fetch of each registry however many ask for it there, hashed and written as it comes, read by all while
+//! it grows.
 //!
-//! Who asks elsewhere has a fetch of its own: what one registry says, sends or withholds is no answer for the clients of another
-//! that has the same layer. Whichever is whole first is what all get from then on.
+//! Who asks another registry has a fetch of its own: what one says, sends or withholds is no answer for the clients of another that has
+//! the same layer. Whichever is whole first is what all get from then on.
 //!
 //! The fetch runs in a task of its own. Clients that hang up do not stop it (C16), slow ones do not slow it: they read
 //! the file at their own pace. The disk does slow it, because each write is awaited, so memory stays what two batches take.

@@ -52,7 +52,7 @@ pub use self::{
     spool::Spool,
 };
 use self::{evict::Index, fs::Layout, opened::Opened, read::Feed, shelf::Shelf};
-use crate::oci::{Digest, ImageName};
+use crate::oci::{Digest, Host};
 
 /// What the configuration says of the store.
 #[derive(Debug, Clone)]
@@ -166,8 +166,8 @@ pub type FetchError = Arc<dyn std::error::Error + Send + Sync>;
 /// What is to be fetched. Who asks for the same gets the same answer, whoever asks for anything else does not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fetch {
-    /// Whose blob it is: another registry's, or another repository's, is asked for by itself.
-    pub image: ImageName,
+    /// Whose blob it is: another registry's is asked for by itself.
+    pub host: Host,
     /// Its name.
     pub digest: Digest,
     /// Its size in bytes, as the manifest says that lists it: another manifest may say another.

@@ -88,6 +88,8 @@ async fn x5_one_that_lies_is_not_believed_by_who_asks_another_for_the_same_layer
         drop(rest);
         assert!(bad.into_body().collect().await.is_err());
         pair.is_served(range).await;
+        // Whose body has ended, is stored.
+        pair.is_served("").await;
         let asked = pair.other.asked();
         assert_eq!(pair.world.get(&pair.target("quay.io")).await.body.len(), LAYER);
         assert_eq!(pair.other.asked(), asked, "what is stored is everybody's");
@@ -114,5 +116,39 @@ async fn x11_what_another_sends_does_not_name_a_layer_that_was_begun_before_some
             drop(rest);
             assert_eq!(good.await.status(), status);
         }
+    }
+}
+
+/// One fetch for all repositories of a registry; but what it says of one of them is no answer for the others.
+#[tokio::test(start_paused = true)]
+async fn c16_of_one_registry_a_layer_is_fetched_once_and_asked_for_again_where_that_failed() {
+    for fails in [false, true] {
+        let world = World::allowing();
+        let upstream = &world.upstream;
+        let layer = upstream.blob(&"x".repeat(LAYER));
+        let digest: Digest = layer["digest"].as_str().unwrap().parse().unwrap();
+        upstream.publish(Some("v1"), &image(upstream, &[layer]));
+        let repositories = ["acme/app", "acme/other"];
+        for repository in repositories {
+            assert_eq!(world.get(&format!("/v2/{repository}/manifests/v1")).await.status, 200);
+        }
+        if fails {
+            upstream.breaks.store(Arc::new(Some(unreachable("ghcr.io"))));
+        }
+        let asked = upstream.asked();
+        let rest = upstream.turn.lock().await;
+        let targets = repositories.map(|repository| format!("/v2/{repository}/blobs/{digest}"));
+        let turning = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(upstream.asked(), asked + 1, "one for both");
+            drop(rest);
+            // The second question finds it mended.
+            let _first_answered = upstream.turn.lock().await;
+            upstream.breaks.store(Arc::new(None));
+        };
+        let (first, second, ()) = tokio::join!(world.get(&targets[0]), world.get(&targets[1]), turning);
+        let mut statuses = [first.status, second.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, if fails { 503 } else { 200 }], "who asked first is told");
     }
 }

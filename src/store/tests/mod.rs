@@ -82,8 +82,7 @@ fn content(len: usize) -> Bytes {
 
 /// A fetch of it from one and the same place.
 fn fetch(digest: &Digest) -> Fetch {
-    let image = ImageName::new("ghcr.io".parse().unwrap(), "acme/app".parse().unwrap());
-    Fetch { image, digest: *digest, listed: 0 }
+    Fetch { host: "ghcr.io".parse().unwrap(), digest: *digest, listed: 0 }
 }
 
 fn pieces(bytes: &Bytes, len: usize) -> Source {
