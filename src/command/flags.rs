@@ -5,7 +5,10 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::policy::{PolicySet, Unmatched};
+use crate::{
+    import,
+    policy::{PolicySet, Unmatched},
+};
 
 /// What GitHub Actions' tokens are issued by: `gh`'s default.
 const GITHUB_ACTIONS: &str = "https://token.actions.githubusercontent.com";
@@ -20,13 +23,13 @@ pub(super) struct Flags {
     #[arg(long, value_name = "SUBJECT", alias = "cert-identity", group = "identity")]
     certificate_identity: Option<String>,
     /// A regular expression for all of the subject. It is anchored here, where cosign and gh look for it anywhere.
-    #[arg(long, value_name = "REGEX", value_parser = gos, alias = "cert-identity-regex", group = "identity")]
+    #[arg(long, value_name = "REGEX", value_parser = import::of_go, alias = "cert-identity-regex", group = "identity")]
     certificate_identity_regexp: Option<String>,
     /// The OIDC issuer, exactly. With --owner or --repo it is GitHub Actions' unless given.
     #[arg(long, value_name = "URL", alias = "cert-oidc-issuer", group = "oidc_issuer")]
     certificate_oidc_issuer: Option<String>,
     /// A regular expression for all of the issuer, anchored here.
-    #[arg(long, value_name = "REGEX", value_parser = gos, alias = "cert-oidc-issuer-regex", group = "oidc_issuer")]
+    #[arg(long, value_name = "REGEX", value_parser = import::of_go, alias = "cert-oidc-issuer-regex", group = "oidc_issuer")]
     certificate_oidc_issuer_regexp: Option<String>,
     /// Exactly what started the workflow, as in `push`.
     #[arg(long, value_name = "EVENT")]
@@ -297,28 +300,6 @@ impl Flags {
     }
 }
 
-/// A regular expression of Go's, which has `\Q…\E` for what is meant letter by letter.
-#[expect(clippy::unnecessary_wraps, reason = "clap takes what may fail")]
-fn gos(regex: &str) -> Result<String, String> {
-    let (mut out, mut rest) = (String::new(), regex);
-    while let Some(at) = rest.find('\\') {
-        let (before, escape) = rest.split_at(at);
-        out.push_str(before);
-        if let Some(quoted) = escape.strip_prefix("\\Q") {
-            let (literal, after) = quoted.split_once("\\E").unwrap_or((quoted, ""));
-            out.push_str(&regex::escape(literal));
-            rest = after;
-        } else {
-            // With what is escaped: `\\Q` is a backslash and a letter.
-            let end = escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end);
-            let (escape, after) = escape.split_at(end);
-            out.push_str(escape);
-            rest = after;
-        }
-    }
-    Ok(out + rest)
-}
-
 const MISSING: &str = "say who must have signed: --certificate-identity[-regexp] with --certificate-oidc-issuer[-regexp], or --owner or \
                        --repo for GitHub Actions; or a policy with --policy or --config";
 const BORROWED: &str = "say whose repository the image is built from, with --owner or --repo: any repository can call the workflow that \
@@ -449,16 +430,17 @@ mod tests {
     }
 
     #[test]
-    fn gos_quotation_is_read_as_cosign_reads_it() {
-        for (go, ours) in [
-            (r"\Qhttps://github.com/acme/\E.*", r"https://github\.com/acme/.*"),
-            (r"\Qa.b", r"a\.b"),
-            (r"a\\Q.b\.c\Q+\E", r"a\\Q.b\.c\+"),
-            (r"é\", r"é\"),
-            ("", ""),
-        ] {
-            assert_eq!(gos(go).as_deref(), Ok(ours), "{go}");
-        }
+    fn a_regex_means_what_it_means_to_cosign() {
+        let regex = |typed: &str| flags(&["--certificate-identity-regexp", typed]).certificate_identity_regexp.unwrap();
+        assert_eq!(
+            regex(r"https://github\.com/acme/(app|lib)/.*@refs/tags/v[0-9]+"),
+            r"https://github\.com/acme/(app|lib)/.*@refs/tags/v[0-9]+"
+        );
+        let quoted = regex::Regex::new(&format!("^(?:{})$", regex(r"\Qhttps://github.com/acme/\E\d+"))).unwrap();
+        assert!(quoted.is_match("https://github.com/acme/1"));
+        assert!(!quoted.is_match("https://githubxcom/acme/1") && !quoted.is_match("https://github.com/acme/\u{661}"));
+        let wrong = Typed::try_parse_from(["x", "--certificate-identity-regexp", r"a(?=b)"]).unwrap_err().to_string();
+        assert!(wrong.contains("--certificate-identity-regexp"), "{wrong}");
     }
 
     #[test]

@@ -69,7 +69,9 @@ fn docker_configs(environment: impl Fn(&str) -> Option<OsString>, podman_run: &P
     } else {
         usual.into_iter().flatten().collect()
     };
-    files.into_iter().filter(|file| file.is_file()).collect()
+    // One that `touch` made, or an empty secret, is none to Docker.
+    let says = |file: &PathBuf| std::fs::read(file).map_or(true, |text| !text.trim_ascii().is_empty());
+    files.into_iter().filter(|file| file.is_file() && says(file)).collect()
 }
 
 #[cfg(test)]
@@ -136,11 +138,15 @@ mod tests {
         let usual =
             [home.clone(), ("XDG_RUNTIME_DIR", at("run")), ("XDG_CONFIG_HOME", at("config")), ("DOCKER_CONFIG", "".into())];
         assert_eq!(found(&[]), std::slice::from_ref(&rootful));
-        assert_eq!(found(std::slice::from_ref(&home)), [docker.clone(), rootful.clone(), podman]);
-        assert_eq!(found(&usual), [docker, run, config]);
+        assert_eq!(found(std::slice::from_ref(&home)), [docker.clone(), rootful.clone(), podman.clone()]);
+        assert_eq!(found(&usual), [docker.clone(), run, config]);
         assert_eq!(found(&[home.clone(), file_variable.clone()]), std::slice::from_ref(&file));
         assert_eq!(found(&[home.clone(), docker_variable.clone()]), std::slice::from_ref(&named));
         assert_eq!(found(&[home.clone(), file_variable, docker_variable]), [named, file]);
-        assert_eq!(found(&[home, ("REGISTRY_AUTH_FILE", at("nowhere"))]), Vec::<PathBuf>::new());
+        assert_eq!(found(&[home.clone(), ("REGISTRY_AUTH_FILE", at("nowhere"))]), Vec::<PathBuf>::new());
+        for empty in ["", " \r\n"] {
+            std::fs::write(&podman, empty).unwrap();
+            assert_eq!(found(std::slice::from_ref(&home)), [docker.clone(), rootful.clone()], "Docker takes it for none");
+        }
     }
 }

@@ -47,6 +47,14 @@ use crate::{
     yaml::{Problems, shown},
 };
 
+/// A regular expression of Go's, as its tools read it, in our syntax.
+///
+/// # Errors
+/// What of it cannot be said here, or is none of Go's.
+pub fn of_go(go: &str) -> Result<String, String> {
+    go_syntax::translate(go).map(|(ours, _)| ours)
+}
+
 /// What the person importing decides.
 #[derive(Debug, Clone, Default)]
 pub struct Options {

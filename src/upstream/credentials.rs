@@ -262,9 +262,7 @@ fn parse(file: &Path, bytes: &[u8]) -> Result<Value, CredentialError> {
     }
     // The position, not the text: the text is secrets.
     let at = |error: &serde_json::Error| format!("is not JSON at line {} column {}", error.line(), error.column());
-    // As Docker reads one that `touch` made, or an empty secret.
-    let empty = bytes.iter().all(u8::is_ascii_whitespace);
-    let value: Value = serde_json::from_slice(if empty { b"{}" } else { bytes }).map_err(|error| failed(at(&error)))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| failed(at(&error)))?;
     for key in ["auths", "credHelpers"] {
         if !matches!(value.get(key), None | Some(Value::Null | Value::Object(_))) {
             return Err(failed(format!("`{key}` is not an object")));
@@ -412,11 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_nothing_has_no_credentials_and_zero_bytes_end_none() {
-        for text in ["", "\n", " \t\r\n"] {
-            assert_eq!(parse(Path::new("config.json"), text.as_bytes()).unwrap(), json!({}), "{text:?}");
-        }
-        assert!(parse(Path::new("config.json"), b"\0").is_err());
+    fn zero_bytes_end_no_password() {
         let padded = Credential::from(DockerCredential::UsernamePassword("robot".into(), "a\0b\0\0".into()));
         assert!(matches!(padded.secret, Secret::Password { password, .. } if password == "a\0b"));
     }

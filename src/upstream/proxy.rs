@@ -33,9 +33,9 @@ impl Proxy {
     /// The one that this process's environment names.
     #[must_use]
     pub fn of_environment() -> Self {
-        let first = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        // The end of a line is what `$(cat FILE)` and a secret's file leave.
-        let of = |names| first(names).unwrap_or_default().trim().to_owned();
+        // The end of a line is what a secret's file leaves. What is not UTF-8 is no URL, which is told.
+        let value = |name: &&str| std::env::var_os(name).map(|value| value.to_string_lossy().trim().to_owned());
+        let of = |names: [&str; 2]| names.iter().filter_map(value).find(|value| !value.is_empty()).unwrap_or_default();
         Self::of(&of(["HTTPS_PROXY", "https_proxy"]), &of(["NO_PROXY", "no_proxy"]))
     }
 

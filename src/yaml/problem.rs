@@ -34,17 +34,16 @@ pub struct Problem {
 impl fmt::Display for Problem {
     /// `pullgate.yaml:12:5: upstreams[1].url: …`, as compilers write it, so that editors can jump there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // On the line it is on, whatever the file is called.
-        for c in self.file.display().to_string().chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) }?;
-        }
+        let mut told = self.file.display().to_string();
         if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
+            told += &format!(":{}:{}", self.line, self.column);
         }
         if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
+            told += &format!(": {}", self.key);
         }
-        write!(f, ": {}", self.message)
+        told += &format!(": {}", self.message);
+        // On one line, whatever files and keys are called: to a CI system a line can be a command.
+        told.chars().try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) })
     }
 }
 

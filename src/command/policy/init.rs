@@ -25,7 +25,7 @@ use crate::{
         report::Outcome,
         runtime,
         streams::{self, tell},
-        text::line,
+        text::{line, path},
     },
     evidence::Limits,
     oci::{Digest, media_type},
@@ -99,7 +99,7 @@ impl Arguments {
         let free = || {
             for file in [&policy_path, &test_path] {
                 if std::fs::symlink_metadata(file).is_ok() {
-                    return Err(usage(&format_args!("{} is there already; choose another --name", file.display())));
+                    return Err(usage(&format_args!("{} is there already; choose another --name", path(file))));
                 }
             }
             // Tests that are there already rely on theirs.
@@ -167,7 +167,7 @@ impl Arguments {
         }
         create(&policy_path, text.as_bytes())?;
         create(&test_path, test.as_bytes())?;
-        let names: String = [policy_path, test_path].map(|file| line(&file.display().to_string()) + "\n").concat();
+        let names: String = [policy_path, test_path].map(|file| path(&file) + "\n").concat();
         streams::answer(&names)?;
         Ok(Exit::Done)
     }
@@ -187,23 +187,23 @@ fn file_name(text: &str) -> Result<String, String> {
 /// # Errors
 /// It cannot be read, or `kept` is another: the tests that rely on that one would be judged under this one.
 fn missing(file: &Path, kept: &Path) -> Result<Option<Vec<u8>>, String> {
-    let root = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let root = std::fs::read(file).map_err(|error| format!("{}: {error}", path(file)))?;
     match std::fs::read(kept) {
         Ok(there) if there == root => Ok(None),
         Ok(_) => Err(format!(
             "{} is another trust root than {}, and tests beside it rely on it: begin this policy in another DIR",
-            kept.display(),
-            file.display()
+            path(kept),
+            path(file)
         )),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(root)),
-        Err(error) => Err(format!("{}: {error}", kept.display())),
+        Err(error) => Err(format!("{}: {error}", path(kept))),
     }
 }
 
 /// Writes a file that is not there yet.
-fn create(path: &Path, bytes: &[u8]) -> Result<(), Unusable> {
-    let written = std::fs::File::create_new(path).and_then(|mut file| file.write_all(bytes));
-    written.map_err(|error| Unusable::Failed(format!("{}: {error}", path.display())))
+fn create(file: &Path, bytes: &[u8]) -> Result<(), Unusable> {
+    let written = std::fs::File::create_new(file).and_then(|mut file| file.write_all(bytes));
+    written.map_err(|error| Unusable::Failed(format!("{}: {error}", path(file))))
 }
 
 /// Why a pair fails its own test, if it does, and how the command ends then.

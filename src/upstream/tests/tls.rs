@@ -85,7 +85,7 @@ fn u1_what_is_wrong_with_the_configuration_is_told_at_the_start_with_key_and_fil
         assert!(told.contains(why) && told.contains("`ca: ") && told.contains(path.to_str().unwrap()), "{told}");
     }
     assert!(refused(|config| config.ca = Some("/nonexistent".into())).contains("/nonexistent"));
-    for text in ["[", "[]", "{\"auths\": 3}"] {
+    for text in ["", "[]", "{\"auths\": 3}"] {
         let (_kept, path) = file(text);
         let told = refused(|config| config.docker_configs = vec![path.clone()]);
         assert!(told.contains(&format!("upstream acme.test: its credentials: {}: ", path.display())), "{told}");

@@ -664,6 +664,29 @@ async fn j2_no_files_name_begins_a_line_or_moves_a_terminal() {
     }
     let output = ask("verify", &["--summary", &absent, &image]).await;
     assert!(!stderr(&output).contains("\n::error") && stderr(&output).contains("cannot be written"), "{}", stderr(&output));
+    // And one that a pattern finds, or another file names.
+    let policies = folder.path().join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    std::os::unix::fs::symlink("/nonexistent", policies.join("x\n::error::pwn.yaml")).unwrap();
+    let config = folder.path().join("pullgate.yaml");
+    std::fs::write(
+        &config,
+        format!("policies: [policies/*.yaml]\nupstreams: [{{host: a.test, layout: {:?}}}]\nstore: {{path: store}}\n", fixtures()),
+    )
+    .unwrap();
+    let test = folder.path().join("test.yaml");
+    std::fs::write(&test, "policies: [\"policies/*.yaml\"]\ntrust_root: sigstore\nlayout: evidence\ncases: []\n").unwrap();
+    let (config, test, policies) = (config.to_str().unwrap(), test.to_str().unwrap(), policies.to_str().unwrap());
+    for arguments in [
+        &["verify", "--config", config, &image][..],
+        &["policy", "check", policies],
+        &["policy", "test", test],
+        &["policy", "init", "--trusted-root", &absent, &image, policies],
+    ] {
+        let output = pullgate(arguments).await;
+        let told = stdout(&output) + &stderr(&output);
+        assert!(code(&output) == 64 && told.contains("\\n::error::") && !told.contains("\n::error"), "{arguments:?}: {told}");
+    }
     for command in ["verify", "explain"] {
         let output = ask(command, &[&format!("oci:{file}:acme/app:v1")]).await;
         assert!(!stderr(&output).contains("\n::error") && !stderr(&output).is_empty(), "{command}: {}", stderr(&output));
