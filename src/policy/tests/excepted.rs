@@ -233,7 +233,7 @@ fn d4_beside_what_an_entry_is_met_by_no_other_sbom_refuses_where_any_will_do() {
     assert!(!asked(&excepted(""), &good, None, "[]").unwrap().relied, "nothing is denied");
     let each = ", sbom_on: each_platform";
     let (amd64, bare) = (platform("amd64", &good[1..]), platform("arm64", &[]));
-    assert!(!relied(each, &good, Some(&[bare.clone()])));
+    assert!(!relied(each, &good, Some(std::slice::from_ref(&bare))));
     assert!(!relied(each, &good, Some(&[amd64.clone(), bare])));
     assert!(relied(each, &good, Some(&[amd64])));
     let two = excepted("").replace("attestations: [", "attestations: [{predicate_type: https://cyclonedx.org/bom}, ");
