@@ -184,7 +184,7 @@ pub enum Found {
 }
 
 /// Bounds of one search. Defaults are those of the design.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Pages of a referrers listing: 4.
     pub pages: usize,
@@ -215,5 +215,18 @@ impl Limits {
             signature_bytes: self.signature_bytes.max(other.signature_bytes),
             attestation_bytes: self.attestation_bytes.max(other.attestation_bytes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_bounds_the_larger_is_taken_of_each() {
+        let less = Limits { pages: 1, candidates: 2, total_bytes: 3, signature_bytes: 4, attestation_bytes: 5 };
+        let more = Limits { pages: 6, candidates: 1, total_bytes: 7, signature_bytes: 1, attestation_bytes: 8 };
+        let largest = Limits { pages: 6, candidates: 2, total_bytes: 7, signature_bytes: 4, attestation_bytes: 8 };
+        assert_eq!((less.or_more(&more), more.or_more(&less)), (largest.clone(), largest));
     }
 }
