@@ -23,14 +23,15 @@ pub(super) fn translate(go: &str) -> Result<Translated, String> {
     let (ours, hir) = go_syntax::translate(go)?;
     let properties = hir.properties();
     let anchored = properties.look_set_prefix().contains(Look::Start) && properties.look_set_suffix().contains(Look::End);
+    let loose_host = loose_host(&ours);
     let text = if anchored { ours } else { format!("(?:.*)(?:{ours})(?:.*)") };
     AnchoredRegex::new(&text).map_err(|error| error.to_string())?;
-    Ok(Translated { text: Text::Regex(text), unanchored: !anchored, loose_host: loose_host(go) })
+    Ok(Translated { text: Text::Regex(text), unanchored: !anchored, loose_host })
 }
 
 /// Whether the host of a URL in the regex has a bare dot. A dot with a quantifier is a wildcard its writer meant.
-fn loose_host(go: &str) -> bool {
-    let text = go.trim_start_matches("(?i)").trim_start_matches('^');
+fn loose_host(ours: &str) -> bool {
+    let text = ours.trim_start_matches("(?i)").trim_start_matches('^');
     let Some((_, rest)) = text.split_once("://") else { return false };
     let host = rest.split('/').next().unwrap_or_default();
     let bytes = host.as_bytes();
@@ -77,6 +78,10 @@ mod tests {
             (r"https://token\.actions\.githubusercontent.+", false),
             (r"https://.*\.acme\.test/", false),
             (r".*@acme.test", false),
+            (r"^\Qhttps://github.com/acme/app/\E.*$", false),
+            (r"^\Qhttps://\Egithub.com/acme/app/.*$", true),
+            (r"^https:\/\/github.com\/acme\/", true),
+            (r"^https:\/\/github\.com\/acme\/app/a.b", false),
         ] {
             assert_eq!(translate(go).unwrap().loose_host, loose, "{go}");
         }

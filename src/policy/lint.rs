@@ -97,12 +97,13 @@ impl Policy {
                         ),
                     ));
                 }
-                if what == "subject" && open.start_in_word && !open.start_of_path {
+                let is_told = if what == "subject" { open.start_of_path } else { open.start };
+                if open.start_in_word && !is_told {
                     lints.push((
                         "regex_open_start",
                         format!(
-                            "policy {name}: subject_{form} {matcher} begins in the middle of a word, so it is also met by names that \
-                             only end like that, as evil-acme.test ends like acme.test; write what stands before the word, such as `@`"
+                            "policy {name}: {what}_{form} {matcher} begins in the middle of a word, so it is also met by names that \
+                             only end like that, as evil-acme.test ends like acme.test; write what stands before the word, such as `@` or `.`"
                         ),
                     ));
                 }

@@ -50,7 +50,8 @@ pub(in crate::policy) struct Openings {
     /// The same, and it is not about an e-mail address. Those have no part that others choose; a workflow's subject has
     /// slashes, and behind its `@` a branch that may be called anything.
     pub(super) start_of_path: bool,
-    /// A domain begins with anything directly before a part of a word, as evil-acme.test does for `*acme.test`. Of what has no path.
+    /// A domain begins with anything directly before a part of a word, as evil-acme.test does for `*acme.test`. Of a URL's host, and of
+    /// what has no path.
     pub(super) start_in_word: bool,
     /// It goes on with anything directly behind a part of a word: at its end, or of the host or owner, wherever else it goes. Not
     /// behind a workflow's `@refs/`: which tags begin with `v` is decided in the repository that is named before it.
@@ -60,16 +61,17 @@ pub(in crate::policy) struct Openings {
 impl Openings {
     /// An exact text has none; nor has a regex that cannot be read, but those were compiled.
     pub(in crate::policy) fn of(matcher: &Matcher) -> Self {
-        Self::of_branches(matcher, |branch| branch)
+        Self::of_branches(matcher, |branch| branch, |branch| ends_open(branch) || leaves_owner_unended(branch))
     }
 
-    /// The same of a claim that says in whose repository a workflow ran, or which workflow it was; `None` of another claim.
+    /// The same of a claim that says in whose repository a workflow ran, or which workflow it was; `None` of another claim. Which
+    /// repositories and workflows there are behind an owner is decided by that owner.
     pub(in crate::policy) fn of_claim(name: &str, matcher: &Matcher) -> Option<Self> {
         let (_, is_url) = OWNER.iter().find(|(claim, _)| *claim == name)?;
-        Some(Self::of_branches(matcher, if *is_url { |branch| branch } else { at_a_forge }))
+        Some(Self::of_branches(matcher, if *is_url { |branch| branch } else { at_a_forge }, leaves_owner_unended))
     }
 
-    fn of_branches(matcher: &Matcher, placed: fn(Branch) -> Branch) -> Self {
+    fn of_branches(matcher: &Matcher, placed: fn(Branch) -> Branch, ends_open: fn(&[Piece]) -> bool) -> Self {
         let text = match matcher {
             Matcher::Exact(_) => return Self::default(),
             Matcher::Pattern(glob) => of_glob(glob.as_str()),
@@ -84,7 +86,7 @@ impl Openings {
             open.start |= start;
             open.start_of_path |= start && !is_of_mail(&branch);
             open.start_in_word |= begins_in_word(&branch);
-            open.end |= ends_open(&branch) || leaves_owner_unended(&branch);
+            open.end |= ends_open(&branch);
         }
         open
     }
@@ -241,14 +243,17 @@ fn is_of_mail(branch: &[Piece]) -> bool {
 
 fn begins_in_word(branch: &[Piece]) -> bool {
     let text_has = |of: char| move |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(of));
+    let of_url = lead(branch);
     let domain = match branch.iter().rposition(text_has('@')) {
+        _ if of_url.concat().ends_with("://") => &branch[of_url.len()..],
+        _ if branch.iter().any(text_has('/')) => return false,
         Some(at) if matches!(&branch[at], Piece::Text(text) if text.ends_with('@')) => &branch[at + 1..],
         Some(_) => return false,
         None => branch,
     };
     let begins = |pair: &[Piece]| matches!(pair, [Piece::Open { .. }, Piece::Text(text)] if text.starts_with(in_word));
     let before = domain.iter().take_while(|piece| !matches!(piece, Piece::Text(_))).count();
-    !branch.iter().any(text_has('/')) && domain.get(before.saturating_sub(1)..=before).is_some_and(begins)
+    domain.get(before.saturating_sub(1)..=before).is_some_and(begins)
 }
 
 fn ends_open(branch: &[Piece]) -> bool {

@@ -108,6 +108,8 @@ fn i01_i02_regexes_that_look_stricter_than_they_are_are_told() {
         (r"(?:.*)(?:github)(?:.*)", &["regex_open_start", "regex_open_end"]),
         (r".*@acme\.test", &["regex_open_start"]),
         (r"https://token\.actions.*", &["regex_open_end"]),
+        (r"https://.*acme\.test", &["regex_open_start"]),
+        (r"https://[^/]*acme\.test", &["regex_open_start"]),
     ] {
         assert_eq!(ids(&format!("issuer_regex: '{issuer}', subject: 'a@b.test'"), ""), found, "{issuer}");
     }
@@ -142,6 +144,12 @@ fn i01_patterns_that_leave_open_what_a_regex_may_not_are_told_as_it_is() {
         ("*@*.acme.test", &[]),
         ("*@mail*.acme.test", &[]),
         ("*.acme.test", &[]),
+        ("https://*acme.test/x", &["regex_open_start"]),
+        ("https://{a,*}acme.test/x@y", &["regex_open_start"]),
+        ("https://*acme.test", &["regex_open_start"]),
+        ("https://*-acme.test/x", &[]),
+        ("https://git*acme.test/x", &[]),
+        ("https://acme.test/*x/y", &[]),
         ("*!acme.test", &[]),
         ("*acme/x", &[]),
         ("https://git.acme.test/acme?", &[]),
@@ -150,6 +158,8 @@ fn i01_patterns_that_leave_open_what_a_regex_may_not_are_told_as_it_is() {
     }
     for (issuer, found) in [
         ("https://*.acme.test", &[][..]),
+        ("https://*acme.test", &["regex_open_start"]),
+        ("*acme.test", &["regex_open_start"]),
         ("**/acme.test", &["regex_open_start"]),
         ("https://token.actions*", &["regex_open_end"]),
     ] {
@@ -174,6 +184,11 @@ fn i01_patterns_of_claims_are_looked_at_as_those_of_subjects() {
         ("token_subject: 'repo:acme/app:ref:refs/tags/v*'", &[]),
         ("token_subject: 'repo:acme/*:ref:refs/tags/v*'", &[]),
         ("token_subject: 'project_path:acme*/app:ref_type:tag:ref:v*'", &["regex_open_end"]),
+        // The owner is ended, and decides which repositories and workflows there are.
+        ("source_repository_uri: 'https://github.com/acme/app*'", &[]),
+        ("github_workflow_repository: 'acme/app*'", &[]),
+        ("build_signer_uri: 'https://github.com/acme/app/.github/workflows/release*'", &[]),
+        ("token_subject: 'repo:acme/app*'", &[]),
         // Which tags and triggers there are is decided in the repository.
         ("source_repository_ref: 'refs/tags/v*', build_trigger: 'push*'", &[]),
     ] {
