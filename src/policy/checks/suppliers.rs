@@ -2,12 +2,16 @@
 //!
 //! SPDX 2 writes `Organization: Acme (mail@acme.test)`; an entry matches all of that, it without its mail, or the name alone.
 //! SPDX 3 names an agent, CycloneDX `supplier.name`: there all of it is the name, but for a mail address behind it, and
-//! `Acme (Evil Corp)` is not Acme. Allowed names are compared exactly, denied ones in any capitals and with any white space between words. With `allow`, a package must
-//! say its supplier unless `required: false`; what stands for the image itself, its operating system or a file need not.
+//! `Acme (Evil Corp)` is not Acme. Allowed names are compared exactly, denied ones in any capitals and with any white space between
+//! words and around `Organization:`. With `allow`, a package must say its supplier unless `required: false`; what stands for the
+//! image itself, its operating system or a file need not.
 
 use super::{CheckFailure, Form, Package, Reason, named, pattern, short, texts};
 use crate::{
-    policy::{documents::sbom::without_mail, sentence::any_of},
+    policy::{
+        documents::sbom::{kind_and_name, without_mail},
+        sentence::any_of,
+    },
     yaml::Cursor,
 };
 
@@ -74,9 +78,11 @@ impl Suppliers {
     }
 }
 
-/// In small letters, its words between single spaces: a denied supplier is no other one with a space more.
+/// In small letters, its words between single spaces, and a kind of agent before it as SPDX 2 has it: a denied supplier is no other
+/// one with a space more or less.
 fn folded(name: &str) -> String {
-    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    let words = name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    kind_and_name(&words).map(|(kind, name)| format!("{kind}: {name}")).unwrap_or(words)
 }
 
 #[cfg(test)]
@@ -161,7 +167,24 @@ mod tests {
                     Some("Organization : Evil\n"),
                     Some("Evil "),
                     Some("Evil <x@evil.test> "),
+                    Some("Organization: Evil  ( x@evil.test )"),
                 ],
+            ),
+            (
+                "{deny: [\"Organization: Evil Corp\"]}",
+                &[Some("Person: Evil Corp"), Some("Organization: Evil: Corp"), Some("Evil Corp")],
+                &[
+                    Some("Organization:Evil Corp"),
+                    Some("Organization :Evil Corp"),
+                    Some("organization:  evil  corp"),
+                    Some("Organization:Evil Corp (x@evil.test)"),
+                    Some("Organization: Evil Corp < x@evil.test>"),
+                ],
+            ),
+            (
+                "{deny: [\"Organization:Evil\"]}",
+                &[Some("Person: Evil"), Some("Evil")],
+                &[Some("Organization: Evil"), Some("Organization:Evil"), Some("Organization: Evil (x@evil.test)")],
             ),
             (
                 "{deny: [Evil  Corp]}",

@@ -191,9 +191,18 @@ const TAG_VALUE: &[u8] = b"SPDXVersion:";
 pub(in crate::policy) fn without_mail(agent: &str) -> Option<&str> {
     let open = agent.rfind(['(', '<'])?;
     let (name, mail) = agent.split_at(open);
-    let mail = mail.strip_prefix('(').map_or_else(|| mail.strip_prefix('<')?.strip_suffix('>'), |mail| mail.strip_suffix(')'))?;
+    let mail =
+        mail.strip_prefix('(').map_or_else(|| mail.strip_prefix('<')?.strip_suffix('>'), |mail| mail.strip_suffix(')'))?.trim();
     let is_mail = mail.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
     (mail.is_empty() || is_mail && !mail.contains(char::is_whitespace)).then(|| name.trim_end())
+}
+
+/// Kind and name in `Organization: name`, as SPDX 2 writes an agent. In any capitals and with any white space: a denied supplier is no
+/// other one where a tool writes `organization:`.
+pub(in crate::policy) fn kind_and_name(agent: &str) -> Option<(&str, &str)> {
+    let (kind, name) = agent.split_once(':')?;
+    let kind = kind.trim();
+    ["Organization", "Person", "Tool"].iter().any(|known| known.eq_ignore_ascii_case(kind)).then(|| (kind, name.trim()))
 }
 
 /// Whether a text is a package URL, whatever its type is said to be. Its scheme may be in any capitals.

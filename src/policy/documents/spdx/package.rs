@@ -2,7 +2,8 @@
 
 use super::{
     super::sbom::{
-        Licensing, MAX_TEXT_OF_A_NAME, Package, asserted, is_asserted, is_image, is_purl, references_in, without_mail,
+        Licensing, MAX_TEXT_OF_A_NAME, Package, asserted, is_asserted, is_image, is_purl, kind_and_name, references_in,
+        without_mail,
     },
     DocumentError, Gathered, Json,
 };
@@ -59,10 +60,7 @@ pub(super) fn supplied_by(agent: Option<String>) -> (Option<String>, Option<Stri
 
 /// The name in `Organization: name (mail)`, as this version writes an agent.
 fn name_of(agent: &str) -> Option<&str> {
-    let (kind, name) = agent.split_once(':')?;
-    // In any capitals: a denied supplier is no other one where a tool writes `organization:`.
-    ["Organization", "Person", "Tool"].iter().find(|known| known.eq_ignore_ascii_case(kind.trim()))?;
-    let name = name.trim();
+    let (_, name) = kind_and_name(agent)?;
     Some(without_mail(name).unwrap_or(name))
 }
 
