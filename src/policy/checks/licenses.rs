@@ -17,8 +17,9 @@
 //!   that says either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
 //!   the words of a denied text or of a denied licence's name (`LicenseRef-Commons-Clause`, `LicenseRef-MIT-License`).
 //! - In SPDX 3 and CycloneDX any licence may have a text of a few words beside its name: where that names a denied licence it is
-//!   denied too, also under the name of one of SPDX's list. So is one whose URL in CycloneDX, beside a name that is no id, or in SPDX
-//!   2's `seeAlsos`, does.
+//!   denied too, also under the name of one of SPDX's list. So is one whose URL does: in CycloneDX beside a name that is no id, and
+//!   of a `LicenseRef-…`; in SPDX 2 in `seeAlsos` and `crossRefs`. A text that is an expression is evaluated, and so is the last
+//!   segment of a URL; elsewhere in a URL only an id with a version counts, or a name: `/openssl/` says where, not what.
 //! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. What stands for
 //!   the image itself, its operating system or a file need not state one.
 //! - SPDX 3's sets of licences are the `AND` and `OR` of their members, each evaluated as what it is: a custom licence whose
@@ -26,19 +27,18 @@
 //! - A licence in a form that is not read (a reference to what the document does not hold, a long text without a name, SPDX 3's
 //!   custom additions) is refused by `allow` and by `deny`.
 
+mod beside;
 mod list;
-
-use std::collections::HashSet;
 
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
-use self::list::{License, canonical};
+use self::{
+    beside::Beside,
+    list::{License, canonical},
+};
 use super::{CheckFailure, Form, Package, Reason, named, pattern, short};
 use crate::{
-    policy::{
-        documents::sbom::{Foreign, Licensing, references_in},
-        sentence::any_of,
-    },
+    policy::{documents::sbom::Licensing, sentence::any_of},
     yaml::{Cursor, Value, closest, shown},
 };
 
@@ -156,18 +156,39 @@ impl Entry {
         }
     }
 
-    /// Whether a text in small letters, which is no expression, names it somewhere; `words` are its words, `ids` the licences
-    /// whose id is in it. A denied text is no other one where a tool writes `Commons-Clause`.
-    fn is_named_in(&self, text: &str, words: &str, ids: &[License]) -> bool {
+    /// Whether a text, which is no expression, names it somewhere. A denied text is no other one where a tool writes
+    /// `Commons-Clause`, nor a denied licence where its name goes over two lines.
+    fn is_named_in(&self, text: &Prose) -> bool {
         match &self.what {
             What::Listed(own, _) => {
-                ids.iter().any(|found| found.choices().any(|choice| own.covers(choice)))
-                    || self.names.iter().any(|name| list::mentions(text, name))
+                text.ids.iter().any(|found| found.choices().any(|choice| own.covers(choice)))
+                    || self.names.iter().any(|name| list::mentions(&text.lower, name) || list::mentions(&text.plain, name))
             }
-            What::Ref(own) => text.contains(&own.to_lowercase()),
-            What::Text(own) => text.contains(&own.to_lowercase()) || self.names.iter().any(|name| words.contains(name)),
+            What::Ref(own) => text.lower.contains(&own.to_lowercase()),
+            What::Text(own) => {
+                text.lower.contains(&own.to_lowercase()) || self.names.iter().any(|name| text.words.contains(name))
+            }
             What::Nothing(_) => false,
         }
+    }
+}
+
+/// A text that is no expression, as names are looked for in it.
+struct Prose {
+    /// In small letters.
+    lower: String,
+    /// Its words, see [`spelled`].
+    words: String,
+    /// Its words and versions.
+    plain: String,
+    /// The licences whose id is in it.
+    ids: Vec<License>,
+}
+
+impl Prose {
+    fn of(text: &str) -> Self {
+        let lower = text.to_lowercase();
+        Self { words: spelled(&lower), plain: list::words_alone(&lower), ids: list::ids_in(&lower), lower }
     }
 }
 
@@ -265,10 +286,15 @@ impl Licenses {
 
     pub(super) fn judge(&self, package: &Package) -> Result<(), CheckFailure> {
         let fail = |summary| Err(CheckFailure { reason: Reason::LicenseDenied, summary });
+        let beside = Beside::of(self, &package.foreign);
+        // What is said of no licence that is named is said of the package.
+        if let Some(told) = beside.told_of("") {
+            return fail(format!("wants {}; found {} in {}", self.told(), short(told, 60), named(package)));
+        }
         if package.licenses.is_empty() && !package.is_frame && !self.nothing(NOASSERTION) {
             return fail(format!("wants {}; found no stated licence of {}", self.told(), named(package)));
         }
-        let Some(license) = package.licenses.iter().find_map(|license| self.first_refused(license, &package.foreign)) else {
+        let Some(license) = package.licenses.iter().find_map(|license| self.first_refused(license, &beside)) else {
             return Ok(());
         };
         let wants = match license {
@@ -282,15 +308,15 @@ impl Licenses {
     }
 
     /// The first part that does not pass where all must; all of them where one would do.
-    fn first_refused<'l>(&self, license: &'l Licensing, foreign: &[Foreign]) -> Option<&'l Licensing> {
+    fn first_refused<'l>(&self, license: &'l Licensing, beside: &Beside<'_>) -> Option<&'l Licensing> {
         match license {
-            Licensing::All(members) => members.iter().find_map(|member| self.first_refused(member, foreign)),
+            Licensing::All(members) => members.iter().find_map(|member| self.first_refused(member, beside)),
             Licensing::Any(members) => {
-                members.iter().all(|member| self.first_refused(member, foreign).is_some()).then_some(license)
+                members.iter().all(|member| self.first_refused(member, beside).is_some()).then_some(license)
             }
             Licensing::Said(text) => {
                 let text = text.trim();
-                (self.denies_beside(text, foreign) || !self.passes(text, foreign)).then_some(license)
+                (beside.told_of(text).is_some() || !self.passes(text, beside)).then_some(license)
             }
             Licensing::Unread(_) => Some(license),
         }
@@ -302,7 +328,7 @@ impl Licenses {
         !lists(&self.deny) && self.allow.as_ref().is_none_or(|allow| lists(allow))
     }
 
-    fn passes(&self, text: &str, foreign: &[Foreign]) -> bool {
+    fn passes(&self, text: &str, beside: &Beside<'_>) -> bool {
         if let Some(nothing) = nothing(text) {
             return self.nothing(nothing);
         }
@@ -311,25 +337,20 @@ impl Licenses {
             let within: Vec<_> = list::words(text).filter_map(|(_, word)| nothing(word)).collect();
             return expression.evaluate(|requirement| match &requirement.license {
                 LicenseItem::Spdx { id, .. } if id.name == NOASSERTION => within.iter().all(|nothing| self.nothing(nothing)),
-                LicenseItem::Spdx { .. } | LicenseItem::Other(_) => self.passes_one(requirement, foreign),
+                LicenseItem::Spdx { .. } | LicenseItem::Other(_) => self.passes_one(requirement, beside),
             });
         }
         if let Some(id) = list::id_of_name(text) {
             let exception = list::built_in_exception(id);
             return License::of(id, false).choices().any(|choice| self.passes_listed(choice, exception));
         }
-        // Not those of the package's other licences, among which there may be a choice.
-        let references: HashSet<String> = references_in(text).map(str::to_ascii_lowercase).collect();
-        let is_meant = |foreign: &&Foreign| {
-            let own = foreign.reference.rsplit(':').next().unwrap_or_default();
-            foreign.reference.eq_ignore_ascii_case(text) || references.contains(&own.to_ascii_lowercase())
-        };
         !self.denies_text(text)
-            && !foreign.iter().filter(is_meant).any(|foreign| self.denies_foreign(&foreign.reference, Some(foreign)))
+            && !self.denies_url(text)
+            && !self.denies_meant(text, beside)
             && self.allow.as_ref().is_none_or(|allow| allow.iter().any(|entry| entry.is_text(text)))
     }
 
-    fn passes_one(&self, requirement: &LicenseReq, foreign: &[Foreign]) -> bool {
+    fn passes_one(&self, requirement: &LicenseReq, beside: &Beside<'_>) -> bool {
         let exception = requirement.addition.as_ref().map(ToString::to_string);
         match &requirement.license {
             LicenseItem::Spdx { id, or_later } => {
@@ -341,7 +362,7 @@ impl Licenses {
             LicenseItem::Other(_) if matches!(requirement.addition, Some(AdditionItem::Other(_))) => false,
             LicenseItem::Other(reference) => {
                 let reference = reference.to_string();
-                let known = foreign.iter().find(|foreign| foreign.reference.eq_ignore_ascii_case(&reference));
+                let known = beside.get(&reference);
                 !self.denies_foreign(&reference, known)
                     && self.allow.as_ref().is_none_or(|allow| {
                         let says = |text: &str| allow.iter().any(|entry| entry.is_text(text));
@@ -358,39 +379,24 @@ impl Licenses {
         if self.deny.is_empty() {
             return false;
         }
-        let lower = text.to_lowercase();
-        let (words, ids) = (spelled(&lower), list::ids_in(&lower));
-        self.deny.iter().any(|entry| entry.is_named_in(&lower, &words, &ids))
+        let text = Prose::of(text);
+        self.deny.iter().any(|entry| entry.is_named_in(&text))
     }
 
-    /// Whether what the document says beside `text` names a denied licence. Whatever the name is: a denied licence would pass as `MIT`,
-    /// or as none.
-    fn denies_beside(&self, text: &str, foreign: &[Foreign]) -> bool {
-        let of_text = foreign.iter().filter(|foreign| foreign.reference.eq_ignore_ascii_case(text));
-        of_text.flat_map(|foreign| &foreign.texts).any(|text| self.denies_text(text))
-    }
-
-    /// Whether a licence outside SPDX's list is denied, by its reference or by what the document says of it.
-    fn denies_foreign(&self, reference: &str, known: Option<&Foreign>) -> bool {
-        let said = known.into_iter().flat_map(|known| known.names.iter().chain(&known.texts));
-        // `LicenseRef-AGPL-3.0-only` was made of an id.
-        let own = reference.rsplit_once("LicenseRef-").map_or(reference, |(_, own)| own);
-        self.deny.iter().any(|entry| entry.is_text(reference) || entry.is_spelled_in(reference))
-            || self.denies_text(own)
-            || said.into_iter().any(|text| self.denies_text(text))
+    /// Whether a text names a denied licence, and not by an id that may be anything's name, or by words that may.
+    fn denies_exactly(&self, text: &str) -> bool {
+        let mut text = Prose::of(text);
+        text.ids.retain(|id| id.has_version());
+        self.deny.iter().any(|entry| !matches!(entry.what, What::Text(_)) && entry.is_named_in(&text))
     }
 
     fn passes_listed(&self, license: License, exception: Option<&str>) -> bool {
-        let covers = |entry: &&Entry| entry.covers(license, exception);
-        if self.deny.iter().any(|entry| covers(&entry)) {
+        if self.denies_listed(license, exception) {
             return false;
         }
-        let mut allowed = self.allow.iter().flatten().filter(covers);
+        let mut allowed = self.allow.iter().flatten().filter(|entry| entry.covers(license, exception));
         match exception.filter(|exception| exception.contains(CUSTOM)) {
-            Some(custom) => {
-                allowed.any(|entry| matches!(entry.what, What::Listed(_, Some(_))))
-                    && !self.deny.iter().any(|entry| entry.is_spelled_in(custom))
-            }
+            Some(_) => allowed.any(|entry| matches!(entry.what, What::Listed(_, Some(_)))),
             None => self.allow.is_none() || allowed.next().is_some(),
         }
     }

@@ -4,11 +4,13 @@
 //! package URL. `metadata.component` is what the document is about. These are shown to the checks and not counted, or every
 //! document would have a package. A component's own licences count; what stands under `evidence` was found in its files and does not.
 
+use std::collections::{HashMap, HashSet};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
     DocumentError, Json, Kind,
-    sbom::{self, EachPackage, Foreign, Format, Licensing, MAX_TEXT_OF_A_NAME, Package, Sbom, asserted, is_image},
+    sbom::{self, EachPackage, Foreign, Format, Licensing, MAX_TEXT_OF_A_NAME, Package, Sbom, asserted, is_image, references_in},
 };
 use crate::verify::Predicate;
 
@@ -27,9 +29,6 @@ pub(crate) const VERSIONS: [(&str, &str, &str); 6] = [
     ("1.6", "CycloneDX 1.6", "https://cyclonedx.org/bom/v1.6"),
     ("1.7", "CycloneDX 1.7", "https://cyclonedx.org/bom/v1.7"),
 ];
-
-/// Licences of one component with a URL or a text beside what they are called: each licence is looked for among all of them.
-const MAX_DESCRIBED: usize = 256;
 
 /// Reads `predicate`; `each` sees every component.
 ///
@@ -121,18 +120,21 @@ fn supplier(json: &mut Json<'_>) -> Result<Option<String>, DocumentError> {
 
 /// `[{"license": {"id": …} | {"name": …}}, {"expression": …}]`: each of them holds. Of one with an id the name and the URL are what
 /// tools write besides, and where neither id nor name stands there, as syft writes it, its URL is what is said. Beside a name it is
-/// said of that: CycloneDX for .NET calls `Unknown - See URL` what has a URL alone. So is a text of a few words, beside an id too. One
-/// of a text alone states a licence that is not read; an empty one, as trivy writes it, states nothing.
+/// said of that: CycloneDX for .NET calls `Unknown - See URL` what has a URL alone. So is a text of a few words, beside an id too.
+/// Of one called `NOASSERTION` that has a URL, nothing is stated, and the URL can deny. One of a text alone states a licence that is
+/// not read; an empty one, as trivy writes it, states nothing.
 fn licenses(json: &mut Json<'_>, package: &mut Package) -> Result<(), DocumentError> {
+    let mut described = Described::default();
     json.list(|json| {
         let mut stated = false;
-        json.object(&["license", "expression"], |json, key| {
-            stated = true;
-            if key == "expression" {
-                package.licenses.extend(asserted(json.text_or_null()?).map(Licensing::Said));
-                return Ok(());
+        json.object(&["license", "expression", "expressionDetails"], |json, key| {
+            match key {
+                "license" => license(json, package, &mut described)?,
+                "expression" => package.licenses.extend(asserted(json.text_or_null()?).map(Licensing::Said)),
+                _ => return json.list(|json| details(json, package, &mut described)),
             }
-            license(json, package)
+            stated = true;
+            Ok(())
         })?;
         if !stated {
             package.licenses.push(Licensing::Unread("an entry without license or expression".to_owned()));
@@ -141,13 +143,35 @@ fn licenses(json: &mut Json<'_>, package: &mut Package) -> Result<(), DocumentEr
     })
 }
 
+/// What has been said so far beside the licences of a component, which may have the same any number of times.
+#[derive(Default)]
+struct Described {
+    places: HashMap<String, usize>,
+    said: HashSet<(usize, String)>,
+}
+
+impl Described {
+    fn add(&mut self, package: &mut Package, reference: &str, texts: impl IntoIterator<Item = String>) {
+        for text in texts {
+            let new = package.foreign.len();
+            let at = *self.places.entry(reference.to_owned()).or_insert(new);
+            if at == new {
+                package.foreign.push(Foreign { reference: reference.to_owned(), ..Foreign::default() });
+            }
+            if self.said.insert((at, text.clone())) {
+                package.foreign.iter_mut().skip(at).take(1).for_each(|foreign| foreign.texts.push(text.clone()));
+            }
+        }
+    }
+}
+
 /// One of these, with what is said beside what it is called.
-fn license(json: &mut Json<'_>, package: &mut Package) -> Result<(), DocumentError> {
+fn license(json: &mut Json<'_>, package: &mut Package, described: &mut Described) -> Result<(), DocumentError> {
     let (mut id, mut name, mut url, mut has_text, mut words) = (None, None, None, false, None);
     json.object(&["id", "name", "url", "text"], |json, key| {
         match key {
-            "id" => id = asserted(json.text_or_null()?),
-            "name" => name = asserted(json.text_or_null()?),
+            "id" => id = json.text_or_null()?,
+            "name" => name = json.text_or_null()?,
             "url" => url = asserted(json.text_or_null()?),
             _ => {
                 has_text = json.kind()? != Kind::Null;
@@ -156,25 +180,39 @@ fn license(json: &mut Json<'_>, package: &mut Package) -> Result<(), DocumentErr
         }
         Ok(())
     })?;
-    let (said, url) = match (id, name) {
+    let is_called = id.is_some() || name.is_some();
+    let (said, url) = match (asserted(id), asserted(name)) {
         (Some(id), _) => (Some(id), None),
         (None, Some(name)) => (Some(name), url),
+        // `NOASSERTION`.
+        (None, None) if is_called => (None, url),
         (None, None) => (url, None),
     };
-    let Some(said) = said else {
-        package.licenses.extend(has_text.then(|| Licensing::Unread("a licence of a text alone".to_owned())));
-        return Ok(());
-    };
-    let texts: Vec<String> = url.into_iter().chain(words).collect();
-    if !texts.is_empty() {
-        if package.foreign.len() == MAX_DESCRIBED {
-            let message = format!("more than {MAX_DESCRIBED} licences with a URL or a text");
-            package.licenses.push(Licensing::Unread(message));
-            return Ok(());
-        }
-        package.foreign.push(Foreign { reference: said.clone(), names: Vec::new(), texts });
+    let is_read = said.is_some() || url.is_some();
+    if is_read {
+        described.add(package, said.as_deref().unwrap_or_default(), url.into_iter().chain(words));
+    } else if has_text {
+        package.licenses.push(Licensing::Unread("a licence of a text alone".to_owned()));
     }
-    package.licenses.push(Licensing::Said(said));
+    package.licenses.extend(said.map(Licensing::Said));
+    Ok(())
+}
+
+/// What 1.7 says of a licence in an expression. A URL is of an id as its page is, see [`licenses`].
+fn details(json: &mut Json<'_>, package: &mut Package, described: &mut Described) -> Result<(), DocumentError> {
+    let (mut id, mut url, mut words) = (None, None, None);
+    json.object(&["licenseIdentifier", "url", "text"], |json, key| {
+        match key {
+            "licenseIdentifier" => id = asserted(json.text_if_any()?),
+            "url" => url = asserted(json.text_if_any()?),
+            _ => words = few_words(json)?,
+        }
+        Ok(())
+    })?;
+    if let Some(id) = id {
+        let url = url.filter(|_| references_in(&id).next().is_some());
+        described.add(package, &id, url.into_iter().chain(words));
+    }
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Package {
 /// A licence outside SPDX's list, as a document describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Foreign {
-    /// `LicenseRef-…`, or what else a package says of it.
+    /// `LicenseRef-…`, or what else a package says of it; empty of a licence that the package leaves unnamed.
     pub(crate) reference: String,
     /// What it is called.
     pub(crate) names: Vec<String>,

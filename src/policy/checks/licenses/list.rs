@@ -56,6 +56,11 @@ impl License {
         Self { stem, version, or_later: or_later || later }
     }
 
+    /// Whether its id says a version: one that does is hardly the name of anything else.
+    pub(super) fn has_version(self) -> bool {
+        self.version.is_some()
+    }
+
     /// The licences among which it leaves the choice: itself, or every published version from it on.
     pub(super) fn choices(self) -> impl Iterator<Item = Self> {
         let own = Self { or_later: false, ..self };
@@ -134,7 +139,7 @@ pub(super) fn spellings(license: License) -> Vec<String> {
 }
 
 /// A name without what stands between and around its words and versions.
-fn words_alone(name: &str) -> String {
+pub(super) fn words_alone(name: &str) -> String {
     let words = name.split(|c: char| !c.is_alphanumeric() && c != '.').filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
@@ -155,7 +160,7 @@ fn shortened(name: &str) -> Vec<String> {
 
 /// `gplv2.0`, `gpl v2`, `gpl version 2` and so on.
 fn versioned(stem: &str, version: &str) -> Vec<String> {
-    const BETWEEN: [&str; 7] = ["", " ", "-", "v", " v", " version ", ", version "];
+    const BETWEEN: [&str; 8] = ["", " ", "-", "v", " v", "-v", " version ", ", version "];
     let versions = version.strip_suffix(".0").into_iter().chain([version]);
     versions.flat_map(|version| BETWEEN.map(|between| format!("{stem}{between}{version}"))).collect()
 }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::{super::tests::parsed, *};
+use crate::policy::documents::sbom::Foreign;
 
 fn package(licenses: &[&str]) -> Package {
     let licenses = licenses.iter().map(|text| Licensing::Said((*text).to_owned())).collect();
@@ -46,6 +47,12 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
                 "GNU Affero General Public License v3",
                 "GNU Affero General Public License v3 or later (AGPLv3+)",
                 "GNU Affero General Public License version 3",
+                "GNU Affero  General\u{a0}Public License v3.0",
+                "GNU_Affero-General-Public-License_v3",
+                "GNU AFFERO GENERAL PUBLIC LICENSE\n   Version 3, 19 November 2007",
+                "AGPL-v3",
+                "AGPL_v3",
+                "https://licenses.nuget.org/MIT%20AND%20AGPL-3.0-only",
                 "GNU AGPLv3",
                 "AGPLv3+",
                 "AGPL 3",
@@ -69,6 +76,11 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
             &["Apache License, Version 2.0", "Apache-2", "the Apache 2.0 licence", "ApacheLicense/Apache License 2"],
         ),
         ("GPL-2.0-or-later", &["GPLv1"], &["GPLv2", "GPL v3"]),
+        (
+            "SSPL-1.0",
+            &["Server-Side-Public-License-v10", "Server Side Public License"],
+            &["Server-Side-Public-License-v1", "Server Side  Public License, v 1"],
+        ),
         (
             "BSD-3-Clause",
             &["LicenseRef-BSD-3-Clause-New", "LicenseRef-BSD-2-Clause-Simplified-License"],
@@ -397,4 +409,100 @@ fn what_is_said_beside_a_licence_is_said_of_it_alone() {
             assert_eq!(judged("AGPL-3.0-only", &Licensing::Said(license.clone()), &named), passes, "{license}");
         }
     }
+}
+
+/// Where a licence's text is says of most of a URL nothing: `openssl` is a project too.
+#[test]
+fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose() {
+    let judged = |deny: &str, name: &str, text: &str| {
+        let licenses = if name.is_empty() { package(&["MIT"]) } else { package(&[name]) };
+        let foreign = vec![Foreign { reference: name.into(), names: vec![], texts: vec![text.into()] }];
+        parsed(&format!("{{deny: [{deny}]}}"), Licenses::parse).unwrap().judge(&Package { foreign, ..licenses })
+    };
+    for (deny, name, passing, denied) in [
+        (
+            "OpenSSL",
+            "Apache License 2.0",
+            &[
+                "https://github.com/openssl/openssl/blob/master/LICENSE.txt",
+                "https://github.com/openssl/x/LICENSE?x=openssl#openssl",
+                "https://openssl",
+                "https://a.test/licenses/openssl-x",
+                "https://a.test/openssl/license",
+            ][..],
+            &[
+                "https://a.test/openssl",
+                "HTTP://a.test/OpenSSL.en.html/",
+                "https://a.test/licenses/openssl/x?y",
+                "see https://a.test/openssl/license",
+                "https://a.test/openssl/x and so on",
+                "https://a.test/%6Fpenssl",
+                "https://a.test/openssl-license/x",
+            ][..],
+        ),
+        ("Ruby, JSON", "BSD-2-Clause", &["https://github.com/ruby/psych/x", "https://a.test/json/license.json"], &[]),
+        ("X11, curl", "BSD-3-Clause", &["https://www.php.net/curl/x11/license"], &["https://spdx.org/licenses/X11.html"]),
+        ("{text: Acme}", "MIT", &["https://github.com/acme/app/LICENSE"], &["https://a.test/acme-eula.txt"]),
+        ("LicenseRef-x", "MIT", &["https://a.test/x"], &["https://a.test/LicenseRef-x/x"]),
+        (
+            "AGPL-3.0-only",
+            "Unknown - See URL",
+            &[
+                "https://licenses.nuget.org/(AGPL-3.0-only%20OR%20MIT)",
+                "https://licenses.nuget.org/MIT",
+                "MIT OR AGPL-3.0-only",
+                "NONE",
+                "LicenseRef-x",
+                "MIT WITH AdditionRef-x",
+                "https://www.gnu.org/licenses/agpl-3.1.html",
+            ],
+            &[
+                "https://licenses.nuget.org/MIT%20AND%20AGPL-3.0-only",
+                "https://licenses.nuget.org/(MIT%20OR%20AGPL-3.0-only)%20AND%20AGPL-3.0-or-later",
+                "MIT AND AGPL-3.0-only",
+                "AGPL-3.0-or-later",
+                "LicenseRef-AGPL-3.0",
+                "MIT, or at your choice AGPL-3.0-only",
+                "https://www.gnu.org/licenses/agpl-3.0.en.html",
+                "https://opensource.org/license/agpl-v3",
+                "https://github.com/a/b/blob/main/LICENSE_AGPLv3.txt",
+                "https://a.test/agpl-3.0/blob/LICENSE",
+                "https://a.test/?id=AGPL-3.0-only#x",
+                "https://a.test/GNU%20Affero%20General%20Public%20License%20v3.0/x",
+            ],
+        ),
+        ("{text: Commons Clause}", "MIT", &[], &["Zlib WITH AdditionRef-Commons-Clause"]),
+    ] {
+        for name in [name, ""] {
+            for text in passing {
+                assert!(judged(deny, name, text).is_ok(), "{deny}: {name}, {text}");
+            }
+            for text in denied {
+                assert!(judged(deny, name, text).is_err(), "{deny}: {name}, {text}");
+            }
+        }
+    }
+    assert_eq!(judged("AGPL-3.0-only", "MIT OR AGPL-3.0-only", "MIT OR AGPL-3.0-only").map_err(|_| ()), Ok(()));
+    let failure = judged("AGPL-3.0-only", "", "https://a.test/agpl-3.0").unwrap_err();
+    assert_eq!(failure.summary, "wants no licence AGPL-3.0-only; found https://a.test/agpl-3.0 in ghostscript 10.0");
+    // It can only deny.
+    let unstated = Foreign { reference: String::new(), names: vec![], texts: vec!["https://opensource.org/licenses/MIT".into()] };
+    let unstated = Package { foreign: vec![unstated], ..package(&[]) };
+    let judged = |yaml| parsed(yaml, Licenses::parse).unwrap().judge(&unstated).is_ok();
+    assert!(judged("{allow: [NOASSERTION]}") && !judged("{allow: [MIT]}") && !judged("{deny: [MIT]}"));
+}
+
+/// Each was judged for each of the others.
+#[test]
+fn a11_what_is_said_of_many_licences_is_judged_once() {
+    let names: Vec<String> = (0..20_000).map(|at| format!("Licence {at}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let foreign = |reference: &str| Foreign { reference: reference.into(), names: vec![], texts: vec!["https://a.test".into()] };
+    let foreign = names.iter().map(|name| foreign(name)).collect();
+    let many = Package { foreign, ..package(&names) };
+    assert!(parsed("{deny: [AGPL-3.0-only]}", Licenses::parse).unwrap().judge(&many).is_ok());
+    let texts = names.iter().map(|name| format!("https://a.test/{name}")).collect();
+    let same = vec!["MIT"; 20_000];
+    let many = Package { foreign: vec![Foreign { reference: "MIT".into(), names: vec![], texts }], ..package(&same) };
+    assert!(parsed("{deny: [AGPL-3.0-only]}", Licenses::parse).unwrap().judge(&many).is_ok());
 }

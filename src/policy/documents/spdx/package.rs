@@ -5,7 +5,7 @@ use super::{
         Licensing, MAX_TEXT_OF_A_NAME, Package, asserted, is_asserted, is_image, is_purl, kind_and_name, references_in,
         without_mail,
     },
-    DocumentError, Gathered, Json,
+    DocumentError, Gathered, Json, Kind,
 };
 
 const PACKAGE: &[&str] = &[
@@ -80,11 +80,17 @@ pub(super) fn references(package: &Package) -> Vec<&str> {
 /// it is a name. So do the URLs that it has beside: the name may say nothing (`See URL`).
 pub(super) fn extracted(json: &mut Json<'_>, gathered: &mut Gathered) -> Result<(), DocumentError> {
     let (mut id, mut name, mut text, mut urls) = (None, None, None, Vec::new());
-    json.object(&["licenseId", "name", "extractedText", "seeAlsos"], |json, key| {
+    json.object(&["licenseId", "name", "extractedText", "seeAlsos", "crossRefs"], |json, key| {
         match key {
             "licenseId" => id = json.text_or_null()?,
             "name" => name = asserted(json.text_or_null()?),
             "extractedText" => text = asserted(json.text_up_to(MAX_TEXT_OF_A_NAME)?),
+            "crossRefs" => json.one_or_list(|json| {
+                if json.kind()? != Kind::Object {
+                    return json.skip();
+                }
+                json.object(&["url"], |json, _| json.text_up_to(MAX_TEXT_OF_A_NAME).map(|url| urls.extend(asserted(url))))
+            })?,
             _ => json.one_or_list(|json| json.text_up_to(MAX_TEXT_OF_A_NAME).map(|url| urls.extend(asserted(url))))?,
         }
         Ok(())

@@ -260,7 +260,8 @@ fn spdx_2_licences_outside_the_list_come_with_their_names() {
         {"licenseId": "LicenseRef-a", "name": "Commons Clause", "extractedText": long},
         {"licenseId": "LicenseRef-b", "extractedText": " Acme EULA "},
         {"licenseId": "LicenseRef-b", "name": "NOASSERTION", "extractedText": "Acme EULA"},
-        {"licenseId": "LicenseRef-c", "name": "C", "extractedText": "see C", "seeAlsos": [" https://c.test ", null, "NOASSERTION", {"a": 1}, long]},
+        {"licenseId": "LicenseRef-c", "name": "C", "extractedText": "see C", "seeAlsos": [" https://c.test ", null, "NOASSERTION", {"a": 1}, long],
+            "crossRefs": [{"url": "https://d.test", "order": 1}, null, "x"]},
         {"name": "of nothing"},
     ]);
     let mut document = document();
@@ -292,7 +293,7 @@ fn spdx_2_licences_outside_the_list_come_with_their_names() {
                 [
                     ("plain", vec![]),
                     ("ref", foreign(&of_ref)),
-                    ("other", foreign(&[r#"LicenseRef-c ["C"] ["https://c.test", "see C"]"#])),
+                    ("other", foreign(&[r#"LicenseRef-c ["C"] ["https://c.test", "https://d.test", "see C"]"#])),
                 ]
             );
         }

@@ -1,6 +1,7 @@
 //! What CycloneDX says of components.
 
 use super::*;
+use crate::policy::documents::sbom::Foreign;
 
 #[test]
 fn a4_cyclonedx_says_what_it_is() {
@@ -30,10 +31,12 @@ fn a4_cyclonedx_says_what_it_is() {
         (r#"{"license":{"name":"other"}}"#, said("other")),
         (r#"{"license":{"id":"MIT","name":"NOASSERTION"}}"#, said("MIT")),
         (r#"{"license":{"name":"NOASSERTION"}}"#, vec![]),
-        (r#"{"license":{"name":"NoAssertion ","url":"https://a.test/agpl-3.0"}}"#, said("https://a.test/agpl-3.0")),
+        (r#"{"license":{"name":"NoAssertion ","url":"https://a.test/agpl-3.0"}}"#, vec![]),
+        (r#"{"license":{"name":"NOASSERTION","url":"https://a.test","text":{"content":"AGPL"}}}"#, vec![]),
         (r#"{"license":{"name":"NOASSERTION","text":{"content":"AGPL"}}}"#, unread("a licence of a text alone")),
         (r#"{"expression":"NOASSERTION"}"#, vec![]),
         (r#"{"expression":"MIT"}"#, said("MIT")),
+        (r#"{"expressionDetails":[{"licenseIdentifier":"MIT"}]}"#, unread("an entry without license or expression")),
         (r#"{"text":"…"}"#, unread("an entry without license or expression")),
         // Nothing is stated: trivy's, of an empty string.
         (r#"{"license":{"name":""}}"#, vec![]),
@@ -99,9 +102,41 @@ fn what_cyclonedx_says_of_a_licence_beside_its_name_is_read() {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         assert_eq!(told, if texts.is_empty() { vec![] } else { vec![(name, 0, texts)] }, "{license}");
     }
-    // A component may have any number of licences, and each is looked for among those that are described.
+    // Of nothing that is stated, it can deny all the same.
+    for nothing in [json!({"name": "NOASSERTION", "url": url}), json!({"id": "NoAssertion", "url": url})] {
+        let package = read(&json!({"license": nothing}).to_string());
+        let foreign = Foreign { reference: String::new(), names: vec![], texts: vec![url.into()] };
+        assert_eq!((package.licenses, package.foreign), (vec![], vec![foreign]), "{nothing}");
+    }
+    // A component may have the same any number of times.
     let many = vec![r#"{"license":{"name":"a","url":"b"}}"#; 300].join(",");
-    let package = read(&many);
-    assert_eq!((package.licenses.len(), package.foreign.len()), (300, 256));
-    assert_eq!(package.licenses[256], Licensing::Unread("more than 256 licences with a URL or a text".into()));
+    let package = read(&format!(r#"{many},{{"license":{{"name":"a","url":"c","text":"b"}}}}"#));
+    let foreign = Foreign { reference: "a".into(), names: vec![], texts: vec!["b".into(), "c".into()] };
+    assert_eq!((package.licenses.len(), package.foreign), (301, vec![foreign]));
+    let many: Vec<_> = (0..300).map(|at| format!(r#"{{"license":{{"name":"{at}","url":"b"}}}}"#)).collect();
+    let package = read(&many.join(","));
+    assert!(package.licenses.iter().all(|license| matches!(license, Licensing::Said(_))) && package.foreign.len() == 300);
+}
+
+#[test]
+fn what_cyclonedx_says_of_the_licences_in_an_expression_is_read() {
+    let url = "https://www.gnu.org/licenses/agpl-3.0.html";
+    for (details, told) in [
+        (json!([{"licenseIdentifier": "LicenseRef-x", "url": url}]), vec![("LicenseRef-x", vec![url])]),
+        (
+            json!([{"text": {"content": "AGPL"}, "url": url, "licenseIdentifier": "LicenseRef-x"}, {"licenseIdentifier": "MIT", "url": url}]),
+            vec![("LicenseRef-x", vec![url, "AGPL"])],
+        ),
+        (json!([{"licenseIdentifier": "MIT", "text": {"content": "AGPL"}}, {"url": url}]), vec![("MIT", vec!["AGPL"])]),
+        (json!(null), vec![]),
+    ] {
+        let document = json!({"bomFormat": "CycloneDX", "specVersion": "1.7", "components": [
+            {"name": "a", "licenses": [{"expressionDetails": details, "expression": "LicenseRef-x OR MIT"}]},
+        ]});
+        let package = packages(&document.to_string()).unwrap().1.remove(0);
+        assert_eq!(package.licenses, said("LicenseRef-x OR MIT"));
+        let found: Vec<(&str, Vec<&str>)> =
+            package.foreign.iter().map(|of| (&*of.reference, of.texts.iter().map(String::as_str).collect())).collect();
+        assert_eq!(found, told, "{details}");
+    }
 }

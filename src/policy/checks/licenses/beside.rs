@@ -1,0 +1,156 @@
+//! What a document says of a package's licences beside what it calls them: names of what is outside SPDX's list, texts of a few
+//! words, and URLs. All of it can deny; of it only names can allow.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
+
+use percent_encoding::percent_decode_str;
+use spdx::{Expression, LicenseItem, LicenseReq};
+
+use super::{
+    CUSTOM, Licenses, MODE, NOASSERTION,
+    list::{self, License, canonical},
+};
+use crate::policy::documents::sbom::{Foreign, references_in};
+
+/// What is known of a package's licences. Each text is judged once, however often the package states its licence, which may be as
+/// often as the document has room for.
+pub(super) struct Beside<'f> {
+    /// By reference in small letters.
+    known: HashMap<String, Known<'f>>,
+    /// References by the `LicenseRef-…` at their end (`DocumentRef-x:LicenseRef-1`), in small letters.
+    of_documents: HashMap<String, Vec<&'f str>>,
+}
+
+/// What is known of one licence.
+#[derive(Default)]
+pub(super) struct Known<'f> {
+    pub(super) names: Vec<&'f str>,
+    /// One of its names is that of a denied licence.
+    is_called: bool,
+    /// What is said of it that names a denied licence.
+    told: Option<&'f str>,
+}
+
+impl<'f> Beside<'f> {
+    pub(super) fn of(licenses: &Licenses, foreign: &'f [Foreign]) -> Self {
+        let (mut known, mut of_documents) = (HashMap::<_, Known<'_>>::new(), HashMap::<_, Vec<_>>::new());
+        for Foreign { reference, names, texts } in foreign {
+            let lower = reference.to_ascii_lowercase();
+            if let Some(own) = lower.rsplit(':').next().filter(|own| own.starts_with("licenseref-")) {
+                of_documents.entry(own.to_owned()).or_default().push(reference.as_str());
+            }
+            let one = known.entry(lower).or_default();
+            one.names.extend(names.iter().map(String::as_str));
+            one.is_called |= names.iter().any(|name| licenses.denies_text(name));
+            one.told = one.told.or_else(|| texts.iter().map(String::as_str).find(|text| licenses.denies_said(text)));
+        }
+        Self { known, of_documents }
+    }
+
+    pub(super) fn get(&self, reference: &str) -> Option<&Known<'f>> {
+        self.known.get(&reference.to_ascii_lowercase())
+    }
+
+    /// What is said beside `text` that names a denied licence. Whatever the name is: a denied licence would pass as `MIT`, or as none.
+    pub(super) fn told_of(&self, text: &str) -> Option<&'f str> {
+        self.get(text)?.told
+    }
+
+    /// The licences that a text means which is no expression: not the package's other ones, among which there may be a choice.
+    fn meant<'t>(&'t self, text: &'t str) -> impl Iterator<Item = &'t str> {
+        let references: HashSet<String> = references_in(text).map(str::to_ascii_lowercase).collect();
+        let within = references.into_iter().filter_map(|reference| self.of_documents.get(&reference)).flatten().copied();
+        self.get(text).map(|_| text).into_iter().chain(within)
+    }
+}
+
+impl Licenses {
+    /// Whether a licence that `text` means, which is no expression, is denied.
+    pub(super) fn denies_meant(&self, text: &str, beside: &Beside<'_>) -> bool {
+        beside.meant(text).any(|reference| self.denies_foreign(reference, beside.get(reference)))
+    }
+
+    /// Whether a licence outside SPDX's list is denied, by its reference or by what the document says of it.
+    pub(super) fn denies_foreign(&self, reference: &str, known: Option<&Known<'_>>) -> bool {
+        // `LicenseRef-AGPL-3.0-only` was made of an id.
+        let own = reference.rsplit_once("LicenseRef-").map_or(reference, |(_, own)| own);
+        self.deny.iter().any(|entry| entry.is_text(reference) || entry.is_spelled_in(reference))
+            || self.denies_text(own)
+            || known.is_some_and(|known| known.is_called || known.told.is_some())
+    }
+
+    /// Whether what is said beside a name, a text or a URL, denies it: as an expression it leaves its choice, as a name would.
+    fn denies_said(&self, text: &str) -> bool {
+        if is_url(text) { self.denies_url(text) } else { self.denies_words(text) }
+    }
+
+    fn denies_words(&self, text: &str) -> bool {
+        match Expression::parse_mode(&canonical(text), MODE) {
+            Ok(expression) => !expression.evaluate(|requirement| !self.denies_one(requirement)),
+            Err(_) => self.denies_text(text),
+        }
+    }
+
+    fn denies_one(&self, requirement: &LicenseReq) -> bool {
+        let exception = requirement.addition.as_ref().map(ToString::to_string);
+        match &requirement.license {
+            LicenseItem::Spdx { id, .. } if id.name == NOASSERTION => false,
+            LicenseItem::Spdx { id, or_later } => {
+                let exception = exception.as_deref().or(list::built_in_exception(id.name));
+                License::of(id.name, *or_later).choices().all(|choice| self.denies_listed(choice, exception))
+            }
+            LicenseItem::Other(reference) => self.denies_foreign(&reference.to_string(), None),
+        }
+    }
+
+    pub(super) fn denies_listed(&self, license: License, exception: Option<&str>) -> bool {
+        let custom = exception.filter(|exception| exception.contains(CUSTOM));
+        self.deny.iter().any(|entry| entry.covers(license, exception) || custom.is_some_and(|custom| entry.is_spelled_in(custom)))
+    }
+
+    /// Whether a URL names a denied licence. Most of one says where it is, not what: `…/openssl/openssl/blob/master/LICENSE` is
+    /// whatever licence, `…/psych/ruby/…` too. So an id without a version counts only where a page of a licence is named.
+    pub(super) fn denies_url(&self, url: &str) -> bool {
+        !self.deny.is_empty()
+            && is_url(url)
+            && parts(url).any(
+                |(part, names_page)| {
+                    if names_page { self.denies_words(without_extension(&part)) } else { self.denies_exactly(&part) }
+                },
+            )
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let begins = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+    (begins("https://") || begins("http://")) && !text.contains(char::is_whitespace)
+}
+
+/// The host, each segment and each word behind the path of a URL, without percent-encoding (`MIT%20AND%20…`), and whether it is the
+/// name of a page: the last segment, or what follows `/licenses/`.
+fn parts(url: &str) -> impl Iterator<Item = (Cow<'_, str>, bool)> {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (path, behind) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let path = path.trim_end_matches('/');
+    let last = path.matches('/').count();
+    let mut before = "";
+    let segments = path.split('/').enumerate().map(move |(at, segment)| {
+        let follows = std::mem::replace(&mut before, segment).eq_ignore_ascii_case("licenses");
+        (segment, at > 0 && (at == last || follows))
+    });
+    let behind = behind.split(['?', '#', '&', '=', '/']).map(|word| (word, false));
+    segments.chain(behind).map(|(part, names_page)| (percent_decode_str(part).decode_utf8_lossy(), names_page))
+}
+
+/// `AGPL-3.0` of `AGPL-3.0.en.html`.
+fn without_extension(page: &str) -> &str {
+    match page.rsplit_once('.') {
+        Some((name, end)) if !name.is_empty() && (2..6).contains(&end.len()) && end.bytes().all(|b| b.is_ascii_alphabetic()) => {
+            without_extension(name)
+        }
+        Some(_) | None => page,
+    }
+}
