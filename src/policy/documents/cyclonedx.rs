@@ -230,6 +230,8 @@ fn few_words(json: &mut Json<'_>) -> Result<Option<String>, DocumentError> {
         }
         Ok(())
     })?;
-    let decoded = |text: String| STANDARD.decode(text.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    // MIME's base64 goes over lines.
+    let plain = |text: String| text.split_whitespace().collect::<String>();
+    let decoded = |text: String| STANDARD.decode(plain(text)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     Ok(asserted(if is_encoded { content.and_then(decoded) } else { content }))
 }

@@ -83,7 +83,7 @@ fn what_cyclonedx_says_of_a_licence_beside_its_name_is_read() {
         (json!({"name": " Unknown - See URL ", "url": url}), "Unknown - See URL", &[url][..]),
         (json!({"name": "Custom", "url": url, "text": {"content": " AGPL-3.0-only\n"}}), "Custom", &[url, "AGPL-3.0-only"]),
         (
-            json!({"name": "Custom", "text": {"content": "QUdQTC0zLjAtb25seQ==", "encoding": "base64"}}),
+            json!({"name": "Custom", "text": {"content": "QUdQTC0z\r\nLjAtb25seQ==", "encoding": "base64"}}),
             "Custom",
             &["AGPL-3.0-only"],
         ),
