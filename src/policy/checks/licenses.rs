@@ -29,12 +29,14 @@
 
 mod beside;
 mod list;
+mod prose;
 
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use self::{
     beside::Beside,
     list::{License, canonical},
+    prose::{Prose, spelled},
 };
 use super::{CheckFailure, Form, Package, Reason, named, pattern, short};
 use crate::{
@@ -162,7 +164,7 @@ impl Entry {
         match &self.what {
             What::Listed(own, _) => {
                 text.ids.iter().any(|found| found.choices().any(|choice| own.covers(choice)))
-                    || self.names.iter().any(|name| list::mentions(&text.lower, name) || list::mentions(&text.plain, name))
+                    || self.names.iter().any(|name| text.forms().any(|form| list::mentions(form, name)))
             }
             What::Ref(own) => text.lower.contains(&own.to_lowercase()),
             What::Text(own) => {
@@ -171,31 +173,6 @@ impl Entry {
             What::Nothing(_) => false,
         }
     }
-}
-
-/// A text that is no expression, as names are looked for in it.
-struct Prose {
-    /// In small letters.
-    lower: String,
-    /// Its words, see [`spelled`].
-    words: String,
-    /// Its words and versions.
-    plain: String,
-    /// The licences whose id is in it.
-    ids: Vec<License>,
-}
-
-impl Prose {
-    fn of(text: &str) -> Self {
-        let lower = text.to_lowercase();
-        Self { words: spelled(&lower), plain: list::words_alone(&lower), ids: list::ids_in(&lower), lower }
-    }
-}
-
-/// The words of a text in small letters, each between spaces, whatever stands between them in it.
-fn spelled(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase);
-    format!(" {} ", words.collect::<Vec<_>>().join(" "))
 }
 
 /// Which of the two words for no licence this is, which SPDX's list does not have.
@@ -381,13 +358,6 @@ impl Licenses {
         }
         let text = Prose::of(text);
         self.deny.iter().any(|entry| entry.is_named_in(&text))
-    }
-
-    /// Whether a text names a denied licence, and not by an id that may be anything's name, or by words that may.
-    fn denies_exactly(&self, text: &str) -> bool {
-        let mut text = Prose::of(text);
-        text.ids.retain(|id| id.has_version());
-        self.deny.iter().any(|entry| !matches!(entry.what, What::Text(_)) && entry.is_named_in(&text))
     }
 
     fn passes_listed(&self, license: License, exception: Option<&str>) -> bool {

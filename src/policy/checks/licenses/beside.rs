@@ -10,8 +10,9 @@ use percent_encoding::percent_decode_str;
 use spdx::{Expression, LicenseItem, LicenseReq};
 
 use super::{
-    CUSTOM, Licenses, MODE, NOASSERTION,
+    CUSTOM, Licenses, MODE, NOASSERTION, What,
     list::{self, License, canonical},
+    prose::Prose,
 };
 use crate::policy::documents::sbom::{Foreign, references_in};
 
@@ -106,13 +107,20 @@ impl Licenses {
         }
     }
 
+    /// Whether a text names a denied licence, and not by an id that may be anything's name, or by words that may.
+    fn denies_exactly(&self, text: &str) -> bool {
+        let mut text = Prose::of(text);
+        text.ids.retain(|id| id.has_version());
+        self.deny.iter().any(|entry| !matches!(entry.what, What::Text(_)) && entry.is_named_in(&text))
+    }
+
     pub(super) fn denies_listed(&self, license: License, exception: Option<&str>) -> bool {
         let custom = exception.filter(|exception| exception.contains(CUSTOM));
         self.deny.iter().any(|entry| entry.covers(license, exception) || custom.is_some_and(|custom| entry.is_spelled_in(custom)))
     }
 
-    /// Whether a URL names a denied licence. Most of one says where it is, not what: `…/openssl/openssl/blob/master/LICENSE` is
-    /// whatever licence, `…/psych/ruby/…` too. So an id without a version counts only where a page of a licence is named.
+    /// Whether a URL names a denied licence. Most of one says where it is, not what: behind `…/openssl/openssl/blob/master/LICENSE`
+    /// and `…/ruby/psych/…` may be any. So an id without a version counts only where a page is named.
     pub(super) fn denies_url(&self, url: &str) -> bool {
         !self.deny.is_empty()
             && is_url(url)
