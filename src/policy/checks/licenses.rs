@@ -105,7 +105,8 @@ impl Entry {
                 cursor.wrong("is compared as it is written; `*` is no pattern here");
                 return None;
             }
-            let names = Some(spelled(text)).filter(|words| !words.trim().is_empty());
+            // The `c` of `C++` is a word of many texts.
+            let names = Some(spelled(text)).filter(|words| words.trim().chars().count() > 1);
             return Some(Self {
                 written: text.to_owned(),
                 what: What::Text(text.to_owned()),
@@ -168,7 +169,9 @@ impl Entry {
             }
             What::Ref(own) => text.lower.contains(&own.to_lowercase()),
             What::Text(own) => {
-                text.lower.contains(&own.to_lowercase()) || self.names.iter().any(|name| text.words.contains(name))
+                let of_several = |name: &&String| name.trim().contains(' ');
+                text.lower.contains(&own.to_lowercase())
+                    || self.names.iter().filter(of_several).any(|name| text.words.contains(name))
             }
             What::Nothing(_) => false,
         }

@@ -151,6 +151,10 @@ fn denied_licences_are_found_by_the_meaning_of_expressions() {
             ],
         ),
         ("{text: Commons-Clause}", &["Commons"], &["Apache-2.0 with Commons Clause"]),
+        // One word is looked for as it is written.
+        ("{text: C++ Licence}", &["C++"], &["the C++ licence", "c-licence"]),
+        ("{text: C++}", &["(c) 2020 Acme", "LicenseRef-c-1"], &["the C++ licence"]),
+        ("{text: Acme+}", &["the Acme licence"], &["Acme+", "LicenseRef-Acme-1"]),
         // As a part of a word, as it is written.
         ("{text: ACME EULA}", &["acme-eulas"], &["xacme eulax"]),
         ("{text: Лицензия-Х}", &["Лицензия"], &["лицензия Х 1"]),
