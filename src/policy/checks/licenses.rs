@@ -12,7 +12,8 @@
 //! - Deprecated ids mean what replaced them (`GPL-2.0+` is `GPL-2.0-or-later`), and ids are compared in any capitals.
 //! - A text that is no expression of known licences is allowed only by an entry that says it, in any capitals; it is denied
 //!   where it names a denied licence anywhere, by id, by SPDX's full name as people shorten it (`GNU Affero General Public
-//!   License v3`), or as they call it (`AGPLv3`), or the words of a denied text, whatever stands between them. Whatever else it may be called, `deny` does not see; `allow` need not.
+//!   License v3`), or as they call it (`AGPLv3`), or the words of a denied text, whatever stands between them. Whatever else it may
+//!   be called, `deny` does not see; `allow` need not.
 //! - A `LicenseRef-…` is itself and what the document calls it (`hasExtractedLicensingInfos`, `customIdToUri`): allowed by an entry
 //!   that says either, denied where its name, or a text of a few words, names a denied licence as above, or where it is itself made of
 //!   the words of a denied text or of a denied licence's name (`LicenseRef-Commons-Clause`, `LicenseRef-MIT-License`).

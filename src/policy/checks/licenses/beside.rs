@@ -154,11 +154,13 @@ fn parts(url: &str) -> impl Iterator<Item = (Cow<'_, str>, bool)> {
 }
 
 /// `AGPL-3.0` of `AGPL-3.0.en.html`.
-fn without_extension(page: &str) -> &str {
-    match page.rsplit_once('.') {
-        Some((name, end)) if !name.is_empty() && (2..6).contains(&end.len()) && end.bytes().all(|b| b.is_ascii_alphabetic()) => {
-            without_extension(name)
-        }
-        Some(_) | None => page,
+fn without_extension(mut page: &str) -> &str {
+    let is_extension = |end: &str| (2..6).contains(&end.len()) && end.bytes().all(|b| b.is_ascii_alphabetic());
+    while let Some((name, end)) = page.rsplit_once('.')
+        && !name.is_empty()
+        && is_extension(end)
+    {
+        page = name;
     }
+    page
 }

@@ -489,6 +489,11 @@ fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose
     assert_eq!(judged("AGPL-3.0-only", "MIT OR AGPL-3.0-only", "MIT OR AGPL-3.0-only").map_err(|_| ()), Ok(()));
     let failure = judged("AGPL-3.0-only", "", "https://a.test/agpl-3.0").unwrap_err();
     assert_eq!(failure.summary, "wants no licence AGPL-3.0-only; found https://a.test/agpl-3.0 in ghostscript 10.0");
+    // Of any length: no deeper.
+    for (end, passes) in [("", true), ("openssl", false)] {
+        let long = format!("https://a.test/{end}{}", ".html".repeat(13_000));
+        assert_eq!(judged("OpenSSL", "Apache License 2.0", &long).is_ok(), passes, "{end}");
+    }
     // It can only deny.
     let unstated = Foreign { reference: String::new(), names: vec![], texts: vec!["https://opensource.org/licenses/MIT".into()] };
     let unstated = Package { foreign: vec![unstated], ..package(&[]) };
