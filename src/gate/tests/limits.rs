@@ -194,6 +194,33 @@ async fn what_is_not_seen_of_a_platform_is_minded_under_an_exception_where_packa
     }
 }
 
+/// What one platform has is none of another's.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_seen_of_one_platform_is_minded_though_another_has_what_the_policy_would_rely_on() {
+    for (good, on_index) in [(&[0, 1][..], false), (&[0], false), (&[1], false), (&[0, 1], true), (&[0], true), (&[1], true)] {
+        let world = with("", "enforce", 1_000, Limits { candidates: 3, ..Limits::default() });
+        let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
+        let index = world.platforms(&[(children[0], Some("linux/amd64")), (children[1], Some("linux/arm64"))]);
+        world.attach(REPO, index, &signature(index, RELEASE));
+        for (at, child) in children.into_iter().enumerate() {
+            if good.contains(&at) {
+                world.attach(REPO, child, &statement(child, 20, true));
+            }
+            (0..4).for_each(|at| _ = world.attach(REPO, if on_index { index } else { child }, &junk(at)));
+        }
+        let exception = format!("exceptions: [{{digest: \"{index}\", reason: JIRA-1, expires: 2027-01-31}}]\n");
+        let each = format!("attestations: [{{predicate_type: {SPDX}, sbom_on: each_platform}}]\n");
+        let text = policy("release", "reg.test/acme/**", RELEASE, "enforce") + &each + &exception;
+        world.set_policies(&text, Unmatched::Deny);
+        world.deny("- {package: {name: xz}, reason: INC-9}\n");
+        match world.admit(index).await {
+            Ok(Verdict::Admit(_)) => assert_eq!(good.len(), 2),
+            Ok(Verdict::Refuse(refusal)) => assert_eq!((refusal.code(), good.len()), ("evidence_limit", 1)),
+            Err(why) => panic!("{why:?}"),
+        }
+    }
+}
+
 /// The listing is kept for the next look before the platforms are, and again for who asks within the hour.
 #[tokio::test(start_paused = true)]
 async fn x3_what_a_limit_cut_off_is_not_forgotten_by_way_of_the_store() {

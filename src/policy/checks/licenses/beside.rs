@@ -107,10 +107,11 @@ impl Licenses {
         }
     }
 
-    /// Whether a text names a denied licence, and not by an id that may be anything's name, or by words that may.
+    /// Whether a text names a denied licence by one of its names, and not by an id that may be anything's name, or by words that
+    /// may. An id that says a version is a name.
     fn denies_exactly(&self, text: &str) -> bool {
         let mut text = Prose::of(text);
-        text.ids.retain(|id| id.has_version());
+        text.ids.clear();
         self.deny.iter().any(|entry| !matches!(entry.what, What::Text(_)) && entry.is_named_in(&text))
     }
 

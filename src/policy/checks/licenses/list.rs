@@ -56,11 +56,6 @@ impl License {
         Self { stem, version, or_later: or_later || later }
     }
 
-    /// Whether its id says a version: one that does is hardly the name of anything else.
-    pub(super) fn has_version(self) -> bool {
-        self.version.is_some()
-    }
-
     /// The licences among which it leaves the choice: itself, or every published version from it on.
     pub(super) fn choices(self) -> impl Iterator<Item = Self> {
         let own = Self { or_later: false, ..self };

@@ -447,6 +447,7 @@ fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose
         ("Ruby, JSON", "BSD-2-Clause", &["https://github.com/ruby/psych/x", "https://a.test/json/license.json"], &[]),
         ("X11, curl", "BSD-3-Clause", &["https://www.php.net/curl/x11/license"], &["https://spdx.org/licenses/X11.html"]),
         ("{text: Acme}", "MIT", &["https://github.com/acme/app/LICENSE"], &["https://a.test/acme-eula.txt"]),
+        ("GPL-1.0-or-later, Zlib", "MIT", &["https://github.com/zlib/x"], &["https://a.test/GPL-2.0-only/x"]),
         ("LicenseRef-x", "MIT", &["https://a.test/x"], &["https://a.test/LicenseRef-x/x"]),
         (
             "AGPL-3.0-only",
