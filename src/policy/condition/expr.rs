@@ -250,9 +250,8 @@ impl Node {
                 };
                 condition.into_iter().chain(parts[1..].iter().flat_map(|part| part.open_patterns(wanted))).collect()
             }
-            Kind::Each(each) if matches!(each.what, What::All | What::Exists | What::ExistsOne) => {
-                each.body.open_patterns(wanted)
-            }
+            // What makes a list stands nowhere where a truth is asked for.
+            Kind::Each(each) => each.body.open_patterns(wanted),
             Kind::Matches(_, pattern) if wanted && !pattern.begins => {
                 vec![(short(&pattern.text, 60), short(&expression(self, &[]), 120))]
             }
