@@ -134,10 +134,8 @@ fn a_thousand_signers_of_one_kind_are_searched_as_fast_as_a_few() {
     assert!(met(&Need::Count { count: 8, of: (0..4).flat_map(|_| [pair(), inner()]).collect() }));
     // Sixteen entries and fifteen who could do any of them: the pigeonholes are tried once each, not in every order.
     let few: Vec<usize> = (0..15).collect();
-    let began = std::time::Instant::now();
     let of = vec![Need::Count { count: 8, of: vec![one(&few); 8] }, Need::Count { count: 8, of: vec![one(&few); 8] }];
-    assert!(!met(&Need::Count { count: 2, of }));
-    assert!(began.elapsed().as_secs() < 5);
+    assert!(!Need::gives_up(2, &of) && !met(&Need::Count { count: 2, of }));
 }
 
 /// Its evidence counts as long as what it is needed with.
@@ -159,10 +157,8 @@ fn what_contributes_to_all_ends_with_the_first_of_it_to_end() {
 fn a9_a_search_that_takes_too_many_steps_ends_and_is_unmet() {
     let place = |at: usize| one(&(0..15).filter(|signer| *signer != at).collect::<Vec<_>>());
     let pair = |at: usize| Need::Count { count: 2, of: vec![place(2 * at), place(2 * at + 1)] };
-    let began = std::time::Instant::now();
     let of: Vec<Need> = (0..8).map(pair).collect();
     assert!(Need::gives_up(8, &of) && !met(&Need::Count { count: 8, of: of.clone() }));
-    assert!(began.elapsed().as_secs() < 30);
     // What is looked through, to the end or until it is found, is not given up.
     assert!(!Need::gives_up(3, &of) && !Need::gives_up(3, &of[..2]) && !Need::gives_up(2, &[one(&[0]), one(&[0])]));
 }

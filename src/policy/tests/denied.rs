@@ -121,6 +121,8 @@ fn x11_content_is_denied_by_whichever_digest_names_it() {
         }
     }
     assert_eq!(list("[]").content(&names[0], b"manifest"), None);
+    assert!(list(&format!("- {{digest: \"{}\", reason: r}}\n", names[0])).has_digests());
+    assert!(!list("- {package: {name: xz}, reason: r}\n").has_digests() && !list("[]").has_digests());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use spdx::{Expression, LicenseItem, LicenseReq};
 
 use super::{
-    CUSTOM, Licenses, MODE, NOASSERTION, What,
+    CUSTOM, Licenses, MODE, What,
     list::{self, License, canonical},
     prose::Prose,
 };
@@ -98,7 +98,6 @@ impl Licenses {
     fn denies_one(&self, requirement: &LicenseReq) -> bool {
         let exception = requirement.addition.as_ref().map(ToString::to_string);
         match &requirement.license {
-            LicenseItem::Spdx { id, .. } if id.name == NOASSERTION => false,
             LicenseItem::Spdx { id, or_later } => {
                 let exception = exception.as_deref().or(list::built_in_exception(id.name));
                 License::of(id.name, *or_later).choices().all(|choice| self.denies_listed(choice, exception))

@@ -460,6 +460,7 @@ fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose
                 "LicenseRef-x",
                 "MIT WITH AdditionRef-x",
                 "https://www.gnu.org/licenses/agpl-3.1.html",
+                "https://www.gnu.org/licenses/agpl-3.10",
             ],
             &[
                 "https://licenses.nuget.org/MIT%20AND%20AGPL-3.0-only",
