@@ -59,6 +59,10 @@ fn spdx_3_identifiers_are_found_wherever_they_stand() {
             let elements = [&elements[..], &[wrong]].concat();
             assert!(read_text(&graph(&elements).to_string(), depth).is_err());
         }
+        // Nor one that does not say what it is.
+        let empty = json!({"type": "ExternalIdentifier", "spdxId": "urn:i:empty", "creationInfo": "_:c", "externalIdentifierType": "purl"});
+        let elements = [&elements[..], &[with("urn:p:f", json!("urn:i:empty")), empty]].concat();
+        assert!(read_text(&graph(&elements).to_string(), depth).is_err());
     }
 }
 
