@@ -80,6 +80,17 @@ fn the_newest_speaks_alone_and_of_equally_new_ones_every_one() {
     assert!(outcome(newest, &[&others[..], &[sbom(NEW, true)]].concat()).is_ok());
 }
 
+/// For whoever knows of one that was not seen when it was made.
+#[test]
+fn from_the_newest_on_one_more_would_be_among_those_that_speak_and_of_others_whenever_it_was_made() {
+    let from = |lines: &str| {
+        let held = outcome(lines, &[sbom(OLD, true), sbom(NEW, true)]).unwrap();
+        held.weighed.into_values().collect::<Vec<_>>()
+    };
+    assert_eq!(from("match: newest, max_age: 30d"), [Some(time(NEW))]);
+    assert_eq!((from("match: all, max_age: 30d"), from("match: any")), (vec![None], vec![None]));
+}
+
 #[test]
 fn all_wants_every_statement_of_the_named_and_one_at_least() {
     let all = "match: all, max_age: 30d";
@@ -137,6 +148,8 @@ fn the_newest_of_alternatives_speaks_also_where_one_of_them_is_a_group() {
         assert!(outcome(&[main.clone(), by(FORK, NEW, true)]).is_ok());
         assert!(outcome(&[main, by(FORK, NEW, true), by(BRANCH, NEW, true)]).is_ok());
         assert_eq!(outcome(&[]), Err(Reason::AttestationMissing));
+        let unmet = judge(&self::entry(entry), &with_signature(&[])).unwrap_err();
+        assert_eq!(unmet.summary, "wants an attestation of type https://spdx.dev/Document; found none");
         assert!(outcome(&[by(FORK, NEW, true)]).is_err());
     }
     // No alternative is met: what the group still lacks is told.
