@@ -13,6 +13,7 @@ mod judge;
 mod lineage;
 mod memory;
 mod names;
+mod room;
 mod weigh;
 
 #[cfg(test)]
@@ -23,10 +24,9 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use dashmap::DashMap;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
 pub use explain::Explanation;
 pub use judge::{is_index, platforms_of};
@@ -41,11 +41,12 @@ use self::{
     judge::{Answer, Judgement, MAX_DEPTH, Trail, epoch_of, undecided},
     lineage::Lineage,
     memory::{Asked, Basis, Memory, Name, Recalled, Selections},
+    room::Rooms,
 };
 use crate::{
     evidence,
     flight::Flight,
-    oci::{Host, Tag},
+    oci::Tag,
     policy::{PolicyId, PolicySet, Selection},
     store::{Documents, Facts},
     telemetry,
@@ -54,11 +55,6 @@ use crate::{
 
 /// Verifications that may wait for a thread: a second of work. Beyond it the answer is "come back" (threats H5).
 const VERIFY_QUEUE: usize = 1_024;
-
-/// Judgements at once; the others wait, within their deadline. Each is some requests to an upstream, and some memory (threats H5).
-const JUDGEMENTS: usize = 128;
-/// Those about images of one upstream: one that is slow, or of which somebody asks what is not there, holds up no other.
-const JUDGEMENTS_OF_ONE: usize = JUDGEMENTS / 2;
 
 /// How often a question is asked again because policies changed meanwhile.
 const SETTLE: usize = 4;
@@ -112,22 +108,12 @@ pub struct Gate {
     names: names::OtherNames,
     flights: Flight<Flying, Answer>,
     pool: Pool,
-    places: Semaphore,
-    of_one: DashMap<Host, Arc<OfOne>>,
-    budget: evidence::Budget,
-    shapes: evidence::Budget,
+    rooms: Rooms,
     tags: tags::Tags,
     /// The wall clock, for ages that are kept in the store; ages in memory are monotonic.
     clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
     recalled_permits: metrics::Counter,
     recalled_refusals: metrics::Counter,
-}
-
-/// What judgements about images of one upstream take: half of all there is.
-struct OfOne {
-    places: Semaphore,
-    budget: evidence::Budget,
-    shapes: evidence::Budget,
 }
 
 /// What one flight answers: a name, under one basis. Who asks under another basis is not answered by it.
@@ -208,10 +194,7 @@ impl Gate {
             names: names::OtherNames::default(),
             flights: Flight::default(),
             pool: Pool::new(config.verify_threads, VERIFY_QUEUE),
-            places: Semaphore::new(JUDGEMENTS),
-            of_one: DashMap::new(),
-            budget: evidence::Budget::default(),
-            shapes: evidence::Budget::default(),
+            rooms: Rooms::default(),
             tags: tags::Tags::default(),
             clock: Box::new(clock),
             recalled_permits: metrics::counter!(telemetry::RECALLS, "outcome" => "permit"),
@@ -360,18 +343,6 @@ impl Gate {
         }
         let answer = anew(subject).await;
         if self.is_settled(&answer, under, subject) { answer } else { self.admit(subject).await }
-    }
-
-    /// What there is for images of `host`.
-    fn of_one(&self, host: &Host) -> Arc<OfOne> {
-        if let Some(one) = self.of_one.get(host) {
-            return Arc::clone(&one);
-        }
-        let one = || {
-            let (budget, shapes) = (self.budget.of_one(), self.shapes.of_one());
-            Arc::new(OfOne { places: Semaphore::new(JUDGEMENTS_OF_ONE), budget, shapes })
-        };
-        Arc::clone(&self.of_one.entry(host.clone()).or_insert_with(one))
     }
 
     /// One judgement for all who ask the same.

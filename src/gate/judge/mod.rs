@@ -28,6 +28,7 @@ use self::{
 use super::{
     Explanation, Gate, Question,
     memory::{Asked, Basis},
+    room::Room,
     sentence::warning,
     verdict::{Grounds, NoVerdict, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
     weigh::Scales,
@@ -58,6 +59,8 @@ pub(super) struct Judgement {
     selection: Arc<Selection>,
     trust: Arc<TrustState>,
     basis: Basis,
+    /// What there is for images of its upstream.
+    room: Arc<Room>,
     reader: Reader,
     /// What is kept about the subject in this repository. Only then is the manifest read from the store: the store knows
     /// digests, and that another repository has one says nothing about this one.
@@ -86,15 +89,15 @@ impl Judgement {
         let selection = gate.select(&subject.image);
         let trust = gate.trust.load_full();
         let basis = Basis { policy: selection.id, epoch: epoch_of(&trust) };
-        let (began, one) = (Instant::now(), gate.of_one(&subject.image.host));
+        let (began, room) = (Instant::now(), gate.rooms.of(&subject.image.host));
         let reader = Reader {
             upstream: Some(Arc::clone(&subject.upstream)),
             documents: Arc::clone(&gate.documents),
             repository: subject.image.repository.clone(),
-            // The last quarter is for what is kept here, should the upstream be silent.
-            until: began + gate.config.deadline * 3 / 4,
-            budget: one.budget.clone(),
-            shapes: one.shapes.clone(),
+            // Once it has its place.
+            until: began,
+            budget: room.budget.clone(),
+            shapes: room.shapes.clone(),
         };
         let refusal_life = gate.config.refusal_ttl;
         let (kept, looks, signers, seen, story) = (None, 0, Vec::new(), None, None);
@@ -105,6 +108,7 @@ impl Judgement {
             selection,
             trust,
             basis,
+            room,
             reader,
             kept,
             trail,
@@ -194,19 +198,18 @@ impl Judgement {
             return Ok(Verdict::Refuse(gate.denied(&self.subject.image, self.subject.digest, reason)));
         }
         let deadline = self.began + gate.config.deadline;
-        let one = gate.of_one(&self.subject.image.host);
+        let room = Arc::clone(&self.room);
         let _place = match question {
             Question::Attachment | Question::Anew | Question::Manifest(0) => {
-                // Its upstream's first, so that what waits for that takes none of the others' places.
-                let waited = timeout_at(deadline, async { (one.places.acquire().await, gate.places.acquire().await) });
-                match waited.await {
-                    Ok(both) => Some(both),
+                match timeout_at(deadline, gate.rooms.place(&room)).await {
+                    Ok(place) => Some(place),
                     Err(_) => return Err(undecided(UndecidedReason::Overloaded, None)),
                 }
             }
             Question::Manifest(_) => None,
         };
-        // Who had to wait has that much less: what then cannot be had in time is no silence of the upstream.
+        // The last quarter is for what is kept here, should the upstream be silent. Who had to wait has that much less: what then
+        // cannot be had in time is no silence.
         let now = Instant::now();
         self.reader.until = now + deadline.saturating_duration_since(now) * 3 / 4;
         let judged = timeout_at(deadline, async {

@@ -89,13 +89,18 @@ impl Judgement {
     /// exception for this very digest: audit policies that it does not meet, those that ask for nothing, and exceptions for all of
     /// its repository.
     fn refused_with_its_index(&self, scales: &Scales) -> Option<Verdict> {
-        let reason = self.denied_above.as_ref()?;
         let held = if self.selection.enforce.is_empty() { &scales.watched } else { &scales.held };
         let vouches = |(policy, held): &(Arc<Policy>, Held)| match &held.exception {
             Some(used) => used.what == "digest",
             None => policy.asks_for_evidence(),
         };
-        (!held.iter().any(vouches)).then(|| Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, reason)))
+        if held.iter().any(vouches) { None } else { self.denied_like_its_index() }
+    }
+
+    /// The refusal of what denied indexes list, and no admitted one.
+    pub(super) fn denied_like_its_index(&self) -> Option<Verdict> {
+        let reason = self.denied_above.as_ref()?;
+        Some(Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, reason)))
     }
 
     /// Keeps the explanation, where somebody asked for it.

@@ -6,7 +6,7 @@ use super::{Answer, Judgement, audit::Audited, outcome::Said, undecided};
 use crate::{
     gate::{
         sentence::warning,
-        verdict::{Grounds, RefusalReason, Subject, UndecidedReason, Verdict},
+        verdict::{Grounds, RefusalReason, UndecidedReason, Verdict},
     },
     policy::Unmatched,
 };
@@ -41,8 +41,7 @@ impl Judgement {
             return None;
         }
         self.denied_above = self.parentage().await.denied();
-        let Subject { image, digest, .. } = &self.subject;
-        self.denied_above.as_ref().map(|reason| Verdict::Refuse(self.gate.denied(image, *digest, reason)))
+        self.denied_like_its_index()
     }
 
     /// The clock is not set: exceptions that have ended would stand again, and a first sighting now would be kept as one long ago

@@ -5,7 +5,11 @@ use std::{sync::Barrier, time::Duration};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::join_all};
 
-use super::super::{testing::*, *};
+use super::super::{
+    room::{JUDGEMENTS, JUDGEMENTS_OF_ONE},
+    testing::*,
+    *,
+};
 use crate::{
     evidence::{Content, Document},
     oci::{Digest, ImageName},
@@ -60,8 +64,10 @@ async fn h5_an_upstream_that_is_slow_holds_up_no_other() {
 async fn h5_who_had_to_wait_for_a_place_has_time_to_ask() {
     let world = World::new();
     let images = [world.signed("a"), world.signed("b")];
-    let one = world.gate.of_one(&"reg.test".parse().unwrap());
-    for (image, (places, most)) in images.into_iter().zip([(&one.places, JUDGEMENTS_OF_ONE), (&world.gate.places, JUDGEMENTS)]) {
+    let one = world.gate.rooms.of(&"reg.test".parse().unwrap());
+    for (image, (places, most)) in
+        images.into_iter().zip([(&one.places, JUDGEMENTS_OF_ONE), (&world.gate.rooms.all.places, JUDGEMENTS)])
+    {
         let taken = places.try_acquire_many(u32::try_from(most).unwrap()).unwrap();
         let asking = world.admit(image);
         let freeing = async {

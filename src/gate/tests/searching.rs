@@ -251,7 +251,7 @@ async fn h5_asking_whether_something_is_evidence_has_a_budget_over_all_who_ask()
     let [signed, _] = world.sign(REPO, image, RELEASE);
     let gate = Arc::clone(&world.gate);
     let until = tokio::time::Instant::now() + Duration::from_secs(3_600);
-    let held = gate.shapes.take(u64::MAX, until).await.unwrap();
+    let held = gate.rooms.all.shapes.take(u64::MAX, until).await.unwrap();
     let undecided = world.undecided(signed).await;
     assert!(undecided.to_string().contains("too much evidence"), "{undecided}");
     drop(held);
