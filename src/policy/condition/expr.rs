@@ -160,9 +160,7 @@ impl Comparison {
             Self::NotEqual => "!=",
         }
     }
-}
 
-impl Comparison {
     /// The same with its sides changed.
     const fn mirrored(self) -> Self {
         match self {

@@ -158,8 +158,10 @@ impl Described {
             if at == new {
                 package.foreign.push(Foreign { reference: reference.to_owned(), ..Foreign::default() });
             }
-            if self.said.insert((at, text.clone())) {
-                package.foreign.iter_mut().skip(at).take(1).for_each(|foreign| foreign.texts.push(text.clone()));
+            if self.said.insert((at, text.clone()))
+                && let Some(foreign) = package.foreign.get_mut(at)
+            {
+                foreign.texts.push(text);
             }
         }
     }

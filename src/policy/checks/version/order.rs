@@ -94,9 +94,14 @@ impl Scheme {
         split.filter(|(upstream, number)| is_revision(number) && is_whole(upstream)).unwrap_or((version, ""))
     }
 
-    /// Whether upstream's version is one of Semantic Versioning.
-    const fn is_semantic(self) -> bool {
-        matches!(self, Self::Bitnami | Self::Semantic | Self::Vcpkg)
+    /// Whether upstream's version is one of Semantic Versioning. Homebrew's `5.0.0-rc.1` is, and its `7.1.1-15` is not.
+    fn is_semantic(self, version: &str) -> bool {
+        let behind = version.split_once('-').map_or("", |(_, behind)| behind);
+        match self {
+            Self::Bitnami | Self::Semantic | Self::Vcpkg => true,
+            Self::Brew => !behind.starts_with(|c: char| c.is_ascii_digit()),
+            Self::Alpm | Self::Apk | Self::Cran | Self::Debian | Self::Gem | Self::Maven | Self::Python | Self::Rpm => false,
+        }
     }
 
     /// What sets an epoch off.
@@ -154,10 +159,8 @@ pub(in crate::policy::checks) fn compare(a: &str, b: &str, scheme: Scheme) -> Or
 }
 
 fn upstream(a: &str, b: &str, scheme: Scheme) -> Ordering {
-    // Homebrew's `5.0.0-rc.1` is one of Semantic Versioning, and its `7.1.1-15` is not.
-    let behind =
-        |version: &str| version.split_once('-').is_some_and(|(_, behind)| behind.starts_with(|c: char| c.is_ascii_digit()));
-    if (scheme.is_semantic() || scheme == Scheme::Brew && !behind(a) && !behind(b))
+    if scheme.is_semantic(a)
+        && scheme.is_semantic(b)
         && let (Ok(a), Ok(b)) = (semver::Version::parse(&padded(a)), semver::Version::parse(&padded(b)))
     {
         return a.cmp_precedence(&b);
@@ -185,7 +188,7 @@ fn padded(version: &str) -> Cow<'_, str> {
 pub(super) fn least(bound: &str, scheme: Scheme) -> Option<String> {
     let bound = bare(bound);
     match padded(bound) {
-        Cow::Owned(whole) if scheme.is_semantic() || scheme == Scheme::Brew => Some(whole + "-0"),
+        Cow::Owned(whole) if scheme.is_semantic(bound) => Some(whole + "-0"),
         Cow::Owned(_) | Cow::Borrowed(_) => None,
     }
 }
@@ -200,7 +203,11 @@ fn bare(version: &str) -> &str {
 /// number, of ecosystems that say nothing of words before numbers.
 pub(in crate::policy::checks) fn comparable(a: &str, b: &str, scheme: Scheme) -> bool {
     let [a, b] = [a, b].map(|version| bare(version).starts_with(|c: char| c.is_ascii_digit()));
-    a == b || !scheme.is_semantic() && !matches!(scheme, Scheme::Brew | Scheme::Cran)
+    a == b
+        || matches!(
+            scheme,
+            Scheme::Alpm | Scheme::Apk | Scheme::Debian | Scheme::Gem | Scheme::Maven | Scheme::Python | Scheme::Rpm
+        )
 }
 
 fn epoch(version: &str, scheme: Scheme) -> (Number<'_>, &str) {
@@ -282,7 +289,7 @@ fn digits(text: &str) -> (&str, &str) {
     run(text, |c| c.is_ascii_digit())
 }
 
-pub(super) fn letters(text: &str) -> (&str, &str) {
+fn letters(text: &str) -> (&str, &str) {
     run(text, |c| c.is_ascii_alphabetic())
 }
 
