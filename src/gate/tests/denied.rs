@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::{testing::*, *};
+use super::{
+    super::{testing::*, *},
+    lineage::multi,
+};
 use crate::{
     oci::{Algorithm, Digest},
     policy::Unmatched,
@@ -74,9 +77,7 @@ async fn d4_what_is_denied_while_it_is_judged_is_not_served_after_all() {
 #[tokio::test(start_paused = true)]
 async fn d4_a_denied_child_is_refused_though_its_index_is_admitted_and_its_blobs_with_it() {
     let world = World::new();
-    let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
-    let index = world.index(REPO, &children);
-    world.sign(REPO, index, RELEASE);
+    let (index, children) = multi(&world);
     world.permit(index).await;
     world.permit(children[0]).await;
     assert!(world.listed(World::layer_of("amd64")).await);
@@ -88,8 +89,6 @@ async fn d4_a_denied_child_is_refused_though_its_index_is_admitted_and_its_blobs
     assert!(world.listed(World::layer_of("arm64")).await);
 }
 
-/// Where nobody's evidence serves them, they go with their index: a node that has it would pull all of it by their digests.
-/// D8: as after any other refusal.
 #[tokio::test(start_paused = true)]
 async fn d4_a_blob_known_only_through_denied_manifests_is_refused_and_one_that_another_lists_is_served() {
     let world = World::new();

@@ -5,15 +5,14 @@ use std::time::Duration;
 use super::{
     super::{testing::*, *},
     denied::{digest_entry, is_denied},
+    lineage::multi,
 };
 use crate::{oci::Digest, policy::Unmatched};
 
 #[tokio::test(start_paused = true)]
 async fn d4_a_denied_index_vouches_for_nothing_any_more() {
     let world = World::new();
-    let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
-    let index = world.index(REPO, &children);
-    world.sign(REPO, index, RELEASE);
+    let (index, children) = multi(&world);
     world.permit(index).await;
     for child in children {
         world.permit(child).await;
@@ -35,6 +34,7 @@ async fn d4_a_denied_index_vouches_for_nothing_any_more() {
     assert_eq!(world.permit(children[1]).await.grounds(), &Grounds::Policy);
 }
 
+/// Where nobody's evidence serves them, they go with their index: a node that has it would pull all of it by their digests.
 #[tokio::test(start_paused = true)]
 async fn d4_the_platforms_of_a_denied_index_are_denied_where_no_evidence_is_asked_for() {
     let watch = policy("watch", "reg.test/acme/**", RELEASE, "audit");
@@ -150,6 +150,7 @@ async fn d4_an_index_that_cannot_be_judged_now_may_yet_vouch_for_what_a_denied_o
     assert_eq!(world.permit(child).await.grounds(), &Grounds::Parent(other));
 }
 
+/// D8: as after any other refusal.
 #[tokio::test(start_paused = true)]
 async fn d8_what_was_refused_with_a_denied_index_is_served_once_another_is() {
     let world = World::new();

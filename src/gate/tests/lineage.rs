@@ -6,7 +6,7 @@ use super::super::{testing::*, *};
 use crate::{oci::Digest, policy::Unmatched};
 
 /// A signed index of two unsigned images.
-fn multi(world: &World) -> (Digest, [Digest; 2]) {
+pub(super) fn multi(world: &World) -> (Digest, [Digest; 2]) {
     let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
     let index = world.index(REPO, &children);
     world.sign(REPO, index, RELEASE);
