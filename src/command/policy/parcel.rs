@@ -11,7 +11,7 @@ use rustix::{fs::FlockOperation, io::Errno};
 use serde_json::{Value, json};
 
 use crate::{
-    command::{reference::layout_prefix, streams::tell, text::line},
+    command::{reference::layout_prefix, streams::tell, text},
     oci::{Digest, ImageName, Tag, json as strict, media_type::OCI_INDEX},
 };
 
@@ -35,9 +35,9 @@ impl Parcel {
     /// What cannot be read or made.
     pub(super) fn open(root: &Path) -> Result<Self, String> {
         use std::io::Read as _;
-        let held = lock(root).map_err(|error| format!("{}: {error}", root.display()))?;
+        let held = lock(root).map_err(|error| format!("{}: {error}", text::path(root)))?;
         let index = root.join("index.json");
-        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", index.display());
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", text::path(&index));
         let mut bytes = Vec::new();
         let entries = match File::open(&index) {
             Ok(file) => {
@@ -61,7 +61,7 @@ impl Parcel {
         if path.exists() {
             return Ok(());
         }
-        publish(&directory, &path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+        publish(&directory, &path, bytes).map_err(|error| format!("{}: {error}", text::path(&path)))
     }
 
     /// Names a manifest that was added, in place of what had that name: `tag` is a tag, or nothing. What had a tag before keeps
@@ -107,7 +107,7 @@ impl Parcel {
             }
             Ok(())
         };
-        copied().map_err(|error| format!("{}: {error}", self.root.display()))?;
+        copied().map_err(|error| format!("{}: {error}", text::path(&self.root)))?;
         entries.into_iter().for_each(|entry| self.add(entry));
         self.finish()
     }
@@ -117,7 +117,7 @@ impl Parcel {
     /// # Errors
     /// What the disk refuses.
     pub(super) fn finish(&self) -> Result<(), String> {
-        let failed = |error: std::io::Error| format!("{}: {error}", self.root.display());
+        let failed = |error: std::io::Error| format!("{}: {error}", text::path(&self.root));
         let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": self.entries});
         let text = serde_json::to_vec_pretty(&index).map_err(|error| error.to_string())?;
         publish(&self.root, &self.root.join("index.json"), &text).map_err(failed)
@@ -136,7 +136,7 @@ fn lock(root: &Path) -> std::io::Result<File> {
     };
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => {
-            tell(&format_args!("waiting for another who records into {}", line(&root.display().to_string())));
+            tell(&format_args!("waiting for another who records into {}", text::path(root)));
             rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
         }
         // Not every file system has locks.

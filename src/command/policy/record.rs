@@ -19,7 +19,7 @@ use crate::{
         reference::{Image, Place},
         report::Outcome,
         streams::{self, tell},
-        text::line,
+        text::{self, line},
     },
     evidence::{Budget, Limits, Origin, Reader, Shape, Unread, search, shape_of},
     gate::{is_index, platforms_of},
@@ -119,7 +119,7 @@ pub(super) async fn add(file: &Path, suite: &Suite, recording: &Recording) -> Re
     let named = recording.named.as_ref().unwrap_or(image);
     // Before anything is recorded: the layout would have an image that no case is about.
     let any = entry("any", "registry.test/any:v1", now(), Outcome::Admitted, "");
-    with_case(file, &any).map_err(|why| Unusable::Usage(format!("{}: {why}", file.display())))?;
+    with_case(file, &any).map_err(|why| Unusable::Usage(format!("{}: {why}", text::path(file))))?;
     // Aside first: of what cannot be told there is no case, and an image without one is not kept.
     let aside = tempfile::tempdir().map_err(|error| Unusable::Failed(format!("a temporary directory: {error}")))?;
     // What the gate would not read is recorded all the same: whether that counts is for each test to say.
@@ -197,7 +197,7 @@ pub(super) fn entry(name: &str, image: &str, at: Timestamp, outcome: Outcome, co
 /// Adds a case at the end of the file, where the list of cases must be.
 fn append(file: &Path, entry: &str) -> Result<(), Unusable> {
     let after = with_case(file, entry).and_then(|after| std::fs::write(file, after).map_err(|error| error.to_string()));
-    after.map_err(|why| Unusable::Failed(format!("{}: {why}; add the case yourself:\n{entry}", file.display())))
+    after.map_err(|why| Unusable::Failed(format!("{}: {why}; add the case yourself:\n{entry}", text::path(file))))
 }
 
 /// The file's text with a case more, at the column of the last one.

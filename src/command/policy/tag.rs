@@ -9,6 +9,7 @@ use crate::{
         reference::{Image, Place},
         runtime,
         streams::{answer, tell},
+        text,
     },
     config::Config,
     gate::tags::{self, Before},
@@ -64,7 +65,7 @@ impl Accept {
                 if config.upstreams.iter().all(|upstream| upstream.host != name.host) {
                     let hosts: Vec<_> = config.upstreams.iter().map(|upstream| upstream.host.to_string()).collect();
                     let hosts = hosts.join(", ");
-                    return Err(usage(&format_args!("{} is no upstream of {}: {hosts}", name.host, file.display())));
+                    return Err(usage(&format_args!("{} is no upstream of {}: {hosts}", name.host, text::path(file))));
                 }
                 config.store.path
             }

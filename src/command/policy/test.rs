@@ -23,7 +23,7 @@ use crate::{
         report::Outcome,
         runtime,
         streams::{self, tell},
-        text::line,
+        text::{self, line},
     },
     gate::{self, Gate, Subject},
     oci::Reference,
@@ -118,7 +118,7 @@ impl Arguments {
         }
         let told = streams::answer(&told);
         if let Some(file) = &self.junit {
-            let failed = |error: &dyn std::fmt::Display| Unusable::Failed(format!("{}: {error}", file.display()));
+            let failed = |error: &dyn std::fmt::Display| Unusable::Failed(format!("{}: {error}", text::path(file)));
             let text = junit(&self.file, &ran, &missing).map_err(|error| failed(&error))?;
             std::fs::write(file, text).map_err(|error| failed(&error))?;
         }
@@ -132,11 +132,11 @@ impl Arguments {
 /// That nothing is missing which the layout names: an image whose evidence was lost would be refused for want of it, and a case
 /// that wants a refusal would pass.
 fn whole(layout: &Path) -> Result<(), Unusable> {
-    let unread = upstream::layout_unread(layout).map_err(|error| Unusable::Usage(format!("{}: {error}", layout.display())))?;
+    let unread = upstream::layout_unread(layout).map_err(|error| Unusable::Usage(format!("{}: {error}", text::path(layout))))?;
     let Some(first) = unread.first() else { return Ok(()) };
     let more = if unread.len() > 1 { format!(" and {} others", unread.len() - 1) } else { String::new() };
     let why = "it is missing or damaged; bring it back, or record the image again";
-    Err(Unusable::Usage(format!("{}/index.json names {first}{more}: {why}", layout.display())))
+    Err(Unusable::Usage(format!("{}/index.json names {first}{more}: {why}", text::path(layout))))
 }
 
 /// Judges one case, in a gate of its own whose clocks stand still.
@@ -177,7 +177,7 @@ pub(super) async fn judge(suite: &Suite, case: &Case) -> Result<(Answer, gate::E
     let config = gate::Config { limits: suite.limits.clone(), ..gate::Config::default() };
     let gate = Gate::with_clock(config, memory, Arc::new(NoFacts), policies, trust, move || at);
     let Some((upstream, reference)) = find(suite, case).await.map_err(|error| usage(&error))? else {
-        let why = format!("{} has no such image", suite.layout.display());
+        let why = format!("{} has no such image", text::path(&suite.layout));
         return Ok((Answer::new(Outcome::Undecided, "absent", why), gate::Explanation::default()));
     };
     let Some(name) = case.image.name.clone() else { return Err(usage(&"a case without an image's name")) };
@@ -237,7 +237,7 @@ fn uncovered(policies: &PolicySet, ran: &[Ran<'_>]) -> Vec<String> {
 
 fn junit(file: &Path, ran: &[Ran<'_>], missing: &[String]) -> Result<String, quick_junit::SerializeError> {
     let mut report = Report::new("pullgate");
-    let mut suite = TestSuite::new(line(&file.display().to_string()));
+    let mut suite = TestSuite::new(text::path(file));
     let failed = |why: &str| {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_message(line(why));
