@@ -164,3 +164,6 @@ fn without_extension(mut page: &str) -> &str {
     }
     page
 }
+
+#[cfg(test)]
+mod tests;
