@@ -11,6 +11,7 @@ mod properties;
 mod shipped;
 mod statements;
 mod twice;
+mod unseen;
 
 use std::{path::Path, sync::Arc};
 
