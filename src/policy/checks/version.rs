@@ -2,7 +2,7 @@
 //! nothing looks like one that does.
 //!
 //! A bound that says less than a version speaks of all that say more: without epoch or revision it is upstream's version,
-//! `5.6.1` is Debian's `5.6.1-1` too, and Fedora's `0:5.6.1-2`, Bitnami's `5.6.1-1`, Homebrew's `5.6.1_1`; and Debian's
+//! `5.6.1` is Debian's `5.6.1-1` too, and Fedora's `0:5.6.1-2`, Bitnami's `5.6.1-1`, Homebrew's `5.6.1_1`, Bazel's `5.6.1.bcr.1`; and Debian's
 //! `5.6.1+dfsg-1`, of which files were left out. `5.2.15-2` is Debian's rebuild of it, `5.2.15-2+b7`, too; of
 //! Python's `1.0+cu118` it is `1.0`, of a gem for one platform, `1.13.6-x86_64-linux`, the gem.
 
@@ -77,7 +77,7 @@ impl Range {
                 let version = as_exact_as(bound, version, scheme);
                 let least = if *comparison == Comparison::GreaterOrEqual { least(bound, scheme) } else { None };
                 let ordering =
-                    least.map_or_else(|| compare(version, bound, scheme), |least| compare(version, &least, Scheme::Semantic));
+                    least.map_or_else(|| compare(version, bound, scheme), |(least, order)| compare(version, &least, order));
                 match comparison {
                     Comparison::Equal => ordering.is_eq(),
                     Comparison::Greater => ordering.is_gt(),
@@ -108,10 +108,19 @@ fn as_exact_as<'v>(bound: &str, version: &'v str, scheme: Scheme) -> &'v str {
             let version = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
             if scheme == Scheme::Debian && repacked(bound).is_none() { repacked(version).unwrap_or(version) } else { version }
         }
-        Scheme::Bitnami | Scheme::Brew | Scheme::Vcpkg if scheme.revised(bound).1.is_empty() => scheme.revised(version).0,
+        Scheme::Bazel | Scheme::Bitnami | Scheme::Brew | Scheme::Vcpkg if scheme.revised(bound).1.is_empty() => {
+            scheme.revised(version).0
+        }
         Scheme::Gem => before('-'),
         Scheme::Python => before('+'),
-        Scheme::Bitnami | Scheme::Brew | Scheme::Cran | Scheme::Maven | Scheme::Semantic | Scheme::Vcpkg => version,
+        Scheme::Bazel
+        | Scheme::Bitnami
+        | Scheme::Brew
+        | Scheme::Composer
+        | Scheme::Cran
+        | Scheme::Maven
+        | Scheme::Semantic
+        | Scheme::Vcpkg => version,
     }
 }
 

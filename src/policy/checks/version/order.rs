@@ -5,8 +5,8 @@
 //! leniently: an epoch (`1:`) first; then runs of digits as numbers and runs of letters as words, whatever separates them. A
 //! missing number is 0, and `1.0.0-rc1` is `1.0-rc1`; but for distributions, where 1 is before 1.0. Which words mean "before"
 //! differs: `1.0-rc1` is before 1.0 in most, a gem's `1.0.a` is, Maven's `1.0.Final` is 1.0, its `1.0-jre` behind it, and so
-//! are its and Python's `1.0-1`. Any other word is more than nothing, and less than a number; but where a version begins with
-//! one, `jdk-21.0.1` would be before 2.0, so that it is not compared with a version that begins with a number.
+//! are its and Python's `1.0-1`, and Composer's `1.0-p1`. Any other word is more than nothing, and less than a number; but where a
+//! version begins with one, `jdk-21.0.1` would be before 2.0, so that it is not compared with a version that begins with a number.
 
 use std::{borrow::Cow, cmp::Ordering, iter};
 
@@ -16,10 +16,14 @@ pub(in crate::policy::checks) enum Scheme {
     Alpm,
     /// Alpine's, and Gentoo's, which writes the same suffixes.
     Apk,
+    /// Semantic, with the registry's revision behind: `1.2.13.bcr.1`.
+    Bazel,
     /// Semantic, with a packager's revision behind: Bitnami's `7.0.11-1`, LuaRocks' `3.7.0-0`.
     Bitnami,
     /// Homebrew's: a packager's revision is `5.6.1_1`, and upstream's `7.1.1-15` is behind 7.1.1.
     Brew,
+    /// PHP's: `2.4.6-p3` is a patch of 2.4.6, of which `2.4.6-beta10` is behind `2.4.6-beta9`.
+    Composer,
     /// R's: `1.2.3-4` is behind 1.2.3, as `1.2.3.4` is.
     Cran,
     Debian,
@@ -35,11 +39,13 @@ pub(in crate::policy::checks) enum Scheme {
 
 impl Scheme {
     /// Whoever does not know of what kind a package is asks in every way.
-    pub(in crate::policy::checks) const ALL: [Self; 12] = [
+    pub(in crate::policy::checks) const ALL: [Self; 14] = [
         Self::Alpm,
         Self::Apk,
+        Self::Bazel,
         Self::Bitnami,
         Self::Brew,
+        Self::Composer,
         Self::Cran,
         Self::Debian,
         Self::Gem,
@@ -56,8 +62,10 @@ impl Scheme {
         match kind {
             "alpm" => &[Self::Alpm],
             "apk" | "ebuild" => &[Self::Apk],
+            "bazel" => &[Self::Bazel],
             "bitnami" | "luarocks" => &[Self::Bitnami],
             "brew" => &[Self::Brew],
+            "composer" => &[Self::Composer],
             "cran" => &[Self::Cran],
             "deb" | "opkg" => &[Self::Debian],
             "gem" => &[Self::Gem],
@@ -66,21 +74,20 @@ impl Scheme {
             "pypi" => &[Self::Python],
             "qpkg" | "rpm" => &[Self::Rpm],
             "vcpkg" => &[Self::Vcpkg],
-            "bazel" | "bitbucket" | "bower" | "cargo" | "chrome-extension" | "cocoapods" | "composer" | "conan" | "conda"
-            | "cpan" | "docker" | "elm" | "github" | "gitlab" | "golang" | "hackage" | "helm" | "hex" | "huggingface"
-            | "julia" | "mlflow" | "npm" | "nuget" | "oci" | "otp" | "pub" | "swift" | "terraform" | "vscode-extension" => {
-                &[Self::Semantic]
-            }
+            "bitbucket" | "bower" | "cargo" | "chrome-extension" | "cocoapods" | "conan" | "conda" | "cpan" | "docker"
+            | "elm" | "github" | "gitlab" | "golang" | "hackage" | "helm" | "hex" | "huggingface" | "julia" | "mlflow"
+            | "npm" | "nuget" | "oci" | "otp" | "pub" | "swift" | "terraform" | "vscode-extension" => &[Self::Semantic],
             _ => &Self::ALL,
         }
     }
 
     /// What sets a packager's revision, a number, off from upstream's version, which may have such a mark itself.
-    const fn revision_mark(self) -> Option<char> {
+    const fn revision_mark(self) -> Option<&'static str> {
         match self {
-            Self::Bitnami => Some('-'),
-            Self::Brew => Some('_'),
-            Self::Vcpkg => Some('#'),
+            Self::Bazel => Some(".bcr."),
+            Self::Bitnami => Some("-"),
+            Self::Brew => Some("_"),
+            Self::Vcpkg => Some("#"),
             _ => None,
         }
     }
@@ -89,7 +96,7 @@ impl Scheme {
     pub(super) fn revised(self, version: &str) -> (&str, &str) {
         let split = self.revision_mark().and_then(|mark| version.rsplit_once(mark));
         // `2024-02` is a date, and all upstream's.
-        let is_whole = |upstream: &str| self.revision_mark() != Some('-') || upstream.contains('.');
+        let is_whole = |upstream: &str| self.revision_mark() != Some("-") || upstream.contains('.');
         let is_revision = |number: &str| number.bytes().all(|b| b.is_ascii_digit());
         split.filter(|(upstream, number)| is_revision(number) && is_whole(upstream)).unwrap_or((version, ""))
     }
@@ -98,9 +105,17 @@ impl Scheme {
     fn is_semantic(self, version: &str) -> bool {
         let behind = version.split_once('-').map_or("", |(_, behind)| behind);
         match self {
-            Self::Bitnami | Self::Semantic | Self::Vcpkg => true,
+            Self::Bazel | Self::Bitnami | Self::Semantic | Self::Vcpkg => true,
             Self::Brew => !behind.starts_with(|c: char| c.is_ascii_digit()),
-            Self::Alpm | Self::Apk | Self::Cran | Self::Debian | Self::Gem | Self::Maven | Self::Python | Self::Rpm => false,
+            Self::Alpm
+            | Self::Apk
+            | Self::Composer
+            | Self::Cran
+            | Self::Debian
+            | Self::Gem
+            | Self::Maven
+            | Self::Python
+            | Self::Rpm => false,
         }
     }
 
@@ -131,6 +146,16 @@ impl Scheme {
                 "alpha" | "beta" | "milestone" | "rc" | "snapshot" => Some(Part::Before(word)),
                 _ => Some(Part::Word(word)),
             },
+            // Composer's spellings of what PHP's version_compare orders.
+            Self::Composer => match &*word {
+                "stable" => None,
+                "dev" => before(""),
+                "a" => before("alpha"),
+                "b" => before("beta"),
+                "p" | "pl" => Some(Part::Word("patch".to_owned())),
+                _ if is(&BEFORE) => Some(Part::Before(word)),
+                _ => Some(Part::Word(word)),
+            },
             // PEP 440's spellings, and its order: dev, a, b, rc.
             Self::Python => match &*word {
                 "dev" => before(""),
@@ -142,7 +167,7 @@ impl Scheme {
                 _ => Some(Part::Word(word)),
             },
             // `1.0a1` is before 1.0, `1.0.2a` is behind 1.0.2.
-            Self::Bitnami | Self::Brew | Self::Cran | Self::Semantic | Self::Vcpkg
+            Self::Bazel | Self::Bitnami | Self::Brew | Self::Cran | Self::Semantic | Self::Vcpkg
                 if is(&BEFORE) || numbered && is(&["a", "b", "c", "m"]) =>
             {
                 Some(Part::Before(word))
@@ -184,12 +209,14 @@ fn padded(version: &str) -> Cow<'_, str> {
 }
 
 /// The least version that a bound such as `5` may mean: from its first prerelease on. OSV's `0` is before all there is, and each
-/// `v0.0.0-2021…` of Go is one before 0.0.0.
-pub(super) fn least(bound: &str, scheme: Scheme) -> Option<String> {
+/// `v0.0.0-2021…` of Go is one before 0.0.0. With the order in which it is the least.
+pub(super) fn least(bound: &str, scheme: Scheme) -> Option<(String, Scheme)> {
     let bound = bare(bound);
-    match padded(bound) {
-        Cow::Owned(whole) if scheme.is_semantic(bound) => Some(whole + "-0"),
-        Cow::Owned(_) | Cow::Borrowed(_) => None,
+    let Cow::Owned(whole) = padded(bound) else { return None };
+    match scheme {
+        Scheme::Composer => Some((whole + "-dev", scheme)),
+        _ if scheme.is_semantic(bound) => Some((whole + "-0", Scheme::Semantic)),
+        _ => None,
     }
 }
 
@@ -324,6 +351,10 @@ fn parts(version: &str, scheme: Scheme) -> Vec<Part<'_>> {
     let (mut glued, mut local) = (false, false);
     let starts_with_digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
     while let Some(first) = rest.chars().next() {
+        if (scheme, first) == (Scheme::Composer, '+') {
+            // Of the same version, whoever built it, as in Semantic Versioning.
+            break;
+        }
         let (part, behind) = if first.is_ascii_digit() {
             let (number, behind) = digits(rest);
             (Some(Part::Number(Number::of(number))), behind)

@@ -54,6 +54,16 @@ fn check(scheme: Scheme, range: &str, yes: &[&str], no: &[&str]) {
     }
 }
 
+/// Magento's fixes are such, and are told as `<2.4.6-p3`.
+#[test]
+fn php_s_patches_are_no_pre_releases() {
+    check(Scheme::Composer, "<2.4.6-p3", &["2.4.6", "2.4.6-p2", "2.4.6-rc1", "2.4.5-p9"], &["2.4.6-p3", "2.4.6-p10", "2.4.7"]);
+    check(Scheme::Composer, ">=2.4", &["2.4.0-beta1", "2.4.0-dev", "2.4.0"], &["2.3.9-p1"]);
+    check(Scheme::Composer, ">=2.4.0", &["2.4.0"], &["2.4.0-beta1"]);
+    check(Scheme::Bazel, "<=1.2.13", &["1.2.13", "1.2.13.bcr.1"], &["1.2.14"]);
+    check(Scheme::Bazel, "<1.2.13.bcr.2", &["1.2.13", "1.2.13.bcr.1"], &["1.2.13.bcr.2"]);
+}
+
 #[test]
 fn a_word_before_a_number_is_compared_with_its_like_and_go_s_own_is_none() {
     check(Scheme::Semantic, "<1.21.8", &["go1.21.7", "go1.20"], &["go1.22.3", "v1.22.3", "1.21.8"]);

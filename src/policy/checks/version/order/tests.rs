@@ -139,10 +139,11 @@ fn other_ecosystems_have_an_order_of_their_own() {
 
 #[test]
 fn a_packager_s_revision_is_behind_upstream_s_version() {
-    for scheme in [Scheme::Bitnami, Scheme::Vcpkg] {
+    for scheme in [Scheme::Bazel, Scheme::Bitnami, Scheme::Vcpkg] {
         stand(scheme, &["5.0.0-next.3", "5.0.0-rc.1", "5.0.0", "5.0.1", "5.0.10"]);
     }
     stand(Scheme::Bitnami, &["7.0.11-rc.1-2", "7.0.11", "7.0.11-1", "7.0.11-2", "7.0.11-10", "7.0.12-0"]);
+    stand(Scheme::Bazel, &["1.2.3-rc1.bcr.2", "1.2.3", "1.2.3.bcr.1", "1.2.3.bcr.10", "1.2.3.1", "1.2.4"]);
     stand(Scheme::Vcpkg, &["1.2.3-4", "1.2.3", "1.2.3#1", "1.2.3#10", "1.2.4"]);
     // https://docs.brew.sh/rubydoc/Version: words but the known ones are behind.
     stand(Scheme::Brew, &["5.6.1rc1", "5.6.1", "5.6.1_1", "5.6.1_10", "5.6.2", "7.1.1", "7.1.1-15", "7.1.1-15_1", "7.1.1-16"]);
@@ -150,6 +151,38 @@ fn a_packager_s_revision_is_behind_upstream_s_version() {
     stand(Scheme::Cran, &["1.2.2", "1.2.3", "1.2.3-4", "1.2.3.10", "1.2.4"]);
     same(Scheme::Cran, &[("1.2.3-4", "1.2.3.4")]);
     same(Scheme::Bitnami, &[("7.0.11-0", "7.0.11"), ("v7.0", "7.0.0-0")]);
+}
+
+/// Taken from Composer's VersionParser and PHP's version_compare().
+#[test]
+fn php_s_patches_are_behind_what_they_patch() {
+    let ascending = [
+        "2.4.5",
+        "2.4.6-dev",
+        "2.4.6-alpha1",
+        "2.4.6-beta9",
+        "2.4.6-beta10",
+        "2.4.6-RC1",
+        "2.4.6",
+        "2.4.6-p1",
+        "2.4.6-p3",
+        "2.4.6-p10",
+        "2.4.6.1",
+        "2.4.7-preview1",
+        "2.4.7",
+    ];
+    stand(Scheme::Composer, &ascending);
+    let pairs = [
+        ("1.0", "1.0.0.0"),
+        ("v1.0.0-stable", "1.0"),
+        ("1.0a1", "1.0.0-alpha1"),
+        ("1.0-b2", "1.0beta2"),
+        ("1.0-pl2", "1.0-patch2"),
+        ("1.0p2", "1.0-p2"),
+        ("1.0.0+5", "1.0.0+6"),
+        ("1.0.0-p1+5", "1.0.0-p1"),
+    ];
+    same(Scheme::Composer, &pairs);
 }
 
 #[test]
@@ -161,9 +194,11 @@ fn a_type_says_how_its_versions_are_written() {
         ("deb", Scheme::Debian),
         ("opkg", Scheme::Debian),
         ("gem", Scheme::Gem),
+        ("bazel", Scheme::Bazel),
         ("bitnami", Scheme::Bitnami),
         ("luarocks", Scheme::Bitnami),
         ("brew", Scheme::Brew),
+        ("composer", Scheme::Composer),
         ("cran", Scheme::Cran),
         ("vcpkg", Scheme::Vcpkg),
         ("maven", Scheme::Maven),
@@ -175,7 +210,7 @@ fn a_type_says_how_its_versions_are_written() {
     ] {
         assert_eq!(Scheme::of(kind), [scheme], "{kind}");
     }
-    for kind in ["cargo", "composer", "conda", "github", "hex", "nuget", "oci", "pub", "swift"] {
+    for kind in ["cargo", "conda", "github", "hex", "nuget", "oci", "pub", "swift"] {
         assert_eq!(Scheme::of(kind), [Scheme::Semantic], "{kind}");
     }
     assert_eq!(Scheme::of("generic"), []);
