@@ -111,7 +111,7 @@ async fn open(
     listed: u64,
     range: Range<u64>,
 ) -> Result<(Blob, Body), Error> {
-    let fetch = Fetch { host: route.image.host.clone(), digest: *digest, listed };
+    let fetch = |own| Fetch { host: route.image.host.clone(), digest: *digest, listed, own };
     let asked = Arc::new(AtomicBool::new(false));
     let source = || {
         let (upstream, repository, wanted) = (Arc::clone(&route.upstream), route.image.repository.clone(), *digest);
@@ -129,7 +129,7 @@ async fn open(
             })
         }
     };
-    let open = async || {
+    let open = async |fetch: Fetch| {
         let mut blob = registry.store.pull(&fetch, source()).await?;
         // Before anything is waited for: where the disk takes nothing, what comes is kept for those who have a place already.
         let mut body = blob.body(range.clone());
@@ -145,8 +145,9 @@ async fn open(
         blob.begun().await?;
         Ok((blob, body))
     };
-    let opened = match open().await {
-        Err(_) if !asked.load(Ordering::Relaxed) => open().await,
+    let opened = match open(fetch(None)).await {
+        // Not with yet another one's.
+        Err(_) if !asked.load(Ordering::Relaxed) => open(fetch(Some(route.image.repository.clone()))).await,
         opened => opened,
     };
     opened.map_err(|error: FetchError| Error::fetch(&route.image, digest, &error))

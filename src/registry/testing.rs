@@ -33,6 +33,8 @@ pub(super) struct Scripted {
     pub(super) blobs: DashMap<Digest, (Option<u64>, Bytes)>,
     /// Said of every blob that has begun, before its first piece.
     pub(super) breaks: ArcSwap<Option<UpstreamError>>,
+    /// Repositories that have no blob.
+    pub(super) lacks: dashmap::DashSet<String>,
     /// While a test holds it, no blob begins.
     pub(super) turn: tokio::sync::Mutex<()>,
     /// While a test holds it, no blob ends, though all its bytes come.
@@ -51,6 +53,7 @@ impl Scripted {
             tags: ArcSwap::default(),
             blobs: DashMap::new(),
             breaks: ArcSwap::default(),
+            lacks: dashmap::DashSet::new(),
             turn: tokio::sync::Mutex::default(),
             rest: Arc::default(),
             asked: AtomicUsize::new(0),
@@ -152,9 +155,12 @@ impl Upstream for Scripted {
         self.blobs.get(digest).map(|blob| blob.1.len() as u64).ok_or(UpstreamError::NotFound)
     }
 
-    async fn blob(&self, _: &Repository, digest: &Digest) -> Result<BlobStream, UpstreamError> {
+    async fn blob(&self, repository: &Repository, digest: &Digest) -> Result<BlobStream, UpstreamError> {
         self.ask()?;
         let _turn = self.turn.lock().await;
+        if self.lacks.contains(repository.as_str()) {
+            return Err(UpstreamError::NotFound);
+        }
         let (size, bytes) = self.blobs.get(digest).map(|blob| blob.clone()).ok_or(UpstreamError::NotFound)?;
         let piece = Option::clone(&self.breaks.load()).map_or(Ok(bytes), Err);
         let rest = Arc::clone(&self.rest);

@@ -52,7 +52,7 @@ pub use self::{
     spool::Spool,
 };
 use self::{evict::Index, fs::Layout, opened::Opened, read::Feed, shelf::Shelf};
-use crate::oci::{Digest, Host};
+use crate::oci::{Digest, Host, Repository};
 
 /// What the configuration says of the store.
 #[derive(Debug, Clone)]
@@ -172,6 +172,8 @@ pub struct Fetch {
     pub digest: Digest,
     /// Its size in bytes, as the manifest says that lists it: another manifest may say another.
     pub listed: u64,
+    /// Whose fetch it is alone, where what was fetched for others of the registry failed; none for whoever comes first.
+    pub own: Option<Repository>,
 }
 
 /// A blob to take in: what [`Store::pull`]'s opener returns.

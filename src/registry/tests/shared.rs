@@ -152,3 +152,33 @@ async fn c16_of_one_registry_a_layer_is_fetched_once_and_asked_for_again_where_t
         assert_eq!(statuses, [200, if fails { 503 } else { 200 }], "who asked first is told");
     }
 }
+
+/// Who asks again does not follow another one's second question either: its repository may be one of those that have nothing.
+#[tokio::test(start_paused = true)]
+async fn c16_who_followed_a_fetch_that_failed_follows_no_other_one_that_fails() {
+    let world = World::allowing();
+    let upstream = &world.upstream;
+    let layer = upstream.blob(&"x".repeat(LAYER));
+    let digest: Digest = layer["digest"].as_str().unwrap().parse().unwrap();
+    upstream.publish(Some("v1"), &image(upstream, &[layer]));
+    let repositories = ["acme/first", "acme/second", "acme/app"];
+    for repository in repositories {
+        assert_eq!(world.get(&format!("/v2/{repository}/manifests/v1")).await.status, 200);
+    }
+    for repository in &repositories[..2] {
+        upstream.lacks.insert((*repository).to_owned());
+    }
+    let turn = upstream.turn.lock().await;
+    let targets = repositories.map(|repository| format!("/v2/{repository}/blobs/{digest}"));
+    let turning = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(turn);
+        // Until the two that followed ask again.
+        let turn = upstream.turn.lock().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(turn);
+    };
+    let [first, second, third] = &targets;
+    let (first, second, third, ()) = tokio::join!(world.get(first), world.get(second), world.get(third), turning);
+    assert_eq!([first.status, second.status, third.status], [404, 404, 200]);
+}

@@ -82,7 +82,7 @@ fn content(len: usize) -> Bytes {
 
 /// A fetch of it from one and the same place.
 fn fetch(digest: &Digest) -> Fetch {
-    Fetch { host: "ghcr.io".parse().unwrap(), digest: *digest, listed: 0 }
+    Fetch { host: "ghcr.io".parse().unwrap(), digest: *digest, listed: 0, own: None }
 }
 
 fn pieces(bytes: &Bytes, len: usize) -> Source {
