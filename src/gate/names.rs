@@ -56,7 +56,7 @@ impl Gate {
     pub fn naming(self: &Arc<Self>, blob: &Digest) -> Option<Naming> {
         let other = self.unnamed(blob)?;
         let (own, other) = (Hasher::new(blob.algorithm()), Hasher::new(other));
-        Some(Naming { blob: *blob, hashers: Some((own, other)), gate: Arc::clone(self) })
+        Some(Naming { blob: *blob, own, other, gate: Arc::clone(self) })
     }
 }
 
@@ -66,30 +66,30 @@ pub struct Naming {
     gate: Arc<Gate>,
     blob: Digest,
     /// By its own algorithm too: an upstream that sends other bytes must not say what the blob is called.
-    hashers: Option<(Hasher, Hasher)>,
+    own: Hasher,
+    other: Hasher,
 }
 
 impl Naming {
     /// Takes the next piece.
     pub fn update(&mut self, piece: &[u8]) {
-        if let Some((own, other)) = &mut self.hashers {
-            own.update(piece);
-            other.update(piece);
-        }
+        self.own.update(piece);
+        self.other.update(piece);
     }
 
     /// Remembers what came, now that it is whole.
     ///
     /// # Errors
     /// It is denied under its other name.
-    pub fn finish(mut self) -> Result<(), DeniedByOtherName> {
-        let Some((own, other)) = self.hashers.take().map(|(own, other)| (own.finish(), other.finish())) else { return Ok(()) };
+    pub fn finish(self) -> Result<(), DeniedByOtherName> {
+        let Self { gate, blob, own, other } = self;
+        let other = other.finish();
         // Other bytes: whoever takes them in throws them away.
-        if own != self.blob {
+        if own.finish() != blob {
             return Ok(());
         }
-        self.gate.name(&self.blob, other);
-        match self.gate.policies.load().deny().digest(&other) {
+        gate.name(&blob, other);
+        match gate.policies.load().deny().digest(&other) {
             None => Ok(()),
             Some(reason) => Err(DeniedByOtherName { other, reason: Arc::clone(reason) }),
         }

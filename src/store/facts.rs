@@ -121,7 +121,7 @@ impl Facts for NoFacts {
 #[derive(Debug, Clone)]
 pub struct FactFiles {
     root: Arc<Path>,
-    /// Nothing is written: times not known yet are now, and facts cannot be set.
+    /// Nothing is written: what was not seen yet is seen at the end of time, and facts cannot be set.
     read_only: bool,
     /// Whose what is written must be, where that is somebody else than who writes: the user and the group.
     owner: Option<(u32, u32)>,
