@@ -224,6 +224,9 @@ async fn an_sbom_that_cannot_be_verified_is_minded_under_an_exception_where_pack
             world.permit(image).await;
         } else {
             assert_eq!(refused(&world, image).await.0, "unsupported_log_entry", "{kind} {old} {good}");
+            let Ok(Verdict::Refuse(refusal)) = world.gate.admit(&world.subject(REPO, image)).await else { panic!("{kind}") };
+            let RefusalReason::Unmet { unmet, .. } = &refusal.reason else { panic!("{refusal:?}") };
+            assert!(unmet[0].details.iter().any(|line| line.ends_with("deny digests in place of packages")), "{unmet:?}");
         }
     }
 }

@@ -25,6 +25,8 @@ const EXCEPTED: &str = "raise the limit that is named, or delete what is attache
                         or deny digests in place of packages";
 const UNPROVEN: &str = "attest it again with a current cosign, and delete the one that cannot be verified; with `match: any` nothing \
                         that is not seen can refuse";
+const EXCEPTED_UNPROVEN: &str = "attest it again with a current cosign, and delete the one that cannot be verified; or deny digests \
+                                 in place of packages";
 
 impl Scales {
     /// Whether a policy that holds might not, had all been seen.
@@ -122,8 +124,9 @@ fn hidden(policy: &Policy, held: &Held, limit: &str) -> Unmet {
 }
 
 fn unproven(policy: &Policy, held: &Held, entry: &str) -> Unmet {
+    let what_to_do = if held.exception.is_some() { EXCEPTED_UNPROVEN } else { UNPROVEN };
     let summary = format!("{}, and one cannot be verified: {entry}", weighs(held));
-    unmet(policy, Reason::UnsupportedLogEntry, summary, UNPROVEN)
+    unmet(policy, Reason::UnsupportedLogEntry, summary, what_to_do)
 }
 
 const fn weighs(held: &Held) -> &'static str {
