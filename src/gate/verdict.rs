@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     oci::{Digest, ImageName, Manifest},
-    policy::{PolicyId, Unmet},
+    policy::{ExceptionFor, PolicyId, Unmet},
     upstream::{Upstream, UpstreamError},
     verify::Epoch,
 };
@@ -71,7 +71,7 @@ pub(in crate::gate) struct Terms {
     /// What it says to the guard of tags.
     pub(in crate::gate) guard: Option<Arc<Guard>>,
     /// What the exceptions are for that it rests on.
-    pub(in crate::gate) exceptions: Vec<&'static str>,
+    pub(in crate::gate) exceptions: Vec<ExceptionFor>,
 }
 
 impl Hash for Terms {
@@ -133,7 +133,7 @@ impl Permit {
 
     /// What the exceptions are for that it rests on; seldom any.
     #[must_use]
-    pub fn exceptions(&self) -> &[&'static str] {
+    pub fn exceptions(&self) -> &[ExceptionFor] {
         &self.granted.terms.exceptions
     }
 

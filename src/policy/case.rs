@@ -92,12 +92,32 @@ impl Signed {
 pub struct ExceptionUse {
     /// The policy it belongs to.
     pub policy: String,
-    /// What it is for: `digest` or `dangerous_repository`.
-    pub what: &'static str,
+    /// What it is for.
+    pub what: ExceptionFor,
     /// Why it was made, as the policy says.
     pub reason: String,
     /// When it ends.
     pub expires: Timestamp,
+}
+
+/// What an exception is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExceptionFor {
+    /// One manifest.
+    Digest,
+    /// All manifests of a repository.
+    Repository,
+}
+
+impl ExceptionFor {
+    /// The key that the exception is written under in its policy; in the log and in metrics the same.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Digest => "digest",
+            Self::Repository => "dangerous_repository",
+        }
+    }
 }
 
 /// Why a policy does not hold: what was wanted, what was found.

@@ -7,7 +7,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use super::{Case, ExceptionUse, Policy, condition::instant, fingerprint::Form, image::ImagePattern};
+use super::{Case, ExceptionFor, ExceptionUse, Policy, condition::instant, fingerprint::Form, image::ImagePattern};
 use crate::oci::Digest;
 
 /// One exception.
@@ -37,11 +37,11 @@ impl Exception {
         form.into_bytes()
     }
 
-    /// The key it is written under.
-    pub(super) const fn kind(&self) -> &'static str {
+    /// What it is for.
+    pub(super) const fn kind(&self) -> ExceptionFor {
         match self.of {
-            Excepted::Digest(_) => "digest",
-            Excepted::Repository(_) => "dangerous_repository",
+            Excepted::Digest(_) => ExceptionFor::Digest,
+            Excepted::Repository(_) => ExceptionFor::Repository,
         }
     }
 

@@ -33,7 +33,7 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) use self::parse::AGES;
 pub use self::{
     attestor::Attestor,
-    case::{About, Case, ExceptionUse, Held, PlatformFacts, Signed, Unmet},
+    case::{About, Case, ExceptionFor, ExceptionUse, Held, PlatformFacts, Signed, Unmet},
     documents::spdx,
     parse::{Parsed, TrustRootUse, parse},
     reason::Reason,

@@ -22,7 +22,7 @@ pub(super) use self::parents::{MAX_DEPTH, Trail};
 pub use self::platforms::{is_index, platforms_of};
 use self::{
     manifest::Got,
-    parents::Parentage,
+    parents::{Parentage, Unvouched},
     platforms::{Platforms, cannot_tell},
 };
 use super::{
@@ -245,14 +245,14 @@ impl Judgement {
         // An index that vouches spares the search for a child's own evidence, which seldom exists.
         let parentage = self.parentage().await;
         self.denied_above = parentage.denied();
-        if let Parentage::Admitted(parent) = &parentage {
-            return self.judge_child(parent, kept).await;
+        match parentage {
+            Parentage::Admitted(parent) => self.judge_child(&parent, kept).await,
+            Parentage::Unvouched(none) => self.judge_alone(kept, none).await,
         }
-        self.judge_alone(kept, parentage).await
     }
 
     /// Judges it by what is proven about it, where no index vouches for it.
-    async fn judge_alone(&mut self, kept: Option<Kept>, parentage: Parentage) -> Answer {
+    async fn judge_alone(&mut self, kept: Option<Kept>, unvouched: Unvouched) -> Answer {
         // Evidence is about the manifest's SHA-256 digest. Asked for by another algorithm, it is known once the bytes are
         // here, and evidence may have been attached by either; else the search starts at once, beside the manifest.
         let mut stored = self.stored().await;
@@ -329,7 +329,7 @@ impl Judgement {
                 let doubt = (!scales.audit.is_empty()).then_some(reason);
                 return self.admit_on_policy(&got, &mut scales, self.gate.config.verdict_ttl, Vec::new(), doubt).await;
             }
-            return self.no_or_audited(&got, &mut scales, Parentage::none(), Some((reason, RETRY))).await;
+            return self.no_or_audited(&got, &mut scales, unvouched, Some((reason, RETRY))).await;
         };
         let mut evidence = match searching.await {
             Ok(evidence) => evidence,
@@ -379,7 +379,7 @@ impl Judgement {
         }
         let shapes = shapeless.or(platforms.cannot_tell).filter(|_| evidence.missing.is_empty());
         let cannot_tell = shapes.or_else(|| cannot_tell(&evidence, &scales, verifier.as_ref()));
-        self.no_or_audited(&got, &mut scales, parentage, cannot_tell).await
+        self.no_or_audited(&got, &mut scales, unvouched, cannot_tell).await
     }
 
     /// Kept evidence that may stand in for an upstream that cannot be asked.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Answer, Got, Judgement, Parentage, RETRY, STALE_LIFE,
+    Answer, Got, Judgement, RETRY, STALE_LIFE, Unvouched,
     audit::Audited,
     cooldown::Cooling,
     platforms::{is_index, platforms_of},
@@ -22,7 +22,7 @@ use crate::{
         weigh::Scales,
     },
     oci::{Manifest, ManifestError, ManifestKind, Reference},
-    policy::{ExceptionUse, Held, Policy, Reason, Unmet},
+    policy::{ExceptionFor, ExceptionUse, Held, Policy, Reason, Unmet},
     telemetry,
     upstream::UpstreamError,
     verify::Epoch,
@@ -34,7 +34,7 @@ pub(super) struct Said {
     pub(super) warnings: Vec<String>,
     pub(super) guard: Option<Arc<Guard>>,
     /// What the exceptions are for that it rests on.
-    pub(super) exceptions: Vec<&'static str>,
+    pub(super) exceptions: Vec<ExceptionFor>,
 }
 
 impl Judgement {
@@ -44,15 +44,12 @@ impl Judgement {
         &mut self,
         got: &Got,
         scales: &mut Scales,
-        parentage: Parentage,
+        unvouched: Unvouched,
         cannot_tell: Option<(UndecidedReason, Duration)>,
     ) -> Answer {
         self.note(scales).await;
-        let (refused, parent_undecided) = match parentage {
-            Parentage::Admitted(_) => (Vec::new(), None),
-            Parentage::None { refused, undecided, .. } => (refused, undecided),
-        };
-        let cannot_tell = cannot_tell.or_else(|| parent_undecided.map(|undecided| (undecided.reason, undecided.retry_after)));
+        let Unvouched { refused, undecided: parent, .. } = unvouched;
+        let cannot_tell = cannot_tell.or_else(|| parent.map(|undecided| (undecided.reason, undecided.retry_after)));
         if self.selection.enforce.is_empty()
             && let Some(denied) = self.refused_with_its_index(scales)
         {
@@ -91,7 +88,7 @@ impl Judgement {
     fn refused_with_its_index(&self, scales: &Scales) -> Option<Verdict> {
         let held = if self.selection.enforce.is_empty() { &scales.watched } else { &scales.held };
         let vouches = |(policy, held): &(Arc<Policy>, Held)| match &held.exception {
-            Some(used) => used.what == "digest",
+            Some(used) => used.what == ExceptionFor::Digest,
             None => policy.asks_for_evidence(),
         };
         if held.iter().any(vouches) { None } else { self.denied_like_its_index() }
@@ -161,13 +158,13 @@ impl Judgement {
     }
 
     /// Tells of each exception that stands in for evidence, an event and a warning; and what each is for.
-    fn tell_exceptions(&self, scales: &Scales, warnings: &mut Vec<String>) -> Vec<&'static str> {
+    fn tell_exceptions(&self, scales: &Scales, warnings: &mut Vec<String>) -> Vec<ExceptionFor> {
         let used = scales.held.iter().chain(&scales.watched).filter_map(|(_, held)| held.exception.as_ref());
         let tell = |used: &ExceptionUse| {
             let ExceptionUse { policy, what, reason, expires } = used;
             tracing::warn!(
                 policy,
-                what,
+                what = what.as_str(),
                 reason,
                 %expires,
                 image = %self.subject.image,
@@ -187,7 +184,7 @@ impl Judgement {
             Ok(verdict) => return Ok(verdict),
             Err(why) => why,
         };
-        let verdict = self.judge_alone(kept, Parentage::none()).await?;
+        let verdict = self.judge_alone(kept, Unvouched::default()).await?;
         // Alone it mostly lacks what its index has, and what the index calls it is why that does not count.
         let lacks = |unmet: &Unmet| !matches!(unmet.reason, Reason::Cooldown | Reason::Denied);
         match &verdict {

@@ -48,14 +48,18 @@ pub(super) enum Parentage {
     /// This one does.
     Admitted(Permit),
     /// None that is known.
-    None {
-        /// Indexes that list it, or are said to, and are refused.
-        refused: Vec<Digest>,
-        /// Why one could not be judged.
-        undecided: Option<Undecided>,
-        /// Why one of the refused is denied, or one above it, where no other may vouch.
-        denied: Option<Arc<str>>,
-    },
+    Unvouched(Unvouched),
+}
+
+/// What is known of the indexes that list the subject, of which none is admitted.
+#[derive(Debug, Default)]
+pub(super) struct Unvouched {
+    /// Those that list it, or are said to, and are refused.
+    pub(super) refused: Vec<Digest>,
+    /// Why one could not be judged.
+    pub(super) undecided: Option<Undecided>,
+    /// Why one of the refused is denied, or one above it, where no other may vouch.
+    pub(super) denied: Option<Arc<str>>,
 }
 
 impl Judgement {
@@ -73,7 +77,7 @@ impl Judgement {
         if let Some(permit) = self.recall_parent(&known) {
             return Parentage::Admitted(permit);
         }
-        let (mut refused, mut unsure, mut denied) = (Vec::new(), None, None);
+        let mut none = Unvouched::default();
         for parent in known {
             let Some(trail) = self.trail.up(&parent) else { continue };
             let parent = Subject { digest: parent, ..self.subject.clone() };
@@ -85,24 +89,25 @@ impl Judgement {
                     // Judged under policies that came meanwhile. It vouches under those, and the child is judged under these.
                     let why = format!("policies changed while index {}, which lists it, was judged", parent.digest);
                     let reason = UndecidedReason::EvidenceUnavailable(why);
-                    unsure = Some(Undecided { reason, retry_after: RETRY });
+                    none.undecided = Some(Undecided { reason, retry_after: RETRY });
                 }
                 Ok(Verdict::Admit(_)) => {}
                 Ok(Verdict::Refuse(refusal)) => {
-                    refused.push(parent.digest);
+                    none.refused.push(parent.digest);
                     if let RefusalReason::Denied(reason) = &refusal.reason {
-                        denied = denied
-                            .or_else(|| Some(format!("{reason} (of index {}, which lists it)", parent.digest.short()).into()));
+                        none.denied.get_or_insert_with(|| {
+                            format!("{reason} (of index {}, which lists it)", parent.digest.short()).into()
+                        });
                     }
                 }
-                Err(NoVerdict::Undecided(undecided)) => unsure = Some(undecided),
+                Err(NoVerdict::Undecided(undecided)) => none.undecided = Some(undecided),
                 // An index that is gone or broken vouches for nothing.
                 Err(NoVerdict::Absent(_) | NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_)) => {}
             }
         }
         // Who cannot be judged now may yet vouch.
-        let denied = denied.filter(|_| unsure.is_none());
-        Parentage::None { refused, undecided: unsure, denied }
+        none.denied = none.denied.filter(|_| none.undecided.is_none());
+        Parentage::Unvouched(none)
     }
 
     /// Whether an index that lists the subject is remembered as admitted.
@@ -126,12 +131,8 @@ impl Parentage {
     pub(super) fn denied(&self) -> Option<Arc<str>> {
         match self {
             Self::Admitted(_) => None,
-            Self::None { denied, .. } => denied.clone(),
+            Self::Unvouched(none) => none.denied.clone(),
         }
-    }
-
-    pub(super) const fn none() -> Self {
-        Self::None { refused: Vec::new(), undecided: None, denied: None }
     }
 }
 

@@ -287,7 +287,7 @@ fn an_exception_answers_for_evidence_until_it_ends() {
         (held.valid_until, held.exception),
         (
             Some(midnight),
-            Some(ExceptionUse { policy: "acme".into(), what: "digest", reason: "JIRA-1".into(), expires: midnight })
+            Some(ExceptionUse { policy: "acme".into(), what: ExceptionFor::Digest, reason: "JIRA-1".into(), expires: midnight })
         )
     );
     assert!(held.signed.is_empty() && held.signed_at.is_none());
