@@ -129,7 +129,7 @@ async fn explain(asking: Asking<'_>, image: &Image, name: &ImageName, upstream: 
     }
     let mut pinned = Pinned { digest: Some(digest), ..Pinned::default() };
     let answer = match &verdict {
-        Ok(Verdict::Admit(permit)) => asking.beyond(image, &subject, permit, &mut pinned).await,
+        Ok(Verdict::Admit(permit)) => asking.beyond(image, &subject, permit.clone(), &mut pinned).await,
         Ok(Verdict::Refuse(_)) | Err(_) => {
             let mut answer = Answer::of(&verdict);
             if answer.outcome == Outcome::Refused {

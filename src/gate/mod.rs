@@ -68,7 +68,7 @@ pub struct Config {
     pub refusal_ttl: Duration,
     /// How old evidence may be when the upstream cannot be asked: 24 h. `None` is forever.
     pub max_stale: Option<Duration>,
-    /// A judgement's deadline: 25 s (containerd gives up at 30).
+    /// A judgement's deadline, and a tag's: 24 s, a second before the server's own (containerd gives up at 30).
     pub deadline: Duration,
     /// Verdicts remembered: 200,000.
     pub verdicts: usize,
@@ -250,7 +250,13 @@ impl Gate {
         permit.policy() == self.select(permit.image()).id && permit.epoch().is_none_or(|epoch| now() == Some(epoch))
     }
 
-    /// The same for what an attachment tag names (`sha256-<hex>`, `.sig`, `.att`, `.sbom`): it is served as evidence or
+    /// When what is asked now must be answered.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.config.deadline
+    }
+
+    /// As [`admit`](Self::admit), for what an attachment tag names (`sha256-<hex>`, `.sig`, `.att`, `.sbom`): it is served as evidence or
     /// not at all, so that a runnable image under such a tag is refused with [`RefusalReason::NotEvidence`] even where
     /// it meets its policy (X15). Where no policy enforces, there is no such rule either.
     ///

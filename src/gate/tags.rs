@@ -24,7 +24,7 @@ pub use self::{
     history::{Before, accept},
 };
 use super::{
-    Gate,
+    Gate, SETTLE,
     judge::undecided,
     sentence::{warning, whole, with_command},
     verdict::{NoVerdict, Permit, Refusal, RefusalReason, Subject, UndecidedReason, Verdict},
@@ -79,12 +79,10 @@ pub enum Move {
 /// Whether a tag may be answered with the digest it means now.
 #[derive(Debug, Clone)]
 pub enum TagVerdict {
-    /// It may.
-    Fine,
+    /// It may, with this permit, and with what audit policies have to say: `Warning` headers' values.
+    Admit(Permit, Vec<String>),
     /// It may not.
     Refuse(Arc<Refusal>),
-    /// It may, and only audit policies have something to say: `Warning` headers' values.
-    Warn(Vec<String>),
 }
 
 /// What a tag last meant, the policies that were asked, and of each guarding one whether it spoke: those that did all let it mean
@@ -93,6 +91,18 @@ type Known = (Digest, PolicyId, Arc<[bool]>);
 
 /// What each policy says that says no, and its mode.
 type Moves = Vec<(Mode, TagMoved)>;
+
+/// What the store did not do with a tag's history.
+enum Failed {
+    Read(StoreError),
+    Write(StoreError),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Read(error)
+    }
+}
 
 /// What tags last meant, as far as this process has seen it.
 #[derive(Debug)]
@@ -128,17 +138,44 @@ impl Gate {
         })
     }
 
-    /// Whether `tag` may be answered with what `permit` is for, the permit of `subject`, and remembers it if so.
+    /// Whether `tag` may be answered with what `permit` is for, the permit of `subject`, and remembers it if so; with the permit to
+    /// answer with, since what is denied while the store or evidence is waited for is not served after all (D4). `until` is when the
+    /// answer must be there: the [`deadline`](Self::deadline) of the request, of which the permit may have taken a part.
     ///
     /// # Errors
     /// [`NoVerdict::Undecided`] when what the tag meant before cannot be read or kept in time, or when it may not mean this by what was
-    /// seen of its evidence, which is not all.
-    pub async fn admit_tag(self: &Arc<Self>, tag: &Tag, subject: &Subject, permit: &Permit) -> Result<TagVerdict, NoVerdict> {
-        let Some(guard) = permit.guard() else { return Ok(TagVerdict::Fine) };
-        if self.recall_tag(tag, permit) {
-            return Ok(TagVerdict::Fine);
+    /// seen of its evidence, which is not all; any [`NoVerdict`] where the subject was judged again.
+    pub async fn admit_tag(
+        self: &Arc<Self>,
+        tag: &Tag,
+        subject: &Subject,
+        mut permit: Permit,
+        until: Instant,
+    ) -> Result<TagVerdict, NoVerdict> {
+        for _ in 0..SETTLE {
+            let verdict = self.ask_tag(tag, subject, &permit, until).await?;
+            if !matches!(&verdict, TagVerdict::Admit(permit, _) if !self.stands(permit)) {
+                return Ok(verdict);
+            }
+            permit = match in_time(until, self.admit(subject)).await? {
+                Verdict::Admit(permit) => permit,
+                Verdict::Refuse(refusal) => return Ok(TagVerdict::Refuse(refusal)),
+            };
         }
-        let moved = self.moved(tag, permit, guard).await;
+        Err(undecided(UndecidedReason::Overloaded, None))
+    }
+
+    async fn ask_tag(
+        self: &Arc<Self>,
+        tag: &Tag,
+        subject: &Subject,
+        permit: &Permit,
+        until: Instant,
+    ) -> Result<TagVerdict, NoVerdict> {
+        let Some(guard) = permit.guard().filter(|_| !self.recall_tag(tag, permit)) else {
+            return Ok(TagVerdict::Admit(permit.clone(), Vec::new()));
+        };
+        let moved = self.moved(tag, permit, guard, until).await;
         let says_no = |which: Mode| moved.as_ref().is_ok_and(|moved| moved.iter().any(|(mode, _)| *mode == which));
         // The permit is as old as it may be, and a refusal is not: whoever signs it late has perhaps signed since.
         let is_old = guard.is_older_than(self.config.refusal_ttl.max(JUST_NOW));
@@ -150,11 +187,11 @@ impl Gate {
             }
             return self.tell_tag(tag, permit, guard, moved);
         }
-        match self.renew(subject, permit).await? {
+        match in_time(until, self.renew(subject, permit)).await? {
             Verdict::Refuse(refusal) => Ok(TagVerdict::Refuse(refusal)),
             Verdict::Admit(permit) => match permit.guard() {
-                None => Ok(TagVerdict::Fine),
-                Some(guard) => self.tell_tag(tag, &permit, guard, self.moved(tag, &permit, guard).await),
+                None => Ok(TagVerdict::Admit(permit, Vec::new())),
+                Some(guard) => self.tell_tag(tag, &permit, guard, self.moved(tag, &permit, guard, until).await),
             },
         }
     }
@@ -170,11 +207,14 @@ impl Gate {
         let (image, digest) = (permit.image(), *permit.manifest().digest());
         let moved = match moved {
             Ok(moved) => moved,
-            Err(_) if !guard.speaks(Mode::Enforce) => {
-                let would = format!("could not tell what tag {tag} meant");
+            Err(reason) if !guard.speaks(Mode::Enforce) => {
+                let would = match reason {
+                    UndecidedReason::TagHistory { told, .. } => told,
+                    _ => format!("could not tell what tag {tag} meant before"),
+                };
                 let policies = guard.policies.iter().filter(|says| says.speaks()).map(|says| says.policy.as_str());
                 tell_audited("would_undecided", &policies.collect::<Vec<_>>().join(", "), image, &digest, &would);
-                return Ok(TagVerdict::Warn(vec![warning(299, &format!("audit: {would}"))]));
+                return Ok(TagVerdict::Admit(permit.clone(), vec![warning(299, &format!("audit: {would}"))]));
             }
             Err(reason) => return Err(tell_undecided(tag, image, &digest, None, reason)),
         };
@@ -207,44 +247,50 @@ impl Gate {
             tell_audited(event, &moved.policy, image, &digest, &format!("tag {tag}: {would}"));
             warning(299, &format!("audit: {verb}: {would}"))
         };
-        let warnings: Vec<_> = would.into_iter().map(tell).collect();
-        Ok(if warnings.is_empty() { TagVerdict::Fine } else { TagVerdict::Warn(warnings) })
+        Ok(TagVerdict::Admit(permit.clone(), would.into_iter().map(tell).collect()))
     }
 
-    /// What [`Gate::move_tag`] says, within the deadline.
+    /// What [`Gate::move_tag`] says, where it says so in time.
     ///
     /// In a task of its own: who hangs up must not free the tag's turn while its history is still being written.
-    async fn moved(self: &Arc<Self>, tag: &Tag, permit: &Permit, guard: &Arc<Guard>) -> Result<Moves, UndecidedReason> {
+    async fn moved(
+        self: &Arc<Self>,
+        tag: &Tag,
+        permit: &Permit,
+        guard: &Arc<Guard>,
+        until: Instant,
+    ) -> Result<Moves, UndecidedReason> {
         let (image, digest) = (permit.image(), *permit.manifest().digest());
-        let until = Instant::now() + self.config.deadline;
         let (gate, of, by, asks) = (Arc::clone(self), tag.clone(), permit.clone(), Arc::clone(guard));
         let task = tokio::spawn(async move {
             // Who gave up must not pile up behind a store that hangs.
             let _turn = timeout_at(until, gate.tags.turn(&key(by.image(), &of)).lock()).await?;
             Ok::<_, Elapsed>(gate.move_tag(&of, &by, &asks).await)
         });
-        let (is_damaged, error) = match timeout_at(until, task).await {
+        let unread = || format!("the gate's store fails, so it cannot be told what {image}:{tag} meant before");
+        let (told, error) = match timeout_at(until, task).await {
             Ok(Ok(Ok(Ok(moved)))) => return Ok(moved),
-            Ok(Ok(Ok(Err(error)))) => (matches!(error, StoreError::Damaged { .. }), error.to_string()),
-            Ok(Err(lost)) => (false, lost.to_string()),
+            Ok(Ok(Ok(Err(Failed::Read(error @ StoreError::Damaged { .. }))))) => {
+                let why = format!("what tag {tag} meant before cannot be told: its history is damaged");
+                (with_command(&command(image, tag, &digest), |_| why), error.to_string())
+            }
+            Ok(Ok(Ok(Err(Failed::Read(error))))) => (unread(), error.to_string()),
+            Ok(Ok(Ok(Err(Failed::Write(error))))) => {
+                (format!("the gate's store fails, so what {image}:{tag} means now cannot be kept"), error.to_string())
+            }
+            Ok(Err(lost)) => (unread(), lost.to_string()),
             Ok(Ok(Err(_))) | Err(_) => {
                 tracing::warn!(%image, %tag, %digest, "what a tag meant before cannot be told: the store takes too long");
                 return Err(UndecidedReason::TimedOut);
             }
         };
-        let told = if is_damaged {
-            let why = format!("what tag {tag} meant before cannot be told: its history is damaged");
-            with_command(&command(image, tag, &digest), |_| why)
-        } else {
-            format!("the gate's store fails, so it cannot be told what {image}:{tag} meant before")
-        };
-        tracing::warn!(%image, %tag, %digest, error, told, "what a tag meant before cannot be told");
+        tracing::warn!(%image, %tag, %digest, error, told, "a tag's history cannot be read or kept");
         Err(UndecidedReason::TagHistory { told, error })
     }
 
     /// Lets the tag mean what `permit` is for from now on, unless an enforcing policy says that it may not; and what each policy
     /// says that says so. It is the tag's turn.
-    async fn move_tag(&self, tag: &Tag, permit: &Permit, guard: &Guard) -> Result<Moves, StoreError> {
+    async fn move_tag(&self, tag: &Tag, permit: &Permit, guard: &Guard) -> Result<Moves, Failed> {
         let (facts, image, digest) = (&*self.facts, permit.image(), *permit.manifest().digest());
         let key = key(image, tag);
         let mut spent = None;
@@ -253,11 +299,11 @@ impl Gate {
             Err(error @ StoreError::Damaged { .. }) => {
                 spent = last_accepted(facts, &key).await?.filter(|accepted| accepted.is_of(None, digest));
                 if spent.is_none() {
-                    return Err(error);
+                    return Err(error.into());
                 }
                 None
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let known: &[Meant] = before.as_ref().map_or(&[], |before| &before.policies);
         let meant = |policy: &str| known.iter().find(|meant| meant.policy == policy);
@@ -313,7 +359,7 @@ impl Gate {
             match facts.set_fact(FactKind::Tag, &key, &serde_json::to_vec(&history).unwrap_or_default()).await {
                 // The same in an earlier version's form says it too.
                 Err(error) if is_known => tracing::warn!(%image, %tag, %error, "a tag's history is left in its old form"),
-                written => written?,
+                written => written.map_err(Failed::Write)?,
             }
         }
         // While its turn is held, so that it is never older than the history. Where a policy would refuse, or who signed was not all
@@ -337,6 +383,11 @@ impl TagMoved {
             Move::ToAnotherSigner { .. } => "tag_signer_changed",
         }
     }
+}
+
+/// An answer of the gate's, if it is there in time. Who waited no longer leaves the work going on, for whoever asks next.
+async fn in_time<T>(until: Instant, answer: impl Future<Output = Result<T, NoVerdict>>) -> Result<T, NoVerdict> {
+    timeout_at(until, answer).await.unwrap_or_else(|_| Err(undecided(UndecidedReason::TimedOut, None)))
 }
 
 /// How to accept that a tag means a digest.

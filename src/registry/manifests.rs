@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Response, StatusCode, header};
+use tokio::time::Instant;
 
 use super::{
     Registry,
@@ -50,9 +51,10 @@ pub(super) async fn manifest(
 
 async fn by_tag(registry: &Registry, route: &Route<'_>, tag: &Tag, head: bool) -> Result<Response<Body>, Error> {
     let failed = |error| Error::upstream(Asking::Tag(tag), &route.image, &error);
+    let until = registry.gate.deadline();
     let meaning = registry.tags.resolve(&route.upstream, &route.image, tag).await.map_err(failed)?;
     // From here on only the digest travels.
-    let answer = tagged(registry, route, tag, &meaning.digest, head).await;
+    let answer = tagged(registry, route, tag, &meaning.digest, head, until).await;
     let Some(why) = meaning.stale else { return answer };
     match answer {
         Ok(mut response) => {
@@ -73,16 +75,22 @@ async fn by_tag(registry: &Registry, route: &Route<'_>, tag: &Tag, head: bool) -
 
 /// What a tag is answered with when it means `digest`: the digest must be admitted, and the tag must not have moved to it as
 /// it may not.
-async fn tagged(registry: &Registry, route: &Route<'_>, tag: &Tag, digest: &Digest, head: bool) -> Result<Response<Body>, Error> {
+async fn tagged(
+    registry: &Registry,
+    route: &Route<'_>,
+    tag: &Tag,
+    digest: &Digest,
+    head: bool,
+    until: Instant,
+) -> Result<Response<Body>, Error> {
     let permit = match verdict(registry, route, *digest, is_attachment(tag)).await? {
         Verdict::Admit(permit) => permit,
         Verdict::Refuse(refusal) => return Err(Error::refusal(&refusal)),
     };
-    let moved = registry.gate.admit_tag(tag, &subject(route, *digest), &permit).await;
-    match moved.map_err(|none| Error::no_verdict(&route.image, digest, &none))? {
-        TagVerdict::Fine => respond(&permit, digest, head),
+    let verdict = registry.gate.admit_tag(tag, &subject(route, *digest), permit, until).await;
+    match verdict.map_err(|none| Error::no_verdict(&route.image, digest, &none))? {
         TagVerdict::Refuse(refusal) => Err(Error::refusal(&refusal)),
-        TagVerdict::Warn(warnings) => {
+        TagVerdict::Admit(permit, warnings) => {
             let mut response = respond(&permit, digest, head)?;
             for warning in warnings {
                 response::warn(response.headers_mut(), &public_warning(&warning));

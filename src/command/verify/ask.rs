@@ -105,7 +105,7 @@ impl Asking<'_> {
         if *permit.grounds() != Grounds::Evidence {
             pinned.vouched = permit.manifest().manifests.iter().map(|child| child.digest).collect();
         }
-        self.beyond(image, &subject, &permit, pinned).await
+        self.beyond(image, &subject, permit, pinned).await
     }
 
     /// What is asked of an admitted image beyond its digest: whether the tag may mean it, and for the platform wanted.
@@ -113,17 +113,17 @@ impl Asking<'_> {
         self,
         image: &Image,
         subject: &Subject,
-        permit: &Permit,
+        permit: Permit,
         pinned: &mut Pinned,
     ) -> Answer {
-        let warnings = match &image.reference {
+        let (permit, warnings) = match &image.reference {
             Some(Reference::Tag(tag)) => match self.guarded(tag, subject, permit).await {
-                Ok(warnings) => warnings,
+                Ok(admitted) => admitted,
                 Err(answer) => return answer,
             },
-            Some(Reference::Digest(_)) | None => Vec::new(),
+            Some(Reference::Digest(_)) | None => (permit, Vec::new()),
         };
-        let mut answer = self.of_platform(subject, permit, pinned).await;
+        let mut answer = self.of_platform(subject, &permit, pinned).await;
         answer.warnings.extend(warnings);
         answer
     }
@@ -151,11 +151,11 @@ impl Asking<'_> {
 
     /// What the guard of tags says against it, as of a request for the tag: what the tag meant before is known with
     /// `--first-seen-from` only.
-    async fn guarded(self, tag: &Tag, subject: &Subject, permit: &Permit) -> Result<Vec<String>, Answer> {
-        match self.judge.gate(&subject.upstream).admit_tag(tag, subject, permit).await {
-            Ok(TagVerdict::Fine) => Ok(Vec::new()),
+    async fn guarded(self, tag: &Tag, subject: &Subject, permit: Permit) -> Result<(Permit, Vec<String>), Answer> {
+        let gate = self.judge.gate(&subject.upstream);
+        match gate.admit_tag(tag, subject, permit, gate.deadline()).await {
+            Ok(TagVerdict::Admit(permit, warnings)) => Ok((permit, warnings)),
             Ok(TagVerdict::Refuse(refusal)) => Err(self.refused(&refusal)),
-            Ok(TagVerdict::Warn(warnings)) => Ok(warnings),
             Err(no_verdict) => Err(Answer::undecided(&no_verdict)),
         }
     }

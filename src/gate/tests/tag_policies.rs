@@ -1,12 +1,12 @@
 //! The tag guard where several policies ask for it: each has its own signers, and every one that enforces must let the tag move.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    super::{TagVerdict, tags::accept, testing::*},
+    super::{Permit, TagVerdict, tags::accept, testing::*},
     tags::{self, FIRST, OTHER, ask, fine, guarded, history, refused, signed, v1},
 };
 use crate::{
@@ -70,7 +70,7 @@ async fn who_signs_for_one_policy_moves_no_tag_for_another() {
                 assert_eq!(refused(&world, digest).await.0, code);
                 assert_eq!(remembered(&world, "b").await.unwrap().0, was, "one that would let it move does not move alone");
             } else {
-                let Ok(TagVerdict::Warn(warnings)) = ask(&world, digest).await else { panic!("{words}") };
+                let Ok(TagVerdict::Admit(_, warnings)) = ask(&world, digest).await else { panic!("{words}") };
                 assert!(warnings.len() == 1 && warnings[0].contains("policy a ") && warnings[0].contains(words), "{warnings:?}");
                 assert_eq!(remembered(&world, "b").await.unwrap().0, digest);
             }
@@ -139,7 +139,7 @@ async fn an_old_history_of_audit_policies_alone_is_the_tags_own() {
     set(&world, &[by("watch", "audit", &["release", "nightly"])]);
     keep_old(&world, "v1", Digest::sha256(b"was"), &["release"]).await;
     let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
-    let Ok(TagVerdict::Warn(warnings)) = ask(&world, new).await else { panic!("another signed it before") };
+    let Ok(TagVerdict::Admit(_, warnings)) = ask(&world, new).await else { panic!("another signed it before") };
     assert!(warnings[0].contains("another signer"), "{warnings:?}");
 }
 
@@ -157,7 +157,7 @@ async fn histories_of_earlier_versions_are_read_as_they_were_meant() {
     write("v1 audit", &["nightly"]).await;
     assert_eq!(refused(&world, both("other", OTHER, "2026-02-01T00:00:00Z")).await.0, "tag_signer_changed");
     assert_eq!(refused(&world, both("back", FIRST, "2025-12-01T00:00:00Z")).await.0, "tag_rolled_back");
-    let Ok(TagVerdict::Warn(warnings)) = ask(&world, new).await else { panic!("the audit policy knew another") };
+    let Ok(TagVerdict::Admit(_, warnings)) = ask(&world, new).await else { panic!("the audit policy knew another") };
     assert!(warnings[0].contains("policy watch guards tags, and this one is by another signer"), "{warnings:?}");
     assert_eq!(remembered(&world, "b").await, Some((new, vec!["review.yml".to_owned()])));
     assert_eq!(remembered(&world, "watch").await, Some((was, vec!["nightly.yml".to_owned()])));
@@ -212,7 +212,7 @@ async fn a_history_of_an_earlier_version_need_not_be_written_anew_where_the_tag_
     world.restart();
     assert!(fine(&world, was).await);
     let Err(none) = ask(&world, new).await else { panic!("what it means from now on must be kept") };
-    let told = "the gate's store fails, so it cannot be told what reg.test/acme/app:v1 meant before (store facts is in use by another process)";
+    let told = "the gate's store fails, so what reg.test/acme/app:v1 means now cannot be kept (store facts is in use by another process)";
     assert_eq!((none.code(), &*none.to_string()), ("tag_history", told));
     world.facts = facts;
     world.restart();
@@ -267,6 +267,18 @@ struct Held {
     hangs: tokio::sync::watch::Sender<bool>,
 }
 
+impl Held {
+    /// A world whose store hangs, with one guarding policy.
+    fn world() -> (World, Arc<Self>) {
+        let mut world = World::new();
+        set(&world, &[by("a", "enforce", &["release"])]);
+        let held = Arc::new(Self { facts: Arc::clone(&world.facts), hangs: tokio::sync::watch::Sender::new(true) });
+        world.facts = Arc::<Self>::clone(&held);
+        world.restart();
+        (world, held)
+    }
+}
+
 #[async_trait::async_trait]
 impl Facts for Held {
     async fn first_seen(&self, name: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
@@ -286,11 +298,7 @@ impl Facts for Held {
 /// What was begun is ended in its turn, also when nobody waits any more: a later answer must not be overwritten by it.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_is_told_within_the_deadline_and_the_tags_turn_is_kept() {
-    let mut world = World::new();
-    set(&world, &[by("a", "enforce", &["release"])]);
-    let held = Arc::new(Held { facts: Arc::clone(&world.facts), hangs: tokio::sync::watch::Sender::new(true) });
-    world.facts = Arc::<Held>::clone(&held);
-    world.restart();
+    let (world, held) = Held::world();
     let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
     let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
     for image in [new, was] {
@@ -301,4 +309,40 @@ async fn a_store_that_hangs_is_told_within_the_deadline_and_the_tags_turn_is_kep
     held.hangs.send_replace(false);
     assert_eq!(refused(&world, was).await.0, "tag_rolled_back", "the first is written, and before anybody else's turn");
     assert!(fine(&world, new).await);
+}
+
+/// The request is what the deadline is for: what its verdict took, its tag has no more.
+#[tokio::test(start_paused = true)]
+async fn a_tag_has_what_is_left_of_its_requests_time() {
+    let (world, _held) = Held::world();
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    let permit = world.permit(new).await;
+    let (began, second) = (tokio::time::Instant::now(), Duration::from_secs(1));
+    let asked = world.gate.admit_tag(&v1(), &world.subject(REPO, new), Permit::clone(&permit), began + second).await;
+    let Err(none) = asked else { panic!("it is not kept") };
+    assert_eq!((none.code(), began.elapsed()), ("timed_out", second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn d4_what_is_denied_while_a_tag_waits_is_not_served_by_it() {
+    for (denied, status) in [("new", "denied"), ("another", "admitted")] {
+        let (world, held) = Held::world();
+        let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+        let another = signed(&world, "another", &[(FIRST, "2026-02-01T00:00:00Z")]);
+        let meanwhile = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let denied = if denied == "new" { new } else { another };
+            world.deny(&format!("- {{digest: \"{denied}\", reason: INC-1}}\n"));
+            held.hangs.send_replace(false);
+        };
+        let (answer, ()) = tokio::join!(ask(&world, new), meanwhile);
+        match answer {
+            Ok(TagVerdict::Admit(permit, _)) => {
+                assert_eq!(status, "admitted");
+                assert!(world.gate.stands(&permit), "another than was asked with");
+            }
+            Ok(TagVerdict::Refuse(refusal)) => assert_eq!(refusal.code(), status),
+            Err(none) => panic!("{none}"),
+        }
+    }
 }

@@ -77,7 +77,7 @@ async fn an_audit_policy_could_not_tell_by_what_was_not_all_seen() {
     let (new, bundle) = by_two(&world, "new", "2026-02-02T00:00:00Z", "2026-02-01T00:00:00Z");
     assert!(fine(&world, was).await);
     world.hide_referrers(bundle);
-    let Ok(TagVerdict::Warn(warnings)) = ask(&world, new).await else { panic!("served with a warning") };
+    let Ok(TagVerdict::Admit(_, warnings)) = ask(&world, new).await else { panic!("served with a warning") };
     assert!(warnings[0].starts_with("299 - \"audit: could not tell: policy release: "), "{warnings:?}");
     assert_eq!(history(&world).await["digest"], json!(was));
 }
@@ -329,7 +329,7 @@ async fn for_an_audit_policy_it_is_asked_once_more_who_signed_and_nobody_waits_f
     let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
     let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
     assert!(fine(&world, was).await);
-    let warned = async || matches!(ask(&world, new).await, Ok(TagVerdict::Warn(_)));
+    let warned = async || !fine(&world, new).await;
     let asked = async || {
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -358,7 +358,7 @@ async fn an_audit_policy_that_fails_silences_no_other_ones_guard() {
     let old = signed(&world, "old", &[(FIRST, "2026-01-01T00:00:00Z")]);
     assert!(fine(&world, new).await);
     assert_eq!(world.permit(new).await.grounds().code(), "audited");
-    let Ok(TagVerdict::Warn(warnings)) = ask(&world, old).await else { panic!("wanted a warning") };
+    let Ok(TagVerdict::Admit(_, warnings)) = ask(&world, old).await else { panic!("wanted a warning") };
     assert!(warnings[0].contains("policy release guards tags, and this one went back"), "{warnings:?}");
     // What it remembered holds when it enforces.
     world.set_policies(&guarded("enforce"), Unmatched::Deny);

@@ -48,11 +48,11 @@ pub(super) fn v1() -> Tag {
 
 pub(super) async fn ask(world: &World, digest: Digest) -> Result<TagVerdict, NoVerdict> {
     let permit = world.permit(digest).await;
-    world.gate.admit_tag(&v1(), &world.subject(REPO, digest), &permit).await
+    world.gate.admit_tag(&v1(), &world.subject(REPO, digest), Permit::clone(&permit), world.gate.deadline()).await
 }
 
 pub(super) async fn fine(world: &World, digest: Digest) -> bool {
-    matches!(ask(world, digest).await, Ok(TagVerdict::Fine))
+    matches!(ask(world, digest).await, Ok(TagVerdict::Admit(_, warnings)) if warnings.is_empty())
 }
 
 /// What is kept of the tag.
@@ -96,10 +96,8 @@ async fn a_tag_that_goes_back_is_refused_and_its_digest_is_not() {
         assert!(sentence.ends_with(&command) && sentence.len() <= sentence::MAX_SENTENCE, "{sentence}");
         // By digest it is as admitted as ever; another tag has its own history.
         let permit = world.permit(old).await;
-        assert!(matches!(
-            world.gate.admit_tag(&"old".parse().unwrap(), &world.subject(REPO, old), &permit).await,
-            Ok(TagVerdict::Fine)
-        ));
+        let (tag, subject, until) = ("old".parse().unwrap(), world.subject(REPO, old), world.gate.deadline());
+        assert!(matches!(world.gate.admit_tag(&tag, &subject, Permit::clone(&permit), until).await, Ok(TagVerdict::Admit(..))));
         world.restart();
     }
     assert!(fine(&world, new).await, "what it meant before it still may mean");
@@ -244,7 +242,7 @@ async fn without_a_guard_nothing_is_remembered_and_an_audit_policy_only_says_so(
     let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
     assert!(fine(&world, new).await);
     match ask(&world, old).await {
-        Ok(TagVerdict::Warn(warnings)) => assert!(warnings[0].starts_with("299 - \"audit: would refuse: "), "{warnings:?}"),
+        Ok(TagVerdict::Admit(_, warnings)) => assert!(warnings[0].starts_with("299 - \"audit: would refuse: "), "{warnings:?}"),
         other => panic!("{other:?}"),
     }
 }
@@ -265,7 +263,7 @@ async fn an_audit_policy_beside_an_enforcing_one_is_asked_too() {
     let new = signed(&world, "new", &back);
     for _ in 0..2 {
         match ask(&world, new).await {
-            Ok(TagVerdict::Warn(warnings)) => {
+            Ok(TagVerdict::Admit(_, warnings)) => {
                 assert!(
                     warnings[0].contains("audit: would refuse: policy watch guards tags, and this one went back"),
                     "{warnings:?}"
@@ -288,7 +286,7 @@ async fn an_audit_policy_beside_an_enforcing_one_is_asked_too() {
     let newer = signed(&world, "newer", &newer);
     assert!(fine(&world, newer).await);
     let again = signed(&world, "again", &[(FIRST, "2025-12-01T00:00:00Z"), (OTHER, "2026-06-01T00:00:00Z")]);
-    assert!(matches!(ask(&world, again).await, Ok(TagVerdict::Warn(_))), "another digest is not accepted");
+    assert!(!fine(&world, again).await, "another digest is not accepted");
     // Neither is asked about what it does not hold for; what the enforcing one refuses is refused.
     assert_eq!(refused(&world, old).await.0, "tag_rolled_back");
 }
@@ -315,9 +313,10 @@ async fn an_audit_policy_answers_though_what_the_tag_meant_cannot_be_read() {
     let image = signed(&world, "a", &[(FIRST, "2026-01-01T00:00:00Z")]);
     world.facts.set_fact(FactKind::Tag, &format!("{}:v1", name(REPO)), b"{}").await.unwrap();
     match ask(&world, image).await {
-        Ok(TagVerdict::Warn(warnings)) => {
+        Ok(TagVerdict::Admit(_, warnings)) => {
             // Where the store is is not for clients.
-            assert_eq!(warnings, ["299 - \"audit: could not tell what tag v1 meant\""]);
+            let why = "299 - \"audit: what tag v1 meant before cannot be told: its history is damaged; to accept it: pullgate policy tag";
+            assert_eq!(warnings, [format!("{why} accept reg.test/acme/app:v1@{image} --config FILE\"")]);
         }
         other => panic!("{other:?}"),
     }
