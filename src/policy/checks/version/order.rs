@@ -95,10 +95,12 @@ impl Scheme {
     /// Upstream's version and a packager's revision, which is empty where there is none.
     pub(super) fn revised(self, version: &str) -> (&str, &str) {
         let split = self.revision_mark().and_then(|mark| version.rsplit_once(mark));
-        // `2024-02` is a date, and all upstream's.
-        let is_whole = |upstream: &str| self.revision_mark() != Some("-") || upstream.contains('.');
         let is_revision = |number: &str| number.bytes().all(|b| b.is_ascii_digit());
-        split.filter(|(upstream, number)| is_revision(number) && is_whole(upstream)).unwrap_or((version, ""))
+        // `2024-02` is a date, and all upstream's.
+        let is_dash = self.revision_mark() == Some("-");
+        let is_month =
+            |upstream: &str, number: &str| is_dash && (upstream.len(), number.len()) == (4, 2) && is_revision(upstream);
+        split.filter(|(upstream, number)| is_revision(number) && !is_month(upstream, number)).unwrap_or((version, ""))
     }
 
     /// Whether upstream's version is one of Semantic Versioning. Homebrew's `5.0.0-rc.1` is, and its `7.1.1-15` is not.
