@@ -39,6 +39,8 @@ pub struct Reader {
 pub struct Budget {
     memory: Arc<Semaphore>,
     files: Arc<Semaphore>,
+    /// For manifests while they are read: nobody knows how large one is that is not here.
+    manifests: Arc<Semaphore>,
     /// What this is a part of.
     whole: Option<Arc<Self>>,
 }
@@ -68,7 +70,7 @@ impl Budget {
     /// One such part of all there is.
     fn sized(part: u64) -> Self {
         let of = |bytes: u64| Arc::new(Semaphore::new((bytes / Self::UNIT / part) as usize));
-        Self { memory: of(Self::BYTES), files: of(Self::FILE_BYTES), whole: None }
+        Self { memory: of(Self::BYTES), files: of(Self::FILE_BYTES), manifests: of(Self::BYTES), whole: None }
     }
 
     /// A part of it, half as large, for evidence from one upstream: else one that sends slowly would hold all of it, and every
@@ -95,6 +97,12 @@ impl Budget {
             share.join(self.acquire(sum(&filed, 0), Self::FILE_BYTES, until, |budget| &budget.files).await?);
         }
         Some(share)
+    }
+
+    /// Waits for room for one manifest: 64 are read at a time, 32 of one upstream. For no longer than it is read, since another may
+    /// be waited for then.
+    pub async fn manifest(&self, until: Instant) -> Option<Share> {
+        self.acquire(MAX_MANIFEST as u64, Self::BYTES, until, |budget| &budget.manifests).await
     }
 
     /// Room for `bytes` of the `most` there are, of the part first: who waits for that holds nothing of the whole.
@@ -291,6 +299,25 @@ mod tests {
         assert!(room_for(&slow, &[HELD + 1]).await.is_none() && room_for(&other, &[536_870_912]).await.is_some());
         drop(files);
         assert!(slow.take_now(134_217_728).is_some() && slow.take_now(134_217_729).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a9_so_many_manifests_are_read_at_a_time_and_half_of_them_for_one_upstream() {
+        let budget = Budget::default();
+        let (one, other) = (budget.of_one(), budget.of_one());
+        let held = |of: Budget, most: usize| async move {
+            let mut held = Vec::new();
+            while let Some(share) = of.manifest(Instant::now()).await {
+                held.push(share);
+                assert!(held.len() <= most);
+            }
+            held
+        };
+        let (first, second) = (held(one.clone(), 32).await, held(other, 32).await);
+        assert_eq!((first.len(), second.len(), held(budget.clone(), 0).await.len()), (32, 32, 0));
+        drop(first);
+        assert!(one.manifest(Instant::now()).await.is_some());
+        assert!(room(&budget, 268_435_456).await.is_some(), "besides what evidence takes");
     }
 
     #[tokio::test]

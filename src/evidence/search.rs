@@ -1,6 +1,10 @@
 //! The search: every place at once, then the manifests listed there, then their layers; bounded, and traced.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -8,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Candidate, Evidence, Found, Limits, Look, Origin, Piece, cosign,
-    reader::{Read, Reader, Unread, late},
+    reader::{Read, Reader, Unread, failed, late},
     referrers,
 };
 use crate::{
@@ -18,8 +22,8 @@ use crate::{
 
 /// Documents read at the same time in one search.
 const AT_ONCE: usize = 16;
-/// What the candidates' manifests may weigh together. cosign's have a kilobyte; this is for who pushes a hundred of four
-/// megabytes, which are held before the search has its share of the budget (A9).
+/// What the candidates' manifests may weigh together that are held. cosign's have a kilobyte; this is for who pushes a hundred of
+/// four megabytes, which are held before the search has its share of the budget (A9).
 const MAX_MANIFESTS: u64 = 8 << 20;
 /// How long one place may take to answer, so that a silent one leaves time for what the others said.
 const LOOK: Duration = Duration::from_secs(10);
@@ -312,6 +316,32 @@ async fn read(reader: &Reader, entries: Vec<Entry>, limits: &Limits, evidence: &
     }
 }
 
+/// What a candidate's manifest is once it is read.
+enum Carrier {
+    /// One with layers that may be evidence, and whether it came from the upstream now.
+    Held(Box<Manifest>, bool),
+    /// No layer of it can be.
+    Empty,
+    /// Those that are held weigh too much already.
+    Beyond,
+}
+
+impl Carrier {
+    /// Lets go of what is not needed or too much; `held` is what the others weigh.
+    fn of(read: Read<Manifest>, held: &AtomicU64) -> Self {
+        let Read { document: manifest, fresh, .. } = read;
+        if cosign::layers(&manifest).next().is_none() {
+            return Self::Empty;
+        }
+        let size = manifest.bytes().len() as u64;
+        if held.fetch_add(size, Ordering::Relaxed) + size > MAX_MANIFESTS {
+            Self::Beyond
+        } else {
+            Self::Held(manifest.into(), fresh)
+        }
+    }
+}
+
 /// A layer to be read.
 struct Wanted {
     candidate: Candidate,
@@ -329,34 +359,41 @@ async fn read_manifests(
     total: &mut u64,
 ) -> Vec<Wanted> {
     let mut wanted = Vec::new();
-    let mut listed_bytes = 0;
+    let held = &AtomicU64::new(0);
     let mut manifests = stream::iter(entries.into_iter().map(|entry| {
         let reader = reader.clone();
         async move {
             let digest = entry.candidate.manifest;
+            let Some(_room) = reader.budget.manifest(reader.until).await else {
+                return (entry.candidate, Err(failed("too many manifests are being read at once".into())));
+            };
             let manifest = match entry.manifest {
                 Some((bytes, content_type)) => Manifest::parse(digest, bytes, content_type.as_deref())
                     .map(|manifest| Read { document: manifest, fresh: true, share: None })
                     .map_err(|error| Unread::Unusable(error.to_string())),
                 None => reader.manifest(&digest).await,
             };
-            (entry.candidate, manifest)
+            // Here, and not once those before it are there: up to then it is held, and has no room any more.
+            (entry.candidate, manifest.map(|read| Carrier::of(read, held)))
         }
     }))
     .buffered(AT_ONCE);
     while let Some((candidate, manifest)) = manifests.next().await {
-        let Read { document: manifest, fresh, .. } = match manifest {
-            Ok(read) => read,
+        let (manifest, fresh) = match manifest {
+            Ok(Carrier::Held(manifest, fresh)) => (manifest, fresh),
+            Ok(Carrier::Empty) => {
+                evidence.set_aside.push(format!("{}: no layer of it can be evidence", place(candidate)));
+                continue;
+            }
+            Ok(Carrier::Beyond) => {
+                evidence.limits_hit.push(format!("{}: more than {MAX_MANIFESTS} bytes of manifests in all", place(candidate)));
+                continue;
+            }
             Err(unread) => {
                 set_aside(evidence, candidate, &unread);
                 continue;
             }
         };
-        let mut layers = cosign::layers(&manifest).peekable();
-        if layers.peek().is_none() {
-            evidence.set_aside.push(format!("{}: no layer of it can be evidence", place(candidate)));
-            continue;
-        }
         let mut within = |size: u64| {
             let after = total.saturating_add(size);
             let fits = after <= limits.total_bytes;
@@ -365,14 +402,8 @@ async fn read_manifests(
             }
             fits
         };
-        let size = manifest.bytes().len() as u64;
-        listed_bytes += size;
-        if listed_bytes > MAX_MANIFESTS {
-            evidence.limits_hit.push(format!("{}: more than {MAX_MANIFESTS} bytes of manifests in all", place(candidate)));
-            continue;
-        }
         let most = limits.total_bytes;
-        if !within(size) {
+        if !within(manifest.bytes().len() as u64) {
             evidence
                 .limits_hit
                 .push(format!("{}: more than {most} bytes of evidence in all (limits.evidence.total_size)", place(candidate)));
@@ -382,7 +413,7 @@ async fn read_manifests(
         if fresh {
             evidence.fetched.push((candidate.manifest, manifest.bytes().clone().into()));
         }
-        for (form, layer) in layers {
+        for (form, layer) in cosign::layers(&manifest) {
             if wanted.len() == limits.candidates {
                 let most = limits.candidates;
                 evidence.limits_hit.push(format!(

@@ -242,6 +242,15 @@ async fn a9_evidence_in_memory_is_bounded_over_all_judgements() {
     drop(held);
     reader.until = tokio::time::Instant::now() + Duration::from_secs(20);
     assert_eq!(search(&reader, &[image], &Limits::default()).await.pieces.len(), 2);
+    let mut held = Vec::new();
+    while let Some(room) = reader.budget.manifest(tokio::time::Instant::now()).await {
+        held.push(room);
+    }
+    let full = search(&reader, &[image], &Limits::default()).await;
+    assert!(full.candidates.is_empty() && full.missing[0].contains("too many manifests"), "{full:?}");
+    drop(held);
+    reader.until = tokio::time::Instant::now() + Duration::from_secs(20);
+    assert_eq!(search(&reader, &[image], &Limits::default()).await.pieces.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
