@@ -22,7 +22,7 @@ pub(super) use self::parents::{MAX_DEPTH, Trail};
 pub use self::platforms::{is_index, platforms_of};
 use self::{
     manifest::Got,
-    parents::{Parentage, Unvouched},
+    parents::{DeniedAbove, Parentage, Unvouched},
     platforms::{Platforms, cannot_tell},
 };
 use super::{
@@ -74,8 +74,8 @@ pub(super) struct Judgement {
     age: Duration,
     /// What is remembered, and what was listed not long ago, is not enough: evidence is listed anew.
     anew: bool,
-    /// Why it is denied that any index lists it, where no admitted one does.
-    denied_above: Option<Arc<str>>,
+    /// Whether it is denied with an index that lists it, where no admitted one does.
+    denied_above: Option<DeniedAbove>,
     /// How long a refusal holds at most: until the time from which it would be none.
     refusal_life: Duration,
     /// When the digest was first seen here, where a cooldown asks.
@@ -244,10 +244,12 @@ impl Judgement {
         let kept = self.kept.clone();
         // An index that vouches spares the search for a child's own evidence, which seldom exists.
         let parentage = self.parentage().await;
-        self.denied_above = parentage.denied();
         match parentage {
             Parentage::Admitted(parent) => self.judge_child(&parent, kept).await,
-            Parentage::Unvouched(none) => self.judge_alone(kept, none).await,
+            Parentage::Unvouched(none) => {
+                self.denied_above = self.denied_by(&none);
+                self.judge_alone(kept, none).await
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Answer, Got, Judgement, RETRY, STALE_LIFE, Unvouched,
+    Answer, DeniedAbove, Got, Judgement, RETRY, STALE_LIFE, Unvouched,
     audit::Audited,
     cooldown::Cooling,
     platforms::{is_index, platforms_of},
@@ -51,9 +51,10 @@ impl Judgement {
         let Unvouched { refused, undecided: parent, .. } = unvouched;
         let cannot_tell = cannot_tell.or_else(|| parent.map(|undecided| (undecided.reason, undecided.retry_after)));
         if self.selection.enforce.is_empty()
-            && let Some(denied) = self.refused_with_its_index(scales)
+            && let Some(denied) = self.denied_with_index(scales)
         {
-            return Ok(denied);
+            // Evidence that cannot be seen now may be what serves it.
+            return cannot_tell.map_or(denied, |(reason, wait)| Err(undecided(reason, Some(wait))));
         }
         if self.selection.enforce.is_empty() && scales.unmet.is_empty() {
             let doubt = cannot_tell.as_ref().map(|(reason, _)| reason);
@@ -82,22 +83,31 @@ impl Judgement {
         self.refuse(reason, std::mem::take(&mut scales.explanation), got).await
     }
 
-    /// The refusal of what denied indexes list, and no admitted one (D4), where nobody's evidence is what would serve it, nor an
+    /// The answer to what denied indexes list, and no admitted one (D4), where nobody's evidence is what would serve it, nor an
     /// exception for this very digest: audit policies that it does not meet, those that ask for nothing, and exceptions for all of
     /// its repository.
-    fn refused_with_its_index(&self, scales: &Scales) -> Option<Verdict> {
+    fn denied_with_index(&self, scales: &Scales) -> Option<Answer> {
         let held = if self.selection.enforce.is_empty() { &scales.watched } else { &scales.held };
         let vouches = |(policy, held): &(Arc<Policy>, Held)| match &held.exception {
             Some(used) => used.what == ExceptionFor::Digest,
             None => policy.asks_for_evidence(),
         };
-        if held.iter().any(vouches) { None } else { self.denied_like_its_index() }
+        if held.iter().any(vouches) { None } else { self.denied_like_index() }
     }
 
-    /// The refusal of what denied indexes list, and no admitted one.
-    pub(super) fn denied_like_its_index(&self) -> Option<Verdict> {
-        let reason = self.denied_above.as_ref()?;
-        Some(Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, reason)))
+    /// The answer to what denied indexes list, and no admitted one: that nobody can tell, where one of them cannot be judged.
+    pub(super) fn denied_like_index(&self) -> Option<Answer> {
+        Some(match self.denied_above.as_ref()? {
+            DeniedAbove::Denied(reason) => {
+                Ok(Verdict::Refuse(self.gate.denied(&self.subject.image, self.subject.digest, reason)))
+            }
+            DeniedAbove::Unsure(undecided) => Err(NoVerdict::Undecided(undecided.clone())),
+        })
+    }
+
+    /// What the deny-list says of a subject by the indexes that list it. Where it names no digests there is nothing to be unsure of.
+    pub(super) fn denied_by(&self, unvouched: &Unvouched) -> Option<DeniedAbove> {
+        unvouched.denied_above().filter(|_| self.selection.deny.has_digests())
     }
 
     /// Keeps the explanation, where somebody asked for it.
@@ -119,8 +129,8 @@ impl Judgement {
     ) -> Answer {
         self.signers = scales.signers();
         self.note(scales).await;
-        if let Some(denied) = self.refused_with_its_index(scales) {
-            return Ok(denied);
+        if let Some(denied) = self.denied_with_index(scales) {
+            return denied;
         }
         let Cooling { unmet, audit, unsure, wait } = self.cooling(scales, doubt.as_ref()).await?;
         let audited = Audited::of(scales, doubt.as_ref(), &audit, &unsure);

@@ -58,8 +58,25 @@ pub(super) struct Unvouched {
     pub(super) refused: Vec<Digest>,
     /// Why one could not be judged.
     pub(super) undecided: Option<Undecided>,
-    /// Why one of the refused is denied, or one above it, where no other may vouch.
+    /// Why one of the refused is denied, or one above it.
     pub(super) denied: Option<Arc<str>>,
+}
+
+/// That indexes which list the subject are denied, or may be, and none is admitted.
+#[derive(Debug)]
+pub(super) enum DeniedAbove {
+    /// One is, or one above it; and why.
+    Denied(Arc<str>),
+    /// One cannot be judged now. It may be denied, or vouch for what a denied one lists.
+    Unsure(Undecided),
+}
+
+impl Unvouched {
+    /// Whether the subject is denied with an index that lists it, where nothing else speaks for it.
+    pub(super) fn denied_above(&self) -> Option<DeniedAbove> {
+        let unsure = self.undecided.clone().map(DeniedAbove::Unsure);
+        unsure.or_else(|| self.denied.clone().map(DeniedAbove::Denied))
+    }
 }
 
 impl Judgement {
@@ -105,8 +122,6 @@ impl Judgement {
                 Err(NoVerdict::Absent(_) | NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_)) => {}
             }
         }
-        // Who cannot be judged now may yet vouch.
-        none.denied = none.denied.filter(|_| none.undecided.is_none());
         Parentage::Unvouched(none)
     }
 
@@ -123,16 +138,6 @@ impl Judgement {
             let permit = self.gate.memory.permit(Asked { image, digest: parent }, &self.basis, now)?.whole()?;
             vouches(&permit, digest).then_some(permit)
         })
-    }
-}
-
-impl Parentage {
-    /// Why it is denied that any index lists it, where no other may vouch.
-    pub(super) fn denied(&self) -> Option<Arc<str>> {
-        match self {
-            Self::Admitted(_) => None,
-            Self::Unvouched(none) => none.denied.clone(),
-        }
     }
 }
 

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Answer, Judgement, audit::Audited, outcome::Said, undecided};
+use super::{Answer, Judgement, Parentage, audit::Audited, outcome::Said, undecided};
 use crate::{
     gate::{
         sentence::warning,
-        verdict::{Grounds, RefusalReason, UndecidedReason, Verdict},
+        verdict::{Grounds, RefusalReason, UndecidedReason},
     },
     policy::Unmatched,
 };
@@ -22,7 +22,7 @@ impl Judgement {
         if self.selection.unmatched == Unmatched::DangerousAllow
             && let Some(denied) = self.denied_with_its_index().await
         {
-            return Ok(denied);
+            return denied;
         }
         match self.selection.unmatched {
             Unmatched::Deny => self.refuse(RefusalReason::NoPolicy, Default::default(), &got).await,
@@ -35,13 +35,15 @@ impl Judgement {
         }
     }
 
-    /// The refusal of what denied indexes list, and no admitted one: with an index that is denied its platforms are (D4).
-    async fn denied_with_its_index(&mut self) -> Option<Verdict> {
+    /// The answer to what denied indexes list, and no admitted one: with an index that is denied its platforms are (D4).
+    async fn denied_with_its_index(&mut self) -> Option<Answer> {
         if !self.selection.deny.has_digests() {
             return None;
         }
-        self.denied_above = self.parentage().await.denied();
-        self.denied_like_its_index()
+        if let Parentage::Unvouched(none) = self.parentage().await {
+            self.denied_above = self.denied_by(&none);
+        }
+        self.denied_like_index()
     }
 
     /// The clock is not set: exceptions that have ended would stand again, and a first sighting now would be kept as one long ago
@@ -55,8 +57,9 @@ impl Judgement {
             Ok(got) => got,
             Err(error) => return self.refuse_content(error),
         };
-        if let Some(denied) = self.denied_with_its_index().await {
-            return Ok(denied);
+        // Evidence, which nobody can weigh now, may be what serves it.
+        if self.denied_with_its_index().await.is_some() {
+            return Err(undecided(reason, None));
         }
         let unsure = Audited::unsure(&self.selection.audit, &reason);
         self.admit_audited(&got, unsure, None).await

@@ -200,8 +200,8 @@ impl World {
         self.fake.state().loses_pages = true;
     }
 
-    /// The referrers of this digest cannot be listed.
-    pub(in crate::gate) fn hide_referrers(&self, digest: Digest) {
+    /// Neither this digest nor its referrers can be had.
+    pub(in crate::gate) fn hide(&self, digest: Digest) {
         self.fake.state().unreachable.insert(digest.to_string());
     }
 

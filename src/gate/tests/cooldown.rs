@@ -289,7 +289,7 @@ async fn what_could_not_be_seen_makes_no_image_wait() {
     let world = cooling("24h");
     let early = |seed: &str| {
         let image = signed_at(&world, seed, "2026-11-22T11:00:00Z");
-        world.hide_referrers(world.attach(REPO, image, &signature_at(image, RELEASE, "2026-01-01T00:00:00Z")));
+        world.hide(world.attach(REPO, image, &signature_at(image, RELEASE, "2026-01-01T00:00:00Z")));
         image
     };
     let (known, new) = (early("a"), early("b"));

@@ -177,7 +177,7 @@ async fn a_tag_that_could_not_be_told_of_is_counted_and_one_event() {
     let world = guarding();
     let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
     let other = signed(&world, "other", &[(OTHER, "2026-02-01T00:00:00Z")]);
-    world.hide_referrers(world.attach(REPO, other, &signature_at(other, FIRST, "2026-02-01T00:00:00Z")));
+    world.hide(world.attach(REPO, other, &signature_at(other, FIRST, "2026-02-01T00:00:00Z")));
     assert!(fine(&world, was).await);
     assert!(ask(&world, other).await.is_err());
     world.facts.set_fact(FactKind::Tag, &format!("{}:v1", name(REPO)), b"{}").await.unwrap();

@@ -80,8 +80,10 @@ async fn d4_the_platforms_of_a_denied_index_are_denied_where_no_evidence_is_aske
             world.withdraw(REPO, children[1]);
             world.fault(Ask::Referrers, Fault::Down);
             tokio::time::advance(Duration::from_secs(25 * 3_600)).await;
-            assert_eq!(world.refusal(children[1]).await.code(), "denied");
+            world.undecided(children[1]).await;
             world.mend();
+            tokio::time::advance(Duration::from_secs(61)).await;
+            assert_eq!(world.refusal(children[1]).await.code(), "denied");
         }
         world.deny("[]");
         world.permit(children[1]).await;
@@ -148,6 +150,46 @@ async fn d4_an_index_that_cannot_be_judged_now_may_yet_vouch_for_what_a_denied_o
     world.mend();
     tokio::time::advance(Duration::from_secs(61)).await;
     assert_eq!(world.permit(child).await.grounds(), &Grounds::Parent(other));
+}
+
+/// It may vouch, or be denied itself: whatever would serve its platform without evidence waits until that is known, and no longer.
+#[tokio::test(start_paused = true)]
+async fn d4_what_an_index_lists_that_cannot_be_judged_now_is_not_served_without_evidence_meanwhile() {
+    let watch = policy("watch", "reg.test/acme/**", RELEASE, "audit");
+    let old = "exceptions: [{dangerous_repository: reg.test/acme/app, reason: JIRA-1, expires: 2026-12-01}]\n";
+    let excepted = policy("release", "reg.test/acme/**", RELEASE, "enforce") + old;
+    let other = policy("other", "reg.test/other/**", RELEASE, "enforce");
+    for (text, unmatched) in [(watch, Unmatched::Deny), (excepted, Unmatched::Deny), (other, Unmatched::DangerousAllow)] {
+        for also in [true, false] {
+            let mut world = World::new();
+            world.set_policies(&text, unmatched);
+            let child = world.image(REPO, "amd64");
+            let nested = world.platforms(&[(child, Some("linux/amd64"))]);
+            let denied = world.index(REPO, &[if also { child } else { nested }]);
+            for index in [denied, nested, child] {
+                world.permit(index).await;
+            }
+            world.deny(&digest_entry(denied));
+            // Of the nested one nothing is left here, and its registry does not answer for it.
+            world.documents.evict(&nested);
+            world.restart();
+            world.hide(nested);
+            world.undecided(child).await;
+            world.mend();
+            tokio::time::advance(Duration::from_secs(61)).await;
+            if also {
+                world.permit(child).await;
+            } else {
+                assert_eq!(world.refusal(child).await.code(), "denied", "{text}");
+            }
+            // Where no digest is denied, nothing waits for an index.
+            world.deny("[]");
+            world.documents.evict(&nested);
+            world.hide(nested);
+            world.restart();
+            world.permit(child).await;
+        }
+    }
 }
 
 /// D8: as after any other refusal.

@@ -219,7 +219,7 @@ async fn d4_a_denied_package_on_one_platform_refuses_an_excepted_index() {
         world.set_root(1, None);
         world.permit(index).await;
         world.attach(REPO, children[1], &attestation(children[1], RELEASE));
-        world.hide_referrers(children[1]);
+        world.hide(children[1]);
         later().await;
         world.undecided(index).await;
         world.mend();

@@ -214,7 +214,7 @@ async fn what_could_not_be_had_of_a_platform_is_undecided_and_what_is_lacking_is
     let (index, [amd64, arm64]) = signed_index(&world);
     attest(&world, amd64, RELEASE);
     attest(&world, arm64, RELEASE);
-    world.hide_referrers(arm64);
+    world.hide(arm64);
     world.undecided(index).await;
     world.mend();
     world.permit(index).await;
@@ -224,7 +224,7 @@ async fn what_could_not_be_had_of_a_platform_is_undecided_and_what_is_lacking_is
         let world = wanting("each_platform");
         let (index, children) = signed_index(&world);
         attest(&world, children[hidden], RELEASE);
-        world.hide_referrers(children[hidden]);
+        world.hide(children[hidden]);
         let refusal = world.refusal(index).await;
         assert!(refusal.sentence().contains(&format!("platform {lacks}")), "{refusal}");
     }
@@ -242,7 +242,7 @@ async fn an_audit_policy_would_refuse_what_one_platform_lacks_whatever_another_h
         if attested {
             attest(&world, amd64, RELEASE);
         }
-        world.hide_referrers(arm64);
+        world.hide(arm64);
         let warnings = world.permit(index).await.warnings().to_vec();
         assert!(warnings[0].contains(&format!("audit: policy watch {verb}")), "{warnings:?}");
     }

@@ -187,7 +187,7 @@ async fn audit_beside_enforce_could_not_tell_what_a_clock_a_disk_or_a_platform_h
                 json!({"about": image, "by": MALLORY, "proves": "https://spdx.dev/Document", "predicate": spdx(), "at": at});
             world.attach(REPO, image, &bundle(sbom));
         }
-        world.hide_referrers(child);
+        world.hide(child);
         let warnings = world.permit(image).await.warnings().to_vec();
         assert!(warnings[0].starts_with("299 - \"audit: policy b could not tell"), "{case}: {warnings:?}");
     }

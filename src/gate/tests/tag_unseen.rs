@@ -37,7 +37,7 @@ async fn a_signature_that_cannot_be_had_now_makes_no_refusal_and_is_asked_for_ag
         let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
         let (new, bundle) = by_two(&world, "new", "2026-02-02T00:00:00Z", "2026-02-01T00:00:00Z");
         assert!(fine(&world, was).await);
-        world.hide_referrers(bundle);
+        world.hide(bundle);
         let why = unsure(&world, new).await;
         assert!(why.contains("whether tag v1 may mean it, as not all was seen of who signed it: "), "{why}");
         assert_eq!(history(&world).await["digest"], json!(was));
@@ -61,7 +61,7 @@ async fn a_permit_on_all_there_is_or_without_a_guard_lives_its_hour() {
         let (image, bundle) = by_two(&world, "a", "2026-02-02T00:00:00Z", "2026-02-01T00:00:00Z");
         if !guard {
             world.set_policies(&guarded("enforce").replace("tag_guard: true\n", ""), Unmatched::Deny);
-            world.hide_referrers(bundle);
+            world.hide(bundle);
         }
         world.permit(image).await;
         wait(3_599).await;
@@ -76,7 +76,7 @@ async fn an_audit_policy_could_not_tell_by_what_was_not_all_seen() {
     let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
     let (new, bundle) = by_two(&world, "new", "2026-02-02T00:00:00Z", "2026-02-01T00:00:00Z");
     assert!(fine(&world, was).await);
-    world.hide_referrers(bundle);
+    world.hide(bundle);
     let Ok(TagVerdict::Admit(_, warnings)) = ask(&world, new).await else { panic!("served with a warning") };
     assert!(warnings[0].starts_with("299 - \"audit: could not tell: policy release: "), "{warnings:?}");
     assert_eq!(history(&world).await["digest"], json!(was));
@@ -87,7 +87,7 @@ async fn an_audit_policy_could_not_tell_by_what_was_not_all_seen() {
 async fn a_first_use_is_remembered_once_all_is_seen() {
     let world = guarding();
     let (first, bundle) = by_two(&world, "first", "2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z");
-    world.hide_referrers(bundle);
+    world.hide(bundle);
     assert!(fine(&world, first).await && fine(&world, first).await);
     let kept = async || world.facts.fact(FactKind::Tag, &format!("{}:v1", name(REPO))).await.unwrap();
     let permit = world.permit(first).await;
@@ -113,7 +113,7 @@ async fn a_move_on_what_was_not_all_seen_is_remembered_and_takes_no_right_away_u
         let (was, _) = by_two(&world, "was", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z");
         assert!(fine(&world, was).await);
         let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
-        world.hide_referrers(world.attach(REPO, new, &signature_at(new, hidden, "2026-02-01T00:00:00Z")));
+        world.hide(world.attach(REPO, new, &signature_at(new, hidden, "2026-02-01T00:00:00Z")));
         assert!(fine(&world, new).await);
         let permit = world.permit(new).await;
         assert!(!world.gate.recall_tag(&v1(), &permit));
@@ -144,7 +144,7 @@ async fn a_move_that_is_accepted_on_what_was_not_all_seen_happens_and_is_remembe
         let was = signed(&world, "was", &[(THIRD, "2026-03-01T00:00:00Z")]);
         assert!(fine(&world, was).await);
         let new = signed(&world, "new", &[(OTHER, "2026-01-01T00:00:00Z")]);
-        world.hide_referrers(world.attach(REPO, new, &signature_at(new, hidden, "2026-02-01T00:00:00Z")));
+        world.hide(world.attach(REPO, new, &signature_at(new, hidden, "2026-02-01T00:00:00Z")));
         unsure(&world, new).await;
         accept(&*world.facts, &name(REPO), &v1(), &new).await.unwrap();
         assert!(fine(&world, new).await && fine(&world, new).await, "it is what an operator has at hand in an outage");
@@ -175,7 +175,7 @@ async fn what_follows_a_move_that_was_accepted_on_what_was_not_all_seen_is_held_
     let was = signed(&world, "was", &[(THIRD, "2026-03-01T00:00:00Z")]);
     let (new, bundle) = by_two(&world, "new", "2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z");
     assert!(fine(&world, was).await);
-    world.hide_referrers(bundle);
+    world.hide(bundle);
     accept(&*world.facts, &name(REPO), &v1(), &new).await.unwrap();
     assert!(fine(&world, new).await);
     world.mend();
@@ -193,7 +193,7 @@ async fn who_was_not_seen_is_held_to_what_he_signed_before_also_where_that_has_n
     let world = guarding();
     keep_old(&world, "v1", Digest::sha256(b"was"), "2026-01-01T00:00:00Z", &["nightly", "release"].map(signer)).await;
     let new = signed(&world, "new", &[(OTHER, "2026-02-01T00:00:00Z")]);
-    world.hide_referrers(world.attach(REPO, new, &signature_at(new, FIRST, "2026-02-01T00:00:00Z")));
+    world.hide(world.attach(REPO, new, &signature_at(new, FIRST, "2026-02-01T00:00:00Z")));
     assert!(fine(&world, new).await);
     world.mend();
     let next = signed(&world, "next", &[(FIRST, "2026-01-02T00:00:00Z")]);
@@ -207,7 +207,7 @@ async fn a_tag_that_did_not_move_is_fine_though_nobody_is_left_who_may_move_it()
     let (was, _) = by_two(&world, "was", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z");
     assert!(fine(&world, was).await);
     let (new, bundle) = by_two(&world, "new", "2026-02-01T00:00:00Z", "2026-02-01T00:00:00Z");
-    world.hide_referrers(bundle);
+    world.hide(bundle);
     assert!(fine(&world, new).await);
     world.mend();
     world.withdraw(REPO, new);
