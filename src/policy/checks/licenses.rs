@@ -32,6 +32,8 @@ mod beside;
 mod list;
 mod prose;
 
+pub(super) use self::beside::Judged;
+
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use self::{
@@ -265,9 +267,9 @@ impl Licenses {
         Some(Self { allow, deny: deny.unwrap_or_default() })
     }
 
-    pub(super) fn judge(&self, package: &Package) -> Result<(), CheckFailure> {
+    pub(super) fn judge(&self, package: &Package, judged: &mut Judged) -> Result<(), CheckFailure> {
         let fail = |summary| Err(CheckFailure { reason: Reason::LicenseDenied, summary });
-        let beside = Beside::of(self, &package.foreign);
+        let beside = Beside::of(self, &package.foreign, judged);
         // What is said of no licence that is named is said of the package.
         if let Some(told) = beside.told_of("") {
             return fail(format!("wants {}; found {} in {}", self.told(), short(told, 60), named(package)));

@@ -25,7 +25,11 @@ use jiff::Timestamp;
 
 pub(crate) use self::packages::{Denied, Index};
 use self::{
-    licenses::Licenses, packages::Packages, provenance::ProvenanceCheck, suppliers::Suppliers, vulnerabilities::Vulnerabilities,
+    licenses::{Judged, Licenses},
+    packages::Packages,
+    provenance::ProvenanceCheck,
+    suppliers::Suppliers,
+    vulnerabilities::Vulnerabilities,
 };
 use super::{
     Reason,
@@ -181,13 +185,14 @@ impl Checks {
 
     fn listed(&self, predicate_type: &PredicateType, predicate: &Predicate, denied: &DeniedPackages) -> Result<(), Unfit> {
         let mut first: Option<CheckFailure> = None;
+        let mut judged = Judged::default();
         let mut each = |package: &Package| {
             // What the deny-list says goes first, wherever in the document it stands.
             if !denied.is_empty() && first.as_ref().is_none_or(|failure| failure.reason != Reason::Denied) {
                 first = packages::denied(denied, package).or(first.take());
             }
             if first.is_none() {
-                first = self.package(package).err();
+                first = self.package(package, &mut judged).err();
             }
         };
         let deep = self.licenses.is_some() || self.suppliers.is_some();
@@ -208,9 +213,9 @@ impl Checks {
         first.map_or(Ok(()), |failure| Err(failure.into()))
     }
 
-    fn package(&self, package: &Package) -> Result<(), CheckFailure> {
+    fn package(&self, package: &Package, judged: &mut Judged) -> Result<(), CheckFailure> {
         self.packages.as_ref().map_or(Ok(()), |check| check.judge(package))?;
-        self.licenses.as_ref().map_or(Ok(()), |check| check.judge(package))?;
+        self.licenses.as_ref().map_or(Ok(()), |check| check.judge(package, judged))?;
         self.suppliers.as_ref().map_or(Ok(()), |check| check.judge(package))
     }
 

@@ -3,7 +3,9 @@
 
 use std::{
     borrow::Cow,
+    cell::OnceCell,
     collections::{HashMap, HashSet},
+    hash::{BuildHasher as _, RandomState},
 };
 
 use percent_encoding::percent_decode_str;
@@ -22,7 +24,42 @@ pub(super) struct Beside<'f> {
     /// By reference in small letters.
     known: HashMap<String, Known<'f>>,
     /// References by the `LicenseRef-…` at their end (`DocumentRef-x:LicenseRef-1`), in small letters.
-    of_documents: HashMap<String, Vec<&'f str>>,
+    of_documents: HashMap<String, OfDocuments<'f>>,
+}
+
+/// References to what each of several documents calls the same.
+#[derive(Default)]
+struct OfDocuments<'f> {
+    references: Vec<&'f str>,
+    /// Whether one of them is denied, once that is asked: each of thousands of texts may mean all of them.
+    is_denied: OnceCell<bool>,
+}
+
+/// What is denied of what stands beside the licences of one document. Each text is judged once: a licence's name may be that of
+/// thousands of packages, and to look in it for each takes longer than to read it.
+#[derive(Default)]
+pub(in crate::policy::checks) struct Judged {
+    /// Keyed at random: no document is made of texts that fall together with denied ones.
+    keys: RandomState,
+    /// By hash, and whether it is a name.
+    denied: HashMap<(u64, bool), bool>,
+}
+
+/// How many texts are remembered; what comes behind is judged as often as it stands there.
+const MAX_JUDGED: usize = 1 << 15;
+
+impl Judged {
+    fn once(&mut self, text: &str, is_name: bool, judge: impl FnOnce(&str) -> bool) -> bool {
+        let key = (self.keys.hash_one(text), is_name);
+        if let Some(denied) = self.denied.get(&key) {
+            return *denied;
+        }
+        let denied = judge(text);
+        if self.denied.len() < MAX_JUDGED {
+            self.denied.insert(key, denied);
+        }
+        denied
+    }
 }
 
 /// What is known of one licence.
@@ -36,17 +73,18 @@ pub(super) struct Known<'f> {
 }
 
 impl<'f> Beside<'f> {
-    pub(super) fn of(licenses: &Licenses, foreign: &'f [Foreign]) -> Self {
-        let (mut known, mut of_documents) = (HashMap::<_, Known<'_>>::new(), HashMap::<_, Vec<_>>::new());
+    pub(super) fn of(licenses: &Licenses, foreign: &'f [Foreign], judged: &mut Judged) -> Self {
+        let (mut known, mut of_documents) = (HashMap::<_, Known<'_>>::new(), HashMap::<_, OfDocuments<'_>>::new());
         for Foreign { reference, names, texts } in foreign {
             let lower = reference.to_ascii_lowercase();
             if let Some(own) = lower.rsplit(':').next().filter(|own| own.starts_with("licenseref-")) {
-                of_documents.entry(own.to_owned()).or_default().push(reference.as_str());
+                of_documents.entry(own.to_owned()).or_default().references.push(reference.as_str());
             }
             let one = known.entry(lower).or_default();
             one.names.extend(names.iter().map(String::as_str));
-            one.is_called |= names.iter().any(|name| licenses.denies_text(name));
-            one.told = one.told.or_else(|| texts.iter().map(String::as_str).find(|text| licenses.denies_said(text)));
+            one.is_called |= names.iter().any(|name| judged.once(name, true, |name| licenses.denies_text(name)));
+            let mut denies_said = |text: &&str| judged.once(text, false, |text| licenses.denies_said(text));
+            one.told = one.told.or_else(|| texts.iter().map(String::as_str).find(&mut denies_said));
         }
         Self { known, of_documents }
     }
@@ -59,19 +97,17 @@ impl<'f> Beside<'f> {
     pub(super) fn told_of(&self, text: &str) -> Option<&'f str> {
         self.get(text)?.told
     }
-
-    /// The licences that a text means which is no expression: not the package's other ones, among which there may be a choice.
-    fn meant<'t>(&'t self, text: &'t str) -> impl Iterator<Item = &'t str> {
-        let references: HashSet<String> = references_in(text).map(str::to_ascii_lowercase).collect();
-        let within = references.into_iter().filter_map(|reference| self.of_documents.get(&reference)).flatten().copied();
-        self.get(text).map(|_| text).into_iter().chain(within)
-    }
 }
 
 impl Licenses {
-    /// Whether a licence that `text` means, which is no expression, is denied.
+    /// Whether a licence that `text` means, which is no expression, is denied: none of the package's other ones, among which there
+    /// may be a choice.
     pub(super) fn denies_meant(&self, text: &str, beside: &Beside<'_>) -> bool {
-        beside.meant(text).any(|reference| self.denies_foreign(reference, beside.get(reference)))
+        let denies = |reference: &str| beside.get(reference).is_some_and(|known| self.denies_foreign(reference, Some(known)));
+        let denies_one_of = |of: &OfDocuments<'_>| *of.is_denied.get_or_init(|| of.references.iter().copied().any(denies));
+        let references: HashSet<String> = references_in(text).map(str::to_ascii_lowercase).collect();
+        let mut within = references.iter().filter_map(|reference| beside.of_documents.get(reference));
+        denies(text) || within.any(denies_one_of)
     }
 
     /// Whether a licence outside SPDX's list is denied, by its reference or by what the document says of it.

@@ -8,7 +8,7 @@ pub(super) fn package(licenses: &[&str]) -> Package {
 }
 
 fn passes(yaml: &str, licenses: &[&str]) -> bool {
-    parsed(yaml, Licenses::parse).unwrap().judge(&package(licenses)).is_ok()
+    parsed(yaml, Licenses::parse).unwrap().judge(&package(licenses), &mut Judged::default()).is_ok()
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn sets_of_licences_are_judged_member_by_member() {
     let any = |members: &[&Licensing]| Licensing::Any(members.iter().map(|member| (*member).clone()).collect());
     let judge = |yaml: &str, license: &Licensing| {
         let package = Package { licenses: vec![license.clone()], ..package(&[]) };
-        parsed(yaml, Licenses::parse).unwrap().judge(&package).map_err(|failure| failure.summary)
+        parsed(yaml, Licenses::parse).unwrap().judge(&package, &mut Judged::default()).map_err(|failure| failure.summary)
     };
     for (yaml, license, passes) in [
         ("{allow: [MIT]}", all(&[&mit, &gpl]), false),
@@ -289,10 +289,10 @@ fn sets_of_licences_are_judged_member_by_member() {
 fn what_is_not_read_is_refused_and_the_image_need_not_state_a_licence() {
     let unread = Package { licenses: vec![Licensing::Unread("x".into())], ..package(&[]) };
     for yaml in ["{deny: [MIT]}", "{allow: [MIT]}"] {
-        assert!(parsed(yaml, Licenses::parse).unwrap().judge(&unread).is_err());
+        assert!(parsed(yaml, Licenses::parse).unwrap().judge(&unread, &mut Judged::default()).is_err());
     }
     let image = Package { is_frame: true, ..package(&[]) };
-    assert!(parsed("{allow: [MIT]}", Licenses::parse).unwrap().judge(&image).is_ok());
+    assert!(parsed("{allow: [MIT]}", Licenses::parse).unwrap().judge(&image, &mut Judged::default()).is_ok());
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn the_sentence_names_licence_and_package() {
         ("{allow: [MIT, Zlib]}", "GPL-2.0", "wants licences MIT or Zlib; found GPL-2.0 in ghostscript 10.0"),
         ("{allow: [MIT], deny: [NONE]}", "NONE", "wants licences MIT, not NONE; found NONE in ghostscript 10.0"),
     ] {
-        let failure = parsed(yaml, Licenses::parse).unwrap().judge(&package(&[text])).unwrap_err();
+        let failure = parsed(yaml, Licenses::parse).unwrap().judge(&package(&[text]), &mut Judged::default()).unwrap_err();
         assert_eq!((failure.reason, &*failure.summary), (Reason::LicenseDenied, sentence));
     }
 }

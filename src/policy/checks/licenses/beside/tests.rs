@@ -1,6 +1,7 @@
 //! What is said beside a licence's name.
 
 use super::super::{super::tests::parsed, tests::package, *};
+use super::MAX_JUDGED;
 use crate::policy::documents::sbom::Foreign;
 
 /// What a document calls a `LicenseRef-…` counts as its text elsewhere would: else a name would be denied in one tool's
@@ -13,7 +14,7 @@ fn a_reference_is_itself_and_what_the_document_calls_it() {
     };
     let judged = |yaml: &str, license: &str, foreign: Foreign| {
         let package = Package { foreign: vec![foreign], ..package(&[license]) };
-        parsed(yaml, Licenses::parse).unwrap().judge(&package).is_ok()
+        parsed(yaml, Licenses::parse).unwrap().judge(&package, &mut Judged::default()).is_ok()
     };
     let commons = || foreign(&["Commons Clause License"], &[]);
     let none = || foreign(&[], &[]);
@@ -61,7 +62,7 @@ fn what_is_said_beside_a_licence_is_said_of_it_alone() {
     let any = |members: &[&str]| Licensing::Any(members.iter().map(|member| Licensing::Said((*member).to_owned())).collect());
     let judged = |deny: &str, license: &Licensing, foreign: &[Foreign]| {
         let package = Package { licenses: vec![license.clone()], foreign: foreign.to_vec(), ..package(&[]) };
-        parsed(&format!("{{deny: [{deny}]}}"), Licenses::parse).unwrap().judge(&package).is_ok()
+        parsed(&format!("{{deny: [{deny}]}}"), Licenses::parse).unwrap().judge(&package, &mut Judged::default()).is_ok()
     };
     // A name without an expression, an expression, a name of the list, and none.
     for name in ["Acme", "MIT", "mit ", "MIT OR Zlib", "MIT License", "NONE", "LicenseRef-x", "DocumentRef-x:LicenseRef-x"] {
@@ -94,7 +95,9 @@ fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose
     let judged = |deny: &str, name: &str, text: &str| {
         let licenses = if name.is_empty() { package(&["MIT"]) } else { package(&[name]) };
         let foreign = vec![Foreign { reference: name.into(), names: vec![], texts: vec![text.into()] }];
-        parsed(&format!("{{deny: [{deny}]}}"), Licenses::parse).unwrap().judge(&Package { foreign, ..licenses })
+        parsed(&format!("{{deny: [{deny}]}}"), Licenses::parse)
+            .unwrap()
+            .judge(&Package { foreign, ..licenses }, &mut Judged::default())
     };
     for (deny, name, passing, denied) in [
         (
@@ -172,8 +175,54 @@ fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose
     // It can only deny.
     let unstated = Foreign { reference: String::new(), names: vec![], texts: vec!["https://opensource.org/licenses/MIT".into()] };
     let unstated = Package { foreign: vec![unstated], ..package(&[]) };
-    let judged = |yaml| parsed(yaml, Licenses::parse).unwrap().judge(&unstated).is_ok();
+    let judged = |yaml| parsed(yaml, Licenses::parse).unwrap().judge(&unstated, &mut Judged::default()).is_ok();
     assert!(judged("{allow: [NOASSERTION]}") && !judged("{allow: [MIT]}") && !judged("{deny: [MIT]}"));
+}
+
+#[test]
+fn a11_what_licences_are_called_is_judged_once_in_a_document() {
+    let mut judged = Judged::default();
+    let mut asked = 0;
+    for (text, is_name) in [("a", true), ("a", false), ("b", true), ("a", true), ("a", false)] {
+        let mut judge = |text: &str| {
+            asked += 1;
+            text == "a"
+        };
+        assert_eq!(judged.once(text, is_name, &mut judge), text == "a");
+    }
+    assert_eq!(asked, 3);
+    // Where it is known, nothing is looked for.
+    let of = |names: &[&str], texts: &[&str]| {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let foreign = vec![Foreign { reference: "LicenseRef-x".into(), names: own(names), texts: own(texts) }];
+        Package { foreign, ..package(&["LicenseRef-x"]) }
+    };
+    let licenses = parsed("{deny: [AGPL-3.0-only]}", Licenses::parse).unwrap();
+    for (package, passes) in [(of(&["a"], &[]), false), (of(&[], &["a"]), false), (of(&["b"], &["c"]), true)] {
+        assert_eq!(licenses.judge(&package, &mut judged).is_ok(), passes);
+    }
+    (0..MAX_JUDGED).for_each(|at| assert!(!judged.once(&at.to_string(), true, |_| false)));
+    assert_eq!(judged.denied.len(), MAX_JUDGED);
+    assert!(judged.once("beyond", true, |_| true));
+}
+
+/// Each reference was judged for each text that may mean it.
+#[test]
+fn a11_references_are_judged_once_however_many_texts_mean_them() {
+    let foreign = |at: usize| Foreign {
+        reference: format!("DocumentRef-{at}:LicenseRef-x"),
+        names: vec!["A".into()],
+        ..Foreign::default()
+    };
+    let texts: Vec<String> = (0..20_000).map(|at| format!("see LicenseRef-x, or ask {at}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let judged = |last: &str| {
+        let mut foreign: Vec<Foreign> = (0..20_000).map(foreign).collect();
+        foreign.last_mut().unwrap().names = vec![last.into()];
+        let many = Package { foreign, ..package(&texts) };
+        parsed("{deny: [AGPL-3.0-only]}", Licenses::parse).unwrap().judge(&many, &mut Judged::default()).is_ok()
+    };
+    assert!(judged("A") && !judged("AGPL-3.0-only"));
 }
 
 /// Each was judged for each of the others.
@@ -184,9 +233,9 @@ fn a11_what_is_said_of_many_licences_is_judged_once() {
     let foreign = |reference: &str| Foreign { reference: reference.into(), names: vec![], texts: vec!["https://a.test".into()] };
     let foreign = names.iter().map(|name| foreign(name)).collect();
     let many = Package { foreign, ..package(&names) };
-    assert!(parsed("{deny: [AGPL-3.0-only]}", Licenses::parse).unwrap().judge(&many).is_ok());
+    assert!(parsed("{deny: [AGPL-3.0-only]}", Licenses::parse).unwrap().judge(&many, &mut Judged::default()).is_ok());
     let texts = names.iter().map(|name| format!("https://a.test/{name}")).collect();
     let same = vec!["MIT"; 20_000];
     let many = Package { foreign: vec![Foreign { reference: "MIT".into(), names: vec![], texts }], ..package(&same) };
-    assert!(parsed("{deny: [AGPL-3.0-only]}", Licenses::parse).unwrap().judge(&many).is_ok());
+    assert!(parsed("{deny: [AGPL-3.0-only]}", Licenses::parse).unwrap().judge(&many, &mut Judged::default()).is_ok());
 }
