@@ -14,7 +14,12 @@
 
 mod index;
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr as _};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+    str::FromStr as _,
+};
 
 use packageurl::PackageUrl;
 
@@ -251,24 +256,15 @@ impl Denied {
 
     /// Whether it is about the version that the package or one of these package URLs of it says.
     fn has_version<'p>(&self, package: &'p Package, purls: impl Iterator<Item = &'p Purl>) -> bool {
-        let (mut kinds, mut said) = (Vec::new(), Vec::new());
-        for purl in purls {
-            kinds.extend_from_slice(Scheme::of(&purl.kind));
-            said.extend(purl.whole_version());
+        if self.versions.is_empty() {
+            return true;
         }
-        // `UNKNOWN` and `(devel)` are no versions.
-        said.extend(package.version.as_deref().map(Cow::from));
-        said.retain(|version| version.contains(|c: char| c.is_ascii_digit()));
-        // One that is another without its epoch says no more than that other.
-        let without_epoch =
-            |version: &str| said.iter().any(|other| other.split_once(':').is_some_and(|(_, rest)| rest == version));
-        let said: Vec<_> = said.iter().filter(|version| !without_epoch(version)).collect();
-        let schemes = if kinds.is_empty() { &Scheme::ALL[..] } else { &kinds };
+        let (schemes, said) = said_versions(package, purls);
         let is_about = |range: &Range, scheme: Scheme| {
             let mut answers = said.iter().filter_map(|version| range.contains(version, scheme)).peekable();
             answers.peek().is_none() || answers.any(|is_in| is_in)
         };
-        self.versions.is_empty() || self.versions.iter().any(|range| schemes.iter().any(|scheme| is_about(range, *scheme)))
+        self.versions.iter().any(|range| schemes.iter().any(|scheme| is_about(range, *scheme)))
     }
 
     /// Adds all that can change an answer.
@@ -298,6 +294,24 @@ impl fmt::Display for Denied {
         }
         Ok(())
     }
+}
+
+/// The versions that the package and these package URLs of it say, and how those may be written. Each once: a document may say
+/// one in hundreds of package URLs, and all are compared with every range of every entry that is about the package.
+fn said_versions<'p>(package: &'p Package, purls: impl Iterator<Item = &'p Purl>) -> (BTreeSet<Scheme>, BTreeSet<Cow<'p, str>>) {
+    let (mut kinds, mut said) = (BTreeSet::new(), BTreeSet::new());
+    for purl in purls {
+        kinds.extend(Scheme::of(&purl.kind));
+        said.extend(purl.whole_version());
+    }
+    // `UNKNOWN` and `(devel)` are no versions.
+    said.extend(package.version.as_deref().map(Cow::from));
+    said.retain(|version| version.contains(|c: char| c.is_ascii_digit()));
+    // One that is another without its epoch says no more than that other.
+    let of_epochs = said.iter().filter_map(|version| version.split_once(':')).map(|(_, rest)| rest.to_owned());
+    let of_epochs: HashSet<String> = of_epochs.collect();
+    said.retain(|version| !of_epochs.contains(version.as_ref()));
+    (if kinds.is_empty() { BTreeSet::from(Scheme::ALL) } else { kinds }, said)
 }
 
 /// Whether `text` is the package URL `wanted`, perhaps with version, qualifiers or a subpath behind.

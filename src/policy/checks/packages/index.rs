@@ -4,6 +4,7 @@
 
 use std::{
     borrow::Borrow,
+    collections::BTreeSet,
     hash::{BuildHasher as _, DefaultHasher, Hasher as _, RandomState},
 };
 
@@ -47,9 +48,20 @@ impl Index {
     /// Where the entries stand that may deny this package, in their order: all that share a name with it of those that
     /// [`Denied::denies`] compares.
     fn places(&self, listed: &Listed<'_>) -> Vec<usize> {
+        let mut places: Vec<usize> = self.names_of(listed).into_iter().flat_map(|hash| self.with(hash)).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// Hashes of the names that this package has. Each once: a document may give one in hundreds of package URLs, and a feed may
+    /// have thousands of entries of one name.
+    fn names_of(&self, listed: &Listed<'_>) -> BTreeSet<u64> {
         let Listed { package, python, purls } = listed;
-        let mut places = Vec::new();
-        let mut look = |name: &str| self.with(hash(&self.keys, name.as_bytes()), &mut places);
+        let mut names = BTreeSet::new();
+        let mut look = |name: &str| {
+            names.insert(hash(&self.keys, name.as_bytes()));
+        };
         let name = package.name.trim();
         look(name);
         if let Some((group, artifact)) = by_maven(name) {
@@ -65,16 +77,14 @@ impl Index {
             look(&purl.name);
         }
         for text in purls.iter().filter_map(|purl| purl.as_ref().err()) {
-            self.begun(text, &mut places);
+            self.begun(text, &mut names);
         }
-        places.sort_unstable();
-        places.dedup();
-        places
+        names
     }
 
-    /// Adds the places of entries with which a package URL that breaks its type's rules may begin. Its bytes are read once: a
-    /// document may hold a long one.
-    fn begun(&self, text: &[u8], places: &mut Vec<usize>) {
+    /// Adds hashes of what a package URL that breaks its type's rules may begin with, where entries ask for that. Its bytes are
+    /// read once: a document may hold a long one.
+    fn begun(&self, text: &[u8], names: &mut BTreeSet<u64>) {
         // Whether what stands here, or behind slashes, is none of the name.
         let ends = text.iter().rev().scan(true, |ends, byte| {
             *ends = matches!(byte, b'@' | b'?' | b'#') || *byte == b'/' && *ends;
@@ -87,16 +97,16 @@ impl Index {
         for (byte, ends_behind) in text.iter().zip(ends.into_iter().skip(1)) {
             add(&mut hasher, *byte);
             if ends_behind {
-                self.with(hasher.finish(), places);
+                names.extend(Some(hasher.finish()).filter(|hash| self.with(*hash).next().is_some()));
             }
         }
     }
 
-    /// Adds the places of entries that ask for a name of this hash.
-    fn with(&self, hash: u64, places: &mut Vec<usize>) {
+    /// The places of entries that ask for a name of this hash.
+    fn with(&self, hash: u64) -> impl Iterator<Item = usize> {
         let first = self.names.partition_point(|(other, _)| *other < hash);
-        let same = self.names.iter().skip(first).take_while(|(other, _)| *other == hash);
-        places.extend(same.map(|(_, place)| *place));
+        let same = self.names.iter().skip(first).take_while(move |(other, _)| *other == hash);
+        same.map(|(_, place)| *place)
     }
 }
 

@@ -98,13 +98,23 @@ fn a_package_url_matches_as_its_type_says() {
     }
 }
 
+/// A package may say one version in hundreds of package URLs, and each is compared with every range there is.
+#[test]
+fn a11_each_version_of_a_package_is_compared_once() {
+    let purls: Vec<String> = (0..256).map(|at| format!("pkg:rpm/a/x@1.{}?epoch=1&arch={at}", at % 2)).collect();
+    let purls: Vec<&str> = purls.iter().map(String::as_str).chain(["pkg:maven/a/x@2"]).collect();
+    let package = package("x", Some("1.0"), &purls);
+    let listed = Listed::of(&package);
+    let (schemes, said) = said_versions(&package, listed.parsed());
+    assert_eq!(schemes.into_iter().collect::<Vec<_>>(), [Scheme::Maven, Scheme::Rpm]);
+    assert_eq!(said.into_iter().collect::<Vec<_>>(), ["1:1.0", "1:1.1", "2"]);
+    assert_eq!(said_versions(&package, std::iter::empty()).0.len(), Scheme::ALL.len(), "any, where none is said");
+}
+
 #[test]
 fn a_package_url_that_breaks_its_rules_is_compared_as_text() {
     let entry = denied("pkg:swift/github.com/acme/evil");
-    assert!(
-        denies(&entry, &package("x", None, &["pkg:swift/github.com/acme/evil@1%"]))
-            || Purl::parse("pkg:swift/github.com/acme/evil@1%").is_ok()
-    );
+    assert!(denies(&entry, &package("x", None, &["pkg:swift/github.com/acme/evil@1%"])));
     let entry = denied("pkg:npm/evil");
     assert!(Purl::parse("pkg:npm/evil@%ff").is_err() && denies(&entry, &package("x", None, &["PKG:npm/evil@%ff"])));
     assert!(!denies(&entry, &package("x", None, &["pkg:npm/evil2@%ff"])));

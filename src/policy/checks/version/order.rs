@@ -11,7 +11,7 @@
 use std::{borrow::Cow, cmp::Ordering, iter};
 
 /// How versions are written, by the type of a package URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::policy::checks) enum Scheme {
     Alpm,
     /// Alpine's, and Gentoo's, which writes the same suffixes.

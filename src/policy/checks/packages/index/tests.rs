@@ -56,6 +56,18 @@ proptest! {
     }
 }
 
+/// A feed may have thousands of entries of one name, and a package hundreds of package URLs of it.
+#[test]
+fn a11_each_name_of_a_package_is_looked_for_once() {
+    let entries: Vec<Denied> = ["pkg:npm/evil", "{name: evil}"].map(|yaml| parsed(yaml, Denied::parse).unwrap()).into();
+    let index = Index::of(&entries);
+    let purls = (0..256).map(|at| format!("pkg:npm/evil@{}{at}", ["", "%ff"][at % 2])).collect();
+    let package = Package { name: "evil".into(), purls, ..Package::default() };
+    let listed = Listed::of(&package);
+    assert_eq!(index.names_of(&listed).len(), 2, "the name, and what a package URL begins with that breaks its rules");
+    assert_eq!(index.places(&listed), [0, 1]);
+}
+
 /// A feed of the size that is promised, and a large SBOM: what is compared is what shares a name, however much else there is.
 #[test]
 fn a_large_list_is_not_walked_for_each_package() {
