@@ -46,6 +46,18 @@ pub(crate) struct Foreign {
 /// Bytes of a licence's text that is no more than a name, as tools write it that know no text.
 pub(super) const MAX_TEXT_OF_A_NAME: usize = 256;
 
+/// Package URLs of one package. Most have one, few have more than two or three; and each is compared with what a policy denies.
+const MAX_PURLS: usize = 256;
+
+/// Adds a package URL to those of one package.
+pub(super) fn add_purl(purls: &mut Vec<String>, purl: String) -> Result<(), DocumentError> {
+    if purls.len() == MAX_PURLS {
+        return Err(DocumentError::Malformed(format!("has a package of more than {MAX_PURLS} package URLs")));
+    }
+    purls.push(purl);
+    Ok(())
+}
+
 /// How a licence outside SPDX's list is referred to.
 const REFERENCE: &str = "LicenseRef-";
 

@@ -8,7 +8,7 @@ use std::{
 use super::{
     super::{
         json::shown,
-        sbom::{Package, is_asserted, is_image, is_purl},
+        sbom::{Package, add_purl, is_asserted, is_image, is_purl},
     },
     DocumentError, Gathered,
     join::{Licenses, Referred},
@@ -107,10 +107,7 @@ impl Element {
             "name" => &mut self.name,
             "specVersion" => &mut self.version,
             "software_packageVersion" => &mut self.package_version,
-            "software_packageUrl" => {
-                self.purls.extend(text);
-                return Ok(());
-            }
+            "software_packageUrl" => return text.map_or(Ok(()), |text| add_purl(&mut self.purls, text)),
             "software_primaryPurpose" => &mut self.purpose,
             "externalIdentifierType" => &mut self.identifier_type,
             "identifier" => &mut self.identifier,

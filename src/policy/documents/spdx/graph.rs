@@ -18,7 +18,7 @@ use std::{
 use super::{
     super::{
         json::shown,
-        sbom::{EachPackage, MAX_TEXT_OF_A_NAME, Package, Sbom, asserted},
+        sbom::{EachPackage, MAX_TEXT_OF_A_NAME, Package, Sbom, add_purl, asserted},
     },
     DocumentError, Json, Kind,
     element::{Element, KEYS, PACKAGES, known, other_spelling},
@@ -105,10 +105,11 @@ impl Graph {
             match key {
                 Some("externalIdentifier") => json.one_or_list(|json| {
                     let inside = self.value(json, join, each)?;
-                    match &inside.id {
-                        _ if inside.identifier.is_some() => element.purls.extend(inside.purl().map(str::to_owned)),
-                        Some(id) => element.identifiers.push(join.hash(id)),
-                        None => element.is_partial = true,
+                    match (&inside.id, inside.purl()) {
+                        (_, Some(purl)) => add_purl(&mut element.purls, purl.to_owned())?,
+                        _ if inside.identifier.is_some() => {}
+                        (Some(id), None) => element.identifiers.push(join.hash(id)),
+                        (None, None) => element.is_partial = true,
                     }
                     bounded(element.identifiers.len(), "identifiers of one element")
                 }),
@@ -188,7 +189,10 @@ impl Graph {
                     Some(id) if element.is_package() => gathered.licenses(id),
                     Some(_) | None => Licenses::default(),
                 };
-                let supplier = element.supplier.as_deref().and_then(|id| gathered.agent(id));
+                let supplier = match &element.supplier {
+                    Some(id) if element.is_package() => gathered.agent(id)?,
+                    Some(_) | None => None,
+                };
                 element.hand_out(licenses, supplier, each);
             }
         }
@@ -287,8 +291,9 @@ fn identified(element: &mut Element, join: &Join) -> Result<(), DocumentError> {
     let mut is_missing = element.is_partial;
     if let Join::With(gathered) = join {
         for id in &element.identifiers {
-            match gathered.identifier(*id) {
-                Some(purl) => element.purls.extend(Some(purl.to_owned()).filter(|purl| !purl.is_empty())),
+            match gathered.identifier(*id)? {
+                Some("") => {}
+                Some(purl) => add_purl(&mut element.purls, purl.to_owned())?,
                 None => is_missing = true,
             }
         }

@@ -10,6 +10,8 @@
 
 mod licensing;
 
+pub(super) use self::licensing::beyond;
+
 use std::{
     cell::Cell,
     collections::{HashMap, HashSet},
@@ -184,16 +186,24 @@ impl Gathered {
         bounded(self.foreign.len(), "names of licences")
     }
 
-    /// What is known of the licence `reference` of SPDX 2.
-    pub(super) fn described(&self, reference: &str) -> Foreign {
+    /// What is known of these licences of SPDX 2; `None` beyond the bound of what all packages have together. What the licences
+    /// are called is one text in the document, and is copied and judged for each package that names them.
+    pub(super) fn described<'r>(&self, references: impl IntoIterator<Item = &'r str>) -> Option<Vec<Foreign>> {
+        references.into_iter().map(|reference| self.described_one(reference)).collect()
+    }
+
+    fn described_one(&self, reference: &str) -> Option<Foreign> {
         let hash = self.hash(&reference.to_ascii_lowercase());
         let from = self.foreign.partition_point(|(other, ..)| *other < hash);
         let mut found = Foreign { reference: reference.to_owned(), ..Foreign::default() };
         for (_, is_name, text) in self.foreign.iter().skip(from).take_while(|(other, ..)| *other == hash) {
+            if !self.take(text) {
+                return None;
+            }
             let list = if *is_name { &mut found.names } else { &mut found.texts };
             list.push(text.as_ref().to_owned());
         }
-        found
+        Some(found)
     }
 
     pub(super) fn sorted(mut self) -> Self {
@@ -209,21 +219,25 @@ impl Gathered {
     }
 
     /// What the external identifier `id` is: a package URL, or nothing that is asked for. `None` where it is not there.
-    pub(super) fn identifier(&self, id: u64) -> Option<&str> {
+    pub(super) fn identifier(&self, id: u64) -> Result<Option<&str>, DocumentError> {
         match self.referred.get(&id) {
-            Some(Referred::Identifier(purl)) => Some(purl),
-            Some(_) | None => None,
+            Some(Referred::Identifier(nothing)) if nothing.is_empty() => Ok(Some("")),
+            Some(Referred::Identifier(purl)) => self.charge(purl).map(|()| Some(&**purl)),
+            Some(_) | None => Ok(None),
         }
     }
 
     /// The name of the agent `id`; its id where the document has no name for it. `None` where it is nobody.
-    pub(super) fn agent(&self, id: &str) -> Option<String> {
-        match self.referred.get(&self.hash(id)) {
-            Some(Referred::Agent(name)) => asserted(Some(name.as_ref().to_owned())),
+    pub(super) fn agent(&self, id: &str) -> Result<Option<String>, DocumentError> {
+        Ok(match self.referred.get(&self.hash(id)) {
+            Some(Referred::Agent(name)) => {
+                self.charge(name)?;
+                asserted(Some(name.as_ref().to_owned()))
+            }
             // The model's two elements that are none.
             Some(_) | None if id.ends_with("NoAssertionElement") || id.ends_with("NoneElement") => None,
             Some(_) | None => Some(id.to_owned()),
-        }
+        })
     }
 }
 
@@ -240,6 +254,20 @@ pub(super) fn bounded(count: usize, what: &str) -> Result<(), DocumentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Tens of thousands of packages, each with a handful of licences outside the list, are within the bound.
+    #[test]
+    fn licences_of_a_large_image_are_all_described() {
+        let mut gathered = Gathered::default();
+        let references = ["LicenseRef-a", "LicenseRef-b", "LicenseRef-c", "LicenseRef-d", "LicenseRef-e", "LicenseRef-unknown"];
+        for reference in &references[..5] {
+            gathered.foreign(reference, true, "A licence of Debian, with a few words more").unwrap();
+            gathered.foreign(reference, false, "see /usr/share/common-licenses").unwrap();
+            gathered.foreign(reference, false, "https://acme.test/license").unwrap();
+        }
+        let gathered = gathered.sorted();
+        assert!((0..50_000).all(|_| gathered.described(references).is_some()));
+    }
 
     #[test]
     fn a11_what_is_gathered_is_bounded() {
@@ -261,7 +289,7 @@ mod tests {
         let mut names = Gathered::default();
         assert!((0..MAX_ENTRIES).all(|_| names.foreign("LicenseRef-a", true, "A").is_ok()));
         assert!(names.foreign("LicenseRef-a", true, "A").is_err());
-        assert_eq!(names.sorted().described("licenseref-A").names, ["A"], "written twice, it is one");
+        assert_eq!(names.sorted().described(["licenseref-A"]).unwrap()[0].names, ["A"], "written twice, it is one");
         let mut texts = Gathered::default();
         let long = |at: usize| format!("{at:064}").repeat(1 << 10);
         assert!((0..64).all(|at| texts.note(&at.to_string(), Referred::Agent, &long(at)).is_ok()));

@@ -10,7 +10,7 @@ mod package;
 
 use self::{
     graph::Graph,
-    join::{Gathered, Join},
+    join::{Gathered, Join, beyond},
 };
 use super::{
     DocumentError, Json, Kind,
@@ -194,9 +194,11 @@ impl<'p> Document<'p> {
                 return;
             }
             Join::With(_) if references.is_empty() => return,
-            Join::With(gathered) => {
-                package.foreign = references.into_iter().map(|reference| gathered.described(reference)).collect();
-            }
+            Join::With(gathered) => match gathered.described(references) {
+                Some(foreign) => package.foreign = foreign,
+                // What it is called may be denied.
+                None => package.licenses = vec![beyond()],
+            },
             Join::Gather(_) | Join::Without => {}
         }
         (self.each)(&package);

@@ -2,7 +2,7 @@
 
 use super::{
     super::sbom::{
-        Licensing, MAX_TEXT_OF_A_NAME, Package, asserted, is_asserted, is_image, is_purl, kind_and_name, references_in,
+        Licensing, MAX_TEXT_OF_A_NAME, Package, add_purl, asserted, is_asserted, is_image, is_purl, kind_and_name, references_in,
         without_mail,
     },
     DocumentError, Gathered, Json, Kind,
@@ -113,8 +113,7 @@ fn purl(json: &mut Json<'_>, purls: &mut Vec<String>) -> Result<(), DocumentErro
         Ok(())
     })?;
     // A locator that is one counts whatever its type says.
-    purls.extend(locator.filter(|locator| is_typed || is_purl(locator)));
-    Ok(())
+    locator.filter(|locator| is_typed || is_purl(locator)).map_or(Ok(()), |locator| add_purl(purls, locator))
 }
 
 /// Reads a file; says whether it has an id or a name.

@@ -247,6 +247,28 @@ fn a_version_and_what_is_a_purl_by_its_type_or_its_scheme_are_read_of_2_and_3() 
     }
 }
 
+/// What a `LicenseRef-…` is called is copied to each package that has it, and judged there.
+#[test]
+fn a11_what_licences_are_called_is_bounded_in_all_packages_together() {
+    let read = |name: &str, packages: usize| {
+        let package = |at: usize| json!({"SPDXID": format!("SPDXRef-{at}"), "name": "a", "licenseDeclared": "LicenseRef-a AND LicenseRef-b"});
+        let mut document = with("packages", (0..packages).map(package).collect());
+        document["hasExtractedLicensingInfos"] = json!([{"licenseId": "LicenseRef-a", "name": name, "extractedText": "x"}]);
+        let (mut whole, mut unread) = (0, 0);
+        let predicate = Predicate::from(document.to_string());
+        let each = &mut |package: &Package| match (&package.licenses[..], &package.foreign[..]) {
+            ([Licensing::Said(_)], [one, _]) if one.names == [name] => whole += 1,
+            ([Licensing::Unread(told)], []) if told == "more than 1048576 licences and names" => unread += 1,
+            other => panic!("{other:?}"),
+        };
+        super::read(&predicate, Depth::Deep, each).unwrap();
+        (whole, unread)
+    };
+    assert_eq!(read("A Licence", 10_000), (10_000, 0));
+    // Two texts, and all of 64 bytes in one.
+    assert_eq!(read(&"x".repeat(60_000), 2_000), ((1 << 20) / (2 + 60_000 / 64), 2_000 - (1 << 20) / (2 + 60_000 / 64)));
+}
+
 /// A `LicenseRef-…` comes with what the document calls it, whichever of the two stands first.
 #[test]
 fn spdx_2_licences_outside_the_list_come_with_their_names() {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::super::sbom::{Foreign, Licensing, asserted, is_asserted, references_in},
-    Gathered, Licenses, Referred, second_of,
+    DocumentError, Gathered, Licenses, Referred, second_of,
 };
 
 /// How deep sets of licences may nest, operators counted.
 const MAX_DEPTH: usize = 16;
-/// Parts of all packages' licences, put together; of a text each [`PART`] bytes are one.
+/// Parts of what all packages have from elsewhere in the document: licences put together, names, package URLs. Of a
+/// text each [`PART`] bytes are one, and what is left over: 64 MiB of all texts, or a million short ones.
 const MAX_PARTS: usize = 1 << 20;
 const PART: usize = 64;
 
@@ -118,9 +119,18 @@ impl Gathered {
     }
 
     /// Counts a text; says whether it is within the bound.
-    fn take(&self, text: &str) -> bool {
+    pub(super) fn take(&self, text: &str) -> bool {
         self.parts.set(self.parts.get().saturating_add(1 + text.len() / PART));
         !self.is_beyond()
+    }
+
+    /// Counts a text that a package refers to: one in the document, it is copied for each.
+    pub(super) fn charge(&self, text: &str) -> Result<(), DocumentError> {
+        if self.take(text) {
+            return Ok(());
+        }
+        let bytes = MAX_PARTS * PART;
+        Err(DocumentError::Malformed(format!("has packages that refer to more than {bytes} bytes of names and package URLs")))
     }
 
     fn is_beyond(&self) -> bool {
@@ -151,8 +161,9 @@ impl Gathered {
     }
 }
 
-fn beyond() -> Licensing {
-    Licensing::Unread(format!("more than {MAX_PARTS} licences in sets"))
+/// What a package has that is beyond the bound.
+pub(in super::super) fn beyond() -> Licensing {
+    Licensing::Unread(format!("more than {MAX_PARTS} licences and names"))
 }
 
 /// What is said beside `said`.
@@ -207,7 +218,7 @@ mod tests {
         }
         // The bound is the document's: what comes behind it is not read, and no work is made of it.
         assert!(gathered.parts.get() > MAX_PARTS && gathered.parts.get() < MAX_PARTS + 8 * 1_000);
-        let beyond = [Licensing::Unread(format!("more than {MAX_PARTS} licences in sets"))];
+        let beyond = [Licensing::Unread(format!("more than {MAX_PARTS} licences and names"))];
         assert_eq!(gathered.licenses("b").0[..], beyond);
         gathered.parts.set(MAX_PARTS - 1);
         assert_ne!(gathered.licenses("d").0[..], beyond);

@@ -85,6 +85,70 @@ fn a11_spdx_3_what_one_element_refers_to_is_bounded() {
     }
 }
 
+/// What packages refer to is copied to each.
+#[test]
+fn a11_spdx_3_identifiers_of_packages_are_bounded_by_their_number_and_length() {
+    let read = |packages: usize, each: usize, purl: &str| {
+        let package = |at: usize| {
+            let mut package = package(&format!("urn:p:{at}"));
+            package["externalIdentifier"] = json!(vec!["urn:i"; each]);
+            package
+        };
+        let mut elements: Vec<Value> = (0..packages).map(package).collect();
+        elements.push(identifier("urn:i", "purl", purl));
+        let (mut purls, text) = (0, graph(&elements).to_string());
+        let predicate = Predicate::from(text);
+        let of = [Depth::Shallow, Depth::Deep].map(|depth| {
+            purls = 0;
+            super::read(&predicate, depth, &mut |package| purls += package.purls.len()).map(|_| purls)
+        });
+        assert_eq!(of[0], of[1]);
+        of[0].clone().map_err(|error| error.to_string())
+    };
+    assert_eq!(read(100, 256, "pkg:npm/a@1"), Ok(25_600));
+    assert_eq!(read(1, 257, "pkg:npm/a@1"), Err("has a package of more than 256 package URLs".to_owned()));
+    let long = format!("pkg:npm/{}", "a".repeat(60_000));
+    assert_eq!(read(4, 256, &long), Ok(1_024));
+    assert!(read(5, 256, &long).unwrap_err().starts_with("has packages that refer to more than 67108864 bytes of names"));
+}
+
+#[test]
+fn a11_spdx_3_names_of_suppliers_are_bounded_in_all_packages_together() {
+    let supplied = |at: usize| {
+        let mut package = package(&format!("urn:p:{at}"));
+        package["suppliedBy"] = json!("urn:acme");
+        package
+    };
+    let read = |packages: usize| {
+        let mut elements: Vec<Value> = (0..packages).map(supplied).collect();
+        elements.push(json!({"type": "Organization", "spdxId": "urn:acme", "name": "x".repeat(60_000)}));
+        super::read(&Predicate::from(graph(&elements).to_string()), Depth::Deep, &mut |_| {}).map(|(_, sbom)| sbom.packages)
+    };
+    assert_eq!(read(1_000), Ok(1_000));
+    assert!(read(1_200).unwrap_err().to_string().starts_with("has packages that refer to more than 67108864 bytes of names"));
+}
+
+/// Each is compared with what a policy denies of its name.
+#[test]
+fn a11_package_urls_of_one_package_are_bounded_wherever_they_stand() {
+    for (count, is_read) in [(256, true), (257, false)] {
+        let purls = |one: Value| vec![one; count];
+        let mut three = package("urn:a");
+        three["externalIdentifier"] = json!(purls(identifier("urn:i", "purl", "pkg:npm/a@1")));
+        let locator = json!({"referenceType": "purl", "referenceLocator": "pkg:npm/a@1"});
+        let two = with("packages", json!([{"SPDXID": "SPDXRef-a", "name": "a", "externalRefs": purls(locator)}]));
+        for document in [graph(&[three.clone()]), two] {
+            assert_eq!(read_value(&document).is_ok(), is_read, "{count}");
+        }
+        three["externalIdentifier"].as_array_mut().unwrap().pop();
+        three["software_packageUrl"] = json!("pkg:npm/a@1");
+        assert_eq!(read_value(&graph(&[three])).is_ok(), is_read, "{count}");
+    }
+    let cpe = json!({"referenceType": "cpe23Type", "referenceLocator": "cpe:2.3:a:a:a"});
+    let package = json!({"SPDXID": "SPDXRef-a", "name": "a", "externalRefs": vec![cpe; 1_000]});
+    assert!(read_value(&with("packages", json!([package]))).is_ok(), "they are none");
+}
+
 fn licensed(to: &str) -> [Value; 2] {
     [package("urn:a"), json!({"type": "Relationship", "from": "urn:a", "relationshipType": "hasConcludedLicense", "to": [to]})]
 }
