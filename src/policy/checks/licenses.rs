@@ -20,7 +20,8 @@
 //! - In SPDX 3 and CycloneDX any licence may have a text of a few words beside its name: where that names a denied licence it is
 //!   denied too, also under the name of one of SPDX's list. So is one whose URL does: in CycloneDX beside a name that is no id, and
 //!   of a `LicenseRef-…`; in SPDX 2 in `seeAlsos` and `crossRefs`. A text that is an expression is evaluated, and so is the last
-//!   segment of a URL; elsewhere in a URL only an id with a version counts, or a name: `/openssl/` says where, not what.
+//!   segment of a URL; elsewhere in a URL only an id with a version counts, or a name: `/openssl/` says where, not what. So it is
+//!   where a URL is all that a licence is called.
 //! - With `allow`, a package whose licence is not stated is refused unless `NOASSERTION` is allowed. What stands for
 //!   the image itself, its operating system or a file need not state one.
 //! - SPDX 3's sets of licences are the `AND` and `OR` of their members, each evaluated as what it is: a custom licence whose
@@ -37,7 +38,7 @@ pub(super) use self::beside::Judged;
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use self::{
-    beside::Beside,
+    beside::{Beside, is_url},
     list::{License, canonical},
     prose::{Prose, spelled},
 };
@@ -327,13 +328,16 @@ impl Licenses {
             let exception = list::built_in_exception(id);
             return License::of(id, false).choices().any(|choice| self.passes_listed(choice, exception));
         }
-        !self.denies_text(text)
-            && !self.denies_url(text)
+        !self.denies_name(text)
             && !self.denies_meant(text, beside)
             && self.allow.as_ref().is_none_or(|allow| allow.iter().any(|entry| entry.is_text(text)))
     }
 
     fn passes_one(&self, requirement: &LicenseReq, beside: &Beside<'_>) -> bool {
+        // One of several in an expression may be told of by itself (CycloneDX 1.7's `expressionDetails`).
+        if beside.tells_of(requirement) {
+            return false;
+        }
         let exception = requirement.addition.as_ref().map(ToString::to_string);
         match &requirement.license {
             LicenseItem::Spdx { id, or_later } => {
@@ -357,7 +361,11 @@ impl Licenses {
         }
     }
 
-    /// Whether a text, which is no expression, names a denied licence.
+    /// Whether what a licence is called, which is no expression, names a denied one.
+    fn denies_name(&self, text: &str) -> bool {
+        if is_url(text) { self.denies_url(text) } else { self.denies_text(text) }
+    }
+
     fn denies_text(&self, text: &str) -> bool {
         if self.deny.is_empty() {
             return false;

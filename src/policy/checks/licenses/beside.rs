@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use spdx::{Expression, LicenseItem, LicenseReq};
 
 use super::{
-    CUSTOM, Licenses, MODE, What,
+    CUSTOM, Entry, Licenses, MODE, What,
     list::{self, License, canonical},
     prose::Prose,
 };
@@ -25,6 +25,8 @@ pub(super) struct Beside<'f> {
     known: HashMap<String, Known<'f>>,
     /// References by the `LicenseRef-…` at their end (`DocumentRef-x:LicenseRef-1`), in small letters.
     of_documents: HashMap<String, OfDocuments<'f>>,
+    /// Licences of the list, each with its exception, beside which a denied one is named.
+    listed: HashSet<(License, String)>,
 }
 
 /// References to what each of several documents calls the same.
@@ -82,15 +84,29 @@ impl<'f> Beside<'f> {
             }
             let one = known.entry(lower).or_default();
             one.names.extend(names.iter().map(String::as_str));
-            one.is_called |= names.iter().any(|name| judged.once(name, true, |name| licenses.denies_text(name)));
+            one.is_called |= names.iter().any(|name| judged.once(name, true, |name| licenses.denies_name(name)));
             let mut denies_said = |text: &&str| judged.once(text, false, |text| licenses.denies_said(text));
             one.told = one.told.or_else(|| texts.iter().map(String::as_str).find(&mut denies_said));
         }
-        Self { known, of_documents }
+        let told = known.iter().filter(|(_, known)| known.told.is_some());
+        let listed = told.filter_map(|(reference, _)| {
+            let expression = Expression::parse_mode(&canonical(reference), MODE).ok()?;
+            let mut requirements = expression.requirements();
+            requirements.next().filter(|_| requirements.next().is_none()).and_then(|only| listed(&only.req))
+        });
+        Self { listed: listed.collect(), known, of_documents }
     }
 
     pub(super) fn get(&self, reference: &str) -> Option<&Known<'f>> {
         self.known.get(&reference.to_ascii_lowercase())
+    }
+
+    /// Whether a denied licence is named beside one licence of an expression, with its exception or without.
+    pub(super) fn tells_of(&self, requirement: &LicenseReq) -> bool {
+        let tells = |(license, exception): (License, String)| {
+            self.listed.contains(&(license, String::new())) || self.listed.contains(&(license, exception))
+        };
+        !self.listed.is_empty() && listed(requirement).is_some_and(tells)
     }
 
     /// What is said beside `text` that names a denied licence. Whatever the name is: a denied licence would pass as `MIT`, or as none.
@@ -156,19 +172,38 @@ impl Licenses {
     }
 
     /// Whether a URL names a denied licence. Most of one says where it is, not what: behind `…/openssl/openssl/blob/master/LICENSE`
-    /// and `…/ruby/psych/…` may be any. So an id without a version counts only where a page is named.
+    /// and `…/ruby/psych/…` may be any. So an id without a version counts only where a page is named. One longer than any is a text:
+    /// each part of it would be looked into by itself.
     pub(super) fn denies_url(&self, url: &str) -> bool {
-        !self.deny.is_empty()
-            && is_url(url)
-            && parts(url).any(
-                |(part, names_page)| {
-                    if names_page { self.denies_words(without_extension(&part)) } else { self.denies_exactly(&part) }
-                },
-            )
+        if self.deny.is_empty() {
+            return false;
+        }
+        if url.len() > MAX_URL {
+            return self.denies_text(url) || self.denies_text(without_extension(url));
+        }
+        let is_denied_page = |entry: &Entry| match &entry.what {
+            What::Text(page) => is_url(page) && url.to_lowercase().contains(&page.to_lowercase()),
+            What::Listed(..) | What::Nothing(_) | What::Ref(_) => false,
+        };
+        let denies_part = |(part, names_page): (Cow<'_, str>, bool)| {
+            if names_page { self.denies_words(without_extension(&part)) } else { self.denies_exactly(&part) }
+        };
+        self.deny.iter().any(is_denied_page) || parts(url).any(denies_part)
     }
 }
 
-fn is_url(text: &str) -> bool {
+/// What a requirement is that is of SPDX's list: the licence, and its exception, if any, in small letters.
+fn listed(requirement: &LicenseReq) -> Option<(License, String)> {
+    let LicenseItem::Spdx { id, or_later } = &requirement.license else { return None };
+    let exception = requirement.addition.as_ref().map(ToString::to_string);
+    let exception = exception.as_deref().or(list::built_in_exception(id.name)).unwrap_or_default();
+    Some((License::of(id.name, *or_later), exception.to_ascii_lowercase()))
+}
+
+/// Bytes of a URL that is read as one.
+const MAX_URL: usize = 2_048;
+
+pub(super) fn is_url(text: &str) -> bool {
     let begins = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
     (begins("https://") || begins("http://")) && !text.contains(char::is_whitespace)
 }

@@ -7,7 +7,7 @@ use spdx::identifiers::{EXCEPTIONS, LICENSES};
 use crate::policy::checks::version::{Scheme, compare};
 
 /// A licence of the list: `GPL-2.0-or-later` is the stem `GPL` from version 2.0 on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct License {
     stem: &'static str,
     version: Option<&'static str>,

@@ -167,7 +167,24 @@ fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose
     assert_eq!(judged("AGPL-3.0-only", "MIT OR AGPL-3.0-only", "MIT OR AGPL-3.0-only").map_err(|_| ()), Ok(()));
     let failure = judged("AGPL-3.0-only", "", "https://a.test/agpl-3.0").unwrap_err();
     assert_eq!(failure.summary, "wants no licence AGPL-3.0-only; found https://a.test/agpl-3.0 in ghostscript 10.0");
-    // Of any length: no deeper.
+    // Where it is all that a licence is called, too.
+    let called = |deny: &str, url: &str| {
+        parsed(&format!("{{deny: [{deny}]}}"), Licenses::parse).unwrap().judge(&package(&[url]), &mut Judged::default())
+    };
+    assert!(called("OpenSSL", "https://github.com/openssl/openssl/blob/master/LICENSE.txt").is_ok());
+    assert!(
+        called("OpenSSL", "https://a.test/openssl.html").is_err()
+            && called("AGPL-3.0-only", "https://a.test/agpl-3.0/x").is_err()
+    );
+    for (url, passes) in [("https://Acme.test/eula", false), ("https://acme.test/eula/v2", false), ("https://acme.test/", true)] {
+        assert_eq!(called("{text: \"https://acme.test/EULA\"}", url).is_ok(), passes, "{url}");
+        assert_eq!(judged("{text: \"https://acme.test/EULA\"}", "Acme", url).is_ok(), passes, "{url}");
+    }
+    // Of any length: no deeper, and longer than any as a text.
+    for (length, passes) in [(2_048, true), (2_049, false)] {
+        let long = "https://a.test/openssl/".to_owned() + &"x".repeat(length - 23);
+        assert_eq!(judged("OpenSSL", "Apache License 2.0", &long).is_ok(), passes, "{length}");
+    }
     for (end, passes) in [("", true), ("openssl", false)] {
         let long = format!("https://a.test/{end}{}", ".html".repeat(13_000));
         assert_eq!(judged("OpenSSL", "Apache License 2.0", &long).is_ok(), passes, "{end}");
@@ -177,6 +194,34 @@ fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose
     let unstated = Package { foreign: vec![unstated], ..package(&[]) };
     let judged = |yaml| parsed(yaml, Licenses::parse).unwrap().judge(&unstated, &mut Judged::default()).is_ok();
     assert!(judged("{allow: [NOASSERTION]}") && !judged("{allow: [MIT]}") && !judged("{deny: [MIT]}"));
+}
+
+/// CycloneDX 1.7's `expressionDetails` tell of one of several.
+#[test]
+fn what_is_said_beside_one_licence_of_an_expression_denies_that_one() {
+    let judged = |license: &str, of: &str| {
+        let foreign = vec![Foreign { reference: of.into(), names: vec![], texts: vec!["AGPL-3.0-only".into()] }];
+        let licenses = parsed("{deny: [AGPL-3.0-only]}", Licenses::parse).unwrap();
+        licenses.judge(&Package { foreign, ..package(&[license]) }, &mut Judged::default()).is_ok()
+    };
+    for license in
+        ["MIT", "(MIT)", "MIT AND Zlib", "Zlib AND (MIT OR MIT)", "MIT WITH Classpath-exception-2.0 AND Zlib", "mit and Zlib"]
+    {
+        assert!(!judged(license, "MIT") && !judged(license, "mit"), "{license}");
+        assert!(judged(license, "Apache-2.0"), "{license}");
+    }
+    for of in ["GPL-2.0+", "GPL-2.0-or-later"] {
+        assert!(!judged("GPL-2.0+ AND Zlib", of) && !judged("GPL-2.0-or-later AND Zlib", of), "{of}");
+    }
+    for (license, passes) in [
+        ("MIT OR Zlib", true),
+        ("MIT AND Zlib", true),
+        ("MIT WITH Classpath-exception-2.0 AND Zlib", false),
+        ("MIT WITH Classpath-exception-2.0 OR Zlib", true),
+    ] {
+        assert_eq!(judged(license, "MIT WITH Classpath-exception-2.0"), passes, "{license}");
+    }
+    assert!(judged("MIT OR Zlib", "MIT"), "the other one may be chosen");
 }
 
 #[test]
