@@ -180,14 +180,10 @@ fn at_a_forge(branch: Branch) -> Branch {
     let texts = lead(&branch);
     let (count, said) = (texts.len(), texts.concat());
     let own = ["repo:", "project_path:"].iter().find_map(|kind| said.strip_prefix(kind)).unwrap_or(&said);
-    let mut placed = vec![Piece::Text(format!("{}{own}", FORGES[0]))];
-    let ends = |piece: &Piece| matches!(piece, Piece::Text(text) if text.contains(':'));
-    let mut has_ended = own.contains(':');
-    for piece in branch.into_iter().skip(count) {
-        has_ended |= ends(&piece);
-        placed.push(if has_ended { Piece::Other } else { piece });
-    }
-    placed
+    let has_ended = own.contains(':');
+    let begins = Piece::Text(format!("{}{own}", FORGES[0]));
+    let behind = branch.into_iter().skip(count).map(|piece| if has_ended { Piece::Other } else { piece });
+    std::iter::once(begins).chain(behind).collect()
 }
 
 /// Whether anything may stand there before a host is named.

@@ -90,6 +90,10 @@ fn i01_i02_regexes_that_look_stricter_than_they_are_are_told() {
         (r"(?s:.*)acme/app/.*", &["regex_open_start"]),
         (r"(x|.*)/acme/app/.*", &["regex_open_start"]),
         (r"x?.*/acme/app/.*", &["regex_open_start"]),
+        (r"([a-z]+|.+)*/acme/app@x", &["regex_open_start"]),
+        (r"([a-z]*.*)*/acme/app@x", &["regex_open_start"]),
+        // The second is about e-mail addresses, of which the first is none.
+        (r"[^/]*acme\.test|.*@other\.test", &["regex_open_start"]),
         (r"^.*/acme/app/.*", &["regex_open_start"]),
         (r"\w*://github\.com/acme/.*", &[]),
         (r"[a-z/.]+acme/app@x", &[]),
@@ -143,6 +147,7 @@ fn i01_patterns_that_leave_open_what_a_regex_may_not_are_told_as_it_is() {
         ("*@?*acme.test", &["regex_open_start"]),
         ("*@*.acme.test", &[]),
         ("*@mail*.acme.test", &[]),
+        ("*@mail*acme.test", &[]),
         ("*.acme.test", &[]),
         ("https://*acme.test/x", &["regex_open_start"]),
         ("https://{a,*}acme.test/x@y", &["regex_open_start"]),
@@ -167,6 +172,23 @@ fn i01_patterns_that_leave_open_what_a_regex_may_not_are_told_as_it_is() {
     }
 }
 
+#[test]
+fn what_goes_on_is_told_with_where_it_stands() {
+    let identity =
+        "issuer: 'https://i.test', subject_pattern: 'https://github.com/acme*', claims_pattern: {token_subject: 'repo:b*'}";
+    let text = format!("name: a\nimages: [ghcr.io/a]\nsignatures: [{{keyless: {{{identity}}}}}]\n");
+    let set = PolicySet::from_text(Path::new("a.yaml"), &text, Unmatched::Deny).unwrap();
+    let lints = set.policies()[0].lints("2027-01-01T00:00:00Z".parse().unwrap());
+    let told = |of: &str| {
+        format!(
+            "policy a: {of} goes on in the middle of a word, so it is also met by names that only begin like that, as acme-evil begins \
+             like acme; write what ends the word, such as `/`"
+        )
+    };
+    let of = ["subject_pattern https://github.com/acme*", "the pattern repo:b* of the claim token_subject"];
+    assert_eq!(lints, of.map(|of| ("regex_open_end", told(of))));
+}
+
 /// A claim is where the border of a reusable workflow is drawn.
 #[test]
 fn i01_patterns_of_claims_are_looked_at_as_those_of_subjects() {
@@ -182,6 +204,7 @@ fn i01_patterns_of_claims_are_looked_at_as_those_of_subjects() {
         ("source_repository_owner_identifier: '12*'", &["regex_open_end"]),
         ("token_subject: 'repo:acme*:ref:refs/heads/main'", &["regex_open_end"]),
         ("token_subject: 'repo:acme/app:ref:refs/tags/v*'", &[]),
+        ("token_subject: 'repo:acme:ref*'", &[]),
         ("token_subject: 'repo:acme/*:ref:refs/tags/v*'", &[]),
         ("token_subject: 'project_path:acme*/app:ref_type:tag:ref:v*'", &["regex_open_end"]),
         // The owner is ended, and decides which repositories and workflows there are.
