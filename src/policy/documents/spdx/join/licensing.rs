@@ -265,6 +265,18 @@ mod tests {
         assert!(foreign.len() < 200);
     }
 
+    #[test]
+    fn a_reference_to_a_set_of_licences_is_not_read() {
+        let mut gathered = Gathered::default();
+        gathered.note("urn:e", Referred::License, "LicenseRef-1").unwrap();
+        gathered.set("urn:set", true, &["urn:l".into()]).unwrap();
+        gathered.custom("urn:e", &[(gathered.hash("licenseref-1"), gathered.hash("urn:set"))]).unwrap();
+        let expression = gathered.hash("urn:e");
+        gathered.license("a", expression).unwrap();
+        let unread = Licensing::Unread("a LicenseRef- of what is not one licence".into());
+        assert_eq!(gathered.sorted().licenses("a").0, [unread]);
+    }
+
     /// Each package that has the expression looks for all of them, and copies what is said of them.
     #[test]
     fn a11_custom_licences_are_counted_there_or_not_with_what_is_said_of_them() {
