@@ -183,6 +183,18 @@ impl Upstream for Ahead {
         }
     }
 
+    async fn manifest_within(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<FetchedManifest, UpstreamError> {
+        match self.answered(repository, &self.manifests, &Reference::Digest(*digest)).await {
+            Some(answer) => answer,
+            None => self.inner.manifest_within(repository, digest, limit).await,
+        }
+    }
+
     async fn referrers(
         &self,
         repository: &Repository,

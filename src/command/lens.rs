@@ -58,6 +58,18 @@ impl Upstream for Lens {
         self.inner.manifest(&self.repository(repository)?, reference).await
     }
 
+    async fn manifest_within(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<FetchedManifest, UpstreamError> {
+        if self.bundles.is_some() {
+            return self.manifest(repository, &Reference::Digest(*digest)).await;
+        }
+        self.inner.manifest_within(&self.repository(repository)?, digest, limit).await
+    }
+
     async fn referrers(
         &self,
         repository: &Repository,

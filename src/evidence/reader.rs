@@ -10,7 +10,7 @@ use tokio::{
 
 use super::landing;
 use crate::{
-    oci::{Digest, Manifest, Reference, Repository, manifest::MAX_MANIFEST},
+    oci::{Digest, Manifest, Repository, manifest::MAX_MANIFEST},
     store::{Document, Documents, HELD},
     upstream::{Upstream, UpstreamError},
 };
@@ -39,8 +39,6 @@ pub struct Reader {
 pub struct Budget {
     memory: Arc<Semaphore>,
     files: Arc<Semaphore>,
-    /// For manifests while they are read: nobody knows how large one is that is not here.
-    manifests: Arc<Semaphore>,
     /// What this is a part of.
     whole: Option<Arc<Self>>,
 }
@@ -70,7 +68,7 @@ impl Budget {
     /// One such part of all there is.
     fn sized(part: u64) -> Self {
         let of = |bytes: u64| Arc::new(Semaphore::new((bytes / Self::UNIT / part) as usize));
-        Self { memory: of(Self::BYTES), files: of(Self::FILE_BYTES), manifests: of(Self::BYTES), whole: None }
+        Self { memory: of(Self::BYTES), files: of(Self::FILE_BYTES), whole: None }
     }
 
     /// A part of it, half as large, for evidence from one upstream: else one that sends slowly would hold all of it, and every
@@ -97,12 +95,6 @@ impl Budget {
             share.join(self.acquire(sum(&filed, 0), Self::FILE_BYTES, until, |budget| &budget.files).await?);
         }
         Some(share)
-    }
-
-    /// Waits for room for one manifest: 64 are read at a time, 32 of one upstream. For no longer than it is read, since another may
-    /// be waited for then.
-    pub async fn manifest(&self, until: Instant) -> Option<Share> {
-        self.acquire(MAX_MANIFEST as u64, Self::BYTES, until, |budget| &budget.manifests).await
     }
 
     /// Room for `bytes` of the `most` there are, of the part first: who waits for that holds nothing of the whole.
@@ -195,13 +187,18 @@ impl Reader {
     /// # Errors
     /// [`Unread`].
     pub async fn manifest(&self, digest: &Digest) -> Result<Read<Manifest>, Unread> {
+        self.manifest_within(digest, MAX_MANIFEST).await
+    }
+
+    /// The same; from the upstream no more than `limit` bytes.
+    pub(super) async fn manifest_within(&self, digest: &Digest, limit: usize) -> Result<Read<Manifest>, Unread> {
         if let Some(bytes) = self.documents.read(digest, MAX_MANIFEST).await {
             let manifest = Manifest::parse(*digest, bytes, None).map_err(|error| Unread::Unusable(error.to_string()))?;
             return Ok(Read { document: manifest, fresh: false, share: None });
         }
         let upstream = self.upstream.as_ref().ok_or_else(not_kept)?;
-        let reference = Reference::Digest(*digest);
-        let fetched = timeout_at(self.until, upstream.manifest(&self.repository, &reference)).await.map_err(|_| late())??;
+        let fetching = upstream.manifest_within(&self.repository, digest, limit);
+        let fetched = timeout_at(self.until, fetching).await.map_err(|_| late())??;
         if !digest.matches(&fetched.bytes) {
             return Err(failed(format!("the upstream's bytes are not {}", digest.short())));
         }
@@ -299,25 +296,6 @@ mod tests {
         assert!(room_for(&slow, &[HELD + 1]).await.is_none() && room_for(&other, &[536_870_912]).await.is_some());
         drop(files);
         assert!(slow.take_now(134_217_728).is_some() && slow.take_now(134_217_729).is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a9_so_many_manifests_are_read_at_a_time_and_half_of_them_for_one_upstream() {
-        let budget = Budget::default();
-        let (one, other) = (budget.of_one(), budget.of_one());
-        let held = |of: Budget, most: usize| async move {
-            let mut held = Vec::new();
-            while let Some(share) = of.manifest(Instant::now()).await {
-                held.push(share);
-                assert!(held.len() <= most);
-            }
-            held
-        };
-        let (first, second) = (held(one.clone(), 32).await, held(other, 32).await);
-        assert_eq!((first.len(), second.len(), held(budget.clone(), 0).await.len()), (32, 32, 0));
-        drop(first);
-        assert!(one.manifest(Instant::now()).await.is_some());
-        assert!(room(&budget, 268_435_456).await.is_some(), "besides what evidence takes");
     }
 
     #[tokio::test]

@@ -12,19 +12,21 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Candidate, Evidence, Found, Limits, Look, Origin, Piece, cosign,
-    reader::{Read, Reader, Unread, failed, late},
+    reader::{Read, Reader, Unread, late},
     referrers,
 };
 use crate::{
-    oci::{Descriptor, Digest, Manifest, Reference, Tag},
+    oci::{Descriptor, Digest, Manifest, Reference, Tag, manifest::MAX_MANIFEST},
     upstream::{ReferrersAnswer, Upstream},
 };
 
 /// Documents read at the same time in one search.
 const AT_ONCE: usize = 16;
-/// What the candidates' manifests may weigh together that are held. cosign's have a kilobyte; this is for who pushes a hundred of
-/// four megabytes, which are held before the search has its share of the budget (A9).
+/// What the candidates' manifests may weigh together, those that are held and those on their way. cosign's have a kilobyte; this is
+/// for who pushes a hundred of four megabytes, which are held before the search has its share of the budget (A9).
 const MAX_MANIFESTS: u64 = 8 << 20;
+/// Bytes of a manifest that are read whatever its listing says of its size.
+const ANY_MANIFEST: u64 = 64 << 10;
 /// How long one place may take to answer, so that a silent one leaves time for what the others said.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -93,8 +95,12 @@ pub async fn collect(reader: &Reader, candidates: &[Candidate], limits: &Limits)
     if candidates.len() > limits.candidates {
         evidence.limits_hit.push(too_many(limits));
     }
-    let entries =
-        candidates.iter().take(limits.candidates).map(|candidate| Entry { candidate: *candidate, first: false, manifest: None });
+    let entries = candidates.iter().take(limits.candidates).map(|candidate| Entry {
+        candidate: *candidate,
+        first: false,
+        size: None,
+        manifest: None,
+    });
     read(reader, entries.collect(), limits, &mut evidence).await;
     evidence
 }
@@ -109,6 +115,8 @@ struct Entry {
     candidate: Candidate,
     /// To be read before others.
     first: bool,
+    /// What it weighs, as far as that is known. A listing may say anything: no more is read.
+    size: Option<u64>,
     /// Its bytes, where the look already had them, and their Content-Type.
     manifest: Option<(Bytes, Option<String>)>,
 }
@@ -143,6 +151,7 @@ impl Listing {
         self.entries.extend(descriptors.into_iter().map(|descriptor| Entry {
             first: referrers::says_bundle(&descriptor),
             candidate: Candidate { origin: self.origin, manifest: descriptor.digest },
+            size: Some(descriptor.size),
             manifest: None,
         }));
     }
@@ -261,6 +270,7 @@ async fn look_at_tag(upstream: &dyn Upstream, reader: &Reader, origin: Origin, t
             listing.entries.push(Entry {
                 candidate: Candidate { origin, manifest },
                 first: true,
+                size: Some(fetched.bytes.len() as u64),
                 manifest: Some((fetched.bytes, fetched.content_type)),
             });
         }
@@ -358,47 +368,73 @@ async fn read_manifests(
     evidence: &mut Evidence,
     total: &mut u64,
 ) -> Vec<Wanted> {
-    let mut wanted = Vec::new();
     let held = &AtomicU64::new(0);
-    let mut manifests = stream::iter(entries.into_iter().map(|entry| {
+    // `Err` is one for which there is no room now.
+    let read = |entry: Entry| {
         let reader = reader.clone();
         async move {
-            let digest = entry.candidate.manifest;
-            let Some(_room) = reader.budget.manifest(reader.until).await else {
-                return (entry.candidate, Err(failed("too many manifests are being read at once".into())));
-            };
+            let (digest, size) = (entry.candidate.manifest, entry.size.unwrap_or_default());
+            if held.fetch_add(size, Ordering::Relaxed).saturating_add(size) > MAX_MANIFESTS {
+                held.fetch_sub(size, Ordering::Relaxed);
+                return Err(entry);
+            }
+            let limit = entry.size.map_or(MAX_MANIFEST, |size| usize::try_from(size.max(ANY_MANIFEST)).unwrap_or(MAX_MANIFEST));
             let manifest = match entry.manifest {
                 Some((bytes, content_type)) => Manifest::parse(digest, bytes, content_type.as_deref())
                     .map(|manifest| Read { document: manifest, fresh: true, share: None })
                     .map_err(|error| Unread::Unusable(error.to_string())),
-                None => reader.manifest(&digest).await,
+                None => reader.manifest_within(&digest, limit).await,
             };
-            // Here, and not once those before it are there: up to then it is held, and has no room any more.
-            (entry.candidate, manifest.map(|read| Carrier::of(read, held)))
+            held.fetch_sub(size, Ordering::Relaxed);
+            // Here, and not once those before it are there: up to then it is held.
+            Ok((entry.candidate, manifest.map(|read| Carrier::of(read, held))))
         }
-    }))
-    .buffered(AT_ONCE);
-    while let Some((candidate, manifest)) = manifests.next().await {
+    };
+    let mut picked = Picked { wanted: Vec::new(), total, limits, evidence };
+    let (mut later, mut first) = (Vec::new(), stream::iter(entries.into_iter().map(read)).buffered(AT_ONCE));
+    while let Some(read) = first.next().await {
+        match read {
+            Ok((candidate, manifest)) => picked.take(candidate, manifest),
+            Err(entry) => later.push(entry),
+        }
+    }
+    // What others took that are let go of by now.
+    for entry in later {
+        let candidate = entry.candidate;
+        let (candidate, manifest) = read(entry).await.unwrap_or((candidate, Ok(Carrier::Beyond)));
+        picked.take(candidate, manifest);
+    }
+    picked.wanted
+}
+
+/// The layers that may be evidence, of the manifests looked at so far.
+struct Picked<'s> {
+    wanted: Vec<Wanted>,
+    total: &'s mut u64,
+    limits: &'s Limits,
+    evidence: &'s mut Evidence,
+}
+
+impl Picked<'_> {
+    fn take(&mut self, candidate: Candidate, manifest: Result<Carrier, Unread>) {
+        let (evidence, limits) = (&mut *self.evidence, self.limits);
         let (manifest, fresh) = match manifest {
             Ok(Carrier::Held(manifest, fresh)) => (manifest, fresh),
             Ok(Carrier::Empty) => {
                 evidence.set_aside.push(format!("{}: no layer of it can be evidence", place(candidate)));
-                continue;
+                return;
             }
             Ok(Carrier::Beyond) => {
                 evidence.limits_hit.push(format!("{}: more than {MAX_MANIFESTS} bytes of manifests in all", place(candidate)));
-                continue;
+                return;
             }
-            Err(unread) => {
-                set_aside(evidence, candidate, &unread);
-                continue;
-            }
+            Err(unread) => return set_aside(evidence, candidate, &unread),
         };
         let mut within = |size: u64| {
-            let after = total.saturating_add(size);
+            let after = self.total.saturating_add(size);
             let fits = after <= limits.total_bytes;
             if fits {
-                *total = after;
+                *self.total = after;
             }
             fits
         };
@@ -407,14 +443,14 @@ async fn read_manifests(
             evidence
                 .limits_hit
                 .push(format!("{}: more than {most} bytes of evidence in all (limits.evidence.total_size)", place(candidate)));
-            continue;
+            return;
         }
         evidence.candidates.push(candidate);
         if fresh {
             evidence.fetched.push((candidate.manifest, manifest.bytes().clone().into()));
         }
         for (form, layer) in cosign::layers(&manifest) {
-            if wanted.len() == limits.candidates {
+            if self.wanted.len() == limits.candidates {
                 let most = limits.candidates;
                 evidence.limits_hit.push(format!(
                     "{}: more than {most} pieces, the rest is not read (limits.evidence.candidates)",
@@ -434,11 +470,10 @@ async fn read_manifests(
                     place(candidate)
                 ));
             } else {
-                wanted.push(Wanted { candidate, form, layer: layer.clone() });
+                self.wanted.push(Wanted { candidate, form, layer: layer.clone() });
             }
         }
     }
-    wanted
 }
 
 fn set_aside(evidence: &mut Evidence, candidate: Candidate, unread: &Unread) {

@@ -57,6 +57,21 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// By digest, the bytes were found to hash to it, else [`UpstreamError::Lied`].
     async fn manifest(&self, repository: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError>;
 
+    /// The manifest `digest`, of which somebody said that it is no larger than `limit` bytes: more are not read, and are
+    /// [`UpstreamError::TooLarge`].
+    async fn manifest_within(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<FetchedManifest, UpstreamError> {
+        let fetched = self.manifest(repository, &Reference::Digest(*digest)).await?;
+        if fetched.bytes.len() > limit {
+            return Err(UpstreamError::TooLarge { what: "the manifest", limit: limit as u64 });
+        }
+        Ok(fetched)
+    }
+
     /// One page of the referrers of `subject`. No `artifactType` filter is ever sent.
     /// `next` is what an earlier page's [`ReferrersPage::next`] said.
     async fn referrers(

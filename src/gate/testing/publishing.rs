@@ -100,7 +100,20 @@ impl World {
 
     /// Lists `manifest` as a referrer of `subject`, in the API or under the tag.
     pub(in crate::gate) fn refer(&self, repository: &str, subject: Digest, manifest: Digest, artifact_type: Option<&str>) {
-        let mut entry = descriptor(media_type::OCI_MANIFEST, manifest, 100);
+        let size = self.fake.state().manifests.get(&(repository.into(), manifest)).map_or(100, |(bytes, _)| bytes.len());
+        self.refer_as(repository, subject, manifest, artifact_type, size);
+    }
+
+    /// The same with a size that its listing claims.
+    pub(in crate::gate) fn refer_as(
+        &self,
+        repository: &str,
+        subject: Digest,
+        manifest: Digest,
+        artifact_type: Option<&str>,
+        size: usize,
+    ) {
+        let mut entry = descriptor(media_type::OCI_MANIFEST, manifest, size);
         if let Some(name) = artifact_type {
             entry["artifactType"] = name.into();
         }
