@@ -31,6 +31,7 @@ use crate::{
     gate::{BlobVerdict, Naming, NoVerdict, Permit},
     oci::Digest,
     store::{Blob, Fetch, FetchError, FillError, Source},
+    upstream::UpstreamError,
 };
 
 /// The answer.
@@ -145,12 +146,31 @@ async fn open(
         blob.begun().await?;
         Ok((blob, body))
     };
-    let opened = match open(fetch(None)).await {
-        // Not with yet another one's.
-        Err(_) if !asked.load(Ordering::Relaxed) => open(fetch(Some(route.image.repository.clone()))).await,
-        opened => opened,
-    };
+    let mut opened = open(fetch(None)).await;
+    for _ in 0..2 {
+        let Some(error) = opened.as_ref().err().filter(|_| !asked.load(Ordering::Relaxed)) else { break };
+        // Not with yet another one's; but with all who wait where it is the registry that fails, which may have too much to do.
+        let is_alone = is_of_repository(error);
+        opened = open(fetch(is_alone.then(|| route.image.repository.clone()))).await;
+        if is_alone {
+            break;
+        }
+    }
     opened.map_err(|error: FetchError| Error::fetch(&route.image, digest, &error))
+}
+
+/// Whether an error is about the repository that was asked, and says nothing of another.
+fn is_of_repository(error: &FetchError) -> bool {
+    let of_registry = |error: &UpstreamError| match error {
+        UpstreamError::Denied { .. } | UpstreamError::Forbidden(_) | UpstreamError::Lied { .. } | UpstreamError::NotFound => {
+            false
+        }
+        UpstreamError::Failing { .. }
+        | UpstreamError::Throttled { .. }
+        | UpstreamError::TooLarge { .. }
+        | UpstreamError::Unreachable { .. } => true,
+    };
+    !error.downcast_ref::<UpstreamError>().is_some_and(of_registry)
 }
 
 type Pieces = BoxStream<'static, Result<Bytes, FetchError>>;
