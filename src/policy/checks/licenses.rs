@@ -363,7 +363,7 @@ impl Licenses {
 
     /// Whether what a licence is called, which is no expression, names a denied one.
     fn denies_name(&self, text: &str) -> bool {
-        if is_url(text) { self.denies_url(text) } else { self.denies_text(text) }
+        if is_url(text) { self.denies_url(text) || self.denies_url_as_name(text) } else { self.denies_text(text) }
     }
 
     fn denies_text(&self, text: &str) -> bool {

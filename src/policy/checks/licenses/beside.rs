@@ -161,9 +161,18 @@ impl Licenses {
     /// Whether a text names a denied licence by one of its names, and not by an id that may be anything's name, or by words that
     /// may. An id that says a version is a name.
     fn denies_exactly(&self, text: &str) -> bool {
+        self.names_one(text, |entry| !matches!(entry.what, What::Text(_)))
+    }
+
+    /// Whether a URL that is all a licence is called names a denied one as a whole, as `…/MPL/1.1/` does over two segments.
+    pub(super) fn denies_url_as_name(&self, url: &str) -> bool {
+        self.names_one(&decoded(url), |_| true)
+    }
+
+    fn names_one(&self, text: &str, of: impl Fn(&Entry) -> bool) -> bool {
         let mut text = Prose::of(text);
         text.ids.clear();
-        self.deny.iter().any(|entry| !matches!(entry.what, What::Text(_)) && entry.is_named_in(&text))
+        self.deny.iter().any(|entry| of(entry) && entry.is_named_in(&text))
     }
 
     pub(super) fn denies_listed(&self, license: License, exception: Option<&str>) -> bool {
@@ -179,7 +188,8 @@ impl Licenses {
             return false;
         }
         if url.len() > MAX_URL {
-            return self.denies_text(url) || self.denies_text(without_extension(url));
+            let url = decoded(url);
+            return self.denies_text(&url) || self.denies_text(without_extension(&url));
         }
         let is_denied_page = |entry: &Entry| match &entry.what {
             What::Text(page) => is_url(page) && url.to_lowercase().contains(&page.to_lowercase()),
@@ -221,7 +231,12 @@ fn parts(url: &str) -> impl Iterator<Item = (Cow<'_, str>, bool)> {
         (segment, at > 0 && (at == last || follows))
     });
     let behind = behind.split(['?', '#', '&', '=', '/']).map(|word| (word, false));
-    segments.chain(behind).map(|(part, names_page)| (percent_decode_str(part).decode_utf8_lossy(), names_page))
+    segments.chain(behind).map(|(part, names_page)| (decoded(part), names_page))
+}
+
+/// Without percent-encoding.
+fn decoded(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 /// `AGPL-3.0` of `AGPL-3.0.en.html`.

@@ -176,6 +176,10 @@ fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose
         called("OpenSSL", "https://a.test/openssl.html").is_err()
             && called("AGPL-3.0-only", "https://a.test/agpl-3.0/x").is_err()
     );
+    for url in ["https://www.mozilla.org/MPL/1.1/", "http://www.mozilla.org/en-US/MPL%2F1.1"] {
+        assert!(called("MPL-1.1", url).is_err() && called("MPL-2.0", url).is_ok(), "{url}");
+    }
+    assert!(called("{text: acme.test/eula}", "https://acme.test/eula/v2").is_err());
     for (url, passes) in [("https://Acme.test/eula", false), ("https://acme.test/eula/v2", false), ("https://acme.test/", true)] {
         assert_eq!(called("{text: \"https://acme.test/EULA\"}", url).is_ok(), passes, "{url}");
         assert_eq!(judged("{text: \"https://acme.test/EULA\"}", "Acme", url).is_ok(), passes, "{url}");
@@ -185,6 +189,8 @@ fn of_what_stands_beside_a_name_an_expression_is_evaluated_and_a_url_is_no_prose
         let long = "https://a.test/openssl/".to_owned() + &"x".repeat(length - 23);
         assert_eq!(judged("OpenSSL", "Apache License 2.0", &long).is_ok(), passes, "{length}");
     }
+    let long = format!("https://a.test/?AGPL%2D3.0%2Donly&{}", "x".repeat(2_048));
+    assert!(judged("AGPL-3.0-only", "MIT", &long).is_err() && judged("AGPL-1.0-only", "MIT", &long).is_ok());
     for (end, passes) in [("", true), ("openssl", false)] {
         let long = format!("https://a.test/{end}{}", ".html".repeat(13_000));
         assert_eq!(judged("OpenSSL", "Apache License 2.0", &long).is_ok(), passes, "{end}");
