@@ -245,9 +245,13 @@ impl Judgement {
         // An index that vouches spares the search for a child's own evidence, which seldom exists.
         let parentage = self.parentage().await;
         match parentage {
-            Parentage::Admitted(parent) => self.judge_child(&parent, kept).await,
+            Parentage::Admitted(parent) => {
+                // Perhaps since it was looked for before.
+                self.denied_above = None;
+                self.judge_child(&parent, kept).await
+            }
             Parentage::Unvouched(none) => {
-                self.denied_above = self.denied_by(&none);
+                self.denied_above = self.denied_above(&none).await;
                 self.judge_alone(kept, none).await
             }
         }

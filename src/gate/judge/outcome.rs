@@ -95,7 +95,7 @@ impl Judgement {
         if held.iter().any(vouches) { None } else { self.denied_like_index() }
     }
 
-    /// The answer to what denied indexes list, and no admitted one: that nobody can tell, where one of them cannot be judged.
+    /// The answer to what denied indexes list, and no admitted one: that nobody can tell, where one cannot be judged that lists it.
     pub(super) fn denied_like_index(&self) -> Option<Answer> {
         Some(match self.denied_above.as_ref()? {
             DeniedAbove::Denied(reason) => {
@@ -103,11 +103,6 @@ impl Judgement {
             }
             DeniedAbove::Unsure(undecided) => Err(NoVerdict::Undecided(undecided.clone())),
         })
-    }
-
-    /// What the deny-list says of a subject by the indexes that list it. Where it names no digests there is nothing to be unsure of.
-    pub(super) fn denied_by(&self, unvouched: &Unvouched) -> Option<DeniedAbove> {
-        unvouched.denied_above().filter(|_| self.selection.deny.has_digests())
     }
 
     /// Keeps the explanation, where somebody asked for it.

@@ -1,6 +1,6 @@
 //! Which admitted index vouches for a manifest, and how far upwards one question may lead.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use dashmap::DashSet;
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use super::{Judgement, RETRY};
 use crate::{
     gate::{
         memory::Asked,
-        verdict::{Grounds, NoVerdict, Permit, RefusalReason, Subject, Undecided, UndecidedReason, Verdict},
+        verdict::{Grounds, NoVerdict, Permit, Subject, Undecided, UndecidedReason, Verdict},
     },
     oci::{Digest, ManifestKind},
     store::HintKind,
@@ -58,39 +58,23 @@ pub(super) struct Unvouched {
     pub(super) refused: Vec<Digest>,
     /// Why one could not be judged.
     pub(super) undecided: Option<Undecided>,
-    /// Why one of the refused is denied, or one above it.
-    pub(super) denied: Option<Arc<str>>,
 }
 
-/// That indexes which list the subject are denied, or may be, and none is admitted.
+/// That an index above the subject is denied, and none that lists it is admitted.
 #[derive(Debug)]
 pub(super) enum DeniedAbove {
-    /// One is, or one above it; and why.
+    /// So is the subject; and why.
     Denied(Arc<str>),
-    /// One cannot be judged now. It may be denied, or vouch for what a denied one lists.
+    /// An index that lists it cannot be judged now. It may vouch for it.
     Unsure(Undecided),
-}
-
-impl Unvouched {
-    /// Whether the subject is denied with an index that lists it, where nothing else speaks for it.
-    pub(super) fn denied_above(&self) -> Option<DeniedAbove> {
-        let unsure = self.undecided.clone().map(DeniedAbove::Unsure);
-        unsure.or_else(|| self.denied.clone().map(DeniedAbove::Denied))
-    }
 }
 
 impl Judgement {
     /// Whether an index of this repository that is admitted, or can be, lists the subject. Hints and the layout say which
     /// to try; the index's own bytes decide (X9).
     pub(super) async fn parentage(&self) -> Parentage {
-        let Subject { upstream, image, digest } = &self.subject;
-        let mut known = self.gate.lineage.listers(HintKind::Child, image, digest).await;
-        for parent in upstream.parents(&image.repository, digest).await {
-            if !known.contains(&parent) {
-                known.push(parent);
-            }
-        }
-        known.truncate(MAX_PARENTS);
+        let digest = &self.subject.digest;
+        let known = self.listers(digest).await;
         if let Some(permit) = self.recall_parent(&known) {
             return Parentage::Admitted(permit);
         }
@@ -109,20 +93,59 @@ impl Judgement {
                     none.undecided = Some(Undecided { reason, retry_after: RETRY });
                 }
                 Ok(Verdict::Admit(_)) => {}
-                Ok(Verdict::Refuse(refusal)) => {
-                    none.refused.push(parent.digest);
-                    if let RefusalReason::Denied(reason) = &refusal.reason {
-                        none.denied.get_or_insert_with(|| {
-                            format!("{reason} (of index {}, which lists it)", parent.digest.short()).into()
-                        });
-                    }
-                }
+                Ok(Verdict::Refuse(_)) => none.refused.push(parent.digest),
                 Err(NoVerdict::Undecided(undecided)) => none.undecided = Some(undecided),
                 // An index that is gone or broken vouches for nothing.
                 Err(NoVerdict::Absent(_) | NoVerdict::CredentialsRefused(_) | NoVerdict::Faulty(_)) => {}
             }
         }
         Parentage::Unvouched(none)
+    }
+
+    /// The indexes of this repository that list `digest`, as far as is known: those that were served here, or all of a layout.
+    async fn listers(&self, digest: &Digest) -> Vec<Digest> {
+        let Subject { upstream, image, .. } = &self.subject;
+        let mut known = self.gate.lineage.listers(HintKind::Child, image, digest).await;
+        for parent in upstream.parents(&image.repository, digest).await {
+            if !known.contains(&parent) {
+                known.push(parent);
+            }
+        }
+        known.truncate(MAX_PARENTS);
+        known
+    }
+
+    /// Whether the subject, for which nothing else speaks, is denied with an index above it (D4).
+    pub(super) async fn denied_above(&self, unvouched: &Unvouched) -> Option<DeniedAbove> {
+        let reason = self.denied_ancestor().await?;
+        Some(unvouched.undecided.clone().map_or(DeniedAbove::Denied(reason), DeniedAbove::Unsure))
+    }
+
+    /// Why an index above the subject is denied. What lists what is enough to know: an index between them that is gone, or cannot be
+    /// had, was listed all the same.
+    async fn denied_ancestor(&self) -> Option<Arc<str>> {
+        let deny = &self.selection.deny;
+        if !deny.has_digests() {
+            return None;
+        }
+        let mut seen = HashSet::from([self.subject.digest]);
+        let mut level = vec![(self.subject.digest, String::new())];
+        for _ in 0..MAX_DEPTH {
+            let mut above = Vec::new();
+            for (digest, way) in level {
+                for index in self.listers(&digest).await {
+                    let way = format!(" (of index {}, which lists it){way}", index.short());
+                    if let Some(reason) = deny.digest(&index) {
+                        return Some(format!("{reason}{way}").into());
+                    }
+                    if seen.len() < MAX_TRAIL && seen.insert(index) {
+                        above.push((index, way));
+                    }
+                }
+            }
+            level = above;
+        }
+        None
     }
 
     /// Whether an index that lists the subject is remembered as admitted.

@@ -40,9 +40,10 @@ impl Judgement {
         if !self.selection.deny.has_digests() {
             return None;
         }
-        if let Parentage::Unvouched(none) = self.parentage().await {
-            self.denied_above = self.denied_by(&none);
-        }
+        self.denied_above = match self.parentage().await {
+            Parentage::Admitted(_) => None,
+            Parentage::Unvouched(none) => self.denied_above(&none).await,
+        };
         self.denied_like_index()
     }
 

@@ -37,12 +37,7 @@ async fn d4_a_denied_index_vouches_for_nothing_any_more() {
 /// Where nobody's evidence serves them, they go with their index: a node that has it would pull all of it by their digests.
 #[tokio::test(start_paused = true)]
 async fn d4_the_platforms_of_a_denied_index_are_denied_where_no_evidence_is_asked_for() {
-    let watch = policy("watch", "reg.test/acme/**", RELEASE, "audit");
-    let release = policy("release", "reg.test/acme/**", RELEASE, "enforce");
-    let old = "exceptions: [{dangerous_repository: reg.test/acme/app, reason: JIRA-1, expires: 2026-12-01}]\n";
-    let other = policy("other", "reg.test/other/**", RELEASE, "enforce");
-    let sets = [(watch, Unmatched::Deny), (release + old, Unmatched::Deny), (other, Unmatched::DangerousAllow)];
-    for (at, (text, unmatched)) in sets.into_iter().enumerate() {
+    for (at, (text, unmatched)) in without_evidence().into_iter().enumerate() {
         let world = World::new();
         let children = [world.image(REPO, "amd64"), world.image(REPO, "arm64")];
         let nested = world.index(REPO, &children);
@@ -152,28 +147,27 @@ async fn d4_an_index_that_cannot_be_judged_now_may_yet_vouch_for_what_a_denied_o
     assert_eq!(world.permit(child).await.grounds(), &Grounds::Parent(other));
 }
 
-/// It may vouch, or be denied itself: whatever would serve its platform without evidence waits until that is known, and no longer.
+/// Whatever would serve it without evidence: it may vouch, so they wait until that is known, and no longer.
 #[tokio::test(start_paused = true)]
-async fn d4_what_an_index_lists_that_cannot_be_judged_now_is_not_served_without_evidence_meanwhile() {
-    let watch = policy("watch", "reg.test/acme/**", RELEASE, "audit");
-    let old = "exceptions: [{dangerous_repository: reg.test/acme/app, reason: JIRA-1, expires: 2026-12-01}]\n";
-    let excepted = policy("release", "reg.test/acme/**", RELEASE, "enforce") + old;
-    let other = policy("other", "reg.test/other/**", RELEASE, "enforce");
-    for (text, unmatched) in [(watch, Unmatched::Deny), (excepted, Unmatched::Deny), (other, Unmatched::DangerousAllow)] {
+async fn d4_what_is_below_a_denied_index_is_not_served_without_evidence_because_an_index_cannot_be_had() {
+    for (text, unmatched) in without_evidence() {
+        // The denied one lists the platform itself beside the other index, or only that.
         for also in [true, false] {
             let mut world = World::new();
             world.set_policies(&text, unmatched);
             let child = world.image(REPO, "amd64");
-            let nested = world.platforms(&[(child, Some("linux/amd64"))]);
-            let denied = world.index(REPO, &[if also { child } else { nested }]);
-            for index in [denied, nested, child] {
+            let other = world.platforms(&[(child, Some("linux/amd64"))]);
+            let denied = world.index(REPO, &[if also { child } else { other }]);
+            for index in [denied, other, child] {
                 world.permit(index).await;
             }
-            world.deny(&digest_entry(denied));
-            // Of the nested one nothing is left here, and its registry does not answer for it.
-            world.documents.evict(&nested);
-            world.restart();
-            world.hide(nested);
+            let lose = |world: &mut World, denied: &str| {
+                world.deny(denied);
+                world.documents.evict(&other);
+                world.hide(other);
+                world.restart();
+            };
+            lose(&mut world, &digest_entry(denied));
             world.undecided(child).await;
             world.mend();
             tokio::time::advance(Duration::from_secs(61)).await;
@@ -181,33 +175,78 @@ async fn d4_what_an_index_lists_that_cannot_be_judged_now_is_not_served_without_
                 world.permit(child).await;
             } else {
                 assert_eq!(world.refusal(child).await.code(), "denied", "{text}");
+                // Gone or not, it was listed.
+                world.documents.evict(&other);
+                world.remove(REPO, &other);
+                world.restart();
+                assert_eq!(world.refusal(child).await.code(), "denied", "{text}");
             }
-            // Where no digest is denied, nothing waits for an index.
-            world.deny("[]");
-            world.documents.evict(&nested);
-            world.hide(nested);
-            world.restart();
+            // Where nothing above it is denied, nothing waits for an index.
+            lose(&mut world, &digest_entry(Digest::sha256(b"else")));
             world.permit(child).await;
         }
     }
 }
 
+/// Each of them is asked about as a parent of the platform, in whatever order.
+#[tokio::test(start_paused = true)]
+async fn d4_what_a_denied_index_lists_vouches_for_no_platform_that_both_list() {
+    for (text, unmatched) in without_evidence() {
+        for first in [true, false] {
+            let mut world = World::new();
+            world.set_policies(&text, unmatched);
+            let child = world.image(REPO, "amd64");
+            let nested = world.platforms(&[(child, Some("linux/amd64"))]);
+            let denied = world.index(REPO, &[nested, child]);
+            for index in if first { [denied, nested] } else { [nested, denied] } {
+                world.permit(index).await;
+            }
+            world.permit(child).await;
+            world.deny(&digest_entry(denied));
+            world.restart();
+            assert_eq!(world.refusal(child).await.code(), "denied", "{text}");
+            assert_eq!(world.refusal(nested).await.code(), "denied", "{text}");
+        }
+    }
+}
+
+/// What serves an image whoever made it: an audit policy, an exception for the repository, no policy.
+fn without_evidence() -> [(String, Unmatched); 3] {
+    let watch = policy("watch", "reg.test/acme/**", RELEASE, "audit");
+    let old = "exceptions: [{dangerous_repository: reg.test/acme/app, reason: JIRA-1, expires: 2026-12-01}]\n";
+    let release = policy("release", "reg.test/acme/**", RELEASE, "enforce");
+    let other = policy("other", "reg.test/other/**", RELEASE, "enforce");
+    [(watch, Unmatched::Deny), (release + old, Unmatched::Deny), (other, Unmatched::DangerousAllow)]
+}
+
 /// D8: as after any other refusal.
 #[tokio::test(start_paused = true)]
 async fn d8_what_was_refused_with_a_denied_index_is_served_once_another_is() {
-    let world = World::new();
-    world.set_policies(&policy("watch", "reg.test/acme/**", RELEASE, "audit"), Unmatched::Deny);
-    let child = world.image(REPO, "amd64");
-    let (denied, other) = (world.index(REPO, &[child]), world.platforms(&[(child, Some("linux/amd64"))]));
-    world.permit(denied).await;
-    world.deny(&digest_entry(denied));
-    // While the child is judged, the other index is admitted.
-    let asking = world.admit(child);
-    let admitting = async {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        world.permit(other).await;
-    };
-    let (answer, ()) = tokio::join!(asking, admitting);
-    drop(answer);
-    world.permit(child).await;
+    for (text, unmatched) in without_evidence() {
+        let mut meanwhile = 0;
+        for after in 0..10 {
+            let world = World::new();
+            world.set_policies(&text, unmatched);
+            let child = world.image(REPO, "amd64");
+            let (denied, other) = (world.index(REPO, &[child]), world.platforms(&[(child, Some("linux/amd64"))]));
+            world.permit(denied).await;
+            world.deny(&digest_entry(denied));
+            // While the child is judged, the other index is admitted.
+            let is_admitted = std::cell::Cell::new(false);
+            let asking = async {
+                tokio::time::sleep(Duration::from_millis(after)).await;
+                let answer = world.admit(child).await;
+                (answer, is_admitted.get())
+            };
+            let admitting = async {
+                world.permit(other).await;
+                is_admitted.set(true);
+            };
+            let ((answer, is_admitted), ()) = tokio::join!(asking, admitting);
+            assert!(!is_admitted || matches!(answer, Ok(Verdict::Admit(_))), "{text}: {after} ms: {answer:?}");
+            meanwhile += usize::from(is_admitted);
+            world.permit(child).await;
+        }
+        assert!(meanwhile > 0, "{text}");
+    }
 }
