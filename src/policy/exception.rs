@@ -97,6 +97,13 @@ pub(super) fn end(text: &str) -> Result<Timestamp, String> {
 mod tests {
     use super::*;
 
+    /// In the log and in metrics it is called as it is written.
+    #[test]
+    fn an_exception_is_called_by_its_key() {
+        let names = [ExceptionFor::Digest, ExceptionFor::Repository].map(ExceptionFor::as_str);
+        assert_eq!(names, ["digest", "dangerous_repository"]);
+    }
+
     #[test]
     fn a_date_ends_at_24_o_clock_utc() {
         for (text, when) in [
