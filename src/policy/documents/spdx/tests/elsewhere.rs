@@ -119,8 +119,10 @@ fn a11_spdx_3_names_of_suppliers_are_bounded_in_all_packages_together() {
         package["suppliedBy"] = json!("urn:acme");
         package
     };
+    // Nobody is told who supplies a file.
+    let file = |at: usize| json!({"type": "software_File", "spdxId": format!("urn:f:{at}"), "suppliedBy": "urn:acme"});
     let read = |packages: usize| {
-        let mut elements: Vec<Value> = (0..packages).map(supplied).collect();
+        let mut elements: Vec<Value> = (0..packages).map(supplied).chain((0..1_200).map(file)).collect();
         elements.push(json!({"type": "Organization", "spdxId": "urn:acme", "name": "x".repeat(60_000)}));
         super::read(&Predicate::from(graph(&elements).to_string()), Depth::Deep, &mut |_| {}).map(|(_, sbom)| sbom.packages)
     };
