@@ -138,7 +138,7 @@ impl Judgement {
                     if let Some(reason) = deny.digest(&index) {
                         return Some(format!("{reason}{way}").into());
                     }
-                    if seen.len() < MAX_TRAIL && seen.insert(index) {
+                    if seen.insert(index) {
                         above.push((index, way));
                     }
                 }
