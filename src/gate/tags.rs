@@ -41,6 +41,8 @@ const IN_MEMORY: usize = 65_536;
 /// Policies that a history remembers beside those that name the image now: whoever renames them with each release has many, and
 /// a fact has an end.
 const MAX_ASIDE: usize = 4;
+/// How long the store is waited for where only audit policies ask: what it keeps, it keeps all the same.
+const FOR_AUDIT: Duration = Duration::from_secs(1);
 /// What was asked so long ago is not asked again, also where no refusal is remembered, as by `verify`.
 const JUST_NOW: Duration = Duration::from_secs(1);
 
@@ -175,7 +177,8 @@ impl Gate {
         let Some(guard) = permit.guard().filter(|_| !self.recall_tag(tag, permit)) else {
             return Ok(TagVerdict::Admit(permit.clone(), Vec::new()));
         };
-        let moved = self.moved(tag, permit, guard, until).await;
+        let wait = if guard.speaks(Mode::Enforce) { until } else { until.min(Instant::now() + FOR_AUDIT) };
+        let moved = self.moved(tag, permit, guard, wait).await;
         let says_no = |which: Mode| moved.as_ref().is_ok_and(|moved| moved.iter().any(|(mode, _)| *mode == which));
         // The permit is as old as it may be, and a refusal is not: whoever signs it late has perhaps signed since.
         let is_old = guard.is_older_than(self.config.refusal_ttl.max(JUST_NOW));

@@ -269,9 +269,9 @@ struct Held {
 
 impl Held {
     /// A world whose store hangs, with one guarding policy.
-    fn world() -> (World, Arc<Self>) {
+    fn world(mode: &str) -> (World, Arc<Self>) {
         let mut world = World::new();
-        set(&world, &[by("a", "enforce", &["release"])]);
+        set(&world, &[by("a", mode, &["release"])]);
         let held = Arc::new(Self { facts: Arc::clone(&world.facts), hangs: tokio::sync::watch::Sender::new(true) });
         world.facts = Arc::<Self>::clone(&held);
         world.restart();
@@ -298,7 +298,7 @@ impl Facts for Held {
 /// What was begun is ended in its turn, also when nobody waits any more: a later answer must not be overwritten by it.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_is_told_within_the_deadline_and_the_tags_turn_is_kept() {
-    let (world, held) = Held::world();
+    let (world, held) = Held::world("enforce");
     let was = signed(&world, "was", &[(FIRST, "2026-01-01T00:00:00Z")]);
     let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
     for image in [new, was] {
@@ -314,7 +314,7 @@ async fn a_store_that_hangs_is_told_within_the_deadline_and_the_tags_turn_is_kep
 /// The request is what the deadline is for: what its verdict took, its tag has no more.
 #[tokio::test(start_paused = true)]
 async fn a_tag_has_what_is_left_of_its_requests_time() {
-    let (world, _held) = Held::world();
+    let (world, _held) = Held::world("enforce");
     let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
     let permit = world.permit(new).await;
     let (began, second) = (tokio::time::Instant::now(), Duration::from_secs(1));
@@ -326,7 +326,7 @@ async fn a_tag_has_what_is_left_of_its_requests_time() {
 #[tokio::test(start_paused = true)]
 async fn d4_what_is_denied_while_a_tag_waits_is_not_served_by_it() {
     for (denied, status) in [("new", "denied"), ("another", "admitted")] {
-        let (world, held) = Held::world();
+        let (world, held) = Held::world("enforce");
         let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
         let another = signed(&world, "another", &[(FIRST, "2026-02-01T00:00:00Z")]);
         let meanwhile = async {
@@ -345,4 +345,20 @@ async fn d4_what_is_denied_while_a_tag_waits_is_not_served_by_it() {
             Err(none) => panic!("{none}"),
         }
     }
+}
+
+/// Who only audits makes nobody wait, and what the tag means is kept once the store takes it.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_holds_up_no_answer_where_only_audit_policies_ask() {
+    let (world, held) = Held::world("audit");
+    let new = signed(&world, "new", &[(FIRST, "2026-02-01T00:00:00Z")]);
+    let permit = world.permit(new).await;
+    let began = tokio::time::Instant::now();
+    let asked = world.gate.admit_tag(&v1(), &world.subject(REPO, new), Permit::clone(&permit), world.gate.deadline()).await;
+    let Ok(TagVerdict::Admit(_, warnings)) = asked else { panic!("{asked:?}") };
+    assert_eq!(warnings, ["299 - \"audit: could not tell what tag v1 meant before\""]);
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+    held.hangs.send_replace(false);
+    assert!(fine(&world, new).await);
+    assert_eq!(remembered(&world, "a").await.unwrap().0, new);
 }
