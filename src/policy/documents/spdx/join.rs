@@ -269,6 +269,15 @@ mod tests {
         assert!((0..50_000).all(|_| gathered.described(references).is_some()));
     }
 
+    /// Packages may refer to any number of CPEs.
+    #[test]
+    fn an_identifier_that_is_no_package_url_is_charged_to_nobody() {
+        let mut gathered = Gathered::default();
+        gathered.note("urn:cpe", Referred::Identifier, "").unwrap();
+        let id = gathered.hash("urn:cpe");
+        assert!((0..=1 << 20).all(|_| gathered.identifier(id).unwrap() == Some("")));
+    }
+
     #[test]
     fn a11_what_is_gathered_is_bounded() {
         let mut relationships = Gathered::default();
