@@ -159,18 +159,18 @@ async fn open(
     opened.map_err(|error: FetchError| Error::fetch(&route.image, digest, &error))
 }
 
-/// Whether an error is about the repository that was asked, and says nothing of another.
+/// Whether an error is about the repository that was asked, or what it sent, and says nothing of another.
 fn is_of_repository(error: &FetchError) -> bool {
-    let of_registry = |error: &UpstreamError| match error {
-        UpstreamError::Denied { .. } | UpstreamError::Forbidden(_) | UpstreamError::Lied { .. } | UpstreamError::NotFound => {
-            false
-        }
+    let is_said = |error: &UpstreamError| match error {
+        UpstreamError::Denied { .. } | UpstreamError::Forbidden(_) | UpstreamError::Lied { .. } | UpstreamError::NotFound => true,
         UpstreamError::Failing { .. }
         | UpstreamError::Throttled { .. }
         | UpstreamError::TooLarge { .. }
-        | UpstreamError::Unreachable { .. } => true,
+        | UpstreamError::Unreachable { .. } => false,
     };
-    !error.downcast_ref::<UpstreamError>().is_some_and(of_registry)
+    let is_sent =
+        |error: &FillError| matches!(error, FillError::Longer { .. } | FillError::Mismatch(_) | FillError::Shorter { .. });
+    error.downcast_ref().is_some_and(is_said) || error.downcast_ref().is_some_and(is_sent) || error.is::<Disagrees>()
 }
 
 type Pieces = BoxStream<'static, Result<Bytes, FetchError>>;
