@@ -179,6 +179,10 @@ async fn c16_who_followed_a_fetch_that_failed_follows_no_other_one_that_fails() 
         drop(turn);
     };
     let [first, second, third] = &targets;
-    let (first, second, third, ()) = tokio::join!(world.get(first), world.get(second), world.get(third), turning);
+    let following = async |target: &str| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        world.get(target).await
+    };
+    let (first, second, third, ()) = tokio::join!(world.get(first), following(second), following(third), turning);
     assert_eq!([first.status, second.status, third.status], [404, 404, 200]);
 }
