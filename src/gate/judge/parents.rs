@@ -54,6 +54,8 @@ pub(super) enum Parentage {
 /// What is known of the indexes that list the subject, of which none is admitted.
 #[derive(Debug, Default)]
 pub(super) struct Unvouched {
+    /// All of them.
+    listers: Vec<Digest>,
     /// Those that list it, or are said to, and are refused.
     pub(super) refused: Vec<Digest>,
     /// Why one could not be judged.
@@ -78,7 +80,7 @@ impl Judgement {
         if let Some(permit) = self.recall_parent(&known) {
             return Parentage::Admitted(permit);
         }
-        let mut none = Unvouched::default();
+        let mut none = Unvouched { listers: known.clone(), ..Unvouched::default() };
         for parent in known {
             let Some(trail) = self.trail.up(&parent) else { continue };
             let parent = Subject { digest: parent, ..self.subject.clone() };
@@ -117,31 +119,28 @@ impl Judgement {
 
     /// Whether the subject, for which nothing else speaks, is denied with an index above it (D4).
     pub(super) async fn denied_above(&self, unvouched: &Unvouched) -> Option<DeniedAbove> {
-        let reason = self.denied_ancestor().await?;
+        let reason = self.denied_ancestor(&unvouched.listers).await?;
         Some(unvouched.undecided.clone().map_or(DeniedAbove::Denied(reason), DeniedAbove::Unsure))
     }
 
     /// Why an index above the subject is denied. What lists what is enough to know: an index between them that is gone, or cannot be
     /// had, was listed all the same.
-    async fn denied_ancestor(&self) -> Option<Arc<str>> {
+    async fn denied_ancestor(&self, listers: &[Digest]) -> Option<Arc<str>> {
         let deny = &self.selection.deny;
         if !deny.has_digests() {
             return None;
         }
-        let mut seen = HashSet::from([self.subject.digest]);
-        let mut level = vec![(self.subject.digest, String::new())];
+        let of = |index: &Digest, below: &str| format!(" (of index {}, which lists it){below}", index.short());
+        let mut seen: HashSet<Digest> = listers.iter().copied().collect();
+        let mut level: Vec<(Digest, String)> = listers.iter().map(|index| (*index, of(index, ""))).collect();
         for _ in 0..MAX_DEPTH {
+            if let Some((reason, way)) = level.iter().find_map(|(index, way)| Some((deny.digest(index)?, way))) {
+                return Some(format!("{reason}{way}").into());
+            }
             let mut above = Vec::new();
             for (digest, way) in level {
-                for index in self.listers(&digest).await {
-                    let way = format!(" (of index {}, which lists it){way}", index.short());
-                    if let Some(reason) = deny.digest(&index) {
-                        return Some(format!("{reason}{way}").into());
-                    }
-                    if seen.insert(index) {
-                        above.push((index, way));
-                    }
-                }
+                let new = self.listers(&digest).await.into_iter().filter(|index| seen.insert(*index));
+                above.extend(new.map(|index| (index, of(&index, &way))));
             }
             level = above;
         }
