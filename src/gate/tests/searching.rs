@@ -278,6 +278,16 @@ async fn a9_a_hundred_manifests_of_megabytes_end_at_a_bound_that_is_named() {
     assert!(evidence.candidates.len() < 9, "{}", evidence.candidates.len());
 }
 
+/// A manifest of so many bytes that carries a signature.
+fn manifest_of(world: &World, seed: &str, size: usize) -> Digest {
+    let (payload, length) = world.blob(REPO, seed.to_owned());
+    let layer = descriptor(media_type::SIMPLE_SIGNING, payload, length);
+    let config = descriptor(media_type::OCI_CONFIG, payload, length);
+    let mut text = json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
+    text.extend(std::iter::repeat_n(' ', size - text.len()));
+    world.raw(REPO, text, Some(media_type::OCI_MANIFEST.into()))
+}
+
 /// What a listing says of sizes is all that is read, or sixteen at a time would be of four megabytes each.
 #[tokio::test(start_paused = true)]
 async fn a9_of_a_manifest_no_more_is_read_than_its_listing_says() {
@@ -287,12 +297,7 @@ async fn a9_of_a_manifest_no_more_is_read_than_its_listing_says() {
         let world = World::new();
         let image = world.image(REPO, "a");
         world.sign(REPO, image, RELEASE);
-        let (payload, length) = world.blob(REPO, "x");
-        let layer = descriptor(media_type::SIMPLE_SIGNING, payload, length);
-        let config = descriptor(media_type::OCI_CONFIG, payload, length);
-        let mut text = json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
-        text.extend(std::iter::repeat_n(' ', size - text.len()));
-        let manifest = world.raw(REPO, text, Some(media_type::OCI_MANIFEST.into()));
+        let manifest = manifest_of(&world, "x", size);
         world.refer_as(REPO, image, manifest, None, claimed);
         let evidence = look(&world, image, &Limits::default()).await;
         let limit = told.map(|most| format!("is larger than {most} bytes"));
@@ -333,12 +338,7 @@ async fn a9_manifests_of_eight_mebibytes_in_all_are_read_and_a_byte_more_is_not(
         let world = World::new();
         let image = world.image(REPO, "a");
         for (at, size) in [4 << 20, (4 << 20) - 2_000, 2_000 + more].into_iter().enumerate() {
-            let (payload, length) = world.blob(REPO, format!("{at}"));
-            let layer = descriptor(media_type::SIMPLE_SIGNING, payload, length);
-            let config = descriptor(media_type::OCI_CONFIG, payload, length);
-            let mut text = json!({"schemaVersion": 2, "config": config, "layers": [layer]}).to_string();
-            text.extend(std::iter::repeat_n(' ', size - text.len()));
-            let manifest = world.raw(REPO, text, Some(media_type::OCI_MANIFEST.into()));
+            let manifest = manifest_of(&world, &at.to_string(), size);
             world.refer(REPO, image, manifest, None);
         }
         let evidence = look(&world, image, &Limits::default()).await;
