@@ -2,9 +2,9 @@
 //! nothing looks like one that does.
 //!
 //! A bound that says less than a version speaks of all that say more: without epoch or revision it is upstream's version,
-//! `5.6.1` is Debian's `5.6.1-1` too, and Fedora's `0:5.6.1-2`, Bitnami's `5.6.1-1`, Homebrew's `5.6.1_1`, Bazel's `5.6.1.bcr.1`; and Debian's
-//! `5.6.1+dfsg-1`, of which files were left out. `5.2.15-2` is Debian's rebuild of it, `5.2.15-2+b7`, too; of
-//! Python's `1.0+cu118` it is `1.0`, of a gem for one platform, `1.13.6-x86_64-linux`, the gem.
+//! `5.6.1` is Debian's `5.6.1-1` too, and Fedora's `0:5.6.1-2`, Bitnami's `5.6.1-1`, Homebrew's `5.6.1_1`, Bazel's
+//! `5.6.1.bcr.1`; and Debian's `5.6.1+dfsg-1`, of which files were left out. `5.2.15-2` is Debian's rebuild of it,
+//! `5.2.15-2+b7`, too; of Python's `1.0+cu118` it is `1.0`, of a gem for one platform, `1.13.6-x86_64-linux`, the gem.
 
 mod order;
 
