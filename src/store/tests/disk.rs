@@ -1,6 +1,9 @@
 //! The disk that is full, cannot be written, or loses what it took.
 
-use super::*;
+use super::{
+    super::read::{Feed, Progress},
+    *,
+};
 
 fn staged(rig: &Rig) -> usize {
     std::fs::read_dir(rig.root().join("staged")).unwrap().count()
@@ -98,9 +101,10 @@ async fn c2_failed_sync_breaks_the_bodies_under_way_and_the_next_pull_passes_the
     body.frame().await.unwrap().unwrap();
     send.send(Ok(bytes.slice(200_000..))).unwrap();
     drop(send);
-    while !rig.store().shelf.is_distrusted() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    // Until the body is told: the disk is distrusted a moment earlier, and by then all of it may have been taken.
+    let Feed::Growing(_, mut progress) = blob.feed.clone() else { panic!("it is still coming") };
+    progress.wait_for(|progress| matches!(progress, Progress::Failed(_))).await.unwrap();
+    assert!(rig.store().shelf.is_distrusted());
     assert!(rig.store().blob(&digest).await.is_none(), "it keeps no name");
     let (_, end) = so_far(&mut body).await;
     assert_eq!(end, Some(false), "what was not synced may read back as something else");
