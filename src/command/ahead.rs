@@ -176,22 +176,15 @@ impl Upstream for Ahead {
         self.inner.resolve(repository, tag).await
     }
 
-    async fn manifest(&self, repository: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError> {
-        match self.answered(repository, &self.manifests, reference).await {
-            Some(answer) => answer,
-            None => self.inner.manifest(repository, reference).await,
-        }
-    }
-
     async fn manifest_within(
         &self,
         repository: &Repository,
-        digest: &Digest,
+        reference: &Reference,
         limit: usize,
     ) -> Result<FetchedManifest, UpstreamError> {
-        match self.answered(repository, &self.manifests, &Reference::Digest(*digest)).await {
+        match self.answered(repository, &self.manifests, reference).await {
             Some(answer) => answer,
-            None => self.inner.manifest_within(repository, digest, limit).await,
+            None => self.inner.manifest_within(repository, reference, limit).await,
         }
     }
 

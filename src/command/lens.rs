@@ -41,7 +41,12 @@ impl Upstream for Lens {
         self.inner.resolve(&self.repository(repository)?, tag).await
     }
 
-    async fn manifest(&self, repository: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError> {
+    async fn manifest_within(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        limit: usize,
+    ) -> Result<FetchedManifest, UpstreamError> {
         if let Some(bundles) = &self.bundles {
             match reference {
                 Reference::Digest(digest) => {
@@ -55,19 +60,7 @@ impl Upstream for Lens {
                 Reference::Tag(_) => {}
             }
         }
-        self.inner.manifest(&self.repository(repository)?, reference).await
-    }
-
-    async fn manifest_within(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        limit: usize,
-    ) -> Result<FetchedManifest, UpstreamError> {
-        if self.bundles.is_some() {
-            return self.manifest(repository, &Reference::Digest(*digest)).await;
-        }
-        self.inner.manifest_within(&self.repository(repository)?, digest, limit).await
+        self.inner.manifest_within(&self.repository(repository)?, reference, limit).await
     }
 
     async fn referrers(

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::landing;
 use crate::{
-    oci::{Digest, Manifest, Repository, manifest::MAX_MANIFEST},
+    oci::{Digest, Manifest, Reference, Repository, manifest::MAX_MANIFEST},
     store::{Document, Documents, HELD},
     upstream::{Upstream, UpstreamError},
 };
@@ -197,7 +197,8 @@ impl Reader {
             return Ok(Read { document: manifest, fresh: false, share: None });
         }
         let upstream = self.upstream.as_ref().ok_or_else(not_kept)?;
-        let fetching = upstream.manifest_within(&self.repository, digest, limit);
+        let reference = Reference::Digest(*digest);
+        let fetching = upstream.manifest_within(&self.repository, &reference, limit.min(MAX_MANIFEST));
         let fetched = timeout_at(self.until, fetching).await.map_err(|_| late())??;
         if !digest.matches(&fetched.bytes) {
             return Err(failed(format!("the upstream's bytes are not {}", digest.short())));

@@ -120,7 +120,7 @@ impl Upstream for Scripted {
         self.resolved.get(tag.as_str()).map_or(Err(UpstreamError::NotFound), |resolved| resolved.clone())
     }
 
-    async fn manifest(&self, _: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError> {
+    async fn manifest_within(&self, _: &Repository, reference: &Reference, _: usize) -> Result<FetchedManifest, UpstreamError> {
         self.ask()?;
         self.manifests.get(&reference.to_string()).map(|found| found.clone()).ok_or(UpstreamError::NotFound)
     }

@@ -20,7 +20,6 @@ use super::{
 };
 use crate::oci::{
     Digest, Host, Reference, Repository, Tag, json,
-    manifest::MAX_MANIFEST,
     media_type::{ACCEPT_MANIFESTS, OCI_INDEX, essence},
 };
 
@@ -214,37 +213,6 @@ impl Registry {
         .await
     }
 
-    /// A manifest of at most `limit` bytes.
-    async fn fetched(
-        &self,
-        repository: &Repository,
-        reference: &Reference,
-        limit: usize,
-    ) -> Result<FetchedManifest, UpstreamError> {
-        let question =
-            self.question(What::Manifest, Method::GET, repository, &format!("manifests/{reference}"), ACCEPT_MANIFESTS)?;
-        let whole = self.whole(&question, limit, &[]).await?;
-        let Whole { headers, bytes } = whole.ok_or(UpstreamError::NotFound)?;
-        let (digest, promised) = match reference {
-            Reference::Digest(digest) => (*digest, Some(*digest)),
-            Reference::Tag(_) => (Digest::sha256(&bytes), digest_header(&headers)),
-        };
-        if let Some(promised) = promised
-            && !promised.matches(&bytes)
-        {
-            let found = Digest::of(promised.algorithm(), &bytes);
-            return Err(self.http.lied(format!("the manifest was to be {promised}, its bytes are {found}")));
-        }
-        // A sign-in or maintenance page in a registry's place (X6) says neither what a tag means nor that there is no evidence. What
-        // is published under a tag may be anything, so this is only of what comes without a digest and cannot be a manifest.
-        if promised.is_none() && !bytes.trim_ascii_start().starts_with(b"{") {
-            let found = content_type(&headers).unwrap_or_else(|| "no type".into());
-            let found = found.escape_default().take(80).collect::<String>();
-            return Err(self.http.lied(format!("asked for the manifest, it sent what is none ({found}), and no digest of it")));
-        }
-        Ok(FetchedManifest { digest, bytes, content_type: content_type(&headers) })
-    }
-
     /// The URL of a next page: on this registry, below `…/v2/<repository>/`, or an error (a page could lead anywhere: X3).
     fn page(&self, repository: &Repository, from: &Url, link: &str) -> Result<Url, UpstreamError> {
         let refuse = || self.http.lied("its link to a next page leaves the repository");
@@ -297,17 +265,34 @@ impl Upstream for Registry {
         Ok(Resolved { digest: manifest.digest, manifest: Some(manifest) })
     }
 
-    async fn manifest(&self, repository: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError> {
-        self.fetched(repository, reference, MAX_MANIFEST).await
-    }
-
     async fn manifest_within(
         &self,
         repository: &Repository,
-        digest: &Digest,
+        reference: &Reference,
         limit: usize,
     ) -> Result<FetchedManifest, UpstreamError> {
-        self.fetched(repository, &Reference::Digest(*digest), limit.min(MAX_MANIFEST)).await
+        let question =
+            self.question(What::Manifest, Method::GET, repository, &format!("manifests/{reference}"), ACCEPT_MANIFESTS)?;
+        let whole = self.whole(&question, limit, &[]).await?;
+        let Whole { headers, bytes } = whole.ok_or(UpstreamError::NotFound)?;
+        let (digest, promised) = match reference {
+            Reference::Digest(digest) => (*digest, Some(*digest)),
+            Reference::Tag(_) => (Digest::sha256(&bytes), digest_header(&headers)),
+        };
+        if let Some(promised) = promised
+            && !promised.matches(&bytes)
+        {
+            let found = Digest::of(promised.algorithm(), &bytes);
+            return Err(self.http.lied(format!("the manifest was to be {promised}, its bytes are {found}")));
+        }
+        // A sign-in or maintenance page in a registry's place (X6) says neither what a tag means nor that there is no evidence. What
+        // is published under a tag may be anything, so this is only of what comes without a digest and cannot be a manifest.
+        if promised.is_none() && !bytes.trim_ascii_start().starts_with(b"{") {
+            let found = content_type(&headers).unwrap_or_else(|| "no type".into());
+            let found = found.escape_default().take(80).collect::<String>();
+            return Err(self.http.lied(format!("asked for the manifest, it sent what is none ({found}), and no digest of it")));
+        }
+        Ok(FetchedManifest { digest, bytes, content_type: content_type(&headers) })
     }
 
     async fn referrers(

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use crate::oci::{Digest, Host, Reference, Repository, Tag};
+use crate::oci::{Digest, Host, Reference, Repository, Tag, manifest::MAX_MANIFEST};
 
 mod auth;
 mod authorities;
@@ -53,24 +53,20 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// What `tag` means now. The digest is a pointer: nothing is proved until bytes hash to it.
     async fn resolve(&self, repository: &Repository, tag: &Tag) -> Result<Resolved, UpstreamError>;
 
-    /// The manifest named `reference`, at most [`MAX_MANIFEST`](crate::oci::manifest::MAX_MANIFEST) bytes.
-    /// By digest, the bytes were found to hash to it, else [`UpstreamError::Lied`].
-    async fn manifest(&self, repository: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError>;
+    /// The manifest named `reference`, at most [`MAX_MANIFEST`] bytes. By digest, the bytes were found to hash to it, else
+    /// [`UpstreamError::Lied`].
+    async fn manifest(&self, repository: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError> {
+        self.manifest_within(repository, reference, MAX_MANIFEST).await
+    }
 
-    /// The manifest `digest`, of which somebody said that it is no larger than `limit` bytes: more are not read, and are
+    /// The same, of which somebody said that it is no larger than `limit` bytes: more are not read, and are
     /// [`UpstreamError::TooLarge`].
     async fn manifest_within(
         &self,
         repository: &Repository,
-        digest: &Digest,
+        reference: &Reference,
         limit: usize,
-    ) -> Result<FetchedManifest, UpstreamError> {
-        let fetched = self.manifest(repository, &Reference::Digest(*digest)).await?;
-        if fetched.bytes.len() > limit {
-            return Err(UpstreamError::TooLarge { what: "the manifest", limit: limit as u64 });
-        }
-        Ok(fetched)
-    }
+    ) -> Result<FetchedManifest, UpstreamError>;
 
     /// One page of the referrers of `subject`. No `artifactType` filter is ever sent.
     /// `next` is what an earlier page's [`ReferrersPage::next`] said.

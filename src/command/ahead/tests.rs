@@ -80,7 +80,7 @@ impl Upstream for Shelf {
         Err(UpstreamError::NotFound)
     }
 
-    async fn manifest(&self, _: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError> {
+    async fn manifest_within(&self, _: &Repository, reference: &Reference, _: usize) -> Result<FetchedManifest, UpstreamError> {
         let bytes = self.get(&reference.to_string())?;
         let digest = Digest::sha256(&bytes);
         Ok(FetchedManifest { digest, bytes, content_type: None })

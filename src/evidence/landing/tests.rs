@@ -62,7 +62,7 @@ impl Upstream for One {
         Err(UpstreamError::NotFound)
     }
 
-    async fn manifest(&self, _: &Repository, _: &Reference) -> Result<FetchedManifest, UpstreamError> {
+    async fn manifest_within(&self, _: &Repository, _: &Reference, _: usize) -> Result<FetchedManifest, UpstreamError> {
         Err(UpstreamError::NotFound)
     }
 

@@ -118,7 +118,12 @@ impl Upstream for Fake {
         Ok(Resolved { digest: digest.ok_or(UpstreamError::NotFound)?, manifest: None })
     }
 
-    async fn manifest(&self, repository: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError> {
+    async fn manifest_within(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        limit: usize,
+    ) -> Result<FetchedManifest, UpstreamError> {
         let digest = match reference {
             Reference::Digest(digest) => {
                 self.ask(Ask::ManifestByDigest, digest.to_string()).await?;
@@ -128,6 +133,9 @@ impl Upstream for Fake {
         };
         let found = self.state().manifests.get(&(repository.to_string(), digest)).cloned();
         let (bytes, content_type) = found.ok_or(UpstreamError::NotFound)?;
+        if bytes.len() > limit {
+            return Err(UpstreamError::TooLarge { what: "the manifest", limit: limit as u64 });
+        }
         Ok(FetchedManifest { digest, bytes, content_type })
     }
 

@@ -29,7 +29,7 @@ use self::{
 use super::{
     BlobStream, FetchedManifest, Lost, MAX_PAGE, ReferrersAnswer, ReferrersPage, Resolved, TagsPage, Upstream, UpstreamError,
 };
-use crate::oci::{Digest, Host, Reference, Repository, Tag, manifest::MAX_MANIFEST, media_type::OCI_INDEX};
+use crate::oci::{Digest, Host, Reference, Repository, Tag, media_type::OCI_INDEX};
 
 /// A blob is read and passed on in pieces of this size.
 const PIECE: usize = 256 << 10;
@@ -177,7 +177,12 @@ impl Upstream for Layout {
         Ok(Resolved { digest: self.tagged(&graph, repository, tag)?, manifest: None })
     }
 
-    async fn manifest(&self, repository: &Repository, reference: &Reference) -> Result<FetchedManifest, UpstreamError> {
+    async fn manifest_within(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        limit: usize,
+    ) -> Result<FetchedManifest, UpstreamError> {
         let graph = self.graph().await?;
         let digest = match reference {
             Reference::Digest(digest) => *digest,
@@ -185,7 +190,7 @@ impl Upstream for Layout {
         };
         let members = graph.members(repository).filter(|members| members.has(&digest)).ok_or(UpstreamError::NotFound)?;
         let path = files::blob_path(&self.root, &digest);
-        let bytes = self.blocking(move || files::read(&path, MAX_MANIFEST)).await?;
+        let bytes = self.blocking(move || files::read(&path, limit)).await?;
         let (bytes, _) = bytes.map_err(|error| self.not_given(&graph, members, &digest, error))?;
         if !digest.matches(&bytes) {
             return Err(self.lied(format!("the file of manifest {digest} does not hash to it")));

@@ -71,7 +71,7 @@ async fn x5_a_manifest_whose_file_was_changed_is_not_served() {
         let asked = layout.manifest(&repository("a"), &reference).await;
         assert!(matches!(asked, Err(UpstreamError::Lied { .. })), "{asked:?}");
     }
-    std::fs::write(&path, vec![b' '; MAX_MANIFEST + 1]).unwrap();
+    std::fs::write(&path, vec![b' '; crate::oci::manifest::MAX_MANIFEST + 1]).unwrap();
     let asked = layout.manifest(&repository("a"), &Reference::Digest(image)).await;
     assert!(matches!(asked, Err(UpstreamError::TooLarge { .. })), "{asked:?}");
 }
