@@ -7,7 +7,6 @@ use http::{
     header::{CONTENT_TYPE, LOCATION},
 };
 use hyper::body::Incoming;
-use serde_json::Value;
 use url::Url;
 
 use super::{
@@ -17,18 +16,17 @@ use super::{
     http::{Http, What, content_length, foreign_encoding},
     link,
     retry::{Budget, Failure, retried, retry_after, throttles},
+    tags,
 };
 use crate::oci::{
-    Digest, Host, Reference, Repository, Tag, json,
+    Digest, Host, Reference, Repository, Tag,
     media_type::{ACCEPT_MANIFESTS, OCI_INDEX, essence},
 };
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 5;
 /// How long a URL of the upstream's making may be.
-const MAX_URL: usize = 8 << 10;
-/// How many pages of tags are read for one of ours, where the upstream ignores `last`.
-const MAX_TAG_PAGES: usize = 16;
+pub(super) const MAX_URL: usize = 8 << 10;
 
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
@@ -44,12 +42,12 @@ pub(super) struct Registry {
 }
 
 /// A question to the registry.
-struct Question<'a> {
-    what: What,
-    method: Method,
-    url: Url,
-    accept: &'static str,
-    repository: &'a Repository,
+pub(super) struct Question<'a> {
+    pub(super) what: What,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) accept: &'static str,
+    pub(super) repository: &'a Repository,
 }
 
 /// An answer's head.
@@ -60,9 +58,9 @@ struct Answer {
 }
 
 /// A short answer, read whole.
-struct Whole {
-    headers: HeaderMap,
-    bytes: Bytes,
+pub(super) struct Whole {
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Bytes,
 }
 
 impl Registry {
@@ -72,7 +70,7 @@ impl Registry {
     }
 
     /// `…/v2/<repository>/<rest>`. Names, tags and digests are made of characters that stand for themselves.
-    fn url(&self, repository: &Repository, rest: &str) -> Result<Url, UpstreamError> {
+    pub(super) fn url(&self, repository: &Repository, rest: &str) -> Result<Url, UpstreamError> {
         let url = format!("{}/v2/{repository}/{rest}", self.base.as_str().trim_end_matches('/'));
         Url::parse(&url).map_err(|error| self.http.unreachable(error))
     }
@@ -198,7 +196,12 @@ impl Registry {
     }
 
     /// Asks, again if need be, until a short answer is there whole. `None` for a status in `absent`.
-    async fn whole(&self, question: &Question<'_>, limit: usize, absent: &[u16]) -> Result<Option<Whole>, UpstreamError> {
+    pub(super) async fn whole(
+        &self,
+        question: &Question<'_>,
+        limit: usize,
+        absent: &[u16],
+    ) -> Result<Option<Whole>, UpstreamError> {
         retried(&self.retries, async || {
             let answer = self.ask(question).await?;
             if absent.contains(&answer.response.status().as_u16()) {
@@ -211,6 +214,11 @@ impl Registry {
             Ok(Some(Whole { headers, bytes }))
         })
         .await
+    }
+
+    /// An answer that is not what was asked for.
+    pub(super) fn lied(&self, what: impl Into<String>) -> UpstreamError {
+        self.http.lied(what)
     }
 
     /// The URL of a next page: on this registry, below `…/v2/<repository>/`, or an error (a page could lead anywhere: X3).
@@ -326,31 +334,8 @@ impl Upstream for Registry {
     }
 
     async fn tags(&self, repository: &Repository, n: Option<u32>, last: Option<&str>) -> Result<TagsPage, UpstreamError> {
-        let mut question = self.question(What::Tags, Method::GET, repository, "tags/list", "application/json")?;
-        if n.is_some() || last.is_some() {
-            let mut query = question.url.query_pairs_mut();
-            n.map(|n| query.append_pair("n", &n.to_string()));
-            last.map(|last| query.append_pair("last", last));
-        }
         let limit = n.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-        let mut tags = Vec::new();
-        for _ in 0..MAX_TAG_PAGES {
-            let whole = self.whole(&question, MAX_PAGE, &[]).await?.ok_or(UpstreamError::NotFound)?;
-            tags.extend(read_tags(&whole.bytes, last).map_err(|why| self.http.lied(why))?);
-            let next = link::next(&whole.headers).map(|link| self.page(repository, &question.url, &link)).transpose()?;
-            tags.sort_unstable();
-            tags.dedup();
-            match next {
-                // Some registries ignore `last`, and then a page may hold nothing new.
-                Some(next) if tags.is_empty() && limit > 0 && next != question.url => question.url = next,
-                next => {
-                    let more = limit > 0 && ((next.is_some() && !tags.is_empty()) || tags.len() > limit);
-                    tags.truncate(limit);
-                    return Ok(TagsPage { tags, more });
-                }
-            }
-        }
-        Err(self.http.lied(format!("its list of tags has {MAX_TAG_PAGES} pages without one after `last`")))
+        tags::page(self, repository, limit, last).await
     }
 
     async fn blob_size(&self, repository: &Repository, digest: &Digest) -> Result<u64, UpstreamError> {
@@ -378,17 +363,4 @@ impl Upstream for Registry {
         let size = content_length(response.headers());
         Ok(BlobStream { size, pieces: self.http.stream(response) })
     }
-}
-
-/// The tags of a page after `last`. What is no tag by the specification is left out: it could not be asked for.
-fn read_tags(bytes: &[u8], last: Option<&str>) -> Result<Vec<String>, String> {
-    let value = json::parse(bytes).map_err(|error| format!("its list of tags is malformed: {error}"))?;
-    let tags = match value.get("tags") {
-        Some(Value::Array(tags)) => tags,
-        // Go writes a nil slice as null.
-        Some(Value::Null) => return Ok(Vec::new()),
-        None | Some(_) => return Err("its list of tags has no `tags`".into()),
-    };
-    let tags = tags.iter().filter_map(Value::as_str).filter(|tag| tag.parse::<Tag>().is_ok());
-    Ok(tags.filter(|tag| last.is_none_or(|last| *tag > last)).map(str::to_owned).collect())
 }

@@ -24,6 +24,7 @@ mod link;
 mod proxy;
 mod retry;
 mod setup;
+mod tags;
 mod via;
 
 #[cfg(test)]
