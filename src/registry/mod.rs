@@ -23,7 +23,7 @@ use std::{future::ready, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use futures_util::future::Either;
-use http::{HeaderMap, Request, Response, Version, header, request};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header, request};
 
 use self::{
     count::{Counts, Kind},
@@ -105,13 +105,13 @@ impl Registry {
         drop(body);
         if let Some((kind, response)) = self.at_once(&parts, has_body) {
             self.counts.count(kind, response.status());
-            return Either::Left(ready(response));
+            return Either::Left(ready(without_upgrade(response, &parts)));
         }
         let registry = Arc::clone(self);
         Either::Right(Box::pin(async move {
             let (kind, response) = registry.in_time(&parts, has_body).await;
             registry.counts.count(kind, response.status());
-            response
+            without_upgrade(response, &parts)
         }))
     }
 
@@ -180,6 +180,15 @@ impl Registry {
     }
 }
 
+/// The response to a request that may offer an upgrade. It is answered as if it did not (RFC 9110, 7.8): Java's client offers one
+/// without TLS. But who takes the offer for accepted would speak to us for somebody else, so the connection ends (X12).
+fn without_upgrade(mut response: Response<Body>, parts: &request::Parts) -> Response<Body> {
+    if parts.headers.contains_key(header::UPGRADE) && parts.version < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 /// The response with the host that `ns` led to, where it was given.
 fn named(mut response: Response<Body>, route: &Route<'_>) -> Response<Body> {
     if route.ns.is_some() {
@@ -188,8 +197,8 @@ fn named(mut response: Response<Body>, route: &Route<'_>) -> Response<Body> {
     response
 }
 
-/// Refuses what a pull never is (X12): a body, an upgrade, a proxy's form of target. Whoever sends such a thing may be
-/// speaking to someone behind us, so the connection ends.
+/// Refuses what a pull never is (X12): a body, a proxy's form of target. Whoever sends such a thing may be speaking to someone
+/// behind us, so the connection ends.
 fn proper(parts: &request::Parts, has_body: bool) -> Result<(), Error> {
     if !matches!(parts.method, http::Method::GET | http::Method::HEAD) {
         // Said with its own code, body or not.
@@ -197,9 +206,6 @@ fn proper(parts: &request::Parts, has_body: bool) -> Result<(), Error> {
     }
     if has_body || parts.headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(Error::bad_request("a pull has no body"));
-    }
-    if parts.headers.contains_key(header::UPGRADE) {
-        return Err(Error::bad_request("there is nothing to upgrade to"));
     }
     if upstream::is_loop(&parts.headers) {
         return Err(Error::came_back());
