@@ -197,6 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn every_metric_stands_in_the_page_about_them_once() {
+        let page = include_str!("../deploy/metrics.md");
+        let (_, all) = page.split_once("\n## All\n").unwrap();
+        let listed: Vec<&str> = all.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0)).collect();
+        let named: Vec<&str> = ALL.iter().map(|(name, ..)| *name).collect();
+        let mut sorted = named.clone();
+        sorted.sort_unstable();
+        assert_eq!(listed, sorted);
+    }
+
+    #[test]
     fn names_follow_their_kind() {
         for (name, kind, _, _) in ALL {
             assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");

@@ -99,7 +99,7 @@ impl Error {
 
     // The request itself.
 
-    /// 400: a body, an upgrade or a proxy's form of target where a pull has none.
+    /// 400: a body or a proxy's form of target where a pull has none.
     pub(super) fn bad_request(why: &'static str) -> Self {
         let mut error = Self::new(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, &why);
         error.0.close = true;
