@@ -30,7 +30,8 @@ USER 65532:65532
 # Clients; livez, readyz and metrics.
 EXPOSE 5050 5051
 VOLUME ["/var/lib/pullgate"]
-# SIGTERM drains: running pulls are finished, new connections refused.
+# SIGTERM drains: running pulls are finished, new connections refused. It takes up to `limits.drain` (30 s), so stop with more time
+# than that: `docker stop -t 60`, `terminationGracePeriodSeconds: 60`.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/pullgate"]
 CMD ["serve", "--config", "/etc/pullgate/pullgate.yaml"]

@@ -24,8 +24,8 @@ use crate::{
 /// done under the trust root this binary was built with, without asking anybody. Keys are taken here only: a policy cannot
 /// name one.
 ///
-/// Exit codes: 0 it verifies; 1 it does not; 2 the clock here may be slow; 64 a command line, a file or a trust root that
-/// cannot be used.
+/// Exit codes: 0 it verifies; 1 it does not; 2 the clock here may be slow, or a file could not be read again; 64 a command line,
+/// a file or a trust root that cannot be used.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The bundle.

@@ -27,7 +27,7 @@ use crate::{
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The specification's error codes, as far as a pull needs them. `UNAVAILABLE` is Docker's: the specification has none
-/// for 5xx, and containerd and go-containerregistry know it. `UNKNOWN` is never used: ggcr retries it.
+/// for 5xx, and containerd and go-containerregistry know it. `UNKNOWN`, which ggcr retries, is the stack's alone, for a defect of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErrorCode {
     BlobUnknown,
