@@ -30,6 +30,7 @@ mod blobs;
 mod egress;
 mod manifests;
 mod proxy;
+mod tags;
 mod tls;
 
 /// A registry at `url`, plainly configured.
