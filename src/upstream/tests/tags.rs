@@ -18,6 +18,10 @@ async fn tags_are_sorted_bounded_and_after_last() {
     assert_eq!(page(Some(2), None).await, ("latest v1".into(), true));
     assert_eq!(page(Some(2), Some("v1")).await, ("v10 v2".into(), false));
     assert_eq!(page(Some(0), None).await, (String::new(), false));
+    // Always a page that tells the order; and from the start where what comes after `last` is seen to be in none.
+    let query = |line: &String| line.split_once("list").unwrap().1.to_owned();
+    let asked = ["?n=1000", "?n=1000", "?n=1000&last=v1", "?n=1000", "?n=1000"];
+    assert_eq!(server.lines().iter().map(query).collect::<Vec<_>>(), asked);
 }
 
 /// A registry with pages of 50, by its `order` of `tag-000` to `tag-{many}`: after what its `last` says, a tag or a cursor.
@@ -94,6 +98,17 @@ async fn pages_of_tags_are_followed_where_a_registry_ignores_last() {
     let server = server.await;
     let page = at(&server).tags(&app(), Some(2), Some("b")).await.unwrap();
     assert_eq!((page.tags.join(" "), page.more), ("c d".into(), false));
+    // And no further than to the first after `last`, where they are in order.
+    let server = Server::start(|asked| {
+        let at: u32 = asked.target.split_once("token=").map_or(0, |(_, token)| token.parse().unwrap());
+        let tags: Vec<String> = (at..at + 20).map(|at| format!("tag-{at:03}")).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        tags_reply(&tags).with("link", &format!("<list?token={}>; rel=next", at + 20))
+    });
+    let server = server.await;
+    let page = at(&server).tags(&app(), Some(2), Some("tag-030")).await.unwrap();
+    assert_eq!((page.tags.join(" "), page.more), ("tag-031 tag-032".into(), true));
+    assert_eq!(server.asked().len(), 3);
 }
 
 #[tokio::test]
