@@ -36,18 +36,18 @@ pub(super) struct Registry {
     host: Host,
     /// Without a slash at its end.
     base: Url,
-    http: Http,
+    pub(super) http: Http,
     auth: Auth,
     retries: Budget,
 }
 
 /// A question to the registry.
 pub(super) struct Question<'a> {
-    pub(super) what: What,
-    pub(super) method: Method,
+    what: What,
+    method: Method,
     pub(super) url: Url,
-    pub(super) accept: &'static str,
-    pub(super) repository: &'a Repository,
+    accept: &'static str,
+    repository: &'a Repository,
 }
 
 /// An answer's head.
@@ -70,12 +70,12 @@ impl Registry {
     }
 
     /// `…/v2/<repository>/<rest>`. Names, tags and digests are made of characters that stand for themselves.
-    pub(super) fn url(&self, repository: &Repository, rest: &str) -> Result<Url, UpstreamError> {
+    fn url(&self, repository: &Repository, rest: &str) -> Result<Url, UpstreamError> {
         let url = format!("{}/v2/{repository}/{rest}", self.base.as_str().trim_end_matches('/'));
         Url::parse(&url).map_err(|error| self.http.unreachable(error))
     }
 
-    fn question<'a>(
+    pub(super) fn question<'a>(
         &self,
         what: What,
         method: Method,
@@ -214,11 +214,6 @@ impl Registry {
             Ok(Some(Whole { headers, bytes }))
         })
         .await
-    }
-
-    /// An answer that is not what was asked for.
-    pub(super) fn lied(&self, what: impl Into<String>) -> UpstreamError {
-        self.http.lied(what)
     }
 
     /// The URL of a next page: on this registry, below `…/v2/<repository>/`, or an error (a page could lead anywhere: X3).

@@ -48,12 +48,12 @@ pub(super) async fn page(
     }
     let is_after = |tag: &String| last.is_none_or(|last| tag.as_str() > last);
     let (mut tags, mut in_order) = (Vec::<String>::new(), true);
-    let mut url = question(registry, repository, None)?;
+    let mut question = question(registry, repository, None)?;
     for _ in 0..MAX_TAG_PAGES {
-        let Some(Page { tags: found, next }) = read(registry, repository, &url, &[]).await? else { break };
+        let Page { tags: found, next } = read(registry, &question, &[]).await?.ok_or(UpstreamError::NotFound)?;
         in_order &= found.is_sorted() && tags.last().is_none_or(|before| found.first().is_none_or(|first| before < first));
         tags.extend(found);
-        let Some(next) = next.filter(|next| *next != url) else {
+        let Some(next) = next.filter(|next| *next != question.url) else {
             tags.retain(is_after);
             return Ok(cut(tags, false, limit));
         };
@@ -70,9 +70,9 @@ pub(super) async fn page(
         if tags.len() > MAX_TAGS {
             break;
         }
-        url = next;
+        question.url = next;
     }
-    Err(registry.lied(format!(
+    Err(registry.http.lied(format!(
         "its list of tags is in no lexical order, or it ignores `last`, and has more than {MAX_TAG_PAGES} pages or {MAX_TAGS} tags"
     )))
 }
@@ -80,7 +80,7 @@ pub(super) async fn page(
 /// What the registry says comes after `last`, unless it is seen not to.
 async fn following(registry: &Registry, repository: &Repository, last: &str) -> Result<Option<Page>, UpstreamError> {
     // Where `last` is a cursor, a tag is a bad request.
-    let page = read(registry, repository, &question(registry, repository, Some(last))?, &[400, 405, 422]).await?;
+    let page = read(registry, &question(registry, repository, Some(last))?, &[400, 405, 422]).await?;
     Ok(page.filter(|page| page.tags.is_sorted() && page.tags.iter().all(|tag| tag.as_str() > last)))
 }
 
@@ -93,18 +93,17 @@ fn cut(mut tags: Vec<String>, more: bool, limit: usize) -> TagsPage {
     TagsPage { tags, more }
 }
 
-fn question(registry: &Registry, repository: &Repository, last: Option<&str>) -> Result<Url, UpstreamError> {
-    let mut url = registry.url(repository, "tags/list")?;
-    url.query_pairs_mut().append_pair("n", PER_PAGE).extend_pairs(last.map(|last| ("last", last)));
-    Ok(url)
+fn question<'a>(registry: &Registry, repository: &'a Repository, last: Option<&str>) -> Result<Question<'a>, UpstreamError> {
+    let mut question = registry.question(What::Tags, Method::GET, repository, "tags/list", "application/json")?;
+    question.url.query_pairs_mut().append_pair("n", PER_PAGE).extend_pairs(last.map(|last| ("last", last)));
+    Ok(question)
 }
 
-/// The page at `url`; `None` for a status in `refused`.
-async fn read(registry: &Registry, repository: &Repository, url: &Url, refused: &[u16]) -> Result<Option<Page>, UpstreamError> {
-    let question = Question { what: What::Tags, method: Method::GET, url: url.clone(), accept: "application/json", repository };
-    let Some(whole) = registry.whole(&question, MAX_PAGE, refused).await? else { return Ok(None) };
-    let tags = parse(&whole.bytes).map_err(|why| registry.lied(why))?;
-    let next = link::next(&whole.headers).map(|link| next(registry, url, &link)).transpose()?;
+/// The page asked for; `None` for a status in `refused`.
+async fn read(registry: &Registry, question: &Question<'_>, refused: &[u16]) -> Result<Option<Page>, UpstreamError> {
+    let Some(whole) = registry.whole(question, MAX_PAGE, refused).await? else { return Ok(None) };
+    let tags = parse(&whole.bytes).map_err(|why| registry.http.lied(why))?;
+    let next = link::next(&whole.headers).map(|link| next(registry, &question.url, &link)).transpose()?;
     Ok(Some(Page { tags, next }))
 }
 
@@ -112,7 +111,7 @@ async fn read(registry: &Registry, repository: &Repository, url: &Url, refused: 
 /// end it names what is behind (Artifactory leaves its repository out, Nexus names its own scheme, host and port).
 fn next(registry: &Registry, url: &Url, link: &str) -> Result<Url, UpstreamError> {
     let target = Some(link).filter(|link| link.len() <= MAX_URL).and_then(|link| url.join(link).ok());
-    let target = target.ok_or_else(|| registry.lied("its link to the next page of tags is no URL, or too long"))?;
+    let target = target.ok_or_else(|| registry.http.lied("its link to the next page of tags is no URL, or too long"))?;
     let mut next = url.clone();
     next.set_query(target.query());
     Ok(next)
