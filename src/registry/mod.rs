@@ -103,16 +103,26 @@ impl Registry {
         let has_body = !body.is_end_stream();
         // Not read: what is left of it ends the connection with the answer.
         drop(body);
-        if let Some((kind, response)) = self.at_once(&parts, has_body) {
-            self.counts.count(kind, response.status());
-            return Either::Left(ready(without_upgrade(response, &parts)));
+        if let Some(answer) = self.at_once(&parts, has_body) {
+            return Either::Left(ready(self.told(answer, &parts)));
         }
         let registry = Arc::clone(self);
         Either::Right(Box::pin(async move {
-            let (kind, response) = registry.in_time(&parts, has_body).await;
-            registry.counts.count(kind, response.status());
-            without_upgrade(response, &parts)
+            let answer = registry.in_time(&parts, has_body).await;
+            registry.told(answer, &parts)
         }))
+    }
+
+    /// The response, counted.
+    ///
+    /// One to a request that offers an upgrade is as if it did not (RFC 9110, 7.8): Java's client offers one without TLS. But who
+    /// takes the offer for accepted would speak to us for somebody else, so the connection ends (X12).
+    fn told(&self, (kind, mut response): (Kind, Response<Body>), parts: &request::Parts) -> Response<Body> {
+        self.counts.count(kind, response.status());
+        if parts.headers.contains_key(header::UPGRADE) && parts.version < Version::HTTP_2 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 
     /// The answer, if nothing need be waited for.
@@ -178,15 +188,6 @@ impl Registry {
             Endpoint::Tags { n, last, .. } => discovery::tags(self, route, *n, last.as_ref(), head).await,
         }
     }
-}
-
-/// The response to a request that may offer an upgrade. It is answered as if it did not (RFC 9110, 7.8): Java's client offers one
-/// without TLS. But who takes the offer for accepted would speak to us for somebody else, so the connection ends (X12).
-fn without_upgrade(mut response: Response<Body>, parts: &request::Parts) -> Response<Body> {
-    if parts.headers.contains_key(header::UPGRADE) && parts.version < Version::HTTP_2 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 /// The response with the host that `ns` led to, where it was given.
